@@ -1,0 +1,1 @@
+"""Diffusion models behind one interface: found, checked, loaded, and asked through `Backbone`."""

@@ -1,0 +1,93 @@
+"""What a checkpoint's own config files say about it. Reads JSON alone: no weights, no torch."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from smd_cli.errors import AssetError
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """The facts of a model that the method and the recipe need.
+
+    Attributes:
+        family: a key of `families.FAMILIES`.
+        native_size: side of the square pictures the model was trained on, px.
+        downscale: px a latent along one side.
+        latent_channels: C of a latent (N, C, h, w).
+        prediction_type: what `predict` returns, 'epsilon' or 'v_prediction' (Salimans and Ho, 2202.00512).
+        few_step: the weights were distilled for few-step sampling (LCM, 2310.04378).
+    """
+
+    family: str
+    native_size: int
+    downscale: int
+    latent_channels: int
+    prediction_type: str
+    few_step: bool
+
+
+def read_config(folder: Path, component: str) -> dict[str, Any]:
+    """Config of one component ('' for a folder that is the component itself) of a diffusers folder."""
+    name = "scheduler_config.json" if component == "scheduler" else "config.json"
+    return read_json(folder / component / name)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from a file; every way this can fail is an `AssetError`."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise AssetError(f"{path}: no such file; the model folder is incomplete") from None
+    except PermissionError:
+        raise AssetError(f"{path}: permission denied") from None
+    except (OSError, ValueError) as error:
+        raise AssetError(f"{path}: not readable as JSON ({error})") from error
+    if not isinstance(content, dict):
+        raise AssetError(f"{path}: expected a JSON object")
+    return content
+
+
+def downscale_of(vae: dict[str, Any]) -> int:
+    """Px a latent: every block of the encoder after the first halves the picture."""
+    blocks = vae[
+        "encoder_block_out_channels" if vae["_class_name"] == "AutoencoderTiny" else "block_out_channels"
+    ]
+    return int(2 ** (len(blocks) - 1))
+
+
+def read_facts(folder: Path, family: str) -> ModelFacts:
+    """Facts of a diffusers folder (configs are enough) that was recognised as `family`.
+
+    Raises:
+        AssetError: a config is missing, unreadable, or says something this program cannot do.
+    """
+    unet, vae, scheduler = (read_config(folder, name) for name in ("unet", "vae", "scheduler"))
+    try:
+        size = unet["sample_size"]
+        downscale = downscale_of(vae)
+        facts = ModelFacts(
+            family=family,
+            native_size=(size if isinstance(size, int) else min(size)) * downscale,
+            downscale=downscale,
+            latent_channels=unet["in_channels"],
+            prediction_type=scheduler.get("prediction_type", "epsilon"),
+            few_step=scheduler.get("_class_name") == "LCMScheduler"
+            or unet.get("time_cond_proj_dim") is not None,
+        )
+    except (KeyError, TypeError) as error:
+        raise AssetError(f"{folder}: the model's config lacks or garbles {error}") from error
+    _check(facts, vae, folder)
+    return facts
+
+
+def _check(facts: ModelFacts, vae: dict[str, Any], folder: Path) -> None:
+    if facts.latent_channels != vae.get("latent_channels"):
+        raise AssetError(
+            f"{folder}: the UNet reads {facts.latent_channels} channels but the autoencoder writes "
+            f"{vae.get('latent_channels')}; an inpainting or instruction checkpoint? Use its plain sibling"
+        )
+    if facts.prediction_type not in ("epsilon", "v_prediction"):
+        raise AssetError(f"{folder}: prediction type {facts.prediction_type!r} is not supported")

@@ -1,0 +1,109 @@
+"""Stable Diffusion 1.x and what shares its interfaces: one CLIP text encoder, a UNet, a KL or tiny VAE."""
+
+from dataclasses import dataclass
+
+import torch
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
+from diffusers.models.embeddings import get_timestep_embedding
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+from torch import Tensor
+from transformers.models.clip.modeling_clip import CLIPTextModel
+
+from smd_cli.models.assets import Assets
+from smd_cli.models.components import load_component
+from smd_cli.models.conditioning import Conditioning
+from smd_cli.models.facts import ModelFacts, read_config
+from smd_cli.models.tokens import Tokenizer
+
+DISTILLED_GUIDANCE = 8.5
+"""The guidance scale told to UNets that take one as input (the published LCM checkpoints' default)."""
+
+
+@dataclass(frozen=True)
+class SD15:
+    """A `Backbone` of the SD1.5 family."""
+
+    assets: Assets
+    tokenizer: Tokenizer
+    text_encoder: CLIPTextModel
+    unet: UNet2DConditionModel
+    vae: AutoencoderKL | AutoencoderTiny
+    alphas_cumprod: Tensor
+    device: torch.device
+    dtype: torch.dtype
+
+    @property
+    def facts(self) -> ModelFacts:
+        """What the checkpoint's configs say."""
+        return self.assets.facts
+
+    def encode_prompts(self, prompts: list[str]) -> Conditioning:
+        """N prompts to (N, L, D): the text encoder's last hidden state, normalised."""
+        tokens = self.tokenizer(prompts).to(self.device)
+        return Conditioning(self.text_encoder(tokens).last_hidden_state)
+
+    def predict(self, latents: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
+        """The UNet's output for latents (N, C, h, w) at timesteps (N,), in the dtype of `latents`."""
+        output: Tensor = self.unet(
+            latents.to(self.device, self.dtype),
+            timesteps.to(self.device),
+            encoder_hidden_states=conditioning.embeds,
+            timestep_cond=self._guidance_embedding(len(latents)),
+            return_dict=False,
+        )[0]
+        return output.to(latents)
+
+    def encode_image(self, pixels: Tensor) -> Tensor:
+        """Pixels (B, 3, H, W) in [-1, 1] to scaled latents (B, C, h, w); the mode of a KL posterior."""
+        encoded = self.vae.encode(pixels.to(self.device, self.dtype))
+        latents: Tensor = (
+            encoded.latents if isinstance(self.vae, AutoencoderTiny) else encoded.latent_dist.mode()
+        )
+        latents = latents * self.vae.config.scaling_factor
+        return latents.to(pixels)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Scaled latents (B, C, h, w) to pixels (B, 3, H, W) in [-1, 1]."""
+        unscaled = latents.to(self.device, self.dtype) / self.vae.config.scaling_factor
+        pixels: Tensor = self.vae.decode(unscaled).sample
+        return pixels.clamp(-1, 1).to(latents)
+
+    def _guidance_embedding(self, count: int) -> Tensor | None:
+        """(N, E) sinusoids of w = guidance - 1 for guidance-distilled UNets (2310.04378, section 4.3)."""
+        size = self.unet.config.time_cond_proj_dim
+        if size is None:
+            return None
+        scale = torch.full((count,), (DISTILLED_GUIDANCE - 1) * 1000, device=self.device)
+        embedding: Tensor = get_timestep_embedding(scale, size)
+        return embedding.to(self.dtype)
+
+
+def load(assets: Assets, device: torch.device, dtype: torch.dtype) -> SD15:
+    """Read the weights.
+
+    Raises:
+        AssetError: the weights do not fill the model that the configs describe.
+    """
+    vae_class = {"AutoencoderKL": AutoencoderKL, "AutoencoderTiny": AutoencoderTiny}[
+        read_config(assets.configs, "vae")["_class_name"]
+    ]
+    text_encoder, unet, vae = (
+        load_component(model, assets, name, dtype).to(device)
+        for name, model in (
+            ("text_encoder", CLIPTextModel),
+            ("unet", UNet2DConditionModel),
+            ("vae", vae_class),
+        )
+    )
+    return SD15(
+        assets=assets,
+        tokenizer=Tokenizer.load(assets.configs / "tokenizer", text_encoder.config.max_position_embeddings),
+        text_encoder=text_encoder,
+        unet=unet,
+        vae=vae,
+        alphas_cumprod=DDIMScheduler.from_config(read_config(assets.configs, "scheduler")).alphas_cumprod,
+        device=device,
+        dtype=dtype,
+    )
