@@ -1,0 +1,74 @@
+"""The autoencoder: 8x, four channels, learned on crops of drawn pictures."""
+
+import numpy as np
+import torch
+from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from smd_cli.flatland.train.config import Config
+from smd_cli.flatland.train.loop import MovingAverage, train
+from smd_cli.flatland.world import draw_picture
+
+WIDTH = 32
+LATENT_NOISE = 0.08
+LATENT_PENALTY = 2e-3
+
+
+def build(scaling_factor: float = 1.0) -> AutoencoderTiny:
+    """Return an untrained autoencoder of the AutoencoderTiny kind, 32 channels wide."""
+    widths = (WIDTH,) * 4
+    return AutoencoderTiny(
+        encoder_block_out_channels=widths, decoder_block_out_channels=widths, scaling_factor=scaling_factor
+    )
+
+
+def picture_pool(config: Config) -> np.ndarray:
+    """Draw the pictures that crops are taken from: (pool, 256, 256, 3) uint8."""
+    return np.stack([np.asarray(draw_picture(config.seed + 10_000_000 + i).image) for i in range(config.pool)])
+
+
+def crops(pool: np.ndarray, rng: np.random.Generator, count: int, size: int) -> Tensor:
+    """Return (count, 3, size, size) crops in [-1, 1]; of two candidates the busier one is mostly taken."""
+    taken = []
+    for _ in range(count):
+        picture = pool[rng.integers(len(pool))]
+        corners = rng.integers(0, picture.shape[0] - size + 1, (2, 2))
+        pair = [picture[y : y + size, x : x + size] for y, x in corners]
+        busier = int(pair[1][::4, ::4].std() > pair[0][::4, ::4].std())
+        taken.append(pair[busier] if rng.random() < 0.75 else pair[1 - busier])
+    batch = torch.from_numpy(np.stack(taken)).permute(0, 3, 1, 2)
+    return (batch.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
+
+
+def reconstruction_loss(model: nn.Module, pixels: Tensor) -> Tensor:
+    """L1 + L2 + edges, with noise on the latents so that the decoder forgives the sampler's errors."""
+    latents = model.encoder(pixels)
+    noisy = latents + LATENT_NOISE * torch.randn_like(latents)
+    output = model.decoder(noisy).float()
+    edges = sum(
+        F.l1_loss(torch.diff(output, dim=axis), torch.diff(pixels, dim=axis)) for axis in (2, 3)
+    )
+    penalty = LATENT_PENALTY * latents.float().square().mean()
+    return F.l1_loss(output, pixels) + 2 * F.mse_loss(output, pixels) + edges + penalty
+
+
+def train_autoencoder(config: Config) -> AutoencoderTiny:
+    """Train (or resume) the autoencoder; its scaling factor makes the latents' spread 1."""
+    torch.manual_seed(config.seed)
+    model = build().to(memory_format=torch.channels_last)
+    pool = picture_pool(config)
+
+    def loss(module: nn.Module, step: int) -> Tensor:
+        rng = np.random.default_rng((config.seed, step))
+        return reconstruction_loss(module, crops(pool, rng, config.autoencoder.batch, config.crop))
+
+    folder = config.stage("autoencoder")
+    average = train(model, loss, budget=config.autoencoder, folder=folder, average=MovingAverage(model, config.ema))
+    trained = average.module
+    pixels = torch.from_numpy(pool[:256]).permute(0, 3, 1, 2).float() / 127.5 - 1
+    with torch.no_grad():
+        spread = float(trained.encode(pixels).latents.std())
+    trained.register_to_config(scaling_factor=round(1 / spread, 4))
+    trained.save_pretrained(folder / "model")
+    return trained

@@ -1,0 +1,40 @@
+"""Every number of the training, and the folder that a run writes to."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long and how fast one stage learns."""
+
+    steps: int
+    batch: int
+    learning_rate: float
+
+
+@dataclass(frozen=True)
+class Config:
+    """The whole training; the defaults made the weights that ship."""
+
+    folder: Path = Path("runs/flatland")
+    seed: int = 0
+    pool: int = 4000
+    crop: int = 64
+    small_pictures: int = 40_000
+    large_pictures: int = 16_000
+    autoencoder: Budget = field(default_factory=lambda: Budget(2600, 32, 2e-3))
+    text: Budget = field(default_factory=lambda: Budget(1800, 64, 1e-3))
+    unet_small: Budget = field(default_factory=lambda: Budget(3000, 32, 6e-4))
+    unet_large: Budget = field(default_factory=lambda: Budget(1500, 24, 3e-4))
+    distill: Budget = field(default_factory=lambda: Budget(900, 16, 3e-4))
+    guidance: float = 2.5
+    distill_skip: int = 20
+    empty_captions: float = 0.1
+    min_snr: float = 5.0
+    ema: float = 0.999
+    distill_ema: float = 0.95
+
+    def stage(self, name: str) -> Path:
+        """Return the folder of a stage's checkpoint."""
+        return self.folder / name

@@ -1,0 +1,42 @@
+"""Write the trained parts as a diffusers folder in fp16, the form in which the model ships."""
+
+import json
+from pathlib import Path
+
+from diffusers import LCMScheduler
+from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from smd_cli.flatland.train.unet import BETA_END, BETA_START, TRAIN_STEPS
+
+PARTS = {
+    "scheduler": ("diffusers", "LCMScheduler"),
+    "text_encoder": ("transformers", "CLIPTextModel"),
+    "tokenizer": ("transformers", "CLIPTokenizer"),
+    "unet": ("diffusers", "UNet2DConditionModel"),
+    "vae": ("diffusers", "AutoencoderTiny"),
+}
+
+
+def export(
+    folder: Path,
+    tokenizer: CLIPTokenizer,
+    text: CLIPTextModel,
+    unet: UNet2DConditionModel,
+    autoencoder: AutoencoderTiny,
+) -> Path:
+    """Save the parts under `folder` with SD1.5's layout and an LCM scheduler; return the folder.
+
+    The modules are turned to fp16 in place.
+    """
+    scheduler = LCMScheduler(
+        num_train_timesteps=TRAIN_STEPS, beta_start=BETA_START, beta_end=BETA_END, beta_schedule="scaled_linear"
+    )
+    scheduler.save_pretrained(folder / "scheduler")
+    tokenizer.save_pretrained(folder / "tokenizer")
+    for name, module in (("text_encoder", text), ("unet", unet), ("vae", autoencoder)):
+        module.half().save_pretrained(folder / name)
+    index = {"_class_name": "StableDiffusionPipeline", **{name: list(part) for name, part in PARTS.items()}}
+    (folder / "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
+    return folder

@@ -1,0 +1,37 @@
+"""Pictures encoded once: the latents and token ids that the UNet trains on."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from transformers import CLIPTokenizer
+
+from smd_cli.flatland.train.text import token_ids
+from smd_cli.flatland.world import draw_picture
+
+BATCH = 32
+
+
+@torch.no_grad()
+def encode_pictures(
+    path: Path, autoencoder: AutoencoderTiny, tokenizer: CLIPTokenizer, *, first_seed: int, count: int, size: int
+) -> dict[str, Tensor]:
+    """Return {"latents" (N, 4, size/8, size/8) float16, "ids" (N, 77)}; reads `path` where it was made before."""
+    if path.exists():
+        return load_file(path)
+    scale = autoencoder.config.scaling_factor
+    encoder = autoencoder.to(memory_format=torch.channels_last).eval()
+    latents, captions = [], []
+    for start in range(0, count, BATCH):
+        pictures = [draw_picture(first_seed + i, size) for i in range(start, min(start + BATCH, count))]
+        pixels = torch.from_numpy(np.stack([np.asarray(p.image) for p in pictures])).permute(0, 3, 1, 2)
+        with torch.autocast("cpu", torch.bfloat16):
+            latents.append((encoder.encode(pixels.float() / 127.5 - 1).latents.float() * scale).half())
+        captions += [p.caption for p in pictures]
+    data = {"latents": torch.cat(latents).contiguous(), "ids": token_ids(tokenizer, captions)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file(data, path)
+    return data

@@ -1,0 +1,102 @@
+"""The loop every stage shares: cosine rate, bf16 autocast, moving average, checkpoints, a log one can plot."""
+
+import copy
+import json
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from smd_cli.flatland.train.config import Budget
+
+CHECKPOINT_SECONDS = 120.0
+WARM_UP_STEPS = 100
+GRADIENT_NORM = 1.0
+
+
+class MovingAverage:
+    """An exponential moving average of a module's parameters, warmed up so that early steps do not linger."""
+
+    def __init__(self, module: nn.Module, decay: float) -> None:
+        self.module = copy.deepcopy(module).requires_grad_(False).eval()
+        self.decay = decay
+
+    @torch.no_grad()
+    def update(self, module: nn.Module, step: int) -> None:
+        """Move the average towards the module."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        for mine, theirs in zip(self.module.parameters(), module.parameters(), strict=True):
+            mine.lerp_(theirs, 1 - decay)
+
+
+def learning_rate(step: int, budget: Budget) -> float:
+    """Return the rate of a step: a linear warm-up, then a cosine down to a twentieth."""
+    warm = min(1.0, (step + 1) / WARM_UP_STEPS)
+    cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, step / budget.steps)))
+    return budget.learning_rate * warm * (0.05 + 0.95 * cosine)
+
+
+def train(
+    module: nn.Module,
+    loss: Callable[[nn.Module, int], Tensor],
+    *,
+    budget: Budget,
+    folder: Path,
+    average: MovingAverage,
+) -> MovingAverage:
+    """Minimise `loss(module, step)` and return the moving average; resumes from `folder` where it stopped.
+
+    Writes `state.pt` (module, average, optimiser, step) every two minutes and a line of JSON a hundred steps to
+    `log.jsonl` (step, loss, seconds so far).
+    """
+    optimizer = torch.optim.AdamW(module.parameters(), lr=budget.learning_rate, weight_decay=1e-4)
+    start, spent = _resume(folder, module, average, optimizer)
+    module.train()
+    began = saved = time.monotonic()
+    losses: list[float] = []
+    for step in range(start, budget.steps):
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(step, budget)
+        with torch.autocast("cpu", torch.bfloat16):
+            value = loss(module, step)
+        optimizer.zero_grad(set_to_none=True)
+        value.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(module.parameters(), GRADIENT_NORM)
+        optimizer.step()
+        average.update(module, step)
+        losses.append(value.item())
+        seconds = spent + time.monotonic() - began
+        if len(losses) == 100 or step + 1 == budget.steps:
+            _log(folder, step + 1, sum(losses) / len(losses), seconds)
+            losses.clear()
+        if time.monotonic() - saved > CHECKPOINT_SECONDS or step + 1 == budget.steps:
+            saved = time.monotonic()
+            _save(folder, module, average, optimizer, {"step": step + 1, "seconds": seconds})
+    return average
+
+
+def _resume(folder: Path, module: nn.Module, average: MovingAverage, optimizer: Any) -> tuple[int, float]:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "state.pt"
+    if not path.exists():
+        return 0, 0.0
+    state = torch.load(path, weights_only=True)
+    module.load_state_dict(state["module"])
+    average.module.load_state_dict(state["average"])
+    optimizer.load_state_dict(state["optimizer"])
+    return int(state["step"]), float(state["seconds"])
+
+
+def _save(folder: Path, module: nn.Module, average: MovingAverage, optimizer: Any, progress: dict[str, Any]) -> None:
+    state = {"module": module.state_dict(), "average": average.module.state_dict(), "optimizer": optimizer.state_dict()}
+    torch.save(state | progress, folder / "state.tmp")
+    (folder / "state.tmp").replace(folder / "state.pt")
+
+
+def _log(folder: Path, step: int, loss: float, seconds: float) -> None:
+    with (folder / "log.jsonl").open("a") as log:
+        log.write(json.dumps({"step": step, "loss": round(loss, 5), "seconds": round(seconds, 1)}) + "\n")

@@ -1,0 +1,88 @@
+"""The UNet and its text encoder, trained together to predict noise on stored latents."""
+
+from pathlib import Path
+
+import torch
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from torch import Tensor, nn
+from transformers import CLIPTextModel
+
+from smd_cli.flatland.train.config import Budget, Config
+from smd_cli.flatland.train.loop import MovingAverage, train
+from smd_cli.flatland.train.text import WIDTH
+
+TRAIN_STEPS = 1000
+BETA_START, BETA_END = 0.00085, 0.012
+
+
+def alphas_cumprod() -> Tensor:
+    """Return ᾱ (1000,) of SD1.5's scaled-linear schedule."""
+    betas = torch.linspace(BETA_START**0.5, BETA_END**0.5, TRAIN_STEPS, dtype=torch.float64) ** 2
+    return (1 - betas).cumprod(0).float()
+
+
+def build() -> UNet2DConditionModel:
+    """Return an untrained UNet of 8.5 M parameters for 32x32 latents; attention from 16x16 down."""
+    return UNet2DConditionModel(
+        sample_size=32,
+        block_out_channels=(64, 128, 192),
+        layers_per_block=1,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        cross_attention_dim=WIDTH,
+        attention_head_dim=4,
+        norm_num_groups=32,
+    )
+
+
+class Generator(nn.Module):
+    """A UNet and the text encoder that steers it."""
+
+    def __init__(self, unet: UNet2DConditionModel, text: CLIPTextModel) -> None:
+        super().__init__()
+        self.unet = unet
+        self.text = text
+
+    def forward(self, latents: Tensor, timesteps: Tensor, ids: Tensor) -> Tensor:
+        """Return the predicted noise (N, 4, h, w) for token ids (N, 77)."""
+        states = self.text(ids).last_hidden_state
+        return self.unet(latents, timesteps, encoder_hidden_states=states, return_dict=False)[0]
+
+
+def noised(latents: Tensor, noise: Tensor, timesteps: Tensor, alphas: Tensor) -> Tensor:
+    """Return √ᾱ x + √(1−ᾱ) n."""
+    alpha = alphas[timesteps][:, None, None, None]
+    return alpha.sqrt() * latents + (1 - alpha).sqrt() * noise
+
+
+def batch_of(data: dict[str, Tensor], count: int, seed: int) -> tuple[Tensor, Tensor, torch.Generator]:
+    """Return latents (count, 4, h, w) float32, ids and the generator that chose them."""
+    generator = torch.Generator().manual_seed(seed)
+    rows = torch.randint(len(data["ids"]), (count,), generator=generator)
+    latents = data["latents"][rows].float().contiguous(memory_format=torch.channels_last)
+    return latents, data["ids"][rows], generator
+
+
+def train_unet(
+    generator: Generator, data: dict[str, Tensor], empty_ids: Tensor, config: Config, *, budget: Budget, folder: Path
+) -> Generator:
+    """Train (or resume) on noise prediction with min-SNR weights (Hang et al., arXiv 2303.09556, section 3.4).
+
+    `empty_ids` (77,) stands in for a share of the captions, so that guidance has an unconditional half.
+    """
+    alphas = alphas_cumprod()
+    model = generator.to(memory_format=torch.channels_last)
+
+    def loss(module: nn.Module, step: int) -> Tensor:
+        latents, ids, rng = batch_of(data, budget.batch, config.seed * 7_000_003 + step)
+        dropped = torch.rand(len(ids), generator=rng) < config.empty_captions
+        ids = torch.where(dropped[:, None], empty_ids, ids)
+        timesteps = torch.randint(TRAIN_STEPS, (len(ids),), generator=rng)
+        noise = torch.randn(latents.shape, generator=rng)
+        predicted = module(noised(latents, noise, timesteps, alphas), timesteps, ids).float()
+        snr = alphas[timesteps] / (1 - alphas[timesteps])
+        weight = snr.clamp(max=config.min_snr) / snr
+        return (weight * (predicted - noise).square().mean(dim=(1, 2, 3))).mean()
+
+    average = train(model, loss, budget=budget, folder=folder, average=MovingAverage(model, config.ema))
+    return average.module
