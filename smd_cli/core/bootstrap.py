@@ -1,0 +1,64 @@
+"""Bootstrap: in the first steps each region is drawn alone, on a plain background, in the middle of its view.
+
+Left to the average, the layout would settle on a mixture of all prompts before any of them is drawn (Bar-Tal
+et al., arXiv 2302.08113, on bootstrapping; white backgrounds and centering: Lee et al., arXiv 2403.09055).
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from smd_cli.core.centering import roll, unroll
+from smd_cli.core.schedule import Schedule
+from smd_cli.core.views import View
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """Settings of the first `steps` steps; `white` (1, C, H, W) is the latent of a white picture.
+
+    The background turns from white to the picture's own while the step passes `mix_steps`. Where a region's
+    estimate is near its background, by a mean square of about `leak_sensitivity`, it loses weight: the region
+    has drawn nothing there. None keeps the weight.
+    """
+
+    white: Tensor
+    steps: int
+    mix_steps: float = 1.0
+    leak_sensitivity: float | None = None
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What a row's regions stand on while bootstrapping: a background (C, H, W) at the row's noise level."""
+
+    latent: Tensor
+    leak_sensitivity: float | None
+
+    def place(self, crop: Tensor, mask: Tensor, view: View) -> Tensor:
+        """Cut a crop (C, h, w) to its mask (h, w), lay it on the ground and centre it."""
+        return roll(torch.lerp(view.box.of(self.latent), crop, mask), view.roll)
+
+    def lift(self, estimate: Tensor, view: View) -> tuple[Tensor, Tensor]:
+        """Take a placed estimate (C, h, w) back; return it with its share (h, w) in [0, 1] of its weight."""
+        estimate = unroll(estimate, view.roll)
+        leak = (estimate - view.box.of(self.latent)).square().mean(0)
+        if self.leak_sensitivity is None:
+            return estimate, torch.ones_like(leak)
+        return estimate, 2 * torch.sigmoid(leak / self.leak_sensitivity) - 1
+
+
+def lay_ground(
+    bootstrap: Bootstrap | None, schedule: Schedule, step: int, base: Tensor, noise: Tensor
+) -> Ground | None:
+    """Lay the ground for a row at `step`, or none where it is past bootstrapping.
+
+    `base` (1, C, H, W) is the background latent or, where the scene has none, the row itself; `noise`
+    (1, C, H, W) brings the ground to the row's level.
+    """
+    if bootstrap is None or step >= bootstrap.steps:
+        return None
+    white_share = min(max(bootstrap.mix_steps - step, 0.0), 1.0)
+    clean = torch.lerp(base, bootstrap.white, white_share)
+    return Ground(schedule.noised(clean, noise, [step])[0], bootstrap.leak_sensitivity)

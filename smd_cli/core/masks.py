@@ -1,0 +1,78 @@
+"""Masks: from painted regions (P, 1, H, W) in px, 1 inside, to quantized masks (P, S, 1, h, w), one a step.
+
+A quantized mask opens as the noise falls: a soft edge joins its region in the late, fine steps alone, which
+blends regions without blurring them (Lee et al., arXiv 2403.09055, on mask quantization).
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+MaskType = Literal["discrete", "semi-continuous", "continuous"]
+
+
+def cover(masks: Tensor, alpha: float) -> Tensor:
+    """Let later regions cover earlier ones: what they hide of masks (P, 1, H, W) keeps the share `alpha`.
+
+    As in the published code, an alpha of 0 turns covering off rather than hiding everything.
+    """
+    if alpha == 0:
+        return masks
+    above = torch.cat([masks[1:], torch.zeros_like(masks[:1])])
+    covering = above.flip(0).cummax(0).values.flip(0)
+    return masks * (1 - (1 - alpha) * covering)
+
+
+def soften(masks: Tensor, std: Sequence[float], strength: Sequence[float]) -> Tensor:
+    """Blur each of the masks (P, 1, H, W) by a Gaussian of its `std` px and multiply it by its strength.
+
+    The window, 2·ceil(3·max std) + 1 px, is shared by all regions; borders are replicated.
+    """
+    reach = math.ceil(3 * max(std))
+    kernels = torch.stack([_gaussian(value, reach) for value in std]).to(masks)
+    regions = len(masks)
+    blurred = F.pad(masks.transpose(0, 1), (reach,) * 4, mode="replicate")
+    blurred = F.conv2d(blurred, kernels.view(regions, 1, -1, 1), groups=regions)
+    blurred = F.conv2d(blurred, kernels.view(regions, 1, 1, -1), groups=regions)
+    return blurred.transpose(0, 1) * masks.new_tensor(strength).view(-1, 1, 1, 1)
+
+
+def quantize(
+    masks: Tensor, noise_levels: Tensor, size: tuple[int, int], kind: MaskType = "discrete"
+) -> Tensor:
+    """Quantize masks (P, 1, H, W) against falling noise levels (S,) for latents of `size`: (P, S, 1, h, w).
+
+    Discrete masks open where they exceed the level. Continuous ones fade in between a level and the next
+    (after the last, 0). Semi-continuous ones are discrete but in the last step.
+    """
+    masks = F.interpolate(masks, size=size, mode="nearest").unsqueeze(1)
+    level = noise_levels.to(masks).view(1, -1, 1, 1, 1)
+    following = F.pad(noise_levels[1:], (0, 1)).to(masks).view(1, -1, 1, 1, 1)
+    fading = ((masks - following) / (level - following)).clip(0, 1)
+    if kind == "continuous":
+        return fading
+    opened = (masks > level).to(masks)
+    if kind == "semi-continuous":
+        opened[:, -1] = fading[:, -1]
+    return opened
+
+
+def with_rest(masks: Tensor) -> Tensor:
+    """Put a first region before quantized masks (P, S, 1, h, w): what they leave uncovered at each step."""
+    return torch.cat([uncovered(masks), masks])
+
+
+def uncovered(masks: Tensor) -> Tensor:
+    """Return what quantized masks (P, S, 1, h, w) leave of the canvas, (1, S, 1, h, w) in [0, 1]."""
+    return (1 - masks.sum(0, keepdim=True)).clip(0, 1)
+
+
+def _gaussian(std: float, reach: int) -> Tensor:
+    """Sample a Gaussian at -reach..reach so that it sums to 1; an std of 0 does not blur."""
+    distance = torch.arange(-reach, reach + 1, dtype=torch.float64)
+    weights = torch.exp(-0.5 * (distance / std).square()) if std else (distance == 0).double()
+    return weights / weights.sum()
