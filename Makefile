@@ -1,0 +1,25 @@
+PYTHON ?= .venv/bin/python
+
+.PHONY: install test lint docs train ci
+
+install:
+	python3 -m venv .venv
+	$(PYTHON) -m pip install -c constraints.txt -e '.[dev]'
+
+test:
+	$(PYTHON) -m pytest
+
+lint:
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+	.venv/bin/lint-imports
+
+docs:
+	$(PYTHON) -m smd_cli.cli.docs
+
+train:
+	$(PYTHON) -m smd_cli.flatland.train --folder runs/flatland
+
+ci:
+	bash .ci/run

@@ -1,0 +1,95 @@
+"""The recipe that every picture carries: the scene, the seed, the model and the masks that made it.
+
+It lives in the text chunks of a PNG: `smd` holds all of it as JSON, `parameters` the short form that other
+programs show. What is read back is data and is never executed.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, UnidentifiedImageError
+from PIL.PngImagePlugin import PngInfo
+
+from smd_cli.errors import AssetError
+
+CHUNK = "smd"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What made a picture.
+
+    Attributes:
+        scene: the resolved scene, every default filled in.
+        seed: of this picture's noise.
+        model: base, family, revision and sha256 of the weights.
+        masks: sha256 of each region's painted mask, by the region's name.
+        versions: of this program and of the libraries that did the arithmetic.
+    """
+
+    scene: dict[str, Any]
+    seed: int
+    model: dict[str, Any]
+    masks: dict[str, str]
+    versions: dict[str, str]
+
+    def to_json(self) -> str:
+        """Return the recipe as one line of JSON, keys sorted."""
+        return json.dumps({"recipe": VERSION, **asdict(self)}, sort_keys=True, ensure_ascii=False)
+
+    def parameters(self) -> str:
+        """Return the short form: prompts, negative prompt, and a line of settings."""
+        scene, sampler = self.scene, self.scene["sampler"]
+        parts = [scene["background"], *scene["regions"]]
+        prompts = [part["prompt"] for part in parts if part["prompt"]]
+        negatives = dict.fromkeys(part["negative_prompt"] for part in parts if part["negative_prompt"])
+        settings = {
+            "Steps": len(sampler["indices"]),
+            "Sampler": sampler["kind"].upper(),
+            "CFG scale": sampler["guidance_scale"],
+            "Seed": self.seed,
+            "Size": f"{scene['canvas']['width']}x{scene['canvas']['height']}",
+            "Model hash": self.model["sha256"][:10],
+            "Model": self.model["base"],
+            "Version": f"smd {self.versions['smd-cli']}",
+        }
+        lines = [" | ".join(prompts)]
+        if negatives:
+            lines.append("Negative prompt: " + " | ".join(negatives))
+        lines.append(", ".join(f"{name}: {value}" for name, value in settings.items()))
+        return "\n".join(lines)
+
+
+def png_chunks(recipe: Recipe) -> PngInfo:
+    """Return the text chunks that hold a recipe."""
+    chunks = PngInfo()
+    chunks.add_itxt(CHUNK, recipe.to_json())
+    chunks.add_itxt("parameters", recipe.parameters())
+    return chunks
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Read the recipe of a picture.
+
+    Raises:
+        AssetError: the file is missing, no picture, or carries no recipe of a version this program knows.
+    """
+    try:
+        with Image.open(path) as image:
+            text = image.info.get(CHUNK)
+    except FileNotFoundError:
+        raise AssetError(f"{path}: no such file") from None
+    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+        raise AssetError(f"{path}: not a readable picture ({error})") from error
+    if not isinstance(text, str):
+        raise AssetError(f"{path}: carries no smd recipe (was it saved with --no-metadata or by another program?)")
+    try:
+        data = json.loads(text)
+        if data.pop("recipe") != VERSION:
+            raise AssetError(f"{path}: its recipe is of a version that this smd does not know")
+        return Recipe(**data)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise AssetError(f"{path}: its recipe is damaged ({error})") from error
