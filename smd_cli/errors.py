@@ -1,0 +1,55 @@
+"""What can go wrong for a user, each kind with the exit code that the command line answers with.
+
+Every error carries one line per problem; a line says where, what, and the way out.
+"""
+
+from typing import ClassVar
+
+
+class SmdError(Exception):
+    """A failure to report in plain words. `problems` holds one line each; exit code 1 (a render failed)."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__(*problems)
+        self.problems = problems
+
+    def __str__(self) -> str:
+        return "\n".join(self.problems)
+
+
+class UsageError(SmdError):
+    """The command line itself is wrong: options, output places."""
+
+    exit_code = 2
+
+
+class SceneError(SmdError):
+    """A scene cannot be read, or says something that no picture can be made of."""
+
+    exit_code = 3
+
+
+class AssetError(SmdError):
+    """A picture, a mask file or a model is missing or unreadable."""
+
+    exit_code = 4
+
+
+class DeviceError(SmdError):
+    """The asked device or dtype is not there, or its memory is not enough."""
+
+    exit_code = 5
+
+
+class PartialError(SmdError):
+    """Some renders of a batch failed; the others were written."""
+
+    exit_code = 6
+
+
+class MismatchError(SmdError):
+    """A picture is not the one that its recipe makes."""
+
+    exit_code = 7

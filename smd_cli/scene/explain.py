@@ -1,0 +1,163 @@
+"""What is wrong with a scene, in plain words: pydantic's findings, told to someone who wrote YAML."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from pydantic_core import ErrorDetails
+
+from smd_cli.scene.masks import HEX_COLOR, MASK_FORMS, PRINTABLE, Part
+from smd_cli.scene.schema import NOT_BLANK, PLAIN_NAME, Scene
+from smd_cli.scene.tree import Loc
+
+_PATTERNS = {
+    NOT_BLANK: "is blank",
+    PLAIN_NAME: "is no name: begin with a letter, and leave out [ ] and =",
+    HEX_COLOR: 'is no colour; a colour is written in quotes: "#f92f6c"',
+    PRINTABLE: "holds control characters",
+}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A finding: where in the data, what, and whether it is about the key rather than its value."""
+
+    loc: Loc
+    text: str
+    on_key: bool = False
+
+
+def short(value: Any) -> str:  # noqa: ANN401 - what a file says, of any shape
+    """A value as a message quotes it."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (dict, tuple, list)):
+        return "a mapping" if isinstance(value, dict) else "a list"
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:37]}…'"
+
+
+def nearest(word: object, known: Iterable[str]) -> str | None:
+    """The known word that a typo stands for."""
+    return next(iter(difflib.get_close_matches(str(word), list(known), n=1, cutoff=0.65)), None)
+
+
+def did_you_mean(word: object, known: Iterable[str]) -> str:
+    """`did you mean X?` where a known word is near, else the known words."""
+    words = list(known)
+    near = nearest(word, words)
+    return f"did you mean {near}?" if near else f"known here: {', '.join(words)}"
+
+
+def explain(errors: Iterable[ErrorDetails]) -> list[Problem]:
+    """Plain problems of pydantic's, without those that only follow from another."""
+    found = list(errors)
+    return [
+        _explain_one(error)
+        for error in found
+        if not (
+            error["type"] == "too_short" and any(_is_below(other["loc"], error["loc"]) for other in found)
+        )
+    ]
+
+
+def _is_below(loc: Loc, above: Loc) -> bool:
+    return len(loc) > len(above) and loc[: len(above)] == above
+
+
+def _explain_one(error: ErrorDetails) -> Problem:
+    loc = tuple(key for key in error["loc"] if not (isinstance(key, str) and key.startswith("<")))
+    kind, value = error["type"], error["input"]
+    if kind == "missing":
+        return Problem(loc[:-1], _missing(str(loc[-1])))
+    if kind == "extra_forbidden":
+        known = _part_at(error["loc"][:-1]).model_fields
+        return Problem(loc, f"unknown key; {did_you_mean(loc[-1], known)}", on_key=True)
+    if value is None:
+        return Problem(loc, "has no value (a # begins a comment, unless it is in quotes)")
+    tell = _TELL.get(kind)
+    return Problem(loc, tell(value, error.get("ctx", {})) if tell else error["msg"])
+
+
+def _missing(key: str) -> str:
+    hint = {"smd": " (the version of the scene language: `smd: 1`)", "mask": " (where the region lies)"}
+    return f"{key} is missing{hint.get(key, '')}"
+
+
+def _part_at(loc: Loc) -> type[Part]:
+    """The part of the schema that describes a place."""
+    part: type[Part] = Scene
+    for key in loc:
+        if key in MASK_FORMS:
+            part = MASK_FORMS[str(key)]
+        elif isinstance(key, str):
+            part = _part_in(part.model_fields[key].annotation) or part
+    return part
+
+
+def _part_in(annotation: Any) -> type[Part] | None:  # noqa: ANN401
+    if isinstance(annotation, type) and issubclass(annotation, Part):
+        return annotation
+    return next((part for part in map(_part_in, get_args(annotation)) if part), None)
+
+
+def _bound(limit: float) -> str:
+    return str(int(limit) if limit == int(limit) else limit)
+
+
+def _text(value: Any, _: dict[str, Any]) -> str:  # noqa: ANN401
+    if isinstance(value, (int, float)):
+        return f"{short(value)} is not text; put it in quotes"
+    return f"should be text, not {short(value)}"
+
+
+def _one_of(value: Any, context: dict[str, Any]) -> str:  # noqa: ANN401
+    words = context["expected"].replace("'", "").replace(" or ", ", ").split(", ")
+    near = nearest(value, words)
+    return f"{short(value)} is not {'one of ' * (len(words) > 1)}{', '.join(words)}" + (
+        f"; did you mean {near}?" if near else ""
+    )
+
+
+def _mask_form(value: Any, _: dict[str, Any]) -> str:  # noqa: ANN401
+    forms = "a mask is a path, the word rest, or a mapping with image, box, ellipse or polygon"
+    if not isinstance(value, dict) or not value:
+        return f"{forms}, not {short(value)}"
+    near = next(filter(None, (nearest(key, [tag[1:-1] for tag in MASK_FORMS]) for key in value)), None)
+    return f"{forms}; did you mean {near}?" if near else forms
+
+
+def _count(value: Any, context: dict[str, Any]) -> str:  # noqa: ANN401
+    items = len(value) if isinstance(value, tuple) else context["actual_length"]
+    limit = (
+        f"at least {context['min_length']}" if "min_length" in context else f"at most {context['max_length']}"
+    )
+    return f"has {items} items; {limit} belong here"
+
+
+_TELL: dict[str, Callable[[Any, dict[str, Any]], str]] = {
+    "greater_than": lambda value, context: f"{short(value)} is not above {_bound(context['gt'])}",
+    "greater_than_equal": lambda value, context: f"{short(value)} is below {_bound(context['ge'])}",
+    "less_than_equal": lambda value, context: f"{short(value)} is above {_bound(context['le'])}",
+    "int_type": lambda value, _: f"{short(value)} is not a whole number",
+    "float_type": lambda value, _: f"{short(value)} is not a number",
+    "bool_type": lambda value, _: f"{short(value)} is not true or false",
+    "finite_number": lambda value, _: f"{short(value)} is not a finite number",
+    "string_type": _text,
+    "string_too_short": lambda *_: "is empty",
+    "string_too_long": lambda value, context: (
+        f"{len(value)} characters are more than {context['max_length']}"
+    ),
+    "string_pattern_mismatch": lambda value, context: f"{short(value)} {_PATTERNS[context['pattern']]}",
+    "literal_error": _one_of,
+    "mask_form": _mask_form,
+    "model_type": lambda value, _: f"should be a mapping (key: value), not {short(value)}",
+    "tuple_type": lambda value, _: f"should be a list, not {short(value)}",
+    "too_short": _count,
+    "too_long": _count,
+}

@@ -1,0 +1,99 @@
+"""Scene files: reading, and telling everything that is wrong at its line and column."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from smd_cli.errors import SceneError
+from smd_cli.scene.overrides import Override, apply
+from smd_cli.scene.schema import Scene
+from smd_cli.scene.tree import Node, dotted, parse
+from smd_cli.scene.validate import InvalidScene, validate
+
+MAX_BYTES = 2**20
+STDIN = "-"
+
+
+@dataclass(frozen=True)
+class LoadedScene:
+    """A good scene, its name (the file's, without ending), and where its paths start and its values are written."""
+
+    scene: Scene
+    name: str
+    base_dir: Path
+    tree: Node = field(repr=False, compare=False)
+
+    def locate(self, *loc: str | int) -> str:
+        """`scene.yaml:20:11: regions[1].mask`, for messages about a value that only later turns out wrong."""
+        return f"{self.tree.nearest(loc).place}: {dotted(loc)}"
+
+
+def load(path: str | Path, overrides: Sequence[Override] = ()) -> LoadedScene:
+    """Read a scene file, or standard input for `-`. Raises SceneError with every problem, one line each."""
+    if str(path) == STDIN:
+        text = _decode(sys.stdin.buffer.read(MAX_BYTES + 1), "stdin")
+        return load_text(text, "stdin", overrides=overrides)
+    file = Path(path)
+    return load_text(_decode(_read(file), str(file)), str(file), file.stem, file.parent, overrides)
+
+
+def load_text(
+    text: str,
+    source: str,
+    name: str = "scene",
+    base_dir: Path = Path(),
+    overrides: Sequence[Override] = (),
+) -> LoadedScene:
+    """Read a scene from text; `source` is what messages call it. Raises SceneError."""
+    tree = parse(text, source)
+    apply(tree, overrides)
+    try:
+        scene = validate(tree.plain())
+    except InvalidScene as error:
+        raise SceneError(*_lines(error, tree)) from error
+    return LoadedScene(scene, name, base_dir.absolute(), tree)
+
+
+def _lines(error: InvalidScene, tree: Node) -> list[str]:
+    """The problems in the order of the file."""
+    placed = []
+    for problem in error.problems:
+        node = tree.nearest(problem.loc)
+        place = (problem.on_key and node.key_place) or node.place
+        where = dotted(problem.loc)
+        said = not where or (
+            not place.line and where in place.source
+        )  # --set regions[0].prompt=… names it already
+        placed.append((place, f"{place}: {problem.text}" if said else f"{place}: {where}: {problem.text}"))
+    return [line for _, line in sorted(placed, key=lambda pair: pair[0])]
+
+
+def _read(path: Path) -> bytes:
+    """The file's bytes, one more than the limit at most."""
+    if path.is_dir():
+        raise SceneError(f"{path}: is a directory, not a scene file")
+    if path.is_symlink() and not path.exists():
+        raise SceneError(f"{path}: is a broken link to {path.readlink()}")
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise SceneError(f"{path}: no such file") from None
+    except OSError as error:
+        raise SceneError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _decode(raw: bytes, source: str) -> str:
+    if len(raw) > MAX_BYTES:
+        raise SceneError(f"{source}: is larger than {MAX_BYTES // 2**20} MiB; a scene is a short text")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        good = raw[: error.start]
+        line, column = good.count(b"\n") + 1, error.start - good.rfind(b"\n")
+        raise SceneError(
+            f"{source}:{line}:{column}: is not UTF-8 text (byte 0x{raw[error.start]:02x})"
+        ) from error

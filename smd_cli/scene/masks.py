@@ -1,0 +1,150 @@
+"""How a scene says where a region lies. White, in every form, is the region."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    PlainValidator,
+    Tag,
+    WithJsonSchema,
+)
+from pydantic_core import PydanticCustomError
+
+
+class Part(BaseModel):
+    """A mapping of the scene language: frozen, exact about types, without unknown keys, NaN or infinity."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
+HEX_COLOR = r"^#[0-9a-fA-F]{6}$"
+FilePath = Annotated[str, Field(min_length=1, max_length=4096, pattern=PRINTABLE)]
+Coordinate = Annotated[float, Field(ge=-1, le=2)]
+
+
+class ImageMask(Part):
+    """A picture file whose brightness is the mask."""
+
+    image: FilePath = Field(description="Picture file, relative to the scene file.")
+    channel: Literal["auto", "alpha", "luminance", "red", "green", "blue"] = Field(
+        default="auto",
+        description="What to read; `auto` is the alpha channel where there is one, else luminance.",
+    )
+    invert: bool = Field(default=False, description="Take black (or transparent) for the region.")
+
+
+class ColorMask(Part):
+    """One colour of a painted picture: a single picture can hold every region."""
+
+    image: FilePath = Field(description="Picture file, relative to the scene file.")
+    color: Annotated[str, Field(pattern=HEX_COLOR)] = Field(
+        description='The colour of the region, quoted: "#f92f6c".'
+    )
+    tolerance: Annotated[int, Field(ge=0, le=255)] = Field(
+        default=16, description="Largest difference in red, green or blue that still counts as the colour."
+    )
+
+
+def _has_area(box: tuple[float, ...]) -> tuple[float, ...]:
+    x0, y0, x1, y1 = box
+    if x0 >= x1 or y0 >= y1:
+        raise PydanticCustomError("shape", "a box is [x0, y0, x1, y1] with x0 below x1 and y0 below y1")
+    return box
+
+
+def _has_radii(ellipse: tuple[float, ...]) -> tuple[float, ...]:
+    if min(ellipse[2:]) <= 0:
+        raise PydanticCustomError("shape", "an ellipse is [cx, cy, rx, ry] with radii above 0")
+    return ellipse
+
+
+class BoxMask(Part):
+    """A rectangle."""
+
+    box: Annotated[
+        tuple[Annotated[float, Field(ge=0, le=1)], ...],
+        Field(min_length=4, max_length=4),
+        AfterValidator(_has_area),
+    ] = Field(description="[x0, y0, x1, y1]: left, top, right and bottom edge, in fractions of the canvas.")
+
+
+class EllipseMask(Part):
+    """An ellipse; it may reach over the edge of the canvas."""
+
+    ellipse: Annotated[
+        tuple[Coordinate, ...], Field(min_length=4, max_length=4), AfterValidator(_has_radii)
+    ] = Field(
+        description="[cx, cy, rx, ry]: centre and radii, in fractions of the width and height of the canvas."
+    )
+
+
+class PolygonMask(Part):
+    """A closed polygon; it may reach over the edge of the canvas."""
+
+    polygon: Annotated[
+        tuple[Annotated[tuple[Coordinate, ...], Field(min_length=2, max_length=2)], ...],
+        Field(min_length=3, max_length=1000),
+    ] = Field(description="Corner points [x, y] in order, in fractions of the canvas.")
+
+
+class RestMask(Part):
+    """What no other region covers; written as the word `rest`."""
+
+
+MaskSpec = ImageMask | ColorMask | BoxMask | EllipseMask | PolygonMask | RestMask
+
+# Tags are in angle brackets, so that no key of a scene can be taken for one in the place of an error.
+MASK_FORMS: dict[str, type[Part]] = {
+    "<color>": ColorMask,
+    "<image>": ImageMask,
+    "<box>": BoxMask,
+    "<ellipse>": EllipseMask,
+    "<polygon>": PolygonMask,
+}
+
+
+def _form(value: Any) -> str | None:  # noqa: ANN401 - what a file says, of any shape
+    if isinstance(value, (str, RestMask)):
+        return "<text>"
+    if isinstance(value, Part):
+        return next((tag for tag, form in MASK_FORMS.items() if isinstance(value, form)), None)
+    keys = value if isinstance(value, dict) else ()
+    return next((tag for tag in MASK_FORMS if tag[1:-1] in keys), None)
+
+
+def _from_text(value: Any) -> ImageMask | RestMask:  # noqa: ANN401
+    if isinstance(value, RestMask) or value == "rest":
+        return RestMask()
+    return ImageMask(image=value)
+
+
+_Text = Annotated[
+    ImageMask | RestMask,
+    PlainValidator(_from_text),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "minLength": 1,
+            "description": "A picture file (alpha channel where there is one, else luminance; white is the "
+            "region), or `rest`: what no other region covers.",
+        }
+    ),
+]
+AnyMask = Annotated[
+    Annotated[_Text, Tag("<text>")]
+    | Annotated[ColorMask, Tag("<color>")]
+    | Annotated[ImageMask, Tag("<image>")]
+    | Annotated[BoxMask, Tag("<box>")]
+    | Annotated[EllipseMask, Tag("<ellipse>")]
+    | Annotated[PolygonMask, Tag("<polygon>")],
+    Discriminator(
+        _form,
+        custom_error_type="mask_form",
+        custom_error_message="no form of a mask",
+    ),
+]

@@ -1,0 +1,111 @@
+"""Values given on the command line in place of a scene's: `--set regions[boy].prompt=…`.
+
+They change the tree before it is validated: they obey every rule of a file, and errors name the option.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from smd_cli.errors import SceneError, UsageError
+from smd_cli.scene.explain import did_you_mean
+from smd_cli.scene.schema import SHORTHANDS
+from smd_cli.scene.tree import Node, Place, parse
+
+_STEP = re.compile(r"(?:^|\.)([A-Za-z_][A-Za-z0-9_]*)|\[([^\[\]]+)\]")
+
+
+@dataclass(frozen=True)
+class Override:
+    """A value for a place: the option as the user wrote it, the keys on the way, and the value as YAML."""
+
+    option: str
+    keys: tuple[str, ...]
+    value: Node
+
+
+def parse_override(text: str) -> Override:
+    """Read `dotted.path[index or name]=yaml`. Raises UsageError."""
+    path, equals, value = text.partition("=")
+    option = f"--set {text}"
+    keys = tuple(match[1] or match[2] for match in _STEP.finditer(path))
+    if not equals or not keys or _STEP.sub("", path):
+        raise UsageError(
+            f"{option}: write it as key=value, such as regions[0].prompt=a cat or sampler.tile=256"
+        )
+    try:
+        return Override(option, keys, parse(value or "''", option, one_place=True))
+    except SceneError as error:
+        raise UsageError(*error.problems) from error
+
+
+def override(option: str, keys: Sequence[str], value: str | float) -> Override:
+    """A value that another option gives: override("--width 512", ("canvas", "width"), 512)."""
+    return Override(option, tuple(keys), Node(value, Place(option)))
+
+
+def apply(tree: Node, overrides: Sequence[Override]) -> None:
+    """Put the values into the tree, creating mappings on the way.
+
+    Raises UsageError naming every value that has no place.
+    """
+    if not isinstance(tree.value, dict):
+        return  # no scene at all: validation says so
+    problems = [problem for item in overrides if (problem := _put(tree, item))]
+    if problems:
+        raise UsageError(*problems)
+
+
+def _put(tree: Node, item: Override) -> str | None:
+    """Put one value; returns what is wrong with its place."""
+    place = Place(item.option)
+    node, above = tree, ""
+    for key in item.keys[:-1]:
+        _make_mapping(node, above, place)
+        below = node.child(_key(node, key))
+        if below is None and isinstance(node.value, dict):
+            below = node.value[key] = Node({}, place, place)
+        if below is None:
+            return _no_item(node, key, item)
+        node, above = below, key
+    _make_mapping(node, above, place)
+    last = _key(node, item.keys[-1])
+    if isinstance(node.value, dict):
+        node.value[str(last)] = replace(copy.deepcopy(item.value), key_place=place)
+    elif isinstance(node.value, list) and isinstance(last, int) and last < len(node.value):
+        node.value[last] = copy.deepcopy(item.value)
+    else:
+        return _no_item(node, item.keys[-1], item)
+    return None
+
+
+def _make_mapping(node: Node, key: str, place: Place) -> None:
+    """Make room for keys below a scalar: a shorthand keeps its text under the key that it stands for."""
+    if isinstance(node.value, (dict, list)):
+        return
+    full = SHORTHANDS.get(key) if isinstance(node.value, str) else None
+    node.value = {full: Node(node.value, node.place)} if full else {}
+    node.place = place
+
+
+def _key(node: Node, key: str) -> str | int:
+    """A key of a mapping as it is; of a list, an index, or the index of the item of that name."""
+    if not isinstance(node.value, list):
+        return key
+    if key.isdecimal():
+        return int(key)
+    return next((i for i, item in enumerate(node.value) if _name(item) == key), len(node.value))
+
+
+def _name(item: Node) -> object:
+    name = item.child("name")
+    return name.value if name else None
+
+
+def _no_item(node: Node, key: str, item: Override) -> str:
+    items = node.value if isinstance(node.value, list) else []
+    known = [str(index) for index in range(len(items))] + [str(name) for name in map(_name, items) if name]
+    return f"{item.option}: there is no [{key}]" + (f"; {did_you_mean(key, known)}" if known else "")

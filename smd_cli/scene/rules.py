@@ -1,0 +1,118 @@
+"""The rules of a scene that span several keys.
+
+They read plain data in which every value that is wrong by itself has been replaced by WRONG, so that a file's
+mistakes of both kinds are reported together and none twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from smd_cli.scene.explain import Problem, did_you_mean, short
+from smd_cli.scene.schema import MAX_PIXELS, Sampler, Stream, default_indices
+
+Data = Any  # a scene's mapping as a file says it
+WRONG = object()
+
+
+def broken(data: Data) -> list[Problem]:
+    """Every broken rule of a scene."""
+    return [problem for rule in _RULES for problem in rule(data)]
+
+
+def _at(data: Data, *keys: str, default: Data = None) -> Data:
+    """The value below `keys`, or the default where it is left out or WRONG."""
+    for key in keys:
+        data = data.get(key) if isinstance(data, dict) else None
+    return default if data is None or data is WRONG else data
+
+
+def _regions(data: Data) -> Iterator[tuple[int, Data]]:
+    yield from enumerate(_at(data, "regions", default=()))
+
+
+def _fits(data: Data) -> Iterator[Problem]:
+    width, height = _at(data, "canvas", "width"), _at(data, "canvas", "height")
+    if width and height and width * height > MAX_PIXELS:
+        yield Problem(
+            ("canvas",),
+            f"{width} x {height} is {width * height:,} pixels; at most {MAX_PIXELS:,} are possible",
+        )
+
+
+def _paints_something(data: Data) -> Iterator[Problem]:
+    background = data.get("background") or {}
+    if background is WRONG or data.get("regions"):
+        return
+    if not (background.get("prompt") or background.get("image")):
+        yield Problem((), "there is nothing to paint: give a background prompt or a region")
+
+
+def _names_are_unique(data: Data) -> Iterator[Problem]:
+    first: dict[str, int] = {}
+    for index, region in _regions(data):
+        name = _at(region, "name")
+        if name in first:
+            yield Problem(
+                ("regions", index, "name"), f"{short(name)} is already the name of regions[{first[name]}]"
+            )
+        elif name is not None:
+            first[name] = index
+
+
+def _one_rest(data: Data) -> Iterator[Problem]:
+    resting = [index for index, region in _regions(data) if _at(region, "mask") == "rest"]
+    for index in resting[1:]:
+        yield Problem(
+            ("regions", index, "mask"), f"only one region can be the rest; regions[{resting[0]}] is"
+        )
+
+
+def _indices_rise(data: Data) -> Iterator[Problem]:
+    steps = _at(data, "sampler", "steps", default=Sampler().steps)
+    before = None
+    for place, index in enumerate(_at(data, "sampler", "indices", default=())):
+        if index is WRONG:
+            continue
+        if index >= steps:
+            yield Problem(("sampler", "indices", place), f"{index} is outside the grid of {steps} steps")
+        if before is not None and index <= before:
+            yield Problem(
+                ("sampler", "indices", place), f"{index} does not rise above {before}, which precedes it"
+            )
+        before = index
+
+
+def _bootstrap_ends(data: Data) -> Iterator[Problem]:
+    kind = _at(data, "sampler", "kind", default=Sampler().kind)
+    grid = _at(data, "sampler", "steps", default=Sampler().steps)
+    taken = len(_at(data, "sampler", "indices", default=default_indices(kind, grid)))
+    steps = _at(data, "bootstrap", "steps", default=0)  # the default gives way to a short schedule
+    if steps > taken:
+        yield Problem(("bootstrap", "steps"), f"{steps} is more than the sampler's {taken} steps")
+
+
+def _timeline_fits(data: Data) -> Iterator[Problem]:
+    names = [_at(region, "name") for _, region in _regions(data)]
+    frames = _at(data, "stream", "frames", default=Stream().frames)
+    for place, change in enumerate(_at(data, "stream", "timeline", default=())):
+        at, region = _at(change, "at"), _at(change, "region")
+        if at is not None and at >= frames:
+            yield Problem(("stream", "timeline", place, "at"), f"{at} is past the last frame, {frames - 1}")
+        if region is not None and region not in names:
+            known = did_you_mean(region, [name for name in names if name])
+            yield Problem(
+                ("stream", "timeline", place, "region"), f"no region is named {short(region)}; {known}"
+            )
+
+
+_RULES = (
+    _fits,
+    _paints_something,
+    _names_are_unique,
+    _one_rest,
+    _indices_rise,
+    _bootstrap_ends,
+    _timeline_fits,
+)

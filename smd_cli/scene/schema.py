@@ -1,0 +1,220 @@
+"""The scene language, version 1: every key with its type, range, default and meaning.
+
+What a scene leaves out may be None here; `scene.resolve` fills every default in. Rules that span several keys
+are in `scene.rules`; `scene.validate` is the way from plain data to a Scene.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
+from pydantic_core import PydanticCustomError
+
+from smd_cli.scene.masks import AnyMask, FilePath, Part
+
+VERSION = 1
+MAX_PIXELS = 2**26  # 8192 x 8192
+SHORTHANDS = {"model": "base", "mask": "image"}  # keys that take a bare text for a mapping with that one key
+LCM_INDICES = (0, 4, 12, 25, 37)  # of a 50-step grid: StreamMultiDiffusion, the published examples
+
+NOT_BLANK = r"\S"
+PLAIN_NAME = (
+    r"^[^\d\s\[\]=\x00-\x1f\x7f][^\[\]=\x00-\x1f\x7f]*$"  # so that --set regions[name] can address it
+)
+
+
+def _multiple_of_8(length: int) -> int:
+    if length % 8:
+        below = length // 8 * 8
+        near = f"{below} or {below + 8}" if length % 8 == 4 else str(round(length / 8) * 8)
+        raise PydanticCustomError("step", f"{length} is not a multiple of 8; the nearest is {near}")
+    return length
+
+
+Prompt = Annotated[str, Field(max_length=4000)]
+RegionPrompt = Annotated[Prompt, Field(pattern=NOT_BLANK)]
+RegionName = Annotated[str, Field(min_length=1, max_length=64, pattern=PLAIN_NAME)]
+Side = Annotated[
+    int, Field(ge=64, le=16384, json_schema_extra={"multipleOf": 8}), AfterValidator(_multiple_of_8)
+]
+Share = Annotated[float, Field(ge=0, le=1)]
+Blur = Annotated[float, Field(ge=0, le=256)]
+Pixels = Annotated[
+    int, Field(ge=64, le=4096, json_schema_extra={"multipleOf": 8}), AfterValidator(_multiple_of_8)
+]
+
+
+class Canvas(Part):
+    """The picture's size. At most 67 108 864 pixels in all."""
+
+    width: Side = Field(description="Width in px, a multiple of 8.")
+    height: Side = Field(description="Height in px, a multiple of 8.")
+
+
+class Lora(Part):
+    """An adapter to fuse into the model."""
+
+    path: FilePath = Field(description="Hub id, or a .safetensors file or folder relative to the scene file.")
+    weight: Annotated[float, Field(ge=-4, le=4)] = Field(default=1.0, description="How strongly it is fused.")
+
+
+class Model(Part):
+    """What paints. A bare text is the `base`."""
+
+    base: FilePath = Field(
+        default="flatland",
+        description="`flatland` (the embedded model), a Hub id, or a folder or .safetensors file relative to "
+        "the scene file.",
+    )
+    family: Literal["auto", "sd15", "sdxl", "sd3"] = Field(
+        default="auto", description="Architecture; `auto` reads it from the weights."
+    )
+    vae: FilePath | None = Field(default=None, description="Another autoencoder; default: the model's own.")
+    loras: Annotated[tuple[Lora, ...], Field(max_length=16)] = Field(
+        default=(), description="Adapters, in order."
+    )
+
+
+def default_indices(kind: str, steps: int) -> tuple[int, ...]:
+    """The schedule indices of a sampler that names none, on a grid of `steps` timesteps."""
+    if kind == "lcm":
+        return tuple(sorted({index * steps // 50 for index in LCM_INDICES}))
+    return tuple(range(steps))
+
+
+def _model_from_text(value: Any) -> Any:  # noqa: ANN401 - what a file says, of any shape
+    return {"base": value} if isinstance(value, str) else value
+
+
+class Sampler(Part):
+    """How noise becomes a picture."""
+
+    kind: Literal["lcm", "ddim"] = Field(
+        default="lcm",
+        description="`lcm`: few steps, for distilled models; `ddim`: many steps, for any model.",
+    )
+    steps: Annotated[int, Field(ge=1, le=1000)] = Field(
+        default=50, description="Size of the grid of timesteps that `indices` points into."
+    )
+    indices: Annotated[tuple[Annotated[int, Field(ge=0, le=999)], ...], Field(min_length=1)] | None = Field(
+        default=None,
+        description="The steps to take, rising, inside the grid; default: [0, 4, 12, 25, 37] (in proportion on "
+        "a grid of another size) for `lcm`, the whole grid for `ddim`.",
+    )
+    guidance_scale: Annotated[float, Field(ge=0, le=50)] = Field(
+        default=1.0,
+        description="Weight of the prompt against the negative prompt; 1 leaves the negative out.",
+    )
+    guidance: Literal["none", "full", "self", "initialize"] | None = Field(
+        default=None,
+        description="`full` evaluates the negative prompt at every step, `self` and `initialize` (streams) "
+        "estimate it; default: `none` where guidance_scale is 1, else `full`.",
+    )
+    tile: Annotated[
+        Annotated[Pixels, Tag("<px>")] | Annotated[Literal["native"], Tag("<word>")],
+        Discriminator(lambda value: "<word>" if isinstance(value, str) else "<px>"),
+    ] = Field(
+        default="native", description="Side of a tile in px, or `native`: the size the model was trained at."
+    )
+
+
+class Bootstrap(Part):
+    """The first steps, in which each region is painted alone, centred, on a plain background."""
+
+    steps: Annotated[int, Field(ge=0, le=1000)] = Field(
+        default=2, description="How many steps; 0 turns it off."
+    )
+    mix_steps: Annotated[float, Field(ge=0, le=1000)] = Field(
+        default=1.5,
+        description="For how many steps that background is white before it blends into the picture's.",
+    )
+    leak_sensitivity: Annotated[float, Field(ge=0, le=100)] = Field(
+        default=0.2,
+        description="Drops what a region leaves like its background: the smaller, the less is dropped; "
+        "0 turns it off.",
+    )
+
+
+class MaskDefaults(Part):
+    """How masks act, and the defaults of every region."""
+
+    type: Literal["discrete", "semi-continuous", "continuous"] = Field(
+        default="discrete", description="How soft masks are quantized against the noise level of each step."
+    )
+    std: Blur = Field(default=0.0, description="Blur of the edge: standard deviation in px.")
+    strength: Share = Field(default=1.0, description="Scale of the mask before quantization.")
+    cover_alpha: Share = Field(
+        default=0.3, description="What stays of a mask where a later region covers it."
+    )
+
+
+class Background(Part):
+    """What is around and behind the regions: a prompt, a picture, or both."""
+
+    prompt: Prompt = Field(default="", description="Paints what the regions leave; empty: plain white.")
+    negative_prompt: Prompt = Field(default="", description="What to keep away from.")
+    image: FilePath | None = Field(
+        default=None, description="A picture to put the regions on, relative to the scene file."
+    )
+
+
+class Region(Part):
+    """A prompt and where to paint it. Later regions cover earlier ones."""
+
+    name: RegionName = Field(description="A unique name, for messages and for --set regions[name].prompt=….")
+    prompt: RegionPrompt = Field(description="What to paint here.")
+    negative_prompt: Prompt = Field(default="", description="What to keep away from here.")
+    mask: AnyMask = Field(description="Where: a picture file, a shape, or `rest`.")
+    mask_strength: Share | None = Field(default=None, description="Instead of `masks.strength`.")
+    mask_std: Blur | None = Field(default=None, description="Instead of `masks.std`.")
+    prompt_strength: Share = Field(
+        default=1.0, description="Between the background's prompt (0) and this region's own (1)."
+    )
+
+
+class Change(Part):
+    """A region's new prompt from one frame on."""
+
+    at: Annotated[int, Field(ge=0)] = Field(description="The frame, counted from 0.")
+    region: RegionName = Field(description="The name of the region.")
+    prompt: RegionPrompt = Field(description="What to paint there from now on.")
+
+
+class Stream(Part):
+    """Frames over time (task `stream`)."""
+
+    frames: Annotated[int, Field(ge=1, le=1_000_000)] = Field(default=50, description="How many frames.")
+    fps: Annotated[float, Field(gt=0, le=240)] = Field(
+        default=12.0, description="Frames a second in a video file."
+    )
+    timeline: Annotated[tuple[Change, ...], Field(max_length=1000)] = Field(
+        default=(), description="Prompts that change while the stream runs."
+    )
+
+
+class Scene(Part):
+    """A scene: which prompt paints which region of a canvas."""
+
+    smd: Literal[1] = Field(description="Version of the scene language.")
+    task: Literal["generate", "inpaint", "panorama", "stream"] = Field(
+        default="generate", description="What `smd render` does with the scene."
+    )
+    canvas: Canvas = Field(description="The size of the picture.")
+    seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = Field(
+        default=0, description="All noise comes from it: the same seed, the same picture."
+    )
+    model: Annotated[Model, BeforeValidator(_model_from_text, json_schema_input_type=str | Model)] = Field(
+        default=Model(), description="What paints: a name or path, or a mapping."
+    )
+    sampler: Sampler = Field(default=Sampler(), description="How noise becomes a picture.")
+    bootstrap: Bootstrap = Field(
+        default=Bootstrap(), description="The first steps, each region alone on white."
+    )
+    masks: MaskDefaults = Field(
+        default=MaskDefaults(), description="How masks act, and defaults for every region."
+    )
+    negative_prefix: Prompt = Field(default="", description="Put before every negative prompt.")
+    background: Background = Field(default=Background(), description="What is around and behind the regions.")
+    regions: Annotated[tuple[Region, ...], Field(max_length=256)] = Field(
+        default=(), description="What is painted where; later regions cover earlier ones."
+    )
+    stream: Stream = Field(default=Stream(), description="Frames over time, for the task `stream`.")

@@ -1,0 +1,60 @@
+"""From plain data to a Scene, or to everything that is wrong with it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import ValidationError
+
+from smd_cli.scene import rules
+from smd_cli.scene.explain import Problem, explain, short
+from smd_cli.scene.schema import VERSION, Scene
+from smd_cli.scene.tree import Loc
+
+
+class InvalidScene(Exception):  # noqa: N818 - carries findings; the loader turns them into a SceneError
+    """Everything that is wrong with a scene's data."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__(problems)
+        self.problems = problems
+
+
+def validate(data: Any) -> Scene:  # noqa: ANN401 - what a file says, of any shape
+    """The scene that plain data (mappings as dicts, lists as tuples) describes.
+
+    Raises InvalidScene with every problem; of another version, with that alone.
+    """
+    if not isinstance(data, dict):
+        raise InvalidScene(
+            [Problem((), f"a scene is a mapping that begins with `smd: {VERSION}`, not {short(data)}")]
+        )
+    version = data.get("smd")
+    if "smd" in data and (type(version) is not int or version != VERSION):
+        raise InvalidScene(
+            [Problem(("smd",), f"version {short(version)} is unknown; this program reads version {VERSION}")]
+        )
+    problems: list[Problem] = []
+    scene = None
+    try:
+        scene = Scene.model_validate(data)
+    except ValidationError as error:
+        problems = explain(error.errors(include_url=False))
+    for problem in problems:
+        data = _without(data, problem.loc)
+    problems += rules.broken(data)
+    if scene is None or problems:
+        raise InvalidScene(problems)
+    return scene
+
+
+def _without(data: Any, loc: Loc) -> Any:  # noqa: ANN401
+    """The data with rules.WRONG at `loc`."""
+    if not loc:
+        return data
+    key, *below = loc
+    if isinstance(data, dict) and key in data:
+        return {**data, key: _without(data[key], tuple(below)) if below else rules.WRONG}
+    if isinstance(data, tuple) and isinstance(key, int) and key < len(data):
+        return (*data[:key], _without(data[key], tuple(below)) if below else rules.WRONG, *data[key + 1 :])
+    return data
