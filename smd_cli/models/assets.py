@@ -7,9 +7,10 @@ from pathlib import Path
 
 from smd_cli.errors import AssetError
 from smd_cli.models.facts import ModelFacts, read_facts
-from smd_cli.models.recognise import recognise_folder
+from smd_cli.models.families import FAMILIES
+from smd_cli.models.recognise import agree, recognise_file, recognise_folder
 from smd_cli.models.sources import Source, resolve
-from smd_cli.models.weights import component_file, read_shapes
+from smd_cli.models.weights import component_file, lora_file, read_shapes
 
 COMPONENTS = {
     "unet": "diffusion_pytorch_model",
@@ -18,19 +19,47 @@ COMPONENTS = {
 }
 """Folders of a diffusers model that hold weights, and the stem of their file names."""
 
+NO_LORA = "none"
+"""What `ModelSpec.lcm_lora` says of weights that are few-step ones although their configs do not tell."""
+
 _CONFIGS = ("model_index.json", "*/config.json", "scheduler/*.json", "tokenizer/*")
 _WEIGHTS = tuple(f"{folder}/{stem}.safetensors" for folder, stem in COMPONENTS.items())
+_VAE = ("config.json", "diffusion_pytorch_model.safetensors")
+_LORA = ("pytorch_lora_weights.safetensors",)
 
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """A user's choice of model.
+    """A user's choice of model. References are what `sources.resolve` takes.
 
     Attributes:
-        base: an embedded model's name, a diffusers folder, or a hub id.
+        base: an embedded model's name, a diffusers folder, a .safetensors file or a hub id.
+        family: a key of `FAMILIES`, or 'auto' to read it from the checkpoint.
+        vae: another autoencoder; None keeps the checkpoint's own.
+        loras: adapters to fuse and their weights, in order.
+        config: model folder or hub id that gives a single file its configs and tokenizer; None: the family's.
+        lcm_lora: the LoRA that makes ordinary weights few-step ones; None: the family's; or `NO_LORA`.
     """
 
     base: str
+    family: str = "auto"
+    vae: str | None = None
+    loras: tuple[tuple[str, float], ...] = ()
+    config: str | None = None
+    lcm_lora: str | None = None
+
+
+@dataclass(frozen=True)
+class Part:
+    """One network of a model.
+
+    Attributes:
+        config: folder with its config.json.
+        weights: its .safetensors file; in that folder, or anywhere with other names for its tensors.
+    """
+
+    config: Path
+    weights: Path
 
 
 @dataclass(frozen=True)
@@ -38,39 +67,113 @@ class Assets:
     """A model's files on this disk, recognised and whole.
 
     Attributes:
-        base: the checkpoint.
-        configs: diffusers folder with the configs and the tokenizer.
+        base: the checkpoint as it was asked for, and its revision.
+        configs: model folder with the scheduler's config and the tokenizer.
         facts: what the configs say.
-        weights: weight file of each of `COMPONENTS`.
+        parts: a network for each of `COMPONENTS`.
+        loras: files to fuse and their weights, in order.
     """
 
     base: Source
     configs: Path
     facts: ModelFacts
-    weights: dict[str, Path]
+    parts: dict[str, Part]
+    loras: tuple[tuple[Path, float], ...] = ()
 
     @cached_property
     def sha256(self) -> str:
-        """Of the weights: the file's own digest where there is one file, else that of the files' digests."""
-        digests = []
-        for path in dict.fromkeys(self.weights.values()):
-            with path.open("rb") as file:
-                digests.append(file_digest(file, "sha256").hexdigest())
+        """Of all weights: the file's own digest where there is one file, else that of the files' digests."""
+        files = [part.weights for part in self.parts.values()] + [path for path, _ in self.loras]
+        digests = [_digest(path) for path in dict.fromkeys(files)]
         return digests[0] if len(digests) == 1 else sha256("".join(digests).encode()).hexdigest()
 
 
-def locate(spec: ModelSpec, *, offline: bool = False) -> Assets:
+def _digest(path: Path) -> str:
+    """SHA-256 of a file. The hub's cache names a large file's blob by it, which saves reading gigabytes."""
+    blob = path.resolve()
+    if blob.parent.name == "blobs" and len(blob.name) == 64:
+        return blob.name
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
+
+
+def locate(spec: ModelSpec, *, few_step: bool = False, offline: bool = False) -> Assets:
     """Find a model's files, fetch what is missing unless `offline`, and check them.
+
+    Args:
+        spec: the user's choice.
+        few_step: the sampler needs few-step weights, so ordinary ones get the LCM-LoRA.
+        offline: no network access at all.
 
     Raises:
         AssetError: not found, not cached, of another family, or damaged; nothing has been loaded then.
     """
     base = resolve(spec.base, (*_CONFIGS, *_WEIGHTS), offline=offline)
-    if not base.path.is_dir():
-        raise AssetError(f"{base.reference}: not a model folder")
-    family = recognise_folder(base.path)
-    facts = read_facts(base.path, family)
-    weights = {name: component_file(base.path / name, stem) for name, stem in COMPONENTS.items()}
-    for path in weights.values():
-        read_shapes(path)
-    return Assets(base, base.path, facts, weights)
+    if base.path.is_dir():
+        family = agree(spec.family, recognise_folder(base.path), base.path)
+        configs = base.path
+        parts = {
+            name: Part(configs / name, component_file(configs / name, COMPONENTS[name]))
+            for name in COMPONENTS
+        }
+    else:
+        family = agree(spec.family, recognise_file(base.path), base.path)
+        configs = _companion(spec, family, offline=offline)
+        parts = {name: Part(configs / name, base.path) for name in COMPONENTS}
+    if spec.vae is not None:
+        parts["vae"] = _vae(spec.vae, parts["vae"].config, offline=offline)
+    _check(configs, parts)
+    facts = read_facts(configs, parts["vae"].config, family)
+    return Assets(base, configs, facts, parts, _loras(spec, facts, few_step=few_step, offline=offline))
+
+
+def _check(configs: Path, parts: dict[str, Part]) -> None:
+    for part in parts.values():
+        read_shapes(part.weights)
+    tokenizer = configs / "tokenizer"
+    if not (tokenizer / "tokenizer.json").exists() and not (tokenizer / "vocab.json").exists():
+        raise AssetError(f"{tokenizer}: no tokenizer.json and no vocab.json; the model folder is incomplete")
+
+
+def _companion(spec: ModelSpec, family: str, *, offline: bool) -> Path:
+    """Folder that supplies what a single file lacks."""
+    try:
+        folder = resolve(spec.config or FAMILIES[family].config, _CONFIGS, offline=offline).path
+    except AssetError as error:
+        raise AssetError(
+            f"{spec.base}: a single file needs the configs and the tokenizer of its family; {error}, "
+            "or set model.config to a diffusers folder of that family"
+        ) from error
+    agree(family, recognise_folder(folder), folder)
+    return folder
+
+
+def _vae(reference: str, config: Path, *, offline: bool) -> Part:
+    """A user's autoencoder: a folder of one, a model folder, or a file that fits the checkpoint's config."""
+    path = resolve(reference, _VAE, offline=offline).path
+    if path.is_file():
+        return Part(config, path)
+    folder = path / "vae" if (path / "vae").is_dir() else path
+    return Part(folder, component_file(folder, COMPONENTS["vae"]))
+
+
+def _loras(
+    spec: ModelSpec, facts: ModelFacts, *, few_step: bool, offline: bool
+) -> tuple[tuple[Path, float], ...]:
+    wanted = list(spec.loras)
+    lcm_lora = spec.lcm_lora or FAMILIES[facts.family].lcm_lora
+    if few_step and not facts.few_step and lcm_lora != NO_LORA:
+        wanted.append((lcm_lora, 1.0))
+    found = []
+    for reference, weight in wanted:
+        try:
+            path = lora_file(resolve(reference, _LORA, offline=offline).path)
+        except AssetError as error:
+            if reference != lcm_lora:
+                raise
+            raise AssetError(
+                f"{spec.base}: the lcm sampler needs few-step weights, so an LCM-LoRA; {error}; or set "
+                "model.lcm_lora to its file, or sampler.kind to ddim"
+            ) from error
+        found.append((path, weight))
+    return tuple(found)

@@ -7,6 +7,8 @@ from typing import Any
 
 from smd_cli.errors import AssetError
 
+Config = dict[str, Any]
+
 
 @dataclass(frozen=True)
 class ModelFacts:
@@ -29,13 +31,49 @@ class ModelFacts:
     few_step: bool
 
 
-def read_config(folder: Path, component: str) -> dict[str, Any]:
-    """Config of one component ('' for a folder that is the component itself) of a diffusers folder."""
-    name = "scheduler_config.json" if component == "scheduler" else "config.json"
-    return read_json(folder / component / name)
+def read_facts(folder: Path, vae_folder: Path, family: str) -> ModelFacts:
+    """Facts of a model of `family`, from its configs in a diffusers folder and its autoencoder's.
+
+    Raises:
+        AssetError: a config is missing, unreadable, or says something this program cannot do.
+    """
+    unet, vae = read_config(folder / "unet"), read_config(vae_folder)
+    scheduler = read_json(folder / "scheduler" / "scheduler_config.json")
+    try:
+        size, downscale = unet["sample_size"], _downscale(vae)
+        facts = ModelFacts(
+            family=family,
+            native_size=(size if isinstance(size, int) else min(size)) * downscale,
+            downscale=downscale,
+            latent_channels=unet["in_channels"],
+            prediction_type=scheduler.get("prediction_type", "epsilon"),
+            few_step=scheduler.get("_class_name") == "LCMScheduler"
+            or unet.get("time_cond_proj_dim") is not None,
+        )
+    except (KeyError, TypeError) as error:
+        raise AssetError(f"{folder}: the model's configs lack or garble {error}") from error
+    if facts.latent_channels != vae.get("latent_channels", 4):
+        raise AssetError(
+            f"{folder}: the UNet reads {facts.latent_channels} channels, the autoencoder writes "
+            f"{vae.get('latent_channels', 4)}; inpainting and instruction checkpoints are not supported"
+        )
+    if facts.prediction_type not in ("epsilon", "v_prediction"):
+        raise AssetError(f"{folder}: prediction type {facts.prediction_type!r} is not supported")
+    return facts
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def _downscale(vae: Config) -> int:
+    """Px a latent: every block of the encoder after the first halves the picture."""
+    tiny = vae["_class_name"] == "AutoencoderTiny"
+    return int(2 ** (len(vae["encoder_block_out_channels" if tiny else "block_out_channels"]) - 1))
+
+
+def read_config(folder: Path) -> Config:
+    """The config.json of a component's folder."""
+    return read_json(folder / "config.json")
+
+
+def read_json(path: Path) -> Config:
     """A JSON object from a file; every way this can fail is an `AssetError`."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -48,46 +86,3 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise AssetError(f"{path}: expected a JSON object")
     return content
-
-
-def downscale_of(vae: dict[str, Any]) -> int:
-    """Px a latent: every block of the encoder after the first halves the picture."""
-    blocks = vae[
-        "encoder_block_out_channels" if vae["_class_name"] == "AutoencoderTiny" else "block_out_channels"
-    ]
-    return int(2 ** (len(blocks) - 1))
-
-
-def read_facts(folder: Path, family: str) -> ModelFacts:
-    """Facts of a diffusers folder (configs are enough) that was recognised as `family`.
-
-    Raises:
-        AssetError: a config is missing, unreadable, or says something this program cannot do.
-    """
-    unet, vae, scheduler = (read_config(folder, name) for name in ("unet", "vae", "scheduler"))
-    try:
-        size = unet["sample_size"]
-        downscale = downscale_of(vae)
-        facts = ModelFacts(
-            family=family,
-            native_size=(size if isinstance(size, int) else min(size)) * downscale,
-            downscale=downscale,
-            latent_channels=unet["in_channels"],
-            prediction_type=scheduler.get("prediction_type", "epsilon"),
-            few_step=scheduler.get("_class_name") == "LCMScheduler"
-            or unet.get("time_cond_proj_dim") is not None,
-        )
-    except (KeyError, TypeError) as error:
-        raise AssetError(f"{folder}: the model's config lacks or garbles {error}") from error
-    _check(facts, vae, folder)
-    return facts
-
-
-def _check(facts: ModelFacts, vae: dict[str, Any], folder: Path) -> None:
-    if facts.latent_channels != vae.get("latent_channels"):
-        raise AssetError(
-            f"{folder}: the UNet reads {facts.latent_channels} channels but the autoencoder writes "
-            f"{vae.get('latent_channels')}; an inpainting or instruction checkpoint? Use its plain sibling"
-        )
-    if facts.prediction_type not in ("epsilon", "v_prediction"):
-        raise AssetError(f"{folder}: prediction type {facts.prediction_type!r} is not supported")

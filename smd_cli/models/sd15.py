@@ -1,8 +1,10 @@
 """Stable Diffusion 1.x and what shares its interfaces: one CLIP text encoder, a UNet, a KL or tiny VAE."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint, convert_ldm_vae_checkpoint
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
 from diffusers.models.embeddings import get_timestep_embedding
@@ -11,10 +13,11 @@ from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from torch import Tensor
 from transformers.models.clip.modeling_clip import CLIPTextModel
 
-from smd_cli.models.assets import Assets
-from smd_cli.models.components import load_component
+from smd_cli.errors import AssetError
+from smd_cli.models.assets import Assets, Part
+from smd_cli.models.components import Weights, load_part
 from smd_cli.models.conditioning import Conditioning
-from smd_cli.models.facts import ModelFacts, read_config
+from smd_cli.models.facts import Config, ModelFacts, read_config, read_json
 from smd_cli.models.tokens import Tokenizer
 
 DISTILLED_GUIDANCE = 8.5
@@ -81,29 +84,54 @@ class SD15:
 
 
 def load(assets: Assets, device: torch.device, dtype: torch.dtype) -> SD15:
-    """Read the weights.
+    """Read the weights and fuse the LoRAs.
 
     Raises:
-        AssetError: the weights do not fill the model that the configs describe.
+        AssetError: the weights do not fill what the configs describe, or a LoRA does not fit them.
     """
-    vae_class = {"AutoencoderKL": AutoencoderKL, "AutoencoderTiny": AutoencoderTiny}[
-        read_config(assets.configs, "vae")["_class_name"]
-    ]
+    networks = {
+        "text_encoder": (CLIPTextModel, _ldm_text_encoder),
+        "unet": (UNet2DConditionModel, convert_ldm_unet_checkpoint),
+        "vae": (_vae_class(assets.parts["vae"]), _ldm_vae),
+    }
     text_encoder, unet, vae = (
-        load_component(model, assets, name, dtype).to(device)
-        for name, model in (
-            ("text_encoder", CLIPTextModel),
-            ("unet", UNet2DConditionModel),
-            ("vae", vae_class),
-        )
+        load_part(network, assets.parts[name], dtype, convert).to(device)
+        for name, (network, convert) in networks.items()
     )
+    if assets.loras:
+        from smd_cli.models.lora import fuse_lora
+
+        for path, weight in assets.loras:
+            fuse_lora(path, weight, unet, text_encoder)
+    scheduler = DDIMScheduler.from_config(read_json(assets.configs / "scheduler" / "scheduler_config.json"))
     return SD15(
         assets=assets,
         tokenizer=Tokenizer.load(assets.configs / "tokenizer", text_encoder.config.max_position_embeddings),
         text_encoder=text_encoder,
         unet=unet,
         vae=vae,
-        alphas_cumprod=DDIMScheduler.from_config(read_config(assets.configs, "scheduler")).alphas_cumprod,
+        alphas_cumprod=scheduler.alphas_cumprod,
         device=device,
         dtype=dtype,
     )
+
+
+def _vae_class(part: Part) -> Any:  # noqa: ANN401 - diffusers has no types
+    name = read_config(part.config).get("_class_name")
+    for network in (AutoencoderKL, AutoencoderTiny):
+        if name == network.__name__:
+            return network
+    raise AssetError(f"{part.config}: autoencoder {name} is not supported (AutoencoderKL, AutoencoderTiny)")
+
+
+def _ldm_text_encoder(weights: Weights, config: Config) -> Weights:
+    start = "cond_stage_model.transformer.text_model."
+    return {name.removeprefix(start): tensor for name, tensor in weights.items() if name.startswith(start)}
+
+
+def _ldm_vae(weights: Weights, config: Config) -> Weights:
+    """Tensors of a whole checkpoint or of an autoencoder's own file, unless they bear diffusers' names."""
+    if any(name.startswith(("encoder.down_blocks.", "encoder.layers.")) for name in weights):
+        return weights
+    converted: Weights = convert_ldm_vae_checkpoint(weights, config)
+    return converted

@@ -29,7 +29,7 @@ def read_shapes(path: Path) -> Shapes:
     except PermissionError:
         raise AssetError(f"{path}: permission denied") from None
     except (SafetensorError, OSError) as error:
-        raise AssetError(f"{path}: not a whole safetensors file ({error}); download it again") from error
+        raise AssetError(f"{path}: not a whole safetensors file ({error}); get it again") from error
 
 
 def component_file(folder: Path, stem: str) -> Path:
@@ -41,7 +41,24 @@ def component_file(folder: Path, stem: str) -> Path:
     for name in (f"{stem}.safetensors", f"{stem}.fp16.safetensors"):
         if (folder / name).exists():
             return folder / name
-    pickle = next((folder / f"{stem}{end}" for end in PICKLES if (folder / f"{stem}{end}").exists()), None)
-    if pickle is not None:
-        read_shapes(pickle)
-    raise AssetError(f"{folder / stem}.safetensors: no such file; the model folder has no weights there")
+    for pickle in (folder / f"{stem}{suffix}" for suffix in (".bin", ".fp16.bin")):
+        if pickle.exists():
+            read_shapes(pickle)
+    raise AssetError(f"{folder / stem}.safetensors: no such file; the model folder lacks weights")
+
+
+def lora_file(path: Path) -> Path:
+    """The file of a LoRA: `path` itself, or the only .safetensors file of that folder.
+
+    Raises:
+        AssetError: none or several in the folder, or an adapter of another kind than LoRA.
+    """
+    if path.is_dir():
+        files = sorted(path.glob("*.safetensors"))
+        if len(files) != 1:
+            raise AssetError(f"{path}: {len(files)} .safetensors files in this folder; name the LoRA's own")
+        path = files[0]
+    names = read_shapes(path)
+    if not any("lora" in name for name in names) or any("dora_scale" in name for name in names):
+        raise AssetError(f"{path}: not a plain LoRA (LoHa, LoKr and DoRA adapters are not supported)")
+    return path
