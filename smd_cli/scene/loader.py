@@ -19,7 +19,7 @@ STDIN = "-"
 
 @dataclass(frozen=True)
 class LoadedScene:
-    """A good scene, its name (the file's, without ending), and where its paths start and its values are written."""
+    """A good scene, its name (the file's, without ending), where its paths start, its values' places."""
 
     scene: Scene
     name: str

@@ -97,8 +97,8 @@ class Sampler(Part):
     )
     indices: Annotated[tuple[Annotated[int, Field(ge=0, le=999)], ...], Field(min_length=1)] | None = Field(
         default=None,
-        description="The steps to take, rising, inside the grid; default: [0, 4, 12, 25, 37] (in proportion on "
-        "a grid of another size) for `lcm`, the whole grid for `ddim`.",
+        description="The steps to take, rising, inside the grid; default: [0, 4, 12, 25, 37] (in proportion "
+        "on a grid of another size) for `lcm`, the whole grid for `ddim`.",
     )
     guidance_scale: Annotated[float, Field(ge=0, le=50)] = Field(
         default=1.0,

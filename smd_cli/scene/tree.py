@@ -1,7 +1,7 @@
 """YAML text as a tree in which every value knows where it was written.
 
-Reads the YAML 1.2 core types (so `no` and `2024-01-01` are text), refuses duplicate keys, several documents, tags
-and oversized trees, and reports every such problem of a text at once.
+Reads the YAML 1.2 core types (so `no` and `2024-01-01` are text), refuses duplicate keys, several documents,
+tags and oversized trees, and reports every such problem of a text at once.
 """
 
 from __future__ import annotations
@@ -128,8 +128,8 @@ for _name, _pattern, _first in _CORE_TYPES:
 def parse(text: str, source: str, *, one_place: bool = False) -> Node:
     """Read one YAML document.
 
-    `source` names the text in places (`scene.yaml`); with `one_place`, places are the source alone, without line
-    and column. Raises SceneError naming every problem.
+    `source` names the text in places (`scene.yaml`); with `one_place`, places are the source alone, without
+    line and column. Raises SceneError naming every problem.
     """
     reader = _Reader(source, one_place)
     try:

@@ -1,0 +1,1 @@
+"""Pictures: opening, mask painting, recipes, safe writing. Knows Pillow, no tensors."""

@@ -1,0 +1,81 @@
+"""Opening pictures that others made: whatever is wrong with one is said in one line."""
+
+from __future__ import annotations
+
+import struct
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from smd_cli.errors import AssetError
+
+MAX_PIXELS = 200_000_000
+Image.MAX_IMAGE_PIXELS = MAX_PIXELS  # Pillow's own guard, for every picture that this program opens
+_ALPHA_MODES = ("RGBA", "LA", "PA", "La", "RGBa")
+# What Pillow's decoders raise on damaged files, besides OSError.
+_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, MemoryError)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An opened picture, upright, as L, LA, RGB or RGBA with 8 bits a channel; `notes` tell what was chosen."""
+
+    image: Image.Image
+    notes: tuple[str, ...] = ()
+
+
+def open_picture(path: Path) -> Picture:
+    """Open and read a picture whole.
+
+    Raises:
+        AssetError: there is no readable picture of at most MAX_PIXELS at that path.
+    """
+    _check_file(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                frames = getattr(image, "n_frames", 1)
+                image.load()
+                upright = ImageOps.exif_transpose(image)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise AssetError(f"{path}: has more than {MAX_PIXELS // 10**6} megapixels") from None
+    except UnidentifiedImageError:
+        raise AssetError(f"{path}: is not a picture of a known format") from None
+    except _DAMAGE as error:
+        raise AssetError(f"{path}: is damaged or cannot be read: {error}") from error
+    notes = (f"{path}: has {frames} frames; the first is used",) if frames > 1 else ()
+    return Picture(_to_8_bit(upright, path), notes)
+
+
+def has_alpha(image: Image.Image) -> bool:
+    """Tell whether a picture has an alpha channel."""
+    return image.mode in _ALPHA_MODES
+
+
+def _check_file(path: Path) -> None:
+    """Say what stands in the way before Pillow is asked; a pipe or device would be read for ever."""
+    if path.is_symlink() and not path.exists():
+        raise AssetError(f"{path}: is a broken link to {path.readlink()}")
+    if not path.exists():
+        raise AssetError(f"{path}: no such file")
+    if not path.is_file():
+        raise AssetError(f"{path}: is {'a directory' if path.is_dir() else 'no regular file'}, not a picture")
+
+
+def _to_8_bit(image: Image.Image, path: Path) -> Image.Image:
+    """The picture as L, LA, RGB or RGBA."""
+    if image.mode in ("L", "LA", "RGB", "RGBA"):
+        return image
+    if image.mode.startswith("I"):  # 16 bits of grey, which Pillow would clip instead of scale
+        return image.convert("I").point(lambda value: value * (1 / 257) + 0.5).convert("L")
+    if image.mode == "F":
+        raise AssetError(f"{path}: holds floating-point values; save it with 8 or 16 bits a channel")
+    if image.mode == "P" and "transparency" not in image.info:
+        return image.convert("RGB")
+    if image.mode == "1":
+        return image.convert("L")
+    return image.convert("RGBA" if image.mode == "P" or has_alpha(image) else "RGB")
