@@ -20,7 +20,7 @@ _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error,
 
 @dataclass(frozen=True)
 class Picture:
-    """An opened picture, upright, as L, LA, RGB or RGBA with 8 bits a channel; `notes` tell what was chosen."""
+    """An opened picture, upright, as L, LA, RGB or RGBA of 8 bits a channel, and what was left out."""
 
     image: Image.Image
     notes: tuple[str, ...] = ()

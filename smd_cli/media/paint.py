@@ -25,8 +25,8 @@ _SHOWS = 64
 class Painted:
     """The pictures of a plan at canvas size.
 
-    `masks` (`L`, white = region) are in the order of the regions; `background` is RGB, or None where the plan has
-    no picture. `notes` tell what was adapted, `warnings` what is likely a mistake, one line each.
+    `masks` (`L`, white = region) are in the order of the regions; `background` is RGB, or None where the plan
+    has no picture. `notes` tell what was adapted, `warnings` what is likely a mistake, one line each.
     """
 
     masks: tuple[Image.Image, ...]
@@ -47,8 +47,8 @@ class Painted:
 def paint(plan: Plan, locate: Locate = lambda *loc: dotted(loc)) -> Painted:
     """Open and paint every picture of a plan.
 
-    `locate` turns a place such as ("regions", 1, "mask") into what messages begin with; `LoadedScene.locate` adds
-    the file, line and column.
+    `locate` turns a place such as ("regions", 1, "mask") into what messages begin with; `LoadedScene.locate`
+    adds the file, line and column.
 
     Raises:
         SceneError: a mask is empty or lacks a channel; it also carries what an AssetError would say.
@@ -92,7 +92,7 @@ class _Painter:
         return image.resize(self.size, Image.Resampling.LANCZOS)
 
     def masks(self) -> tuple[Image.Image, ...]:
-        """Every region's mask; `rest` last, when the others are known. None at all where there are problems."""
+        """Every region's mask; `rest` last, when the others are known. Empty where there are problems."""
         found = [self._mask(index, region.mask) for index, region in enumerate(self.plan.regions)]
         if self.problems:
             return ()

@@ -18,7 +18,7 @@ from pydantic_core import PydanticCustomError
 class Part(BaseModel):
     """A mapping of the scene language: frozen, exact about types, without unknown keys, NaN or infinity."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, defer_build=True)
 
 
 PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
