@@ -47,6 +47,11 @@ class Clock:
 
     listen: Listener = nobody
     seconds: dict[Phase, float] = field(default_factory=lambda: dict.fromkeys(PHASES, 0.0))
+    began: float = field(default_factory=time.perf_counter)
+
+    def total(self) -> float:
+        """Return the seconds since the clock was made."""
+        return time.perf_counter() - self.began
 
     @contextmanager
     def phase(self, phase: Phase, total: int = 1) -> Iterator[Callable[[], None]]:

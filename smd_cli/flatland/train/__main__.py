@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from smd_cli.flatland.train.autoencoder import train_autoencoder
+from smd_cli.flatland.train.autoencoder import polish_decoder, train_autoencoder
 from smd_cli.flatland.train.config import Config
 from smd_cli.flatland.train.distill import distill
 from smd_cli.flatland.train.export import export
@@ -45,6 +45,8 @@ def run(config: Config) -> Path:
         generator = train_unet(generator, data, empty, config, budget=budget, folder=folder).requires_grad_(True)
     say("distillation")
     student = distill(generator, data, empty, config, config.stage("distill"))
+    say("decoder")
+    autoencoder = polish_decoder(autoencoder, config)
     return export(config.folder / "flatland", tokenizer, generator.text, student, autoencoder)
 
 

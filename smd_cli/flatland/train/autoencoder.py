@@ -6,7 +6,7 @@ from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from smd_cli.flatland.train.config import Config
+from smd_cli.flatland.train.config import Budget, Config
 from smd_cli.flatland.train.loop import MovingAverage, train
 from smd_cli.flatland.world import draw_picture
 
@@ -57,18 +57,26 @@ def train_autoencoder(config: Config) -> AutoencoderTiny:
     """Train (or resume) the autoencoder; its scaling factor makes the latents' spread 1."""
     torch.manual_seed(config.seed)
     model = build().to(memory_format=torch.channels_last)
-    pool = picture_pool(config)
-
-    def loss(module: nn.Module, step: int) -> Tensor:
-        rng = np.random.default_rng((config.seed, step))
-        return reconstruction_loss(module, crops(pool, rng, config.autoencoder.batch, config.crop))
-
-    folder = config.stage("autoencoder")
-    average = train(model, loss, budget=config.autoencoder, folder=folder, average=MovingAverage(model, config.ema))
-    trained = average.module
-    pixels = torch.from_numpy(pool[:256]).permute(0, 3, 1, 2).float() / 127.5 - 1
+    trained = _reconstruct(model, config, config.autoencoder, "autoencoder")
+    pixels = torch.from_numpy(picture_pool(config)[:256]).permute(0, 3, 1, 2).float() / 127.5 - 1
     with torch.no_grad():
         spread = float(trained.encode(pixels).latents.std())
     trained.register_to_config(scaling_factor=round(1 / spread, 4))
-    trained.save_pretrained(folder / "model")
     return trained
+
+
+def polish_decoder(autoencoder: AutoencoderTiny, config: Config) -> AutoencoderTiny:
+    """Train (or resume) the decoder further; the encoder, whose latents the UNet has learned, stays as it is."""
+    autoencoder.requires_grad_(True).encoder.requires_grad_(False)
+    return _reconstruct(autoencoder, config, config.decoder, "decoder")
+
+
+def _reconstruct(model: AutoencoderTiny, config: Config, budget: Budget, stage: str) -> AutoencoderTiny:
+    pool = picture_pool(config)
+
+    def loss(module: nn.Module, step: int) -> Tensor:
+        rng = np.random.default_rng((config.seed, budget.steps, step))
+        return reconstruction_loss(module, crops(pool, rng, budget.batch, config.crop))
+
+    average = MovingAverage(model, config.ema)
+    return train(model, loss, budget=budget, folder=config.stage(stage), average=average).module

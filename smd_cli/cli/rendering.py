@@ -1,0 +1,163 @@
+"""From a loaded scene to written pictures: the order of a render, in which all that can fail cheaply comes first.
+
+Imports torch; the commands import it when there is something to render.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from importlib.metadata import version
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+
+from smd_cli.engine.events import Clock
+from smd_cli.engine.oneshot import paint as paint_picture
+from smd_cli.engine.stage import Setting, Stage, set_stage
+from smd_cli.errors import DeviceError
+from smd_cli.media.files import write_bytes
+from smd_cli.media.paint import Painted
+from smd_cli.media.recipe import Recipe, png_chunks
+from smd_cli.models.assets import Assets, ModelSpec, locate
+from smd_cli.models.backbone import Backbone
+from smd_cli.models.device import choose_device, choose_dtype, device_name, peak_memory_bytes
+from smd_cli.models.loading import load
+from smd_cli.scene.resolve import ModelPlan, Plan
+
+LIBRARIES = ("smd-cli", "torch", "diffusers", "transformers")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where and how to compute, as the options named it."""
+
+    device: str = "auto"
+    dtype: str = "auto"
+    offline: bool = False
+
+
+@dataclass(frozen=True)
+class Job:
+    """A scene to render: its plan and painted pictures, and a file for each seed."""
+
+    plan: Plan
+    painted: Painted
+    targets: Sequence[tuple[int, Path]]
+    batch: int
+    metadata: bool
+
+
+@dataclass(frozen=True)
+class Output:
+    """A picture that was written."""
+
+    path: str
+    seed: int
+    sha256: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a render did; `work` is that of all its pictures."""
+
+    outputs: tuple[Output, ...]
+    timing: dict[str, float]
+    work: dict[str, int]
+    device: dict[str, Any]
+    steps: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the document that `--json` prints."""
+        return {
+            "outputs": [asdict(output) for output in self.outputs],
+            "timing": {name: round(seconds, 4) for name, seconds in self.timing.items()},
+            "work": self.work,
+            "device": self.device,
+        }
+
+
+def load_model(plan: Plan, machine: Machine) -> Backbone:
+    """Find, check and load a plan's model.
+
+    Raises:
+        DeviceError: the device or dtype is not there.
+        AssetError: the model is not to be had.
+    """
+    device = choose_device(machine.device)
+    dtype = choose_dtype(machine.dtype, device)
+    assets = locate(model_spec(plan.model), few_step=plan.sampler.kind == "lcm", offline=machine.offline)
+    return load(assets, device, dtype)
+
+
+def render(job: Job, backbone: Backbone, clock: Clock) -> Report:
+    """Render and write a job's pictures.
+
+    Raises:
+        DeviceError: the memory of the device is not enough; pictures written before stay.
+    """
+    plan, painted = job.plan, job.painted
+    outputs = []
+    try:
+        with clock.phase("encode"), torch.inference_mode():
+            stage = set_stage(plan, Setting(painted.masks, painted.background), backbone, batch=job.batch)
+        for seed, path in job.targets:
+            image = paint_picture(stage, seed, clock)
+            with clock.phase("save"):
+                recipe = build_recipe(plan, painted, seed, backbone.assets) if job.metadata else None
+                outputs.append(save(image, path, seed, recipe))
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        name = device_name(backbone.device)
+        raise DeviceError(f"{name}: out of memory; try a smaller --batch, tile or canvas") from error
+    return _report(tuple(outputs), clock, stage, backbone)
+
+
+def model_spec(model: ModelPlan) -> ModelSpec:
+    """Say a plan's model in the words of the loader."""
+    return ModelSpec(
+        base=model.base,
+        family=model.family,
+        vae=None if model.vae == "own" else model.vae,
+        loras=tuple((lora.path, lora.weight) for lora in model.loras),
+    )
+
+
+def save(image: Image.Image, path: Path, seed: int, recipe: Recipe | None) -> Output:
+    """Write a picture whole or not at all."""
+    data = BytesIO()
+    image.save(data, "png", pnginfo=png_chunks(recipe) if recipe else None)
+    write_bytes(path, data.getvalue())
+    return Output(str(path), seed, sha256(data.getvalue()).hexdigest(), *image.size)
+
+
+def build_recipe(plan: Plan, painted: Painted, seed: int, assets: Assets) -> Recipe:
+    """Gather what made a picture."""
+    masks = zip(plan.regions, painted.masks, strict=True)
+    return Recipe(
+        scene=plan.to_dict(),
+        seed=seed,
+        model={
+            "base": plan.model.base,
+            "family": assets.facts.family,
+            "revision": assets.base.revision,
+            "sha256": assets.sha256,
+        },
+        masks={region.name: sha256(mask.tobytes()).hexdigest() for region, mask in masks},
+        versions={name: version(name) for name in LIBRARIES},
+    )
+
+
+def _report(outputs: tuple[Output, ...], clock: Clock, stage: Stage, backbone: Backbone) -> Report:
+    timing: dict[str, float] = {f"{phase}_s": seconds for phase, seconds in clock.seconds.items()}
+    timing["total_s"] = clock.total()
+    work = {name: count * len(outputs) for name, count in stage.work._asdict().items()}
+    device = {
+        "name": device_name(backbone.device),
+        "dtype": str(backbone.dtype).removeprefix("torch."),
+        "peak_memory_bytes": peak_memory_bytes(backbone.device),
+    }
+    return Report(outputs, timing, work, device, len(stage.method.schedule))

@@ -1,0 +1,87 @@
+"""A contact sheet: what the model paints for 24 prompts, through the same engine as every scene.
+
+`python -m smd_cli.flatland.sheet docs/images/flatland.png`
+"""
+
+import argparse
+from pathlib import Path
+
+import torch
+from PIL import Image, ImageDraw, ImageFont
+
+from smd_cli.engine.events import Clock
+from smd_cli.engine.oneshot import paint
+from smd_cli.engine.stage import Setting, set_stage
+from smd_cli.models.assets import ModelSpec, locate
+from smd_cli.models.backbone import Backbone
+from smd_cli.models.loading import load
+from smd_cli.scene.loader import load_text
+from smd_cli.scene.resolve import resolve
+
+PROMPTS = (
+    "1girl, pink hair, leather jacket, looking at viewer, white background",
+    "1boy, brown hair, casual shirt, smile",
+    "a Greek goddess, lifts arm, Mount Olympus",
+    "1girl, blue hair, red shirt, on a beach",
+    "1boy, blonde hair, green shirt, snow",
+    "1girl, white hair, times square",
+    "a small, sitting owl",
+    "a cat on grass",
+    "a large tree, summer mountains",
+    "a giant waterfall",
+    "the sun, clear deep blue sky",
+    "the moon, starry night sky",
+    "a red house, snow",
+    "a yellow flower, grass",
+    "a boat on a clean deep blue lake",
+    "a cloud, clear deep blue sky",
+    "a red circle, white background",
+    "a purple star on a sunset",
+    "a blue square",
+    "a green triangle on sand",
+    "Alps",
+    "times square",
+    "sunset",
+    "clean deep blue lake",
+)
+SIZE = 256
+COLUMNS = 6
+LABEL = 30
+
+
+def picture(prompt: str, seed: int, backbone: Backbone, settings: str = "") -> Image.Image:
+    """Paint one 256 px picture of a prompt; `settings` are further lines of the scene."""
+    text = f"smd: 1\ncanvas: {{width: {SIZE}, height: {SIZE}}}\nbackground: {{prompt: {prompt!r}}}\n{settings}"
+    plan = resolve(load_text(text, "sheet").scene, "sheet", Path())
+    with torch.inference_mode():
+        stage = set_stage(plan, Setting(()), backbone, batch=1)
+    return paint(stage, seed, Clock())
+
+
+def sheet(backbone: Backbone, seed: int, settings: str = "") -> Image.Image:
+    """Paint every prompt once and lay the pictures out with their prompts beneath."""
+    rows = -(-len(PROMPTS) // COLUMNS)
+    page = Image.new("RGB", (COLUMNS * (SIZE + 8), rows * (SIZE + LABEL + 8)), "white")
+    draw, font = ImageDraw.Draw(page), ImageFont.load_default(11)
+    for index, prompt in enumerate(PROMPTS):
+        x, y = index % COLUMNS * (SIZE + 8), index // COLUMNS * (SIZE + LABEL + 8)
+        page.paste(picture(prompt, seed, backbone, settings), (x + 4, y))
+        half = prompt.rfind(" ", 0, 42) if len(prompt) > 42 else len(prompt)
+        draw.text((x + 6, y + SIZE + 2), f"{prompt[:half]}\n{prompt[half:].strip()}", fill="black", font=font, spacing=1)
+    return page
+
+
+def main() -> None:
+    """Write the sheet."""
+    parser = argparse.ArgumentParser(prog="python -m smd_cli.flatland.sheet", description=__doc__)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--model", default="flatland", help="flatland, or a folder that a training exported")
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--settings", default="", help="further lines of the scene, for example a sampler")
+    options = parser.parse_args()
+    backbone = load(locate(ModelSpec(options.model)), torch.device("cpu"), torch.float32)
+    sheet(backbone, options.seed, options.settings).save(options.output)
+
+
+if __name__ == "__main__":
+    main()
