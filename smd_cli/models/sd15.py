@@ -18,6 +18,7 @@ from smd_cli.models.assets import Assets, Part
 from smd_cli.models.components import Weights, load_part
 from smd_cli.models.conditioning import Conditioning
 from smd_cli.models.facts import Config, ModelFacts, read_config, read_json
+from smd_cli.models.lora import fuse_lora
 from smd_cli.models.tokens import Tokenizer
 
 DISTILLED_GUIDANCE = 8.5
@@ -98,11 +99,8 @@ def load(assets: Assets, device: torch.device, dtype: torch.dtype) -> SD15:
         load_part(network, assets.parts[name], dtype, convert).to(device)
         for name, (network, convert) in networks.items()
     )
-    if assets.loras:
-        from smd_cli.models.lora import fuse_lora
-
-        for path, weight in assets.loras:
-            fuse_lora(path, weight, unet, text_encoder)
+    for path, weight in assets.loras:
+        fuse_lora(path, weight, {"unet": unet, "text_encoder": text_encoder})
     scheduler = DDIMScheduler.from_config(read_json(assets.configs / "scheduler" / "scheduler_config.json"))
     return SD15(
         assets=assets,

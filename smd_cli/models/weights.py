@@ -1,5 +1,6 @@
 """Safetensors files, looked into without reading their tensors. Pickled weights are never opened."""
 
+import re
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -7,6 +8,11 @@ from safetensors import SafetensorError, safe_open
 from smd_cli.errors import AssetError
 
 PICKLES = (".ckpt", ".pt", ".pth", ".bin", ".pkl")
+
+LORA_TENSOR = re.compile(
+    r"(?P<layer>.+?)\.(alpha|(lora_|lora\.|lora_linear_layer\.)?(?P<factor>down|up|A|B)\.weight)"
+)
+"""Name of a tensor in a LoRA file: of a layer its alpha, or its first (down, A) or second (up, B) factor."""
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -58,7 +64,7 @@ def lora_file(path: Path) -> Path:
         if len(files) != 1:
             raise AssetError(f"{path}: {len(files)} .safetensors files in this folder; name the LoRA's own")
         path = files[0]
-    names = read_shapes(path)
-    if not any("lora" in name for name in names) or any("dora_scale" in name for name in names):
-        raise AssetError(f"{path}: not a plain LoRA (LoHa, LoKr and DoRA adapters are not supported)")
+    for name in read_shapes(path):
+        if LORA_TENSOR.fullmatch(name) is None:
+            raise AssetError(f"{path}: not a plain LoRA (other adapters are not supported): it holds {name}")
     return path

@@ -175,7 +175,7 @@ VAE_WORDS = [
 
 
 def ldm_vae_name(name: str) -> str:
-    """A diffusers autoencoder tensor's name in the LDM layout, which counts the decoder's blocks from the end."""
+    """An autoencoder tensor's name in the LDM layout, which counts the decoder's blocks from the end."""
     up = re.search(r"up_blocks\.(\d)", name)
     if up:
         name = name.replace(up[0], f"up.{3 - int(up[1])}")

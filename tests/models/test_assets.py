@@ -1,0 +1,236 @@
+"""Finding and checking models: facts without weights, and one clear line for everything that can be wrong."""
+
+import hashlib
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from smd_cli.errors import AssetError
+from smd_cli.models.assets import ModelSpec, locate
+from smd_cli.models.facts import ModelFacts
+from smd_cli.models.loading import load
+
+CPU = torch.device("cpu")
+UNET = "unet/diffusion_pytorch_model.safetensors"
+
+
+def facts_of(model, **choices):
+    return locate(ModelSpec(str(model), **choices), offline=True).facts
+
+
+def failure(spec, **how):
+    """The one line that a bad model earns."""
+    with pytest.raises(AssetError) as caught:
+        load(locate(spec, offline=True, **how), CPU, torch.float32)
+    assert "\n" not in str(caught.value)
+    assert caught.value.exit_code == 4
+    return str(caught.value)
+
+
+def test_facts_of_the_small_model(folder, single_file):
+    expected = ModelFacts("sd15", 128, 8, 4, "epsilon", few_step=False)
+    assert facts_of(folder) == expected
+    assert facts_of(single_file, config=str(folder)) == expected
+    assert facts_of(folder, family="sd15") == expected
+
+
+def test_facts_follow_the_configs(copy, make):
+    make.edit_json(copy / "scheduler/scheduler_config.json", prediction_type="v_prediction")
+    make.edit_json(copy / "unet/config.json", sample_size=96)
+    assert facts_of(copy) == ModelFacts("sd15", 768, 8, 4, "v_prediction", few_step=False)
+    make.edit_json(copy / "unet/config.json", time_cond_proj_dim=256)
+    assert facts_of(copy).few_step
+    make.edit_json(copy / "unet/config.json", time_cond_proj_dim=None)
+    make.edit_json(copy / "scheduler/scheduler_config.json", _class_name="LCMScheduler")
+    assert facts_of(copy).few_step
+
+
+def test_locating_imports_no_torch(folder, single_file):
+    code = (
+        "import sys; from smd_cli.models.assets import ModelSpec, locate\n"
+        f"locate(ModelSpec({str(folder)!r})); locate(ModelSpec({str(single_file)!r}, config={str(folder)!r}))\n"
+        "print(*sys.modules)"
+    )
+    modules = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert "smd_cli.models.assets" in modules
+    assert not {"torch", "diffusers", "transformers", "huggingface_hub"} & set(modules)
+
+
+def test_the_hash_of_a_single_file_is_its_own(single_file, folder, copy):
+    assets = locate(ModelSpec(str(single_file), config=str(folder)))
+    assert assets.sha256 == hashlib.sha256(single_file.read_bytes()).hexdigest()
+    before = locate(ModelSpec(str(folder))).sha256
+    assert locate(ModelSpec(str(copy))).sha256 == before
+    weights = load_file(copy / UNET)
+    save_file({**weights, "conv_in.bias": weights["conv_in.bias"] + 1}, copy / UNET)
+    assert locate(ModelSpec(str(copy))).sha256 != before
+
+
+@pytest.mark.parametrize(
+    ("reference", "words"),
+    [
+        ("no such model", "no such model; give an embedded one"),
+        ("gone.safetensors", "gone.safetensors: no such file"),
+        ("/nowhere/model", "no such model"),
+        ("owner/never-downloaded", "neither a folder here nor whole in the Hugging Face cache"),
+        ("owner/never-downloaded@v2", "offline"),
+    ],
+)
+def test_nothing_there(reference, words, monkeypatch, tmp_path):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    assert words in failure(ModelSpec(reference))
+
+
+@pytest.mark.parametrize(
+    ("part", "words"),
+    [
+        ("model_index.json", None),
+        (UNET, "lacks weights"),
+        ("text_encoder/model.safetensors", "lacks weights"),
+        ("unet/config.json", "no such file"),
+        ("scheduler/scheduler_config.json", "no such file"),
+        ("tokenizer/vocab.json", "no tokenizer.json and no vocab.json"),
+    ],
+)
+def test_a_folder_with_a_part_missing(part, words, copy):
+    (copy / part).unlink()
+    if words is None:
+        assert facts_of(copy).family == "sd15"
+    else:
+        message = failure(ModelSpec(str(copy)))
+        assert words in message
+        assert part.split("/")[0] in message
+
+
+def test_a_folder_that_is_no_model(tmp_path):
+    assert "no model_index.json" in failure(ModelSpec(str(tmp_path)))
+
+
+def test_an_fp16_variant_is_read_and_widened(copy, folder):
+    weights = {name: tensor.half() for name, tensor in load_file(copy / UNET).items()}
+    (copy / UNET).unlink()
+    save_file(weights, copy / "unet/diffusion_pytorch_model.fp16.safetensors")
+    backbone = load(locate(ModelSpec(str(copy))), CPU, torch.float32)
+    assert {tensor.dtype for tensor in backbone.unet.state_dict().values()} == {torch.float32}
+    torch.testing.assert_close(backbone.unet.conv_in.weight, weights["conv_in.weight"].float())
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda data: data[: len(data) // 2], lambda data: b"PK\x03\x04" + data, lambda _: b""]
+)
+def test_damaged_weights(damage, copy):
+    (copy / UNET).write_bytes(damage((copy / UNET).read_bytes()))
+    assert f"{copy / UNET}: not a whole safetensors file" in failure(ModelSpec(str(copy)))
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "\xff"])
+def test_damaged_config(content, copy):
+    (copy / "unet/config.json").write_text(content, encoding="latin-1")
+    assert "unet/config.json" in failure(ModelSpec(str(copy)))
+
+
+def test_config_without_its_facts(copy):
+    (copy / "unet/config.json").write_text("{}")
+    assert "lack or garble 'sample_size'" in failure(ModelSpec(str(copy)))
+
+
+def test_damaged_tokenizer(copy):
+    (copy / "tokenizer/vocab.json").write_text("{")
+    assert "no readable tokenizer" in failure(ModelSpec(str(copy)))
+
+
+def test_weights_that_do_not_fill_the_model(copy, single_file, make, tmp_path, folder):
+    weights = load_file(copy / UNET)
+    del weights["mid_block.resnets.0.conv1.bias"]
+    save_file(weights, copy / UNET)
+    assert "lacks 1 of the model's tensors, such as mid_block" in failure(ModelSpec(str(copy)))
+    tensors = load_file(single_file)
+    del tensors["model.diffusion_model.middle_block.0.in_layers.2.bias"]
+    save_file(tensors, tmp_path / "part.safetensors")
+    spec = ModelSpec(str(tmp_path / "part.safetensors"), config=str(folder))
+    assert "lacks 1 of the model's tensors" in failure(spec)
+
+
+def test_weights_of_another_size(copy, single_file, make):
+    make.edit_json(copy / "unet/config.json", block_out_channels=[32, 32])
+    assert "does not fit" in failure(ModelSpec(str(copy)))
+    assert "does not fit" in failure(ModelSpec(str(single_file), config=str(copy)))
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "family"),
+    [
+        ("StableDiffusionXLPipeline", "sdxl"),
+        ("StableDiffusion3Pipeline", "sd3"),
+        ("FluxPipeline", "FluxPipeline"),
+    ],
+)
+def test_folders_of_other_families(pipeline, family, copy, make):
+    make.edit_json(copy / "model_index.json", _class_name=pipeline)
+    assert f"family {family} is not supported yet by this version" in failure(ModelSpec(str(copy)))
+
+
+def test_a_unet_alone_tells_sdxl(copy, make):
+    (copy / "model_index.json").unlink()
+    make.edit_json(copy / "unet/config.json", addition_embed_type="text_time")
+    assert "family sdxl is not supported yet" in failure(ModelSpec(str(copy)))
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["conditioner.embedders.0.x", "model.diffusion_model.x"], "family sdxl is not supported yet"),
+        (["model.diffusion_model.joint_blocks.0.x"], "family sd3 is not supported yet"),
+        (["cond_stage_model.model.x"], "family sd2 is not supported yet"),
+        (["model.diffusion_model.x"], "a UNet without text encoder"),
+        (["lora_unet_x.lora_down.weight"], "belongs under model.loras"),
+        (["encoder.conv_in.weight"], "belongs under model.vae"),
+        (["x"], "not a checkpoint of any known family"),
+    ],
+)
+def test_single_files_of_other_kinds(names, words, tmp_path, folder):
+    path = tmp_path / "other.safetensors"
+    save_file({name: torch.zeros(1) for name in names}, path)
+    assert words in failure(ModelSpec(str(path), config=str(folder)))
+
+
+def test_the_family_asked_for_counts(folder):
+    assert "is of family sd15, not sdxl" in failure(ModelSpec(str(folder), family="sdxl"))
+
+
+def test_inpainting_and_unknown_parameterisations(copy, make):
+    make.edit_json(copy / "scheduler/scheduler_config.json", prediction_type="sample")
+    assert "prediction type 'sample' is not supported" in failure(ModelSpec(str(copy)))
+    make.edit_json(copy / "unet/config.json", in_channels=9)
+    assert "inpainting" in failure(ModelSpec(str(copy)))
+
+
+def test_pickles_are_never_opened(copy, tmp_path):
+    (tmp_path / "model.ckpt").write_bytes(b"")
+    assert "pickled weights can run code" in failure(ModelSpec(str(tmp_path / "model.ckpt")))
+    (copy / UNET).rename(copy / "unet/diffusion_pytorch_model.bin")
+    assert "pickled weights can run code" in failure(ModelSpec(str(copy)))
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="nothing is forbidden to this user")
+def test_permission_denied(copy):
+    (copy / UNET).chmod(0)
+    assert "permission denied" in failure(ModelSpec(str(copy)))
+
+
+def test_a_single_file_without_its_companions(single_file, monkeypatch, tmp_path):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    message = failure(ModelSpec(str(single_file)))
+    assert "needs the configs and the tokenizer of its family" in message
+    assert "model.config" in message
+
+
+def test_loras_that_are_none(folder, single_file, tmp_path):
+    assert "not a plain LoRA" in failure(ModelSpec(str(folder), loras=((str(single_file), 1.0),)))
+    assert "0 .safetensors files" in failure(ModelSpec(str(folder), loras=((str(tmp_path), 1.0),)))

@@ -1,0 +1,52 @@
+"""Devices and dtypes."""
+
+import pytest
+import torch
+
+from smd_cli.errors import DeviceError
+from smd_cli.models import device
+from smd_cli.models.device import choose_device, choose_dtype, device_name, peak_memory_bytes
+
+CPU = torch.device("cpu")
+
+
+def test_auto_prefers_the_best_that_is_there(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert choose_device() == CPU
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert choose_device("auto") == torch.device("mps")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert choose_device() == torch.device("cuda")
+    assert choose_device("cuda:1") == torch.device("cuda:1")
+    assert choose_device("cpu") == CPU
+
+
+@pytest.mark.parametrize("name", ["cuda:9", "tpu", "", "cpu:3"])
+def test_absent_devices_are_named_with_those_that_are_there(name):
+    with pytest.raises(DeviceError, match=r"not available here; choose auto or one of .*cpu") as caught:
+        choose_device(name)
+    assert caught.value.exit_code == 5
+
+
+def test_dtypes():
+    assert choose_dtype("auto", CPU) == torch.float32
+    assert choose_dtype("auto", torch.device("cuda")) == torch.float16
+    assert choose_dtype("auto", torch.device("mps")) == torch.float16
+    assert choose_dtype("bfloat16", CPU) == torch.bfloat16
+    with pytest.raises(DeviceError, match="choose float32 or bfloat16"):
+        choose_dtype("float16", CPU)
+    with pytest.raises(DeviceError, match="choose auto, float32, float16, bfloat16"):
+        choose_dtype("int8", CPU)
+
+
+def test_reports():
+    assert device_name(CPU).startswith("cpu (")
+    before = peak_memory_bytes(CPU)
+    held = torch.ones(32 * 2**20)
+    assert peak_memory_bytes(CPU) >= max(before, held.nbytes)
+
+
+def test_the_list_always_ends_with_the_cpu():
+    assert device._devices()[-1] == "cpu"
