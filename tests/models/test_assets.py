@@ -52,7 +52,8 @@ def test_facts_follow_the_configs(copy, make):
 def test_locating_imports_no_torch(folder, single_file):
     code = (
         "import sys; from smd_cli.models.assets import ModelSpec, locate\n"
-        f"locate(ModelSpec({str(folder)!r})); locate(ModelSpec({str(single_file)!r}, config={str(folder)!r}))\n"
+        f"locate(ModelSpec({str(folder)!r}))\n"
+        f"locate(ModelSpec({str(single_file)!r}, config={str(folder)!r}))\n"
         "print(*sys.modules)"
     )
     modules = subprocess.run(
