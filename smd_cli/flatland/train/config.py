@@ -21,6 +21,7 @@ class Config:
     seed: int = 0
     pool: int = 4000
     crop: int = 64
+    captions: int = 24_000
     small_pictures: int = 40_000
     large_pictures: int = 16_000
     autoencoder: Budget = field(default_factory=lambda: Budget(2600, 32, 2e-3))

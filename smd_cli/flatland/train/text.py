@@ -5,6 +5,7 @@ without pictures, to name the words and word pairs of a caption from its hidden 
 token on: the positions that padding fills, and that the UNet reads most.
 """
 
+import json
 import random
 import re
 from collections import Counter
@@ -23,13 +24,12 @@ START, END = "<|startoftext|>", "<|endoftext|>"
 LENGTH = 77
 WIDTH = 128
 MERGES = 900
-CAPTIONS = 24_000
 RARE = 20
 
 
-def caption_sample(config: Config, count: int = CAPTIONS) -> list[str]:
+def caption_sample(config: Config) -> list[str]:
     """Return captions of pictures that no later stage trains on (drawn tiny: only the words matter)."""
-    return [draw_picture(config.seed + 20_000_000 + i, size=8).caption for i in range(count)]
+    return [draw_picture(config.seed + 20_000_000 + i, size=8).caption for i in range(config.captions)]
 
 
 def build_tokenizer(captions: list[str]) -> CLIPTokenizer:
@@ -51,8 +51,6 @@ def build_tokenizer(captions: list[str]) -> CLIPTokenizer:
 
 
 def _merges(learner: Tokenizer) -> list[list[str]]:
-    import json
-
     return [pair if isinstance(pair, list) else pair.split(" ") for pair in json.loads(learner.to_str())["model"]["merges"]]
 
 

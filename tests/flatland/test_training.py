@@ -1,0 +1,119 @@
+"""The training of the embedded model, in miniature: every stage runs, resumes, and exports a model that loads."""
+
+import dataclasses
+import json
+
+import pytest
+import torch
+
+from smd_cli.flatland.train import __main__ as training
+from smd_cli.flatland.train import loop
+from smd_cli.flatland.train.config import Budget, Config
+from smd_cli.flatland.train.distill import Consistency, boundary
+from smd_cli.flatland.train.text import build_tokenizer, token_ids, word_targets
+from smd_cli.flatland.train.unet import alphas_cumprod, noised
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    tiny = Budget(2, 2, 1e-3)
+    stages = ("autoencoder", "decoder", "text", "unet_small", "unet_large", "distill")
+    config = dataclasses.replace(
+        Config(),
+        folder=tmp_path_factory.mktemp("flatland"),
+        pool=8,
+        captions=400,
+        small_pictures=8,
+        large_pictures=8,
+        **dict.fromkeys(stages, tiny),
+    )
+    return config, training.run(config)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_every_stage_logs_and_the_export_loads_as_a_few_step_model(run):
+    from smd_cli.models.assets import ModelSpec, locate
+    from smd_cli.models.loading import load
+
+    config, folder = run
+    for stage in ("autoencoder", "decoder", "text", "unet-small", "unet-large", "distill"):
+        lines = (config.folder / stage / "log.jsonl").read_text().splitlines()
+        assert json.loads(lines[-1])["step"] == 2
+    backbone = load(locate(ModelSpec(str(folder))), torch.device("cpu"), torch.float32)
+    assert backbone.facts.few_step
+    assert backbone.facts.native_size == 256
+    latents = backbone.encode_image(torch.ones(1, 3, 64, 64))
+    assert latents.shape == (1, 4, 8, 8)
+    assert backbone.decode(latents).shape == (1, 3, 64, 64)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_a_finished_run_is_resumed_without_training_again(run):
+    config, _ = run
+    before = (config.folder / "distill" / "log.jsonl").read_text()
+    training.run(config)
+    assert (config.folder / "distill" / "log.jsonl").read_text() == before
+
+
+def test_training_goes_on_where_it_stopped(tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
+    budget = Budget(6, 8, 0.1)
+
+    def one_run(folder, stop=None):
+        torch.manual_seed(0)
+        module = torch.nn.Linear(4, 1)
+        seen = []
+
+        def loss(module, step):
+            if step == stop:
+                raise KeyboardInterrupt
+            seen.append(step)
+            rows = torch.randn(8, 4, generator=torch.Generator().manual_seed(step))
+            return (module(rows) - rows.sum(1, keepdim=True)).square().mean()
+
+        average = loop.MovingAverage(module, 0.9)
+        return loop.train(module, loss, budget=budget, folder=folder, average=average).module.weight, seen
+
+    with pytest.raises(KeyboardInterrupt):
+        one_run(tmp_path / "halves", stop=3)
+    resumed, seen = one_run(tmp_path / "halves")
+    assert seen == [3, 4, 5]
+    whole, _ = one_run(tmp_path / "whole")
+    assert torch.equal(resumed, whole)
+
+
+def test_the_tokenizer_spells_unknown_words_and_marks_the_ends():
+    captions = ["a red circle", "a red house", "the sun"] * 40
+    tokenizer = build_tokenizer(captions)
+    ids = token_ids(tokenizer, ["a red zzyzx é", ""])
+    assert ids.shape == (2, 77)
+    assert ids[0, 0] == tokenizer.bos_token_id
+    assert ids[1, 1:].eq(tokenizer.eos_token_id).all()
+    length = int(ids[0].eq(tokenizer.eos_token_id).int().argmax())
+    assert length > 4
+    assert tokenizer("red").input_ids[1:-1] == [tokenizer.get_vocab()["red</w>"]]
+
+
+def test_targets_hold_words_and_pairs():
+    captions = ["red circle"] * 25 + ["blue circle"] * 25 + ["rare word"]
+    targets = word_targets(captions)
+    assert targets.shape == (51, 5)
+    assert targets[0].sum() == 3
+    assert targets[-1].sum() == 0
+
+
+def test_the_consistency_function_is_the_identity_at_the_first_timestep():
+    c_skip, c_out = boundary(torch.tensor([0, 999]))
+    assert c_skip[0].item() == 1
+    assert c_out[0].item() == 0
+    assert c_out[1].item() == pytest.approx(1, abs=1e-6)
+
+
+def test_clean_inverts_noising():
+    alphas = alphas_cumprod()
+    timesteps = torch.tensor([10, 500, 999])
+    clean, noise = torch.randn(2, 3, 4, 8, 8, generator=torch.Generator().manual_seed(1))
+    z = noised(clean, noise, timesteps, alphas)
+    assert torch.allclose(Consistency(alphas).clean(z, noise, timesteps), clean, atol=1e-4)

@@ -1,0 +1,88 @@
+"""The drawn world: the same seed draws the same picture, and captions tell what is in it."""
+
+import random
+from collections import Counter
+
+import pytest
+from PIL import Image, ImageDraw
+
+from smd_cli.flatland.world import captions, draw_picture, people, things
+from smd_cli.flatland.world.backgrounds import BACKGROUNDS
+from smd_cli.flatland.world.brush import Brush
+from smd_cli.flatland.world.palette import HAIR_COLORS, SHAPE_COLORS
+from smd_cli.flatland.world.picture import PLAIN, SHAPES
+
+SEEDS = range(300)
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    return [draw_picture(seed, 32) for seed in SEEDS]
+
+
+def on_white(draw) -> Image.Image:
+    image = Image.new("RGB", (128, 128), "white")
+    draw(Brush(ImageDraw.Draw(image), (64, 64), 50), random.Random(1))
+    return image
+
+
+def share_near(image: Image.Image, color, reach: int = 30) -> float:
+    pixels = list(image.get_flattened_data())
+    near = sum(all(abs(a - b) <= reach for a, b in zip(pixel, color, strict=True)) for pixel in pixels)
+    return near / len(pixels)
+
+
+def test_a_seed_draws_one_picture_whatever_was_drawn_before():
+    first = draw_picture(5)
+    draw_picture(6)
+    again = draw_picture(5)
+    assert again.caption == first.caption
+    assert again.image.tobytes() == first.image.tobytes()
+    assert first.image.size == (256, 256)
+
+
+def test_seeds_differ(pictures):
+    assert len({picture.image.tobytes() for picture in pictures}) > 0.9 * len(pictures)
+
+
+def test_captions_name_the_things_that_are_drawn(pictures):
+    for picture in pictures:
+        for name in picture.things:
+            kind = name.split()[-1]
+            words = captions.THING_WORDS.get(kind, {"goddess": ("goddess",)}.get(kind, (kind,)))
+            assert any(word.lower() in picture.caption.lower() for word in words), (name, picture.caption)
+
+
+def test_every_kind_and_background_turns_up():
+    drawn = [draw_picture(seed, 8) for seed in range(2500)]
+    kinds = Counter(name.split()[-1] for picture in drawn for name in picture.things)
+    assert set(kinds) == {*SHAPES, *PLAIN, "house", "flower", "boy", "girl", "goddess"}
+    assert {picture.background for picture in drawn} == set(BACKGROUNDS)
+    on_white_share = sum(picture.background == "white" for picture in drawn) / len(drawn)
+    assert on_white_share > 0.3
+
+
+@pytest.mark.parametrize("color", SHAPE_COLORS)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_shape_is_drawn_in_its_color(shape, color):
+    image = on_white(lambda brush, rng: getattr(things, shape)(brush, rng, SHAPE_COLORS[color]))
+    assert share_near(image, SHAPE_COLORS[color]) > 0.12
+    assert image.getpixel((2, 2)) == (255, 255, 255)
+
+
+@pytest.mark.parametrize("hair", HAIR_COLORS)
+def test_hair_is_drawn_in_its_color(hair):
+    person = people.Person("girl", hair, "leather jacket", smile=True, lifts_arm=False)
+    image = on_white(lambda brush, rng: people.draw_person(brush, rng, person))
+    assert share_near(image, HAIR_COLORS[hair]) > 0.04
+
+
+def test_a_mirrored_brush_draws_the_mirror_image():
+    def figure(mirror: bool) -> Image.Image:
+        image = Image.new("RGB", (129, 129), "white")
+        brush = Brush(ImageDraw.Draw(image), (64, 64), 40, mirror=mirror)
+        brush.polygon([(0.1, -0.5), (0.9, 0), (0.1, 0.5)], (0, 0, 0))
+        return image
+
+    flipped = figure(mirror=True).transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    assert flipped.tobytes() == figure(mirror=False).tobytes()
