@@ -28,6 +28,7 @@ def read_shapes(path: Path) -> Shapes:
             f"{path}: pickled weights can run code and are never opened; convert to .safetensors"
         )
     try:
+        path.open("rb").close()  # safe_open calls every file that it cannot open missing
         with safe_open(path, framework="numpy") as file:
             return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError:
