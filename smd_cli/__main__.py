@@ -1,0 +1,16 @@
+"""The `smd` program."""
+
+import os
+
+
+def main() -> None:
+    """Run the command line."""
+    # pydantic would search every installed package for plugins, which takes longer than reading a scene.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    from smd_cli.cli.app import app
+
+    app(prog_name="smd")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The command line: commands, messages, exit codes. Imports torch only to render."""

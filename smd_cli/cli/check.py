@@ -1,0 +1,123 @@
+"""`smd check`: everything about scenes that can be known without a model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from smd_cli.cli import options
+from smd_cli.cli.console import Messages, report, result, result_json
+from smd_cli.errors import SmdError, UsageError
+from smd_cli.media.files import check_target, write_bytes
+
+if TYPE_CHECKING:
+    from smd_cli.cli.scenes import OpenScene
+    from smd_cli.scene.overrides import Override
+
+Preview = Annotated[
+    Path | None,
+    typer.Option("--preview", metavar="PNG", help="Draw the regions, named and coloured, into this picture."),
+]
+
+
+def check(
+    scenes: options.Scenes,
+    set_: options.Set = None,
+    width: options.Width = None,
+    height: options.Height = None,
+    preview: Preview = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Check scenes: every key, every mask and picture. Nothing is rendered.
+
+    All scenes are checked, and all problems of each are told; the exit code is 0 when all are good.
+    """
+    if preview and len(scenes) > 1:
+        raise UsageError("--preview draws one scene; give only one")
+    if preview:
+        check_target(preview)
+    overrides = options.scene_overrides(set_, width, height)
+    findings = [_look_at(scene, overrides, Messages(quiet)) for scene in scenes]
+    if preview and (opened := findings[0].opened):
+        _draw(opened, preview)
+    if json:
+        result_json({"scenes": [finding.to_dict() for finding in findings]})
+    else:
+        for line in (line for finding in findings for line in finding.lines()):
+            result(line)
+    if codes := [finding.error.exit_code for finding in findings if finding.error]:
+        raise typer.Exit(min(codes))
+
+
+@dataclass(frozen=True)
+class _Finding:
+    """One scene, opened or in error."""
+
+    scene: str
+    opened: OpenScene | None
+    error: SmdError | None
+
+    def lines(self) -> Iterator[str]:
+        """What a person reads about a good scene."""
+        if self.opened is None:
+            return
+        canvas = self.opened.plan.canvas
+        yield f"{self.scene}: good, {canvas.width}x{canvas.height} px"
+        names = [region.name for region in self.opened.plan.regions]
+        wide = max(map(len, names), default=0)
+        for index, name in enumerate(names):
+            yield f"  {name:{wide}}  {self.opened.painted.coverage(index):6.1%}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The scene's part of the JSON document."""
+        problems = list(self.error.problems) if self.error else []
+        if self.opened is None:
+            return {"scene": self.scene, "ok": False, "problems": problems}
+        from smd_cli.media.masks import share
+
+        plan, painted = self.opened.plan, self.opened.painted
+        return {
+            "scene": self.scene,
+            "ok": True,
+            "problems": problems,
+            "warnings": list(self.opened.warnings),
+            "notes": list(painted.notes),
+            "canvas": plan.canvas.model_dump(),
+            "regions": [
+                {
+                    "name": region.name,
+                    "coverage": round(painted.coverage(index), 4),
+                    "visible": round(share(painted.visible(index)), 4),
+                }
+                for index, region in enumerate(plan.regions)
+            ],
+        }
+
+
+def _look_at(scene: str, overrides: list[Override], messages: Messages) -> _Finding:
+    from smd_cli.cli.scenes import open_scene
+
+    try:
+        return _Finding(scene, open_scene(scene, overrides, messages), None)
+    except SmdError as error:
+        report(error)
+        return _Finding(scene, None, error)
+
+
+def _draw(opened: OpenScene, path: Path) -> None:
+    from smd_cli.media.preview import draw_preview
+
+    plan = opened.plan
+    picture = draw_preview(
+        [region.name for region in plan.regions], opened.painted, (plan.canvas.width, plan.canvas.height)
+    )
+    data = BytesIO()
+    picture.save(data, "png")
+    write_bytes(path, data.getvalue())

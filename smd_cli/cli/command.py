@@ -1,0 +1,36 @@
+"""The one place where errors become a line on stderr and an exit code."""
+
+from __future__ import annotations
+
+import errno
+from typing import Any
+
+import typer
+from typer.core import TyperCommand
+
+from smd_cli.cli.console import report, report_internal
+from smd_cli.errors import SmdError
+
+INTERRUPTED = 130
+
+
+class Command(TyperCommand):
+    """A command that ends with the exit code of what went wrong; a traceback is shown only with -v."""
+
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - click's own signature
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except (typer.Exit, typer.Abort):
+            raise
+        except SmdError as error:
+            report(error)
+            raise typer.Exit(error.exit_code) from error
+        except KeyboardInterrupt as error:
+            report(SmdError("interrupted"))
+            raise typer.Exit(INTERRUPTED) from error
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno == errno.EPIPE:
+                raise  # the reader of our output has gone: click ends quietly
+            report_internal(error, verbose=bool(ctx.params.get("verbose")))
+            raise typer.Exit(1) from error

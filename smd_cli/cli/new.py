@@ -1,0 +1,27 @@
+"""`smd new`: a commented scene to begin with."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from smd_cli.cli import options
+from smd_cli.cli.console import result
+from smd_cli.media.files import Existing, check_target, write_bytes
+
+Name = Annotated[
+    Path, typer.Argument(metavar="NAME", help="File to write; .yaml is added where it is missing.")
+]
+
+
+def new(name: Name, verbose: options.Verbose = False) -> None:
+    """Write a commented starter scene. A file that exists is never replaced."""
+    path = name if name.suffix in (".yaml", ".yml") else Path(f"{name}.yaml")
+    check_target(path, Existing.FAIL)
+    package = files("smd_cli.scene")
+    text = package.joinpath("starter.yaml").read_text("utf-8")
+    write_bytes(path, text.replace("SCHEMA", str(package.joinpath("scene.schema.json"))).encode())
+    result(str(path))

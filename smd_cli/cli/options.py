@@ -1,0 +1,70 @@
+"""Options that several commands share, spelled and explained once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from smd_cli.errors import UsageError
+from smd_cli.media.files import Existing
+
+if TYPE_CHECKING:
+    from smd_cli.scene.overrides import Override
+
+Scenes = Annotated[list[str], typer.Argument(metavar="SCENE", help="Scene files; - reads standard input.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change a value of the scene, such as regions[0].prompt=a cat, regions[boy].mask_std=4 or "
+        "sampler.indices=[0,12]. Repeatable.",
+    ),
+]
+Width = Annotated[int | None, typer.Option("--width", "-W", help="Width of the canvas in px.")]
+Height = Annotated[int | None, typer.Option("--height", "-H", help="Height of the canvas in px.")]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "--model", envvar="SMD_MODEL", help="Model: a name, a Hub id, a folder or a .safetensors file."
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but results and errors.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show the traceback of an internal error.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist (the default).")]
+SkipExisting = Annotated[bool, typer.Option("--skip-existing", help="Leave files that exist, and go on.")]
+FailExisting = Annotated[bool, typer.Option("--fail-existing", help="Stop before any work if a file exists.")]
+
+
+def existing_policy(*, overwrite: bool, skip: bool, fail: bool) -> Existing:
+    """The policy that the three options ask for. Raises UsageError: more than one is given."""
+    if overwrite + skip + fail > 1:
+        raise UsageError("--overwrite, --skip-existing and --fail-existing: give only one of them")
+    if skip:
+        return Existing.SKIP
+    return Existing.FAIL if fail else Existing.OVERWRITE
+
+
+def scene_overrides(
+    sets: list[str] | None, width: int | None = None, height: int | None = None, model: str | None = None
+) -> list[Override]:
+    """What the options change in a scene; the named options come after --set. Raises UsageError."""
+    from smd_cli.scene.overrides import override, parse_override
+
+    named = [
+        (f"--width {width}", ("canvas", "width"), width),
+        (f"--height {height}", ("canvas", "height"), height),
+        (f"--model {model}", ("model", "base"), model and _from_here(model)),
+    ]
+    changes = [override(option, keys, value) for option, keys, value in named if value is not None]
+    return [parse_override(text) for text in sets or ()] + changes
+
+
+def _from_here(model: str) -> str:
+    """A path is meant from the working directory here, from the scene's folder in a scene."""
+    path = Path(model).expanduser()
+    is_path = model.startswith((".", "/", "~")) or model.endswith((".safetensors", ".ckpt"))
+    return str(path.absolute()) if is_path or ("/" in model and path.exists()) else model

@@ -1,0 +1,82 @@
+"""Writing files: whole or not at all, and only where the user wants them."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from enum import StrEnum
+from pathlib import Path
+
+from smd_cli.errors import SmdError, UsageError
+
+
+class Existing(StrEnum):
+    """What to do about a file that is already there."""
+
+    OVERWRITE = "overwrite"
+    SKIP = "skip"
+    FAIL = "fail"
+
+
+def check_target(path: Path, existing: Existing = Existing.OVERWRITE) -> bool:
+    """Tell, before any work, whether a file is to be written (False: it exists and stays). Writes nothing.
+
+    Raises UsageError: it must not be replaced, it cannot be a file, or its folder cannot be written to.
+    """
+    try:
+        if path.is_dir():
+            raise UsageError(f"{path}: is a directory; give a file name")
+        if path.is_symlink() and not path.exists():
+            raise UsageError(f"{path}: is a broken link to {path.readlink()}")
+        if path.exists():
+            if not path.is_file():
+                raise UsageError(f"{path}: is no regular file")
+            if existing is Existing.FAIL:
+                raise UsageError(
+                    f"{path}: exists already; --overwrite replaces it, --skip-existing leaves it"
+                )
+            if existing is Existing.SKIP:
+                return False
+        folder = _nearest_folder(path)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written: {error.strerror}") from error
+    return True
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all. Raises SmdError: the system refuses, for want of space say."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a new file beside `path` to write, and move it there at the end; after any error, remove it.
+
+    Creates missing folders; writes through a link. Raises SmdError: the system refuses.
+    """
+    target = path.resolve()
+    temporary = target.with_name(f".{target.name[:200]}.{os.getpid()}.part{target.suffix}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        temporary.replace(target)
+    except OSError as error:
+        raise SmdError(f"{path}: cannot be written: {error.strerror or error}") from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def _nearest_folder(path: Path) -> Path:
+    """The folder that will hold the file, or the one above it in which missing folders will be made."""
+    folder = path.absolute().parent
+    while not folder.exists():
+        folder = folder.parent
+    if not folder.is_dir():
+        raise UsageError(f"{path}: {folder} is a file, not a folder")
+    return folder
