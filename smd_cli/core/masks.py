@@ -14,6 +14,8 @@ from torch import Tensor
 
 MaskType = Literal["discrete", "semi-continuous", "continuous"]
 
+ROUNDING = 1e-6  # masks that sum to 1 but for this leave no gap to fill
+
 
 def cover(masks: Tensor, alpha: float) -> Tensor:
     """Let later regions cover earlier ones: what they hide of masks (P, 1, H, W) keeps the share `alpha`.
@@ -68,7 +70,8 @@ def with_rest(masks: Tensor) -> Tensor:
 
 def uncovered(masks: Tensor) -> Tensor:
     """Return what quantized masks (P, S, 1, h, w) leave of the canvas, (1, S, 1, h, w) in [0, 1]."""
-    return (1 - masks.sum(0, keepdim=True)).clip(0, 1)
+    left = (1 - masks.sum(0, keepdim=True)).clip(0, 1)
+    return left.where(left > ROUNDING, torch.zeros_like(left))
 
 
 def _gaussian(std: float, reach: int) -> Tensor:

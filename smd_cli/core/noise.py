@@ -31,5 +31,5 @@ class SeededNoise:
     def __call__(self, purpose: Purpose, step: int, shape: Sequence[int]) -> Tensor:
         """Draw noise of `shape` for one purpose at one step."""
         key = blake2b(f"{self.seed}/{purpose}/{step}".encode(), digest_size=8).digest()
-        generator = torch.Generator().manual_seed(int.from_bytes(key, "big", signed=True))
+        generator = torch.Generator().manual_seed(int.from_bytes(key, "big"))
         return torch.randn(*shape, generator=generator)

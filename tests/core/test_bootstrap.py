@@ -1,0 +1,59 @@
+"""Bootstrapping: its background over the steps, the centred view, the weight of what leaks."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from smd_cli.core.bootstrap import Bootstrap, Ground, lay_ground
+from smd_cli.core.schedule import lcm
+from smd_cli.core.tiling import Box
+from smd_cli.core.views import View
+from tests.core.models import alphas_cumprod
+
+SCHEDULE = lcm(alphas_cumprod(), [0, 12, 25, 37])
+WHITE, BASE, NOISE = (torch.full((1, 4, 6, 8), value) for value in (8.0, -2.0, 0.5))
+VIEW = View(step=0, region=0, tile=0, box=Box(1, 5, 2, 8), roll=(1, 2))
+
+
+@pytest.mark.parametrize(("mix_steps", "shares"), [(1.0, [1, 0, 0]), (1.5, [1, 0.5, 0]), (0.0, [0, 0, 0])])
+def test_background_turns_from_white_to_the_pictures_own(mix_steps: float, shares: list[float]) -> None:
+    bootstrap = Bootstrap(WHITE, steps=3, mix_steps=mix_steps)
+    for step, share in enumerate(shares):
+        ground = lay_ground(bootstrap, SCHEDULE, step, BASE, NOISE)
+        clean = share * WHITE + (1 - share) * BASE
+        expected = SCHEDULE.start.signal[step] * clean + SCHEDULE.start.noise[step] * NOISE
+        torch.testing.assert_close(ground.latent, expected[0])
+
+
+def test_only_the_first_steps_stand_on_ground() -> None:
+    laid = [lay_ground(Bootstrap(WHITE, steps=2), SCHEDULE, step, BASE, NOISE) for step in range(4)]
+    assert [ground is not None for ground in laid] == [True, True, False, False]
+    assert lay_ground(None, SCHEDULE, 0, BASE, NOISE) is None
+
+
+def test_a_view_shows_its_region_alone_and_centred() -> None:
+    ground, crop, mask = Ground(torch.zeros(4, 6, 8), None), torch.ones(4, 4, 6), corner()
+    placed = ground.place(crop, mask, VIEW)
+    torch.testing.assert_close(placed, mask.roll((1, 2), (0, 1)).expand(4, 4, 6))
+    back, kept = ground.lift(placed, VIEW)
+    torch.testing.assert_close(back, mask.expand(4, 4, 6))
+    assert (kept == 1).all(), "weight was taken without being asked"
+
+
+def test_what_looks_like_its_ground_loses_weight() -> None:
+    ground = Ground(torch.zeros(4, 6, 8), leak_sensitivity=0.5)
+    estimate = torch.zeros(4, 4, 6)
+    estimate[:, 0, 0] = torch.tensor([1.0, 1.0, 0.0, 0.0])  # mean square 0.5, the sensitivity itself
+    estimate[:, 0, 1] = 30
+    kept = ground.lift(estimate.roll(VIEW.roll, (1, 2)), VIEW)[1]
+    at_sensitivity = 2 * torch.sigmoid(torch.tensor(1.0)) - 1
+    torch.testing.assert_close(
+        kept[0, :3], torch.stack([at_sensitivity, torch.tensor(1.0), torch.tensor(0.0)])
+    )
+    assert not kept[1:].any()
+
+
+def corner() -> Tensor:
+    mask = torch.zeros(4, 6)
+    mask[:2, :2] = 1
+    return mask

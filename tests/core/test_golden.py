@@ -1,0 +1,137 @@
+"""The core against recorded runs of the published implementations."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import Tensor
+
+from smd_cli.core.bootstrap import Bootstrap
+from smd_cli.core.guidance import Guidance
+from smd_cli.core.masks import quantize, soften
+from smd_cli.core.regions import Regions, arrange_regions
+from smd_cli.core.sample import sample
+from smd_cli.core.schedule import Schedule, lcm
+from smd_cli.core.step import Method, denoise_step
+from tests.golden import DOWNSCALE, Case, cases, relative_error, tiny_pipeline
+
+# Discrete masks agree to 5e-7; continuous ones divide the rounding of the recorded blur by small gaps.
+TOLERANCE = 1e-4
+
+# What an exact pruning leaves of `reference_unet_evals`.
+EVALUATIONS = {
+    "regional_single_view": 15,
+    "regional_tiled": 105,
+    "regional_tiled_guided": 112,
+    "regional_continuous": 95,
+    "regional_noboot": 74,
+    "inpaint_single_view": 10,
+    "inpaint_tiled": 39,
+    "panorama": 35,
+}
+
+
+class CountingPredict:
+    """The tiny UNet under one case's prompts, counting the rows it is given."""
+
+    def __init__(self, case: Case) -> None:
+        self.embeddings = tiny_pipeline().conditioning(case)
+        self.rows = 0
+
+    def __call__(self, latents: Tensor, timesteps: Tensor, prompts: Tensor) -> Tensor:
+        self.rows += len(latents)
+        return tiny_pipeline().predict(latents, timesteps, self.embeddings[prompts])
+
+
+def schedule(case: Case) -> Schedule:
+    return lcm(tiny_pipeline().alphas_cumprod, case.settings["schedule_indices"])
+
+
+def method(case: Case) -> Method:
+    settings = case.settings
+    bootstrap = Bootstrap(
+        white=tiny_pipeline().white(case),
+        steps=settings.get("bootstrap_steps", 0),
+        mix_steps=settings.get("bootstrap_mix_steps", 1.0),
+        leak_sensitivity=settings.get("bootstrap_leak_sensitivity"),
+    )
+    guidance = Guidance(settings.get("cfg_type", "full"), settings["guidance_scale"])
+    return Method(schedule(case), guidance, bootstrap)
+
+
+def regions(case: Case) -> Regions:
+    settings, masks = case.settings, case.masks
+    std, strength = settings.get("mask_std", 0.0), settings.get("mask_strength", 1.0)
+    softened = soften(masks, [std] * len(masks), [strength] * len(masks))
+    quantized = quantize(
+        softened, schedule(case).noise_levels, case.size, settings.get("mask_type", "discrete")
+    )
+    tile = settings.get("tile_size", max(settings["height"], settings["width"])) // DOWNSCALE
+    white, background = tiny_pipeline().white(case), tiny_pipeline().background(case)
+    return arrange_regions(quantized, tile, background=background, white=white)
+
+
+@pytest.mark.parametrize("case", cases("generate", "inpaint", "panorama"))
+def test_one_shot_pictures_are_those_of_the_published_code(case: Case) -> None:
+    def recorded(purpose: str, step: int, shape: torch.Size) -> Tensor:
+        return case.tensors.get(f"noise.{purpose}", torch.zeros(step + 1, *shape[1:]))[[step]]
+
+    predict, estimates = CountingPredict(case), []
+    arranged, how = regions(case), method(case)
+    final = sample(
+        case.tensors["noise.init"], arranged, how, predict, recorded, lambda _, x: estimates.append(x)
+    )
+
+    for step, expected in enumerate(recorded_estimates(case)):
+        assert relative_error(estimates[step], expected) < TOLERANCE, f"step {step}"
+    assert relative_error(final, case.tensors["latent.final"]) < TOLERANCE
+    assert predict.rows == arranged.work(how.guidance).model_evaluations
+    assert predict.rows <= EVALUATIONS.get(case.name, predict.rows)
+    reference = case.settings.get("reference_unet_evals", arranged.work(how.guidance).without_savings)
+    assert arranged.work(how.guidance).without_savings == reference
+
+
+@pytest.mark.parametrize("case", cases("stream"))
+def test_streams_are_the_same_step_with_more_rows(case: Case) -> None:
+    if case.settings["cfg_type"] not in ("none", "full"):
+        pytest.skip(f"guidance {case.settings['cfg_type']} is not part of the core yet")
+    frames = list(stream(case))
+    for frame, expected in zip(frames, case.tensors["frames.latent"], strict=True):
+        assert relative_error(frame, expected) < TOLERANCE
+
+
+def stream(case: Case) -> Iterator[Tensor]:
+    """Yield the frames (C, h, w) of a recorded stream: row i stands at step i and has its own renoise."""
+    noise, how, arranged, predict = (
+        case.tensors["noise.init"],
+        method(case),
+        regions(case),
+        CountingPredict(case),
+    )
+    count = len(how.schedule)
+    x = torch.zeros_like(noise)
+    for tick, incoming in enumerate(first_rows(case, how)):
+        x[0] = incoming
+        estimates = denoise_step(x, range(count), arranged, how, predict, noise[:1].expand_as(x))
+        x[1:] = how.schedule.renoise(estimates[:-1], noise[1:], range(1, count))
+        if tick >= warm_up(case):
+            yield estimates[-1]
+
+
+def first_rows(case: Case, how: Method) -> Tensor:
+    """What enters the first row at each tick: fresh noise, or the frames of a video brought to its level."""
+    if "frames.input" not in case.tensors:
+        return case.tensors["noise.fresh"]
+    noise = case.tensors["noise.init"][:1]
+    frames = [tiny_pipeline().encode_image(frame[None]) for frame in case.tensors["frames.input"]]
+    return torch.cat([how.schedule.noised(frame, noise, [0]) for frame in frames])
+
+
+def warm_up(case: Case) -> int:
+    """Ticks that emit nothing; StreamDiffusion's recording starts with the first."""
+    return 0 if case.settings.get("source") == "StreamDiffusion" else len(case.settings["schedule_indices"])
+
+
+def recorded_estimates(case: Case) -> list[Tensor]:
+    keys = sorted(key for key in case.tensors if key.startswith("latent.denoised."))
+    return [case.tensors[key] for key in keys]

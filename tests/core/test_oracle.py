@@ -1,0 +1,129 @@
+"""The core against the oracle on small random problems, and the oracle against the recorded runs."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from smd_cli.core.bootstrap import Bootstrap
+from smd_cli.core.guidance import Guidance
+from smd_cli.core.masks import cover, quantize, soften, with_rest
+from smd_cli.core.regions import arrange_regions
+from smd_cli.core.sample import sample
+from smd_cli.core.schedule import lcm
+from smd_cli.core.step import Method
+from tests.core.models import ConvModel, alphas_cumprod
+from tests.golden import DOWNSCALE, Case, cases, relative_error, tiny_pipeline
+from tests.oracle import Problem, render
+
+PX = DOWNSCALE
+
+
+@st.composite
+def problems(draw: st.DrawFn) -> Problem:
+    """Draw a small picture: one to three painted boxes, any tiling, any settings of the method."""
+    height, width = draw(st.integers(3, 12)), draw(st.integers(3, 12))
+    count = draw(st.integers(1, 3))
+    masks = torch.zeros(count, 1, height * PX, width * PX)
+    for mask in masks:
+        top, left = draw(st.integers(0, height * PX - 1)), draw(st.integers(0, width * PX - 1))
+        mask[0, top : top + draw(st.integers(8, 96)), left : left + draw(st.integers(8, 96))] = 1
+    indices = sorted(draw(st.sets(st.sampled_from([0, 4, 12, 25, 37]), min_size=1, max_size=3)))
+    noise = torch.Generator().manual_seed(draw(st.integers(0, 2**32)))
+
+    def canvas(rows: int = 1) -> Tensor:
+        return torch.randn(rows, 4, height, width, generator=noise)
+
+    return Problem(
+        alphas_cumprod=alphas_cumprod(),
+        indices=indices,
+        masks=masks,
+        tile=draw(st.integers(2, 13)),
+        white=canvas(),
+        init=canvas(),
+        renoise=canvas(len(indices)),
+        bootstrap_noise=canvas(len(indices)),
+        background=canvas() if draw(st.booleans()) else None,
+        std=[draw(st.sampled_from([0.0, 1.5, 3.0])) for _ in range(count)],
+        strength=[draw(st.sampled_from([1.0, 0.97, 0.9])) for _ in range(count)],
+        kind=draw(st.sampled_from(["discrete", "semi-continuous", "continuous"])),
+        cover_alpha=draw(st.sampled_from([0.0, 0.3, 1.0])),
+        rest=draw(st.booleans()),
+        guidance_scale=draw(st.sampled_from([1.0, 1.7])),
+        bootstrap_steps=draw(st.integers(0, 3)),
+        mix_steps=draw(st.sampled_from([0.0, 0.5, 1.0, 1.5])),
+        leak_sensitivity=draw(st.sampled_from([None, 0.2])),
+    )
+
+
+def render_by_core(problem: Problem, predict: ConvModel, batch: int) -> list[Tensor]:
+    schedule = lcm(problem.alphas_cumprod, problem.indices)
+    softened = soften(cover(problem.masks, problem.cover_alpha), problem.std, problem.strength)
+    height, width = problem.init.shape[-2:]
+    masks = quantize(softened, schedule.noise_levels, (height, width), problem.kind)
+    if problem.rest:
+        masks = with_rest(masks)
+    regions = arrange_regions(masks, problem.tile, background=problem.background, white=problem.white)
+    bootstrap = Bootstrap(problem.white, problem.bootstrap_steps, problem.mix_steps, problem.leak_sensitivity)
+    method = Method(schedule, Guidance("full", problem.guidance_scale), bootstrap, batch)
+    recorded = {"renoise": problem.renoise, "bootstrap": problem.bootstrap_noise}
+    estimates: list[Tensor] = []
+    sample(
+        problem.init,
+        regions,
+        method,
+        predict,
+        lambda purpose, step, shape: recorded[purpose][[step]],
+        lambda step, x: estimates.append(x),
+    )
+    return estimates
+
+
+@given(problem=problems(), batch=st.integers(1, 9))
+def test_core_makes_the_pictures_of_the_oracle(problem: Problem, batch: int) -> None:
+    prompts = 2 * (len(problem.masks) + problem.rest)
+    model = ConvModel(prompts)
+    expected = render(problem, model.one)
+    actual = render_by_core(problem, model, batch)
+    for step, (a, b) in enumerate(zip(actual, expected, strict=True)):
+        assert a.shape == b.shape
+        assert relative_error(a, b) < 1e-4, f"step {step}"
+
+
+@pytest.mark.parametrize("case", cases("generate", "inpaint", "panorama"))
+def test_oracle_makes_the_pictures_of_the_published_code(case: Case) -> None:
+    pipeline, tensors, settings = tiny_pipeline(), case.tensors, case.settings
+    embeddings, count = pipeline.conditioning(case), len(case.masks)
+
+    def model(latent: Tensor, timestep: int, prompt: int) -> Tensor:
+        return pipeline.predict(latent, torch.tensor([timestep]), embeddings[[prompt]])
+
+    problem = Problem(
+        alphas_cumprod=pipeline.alphas_cumprod,
+        indices=settings["schedule_indices"],
+        masks=case.masks,
+        tile=settings["tile_size"] // PX,
+        white=pipeline.white(case),
+        background=pipeline.background(case),
+        init=tensors["noise.init"],
+        renoise=tensors["noise.renoise"],
+        bootstrap_noise=tensors.get("noise.bootstrap", torch.zeros_like(tensors["noise.renoise"])),
+        guidance_scale=settings["guidance_scale"],
+    )
+    if case.settings["task"] != "panorama":
+        problem = replace(
+            problem,
+            std=[settings["mask_std"]] * count,
+            strength=[settings["mask_strength"]] * count,
+            kind=settings["mask_type"],
+            bootstrap_steps=settings["bootstrap_steps"],
+            mix_steps=settings["bootstrap_mix_steps"],
+            leak_sensitivity=settings["bootstrap_leak_sensitivity"],
+        )
+    estimates = render(problem, model)
+    for step, estimate in enumerate(estimates[:-1]):
+        assert relative_error(estimate, tensors[f"latent.denoised.{step}"]) < 1e-4, f"step {step}"
+    assert relative_error(estimates[-1], tensors["latent.final"]) < 1e-4

@@ -1,0 +1,195 @@
+"""What must hold of the step and the sampler on any picture."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from smd_cli.core.bootstrap import Bootstrap
+from smd_cli.core.guidance import Guidance
+from smd_cli.core.masks import quantize, soften, with_rest
+from smd_cli.core.noise import SeededNoise
+from smd_cli.core.regions import Regions, arrange_regions
+from smd_cli.core.sample import sample
+from smd_cli.core.schedule import ddim, lcm
+from smd_cli.core.step import Method, denoise_step
+from smd_cli.core.tiling import tile_canvas
+from smd_cli.core.views import View
+from tests.core.models import ConvModel, alphas_cumprod
+
+HEIGHT, WIDTH, TILE, PX = 10, 14, 6, 8
+SHAPE = (1, 4, HEIGHT, WIDTH)
+SCHEDULE = lcm(alphas_cumprod(), [0, 4, 12, 25, 37])
+WHITE = SeededNoise(90)("init", 0, SHAPE)
+IMAGE = SeededNoise(91)("init", 0, SHAPE)
+METHOD = Method(
+    SCHEDULE, Guidance("full", 1.5), Bootstrap(WHITE, steps=2, mix_steps=1.5, leak_sensitivity=0.3)
+)
+MODEL = ConvModel(prompts=6)
+
+
+def masks(schedule=SCHEDULE) -> Tensor:
+    """Two soft overlapping boxes in the corners, quantized; the canvas between them is bare."""
+    painted = torch.zeros(2, 1, HEIGHT * PX, WIDTH * PX)
+    painted[0, :, :50, :60] = 1
+    painted[1, :, 24:, 50:] = 1
+    return quantize(soften(painted, [4.0, 0.0], [1.0, 0.97]), schedule.noise_levels, (HEIGHT, WIDTH))
+
+
+def regions(tile: int = TILE) -> Regions:
+    return arrange_regions(masks(), tile, background=IMAGE)
+
+
+def render(regions: Regions, method: Method = METHOD, predict=MODEL, seed: int = 5) -> Tensor:
+    noise = SeededNoise(seed)
+    return sample(noise("init", 0, SHAPE), regions, method, predict, noise)
+
+
+@pytest.mark.parametrize("batch", [1, 3, 1000])
+def test_the_picture_does_not_depend_on_the_batch(batch: int) -> None:
+    sizes = []
+
+    def predict(latents: Tensor, timesteps: Tensor, prompts: Tensor) -> Tensor:
+        sizes.append(len(latents))
+        return MODEL(latents, timesteps, prompts)
+
+    picture = render(regions(), replace(METHOD, batch=batch), predict)
+    torch.testing.assert_close(picture, render(regions()), rtol=1e-5, atol=1e-4)
+    assert max(sizes) <= 2 * batch
+    assert sum(sizes) == regions().work(METHOD.guidance).model_evaluations
+
+
+def test_views_without_weight_change_nothing() -> None:
+    pruned, tiling = regions(), tile_canvas(HEIGHT, WIDTH, TILE)
+    kept = {(view.step, view.region, view.tile): view for of_step in pruned.views for view in of_step}
+    everything = tuple(
+        tuple(
+            kept.get((step, region, tile), View(step, region, tile, box, (0, 0)))
+            for tile, box in enumerate(tiling.boxes)
+            for region in range(2)
+        )
+        for step in range(len(SCHEDULE))
+    )
+    unpruned = replace(pruned, views=everything)
+    assert unpruned.work(METHOD.guidance).model_evaluations > 1.5 * len(kept) * 2
+    torch.testing.assert_close(render(unpruned), render(pruned), rtol=1e-5, atol=1e-4)
+
+
+def test_noise_is_asked_for_per_canvas_whatever_the_tiling() -> None:
+    asked: dict[int, list[tuple[str, int, tuple[int, ...]]]] = {}
+    for tile in (4, 6, 14):
+        calls = asked.setdefault(tile, [])
+
+        def recording(purpose, step, shape, calls=calls) -> Tensor:
+            calls.append((purpose, step, tuple(shape)))
+            return SeededNoise(0)(purpose, step, shape)
+
+        sample(torch.zeros(SHAPE), regions(tile), METHOD, MODEL, recording)
+    assert asked[4] == asked[6] == asked[14]
+    assert {shape for _, _, shape in asked[4]} == {SHAPE}
+
+
+def test_rows_do_not_see_each_other() -> None:
+    steps = [4, 0, 1, 0]
+    x, noise = (
+        torch.cat([SeededNoise(row)(purpose, 0, SHAPE) for row in range(4)])
+        for purpose in ("init", "bootstrap")
+    )
+    together = denoise_step(x, steps, regions(), METHOD, MODEL, noise)
+    for row, step in enumerate(steps):
+        alone = denoise_step(x[[row]], [step], regions(), METHOD, MODEL, noise[[row]])
+        torch.testing.assert_close(together[[row]], alone, rtol=1e-5, atol=1e-4)
+
+
+def test_a_stream_emits_the_one_shot_picture() -> None:
+    noise, count = SeededNoise(5), len(SCHEDULE)
+    renoise = torch.cat([noise("renoise", step, SHAPE) for step in range(count)])
+    ground = torch.cat([noise("bootstrap", step, SHAPE) for step in range(count)])
+    x = torch.zeros(count, *SHAPE[1:])
+    for _ in range(count):
+        x[0] = noise("init", 0, SHAPE)
+        estimates = denoise_step(x, range(count), regions(), METHOD, MODEL, ground)
+        x[1:] = SCHEDULE.renoise(estimates[:-1], renoise[1:], range(1, count))
+    torch.testing.assert_close(estimates[-1:], render(regions()), rtol=1e-5, atol=1e-4)
+
+
+def test_bare_canvas_shows_the_background() -> None:
+    bare = masks()[:, -1].sum(0)[0] == 0
+    assert bare.any()
+    torch.testing.assert_close(render(regions())[0, :, bare], IMAGE[0, :, bare])
+
+
+def test_a_prompted_background_leaves_nothing_bare() -> None:
+    complete = arrange_regions(with_rest(masks()), TILE, white=WHITE)
+    assert complete.background is None
+    bare = masks()[:, -1].sum(0)[0] == 0
+    method = replace(METHOD, bootstrap=None)
+    picture = render(complete, method)
+    other = ConvModel(prompts=6)
+    other.prompts = MODEL.prompts.clone()
+    other.prompts[0] += 1  # the background's prompt
+    changed = (render(complete, method, other) - picture)[0].abs().amax(0)
+    assert (changed[bare] > 1e-3).all()
+
+
+def test_a_step_where_no_region_is_open_shows_the_background() -> None:
+    closed = arrange_regions(torch.zeros(2, 5, 1, HEIGHT, WIDTH), TILE, background=IMAGE)
+    torch.testing.assert_close(render(closed, predict=unasked), IMAGE)
+
+
+def test_nothing_painted_on_nothing_is_zero() -> None:
+    half = torch.ones(1, 5, 1, HEIGHT, WIDTH)
+    half[..., : WIDTH // 2] = 0
+    picture = render(arrange_regions(half, TILE), Method(SCHEDULE, Guidance("none")))
+    assert picture.isfinite().all()
+    assert not picture[..., : WIDTH // 2].any()
+
+
+def unasked(latents: Tensor, timesteps: Tensor, prompts: Tensor) -> Tensor:
+    raise AssertionError("the model was asked for a view without weight")
+
+
+def test_a_full_region_in_one_tile_is_plain_sampling() -> None:
+    full = arrange_regions(torch.ones(1, 5, 1, HEIGHT, WIDTH), 20)
+    noise = SeededNoise(5)
+    x = noise("init", 0, SHAPE)
+    for step, timestep in enumerate(SCHEDULE.timesteps):
+        if step:
+            x = SCHEDULE.renoise(x, noise("renoise", step, SHAPE), [step])
+        x = SCHEDULE.estimate(x, MODEL.one(x, int(timestep), 0), [step])
+    method = Method(SCHEDULE, Guidance("none"))
+    torch.testing.assert_close(render(full, method), x, rtol=1e-5, atol=1e-4)
+
+
+def test_models_of_half_precision_are_averaged_in_float32() -> None:
+    def half(latents: Tensor, timesteps: Tensor, prompts: Tensor) -> Tensor:
+        return MODEL(latents, timesteps, prompts).bfloat16()
+
+    picture = render(regions(), predict=half)
+    assert picture.dtype == torch.float32
+    assert (picture - render(regions())).abs().max() < 0.1 * picture.abs().max()
+
+
+def test_deterministic_sampling_brings_the_background_along() -> None:
+    """DDIM averages noisy latents, so the background is noised to their level until the last step."""
+    schedule = ddim(alphas_cumprod(), 20)
+    ddim_regions = arrange_regions(masks(schedule), TILE, background=IMAGE)
+    method, noise = Method(schedule, Guidance("none")), SeededNoise(5)
+    bare, estimates = masks(schedule)[:, -1].sum(0)[0] == 0, []
+    sample(noise("init", 0, SHAPE), ddim_regions, method, MODEL, noise, lambda _, x: estimates.append(x))
+    for step in (0, 9, 19):
+        expected = schedule.settled(IMAGE, noise("bootstrap", step, SHAPE), [step])
+        torch.testing.assert_close(estimates[step][0, :, bare], expected[0, :, bare])
+    torch.testing.assert_close(estimates[-1][0, :, bare], IMAGE[0, :, bare])
+
+
+def test_sampling_listens_after_each_step_and_repeats() -> None:
+    noise, heard = SeededNoise(5), []
+    picture = sample(
+        noise("init", 0, SHAPE), regions(), METHOD, MODEL, noise, lambda step, x: heard.append((step, x))
+    )
+    assert [step for step, _ in heard] == [0, 1, 2, 3, 4]
+    assert heard[-1][1] is picture
+    assert torch.equal(render(regions()), picture)
+    assert not torch.equal(render(regions(), seed=6), picture)

@@ -1,0 +1,200 @@
+"""The method, told once more: every prompt in every tile at every step, one evaluation at a time.
+
+Written from the facts of the method alone; it shares no code with smd_cli.core and knows only LCM sampling
+with noise predictions. Slow and plain, so that it can be read against the paper and believed.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+Model = Callable[[Tensor, int, int], Tensor]  # latent (1, C, h, w), timestep, row of the prompt table
+Level = tuple[int, float, float]  # timestep, share of the clean latent, share of noise
+PX = 8  # px a latent pixel
+ROUNDING = 1e-6  # a smaller gap between masks is none
+
+
+@dataclass
+class Problem:
+    """A picture to make, in the plainest terms; noise is (S, C, h, w), that of step 0's renoising unused."""
+
+    alphas_cumprod: Tensor
+    indices: list[int]
+    masks: Tensor  # (P, 1, H, W) px
+    tile: int  # latent pixels
+    white: Tensor  # (1, C, h, w)
+    init: Tensor  # (1, C, h, w)
+    renoise: Tensor
+    bootstrap_noise: Tensor
+    background: Tensor | None = None
+    std: list[float] = field(default_factory=list)
+    strength: list[float] = field(default_factory=list)
+    kind: str = "discrete"
+    cover_alpha: float = 0.0
+    rest: bool = False
+    guidance_scale: float = 1.0
+    bootstrap_steps: int = 0
+    mix_steps: float = 1.0
+    leak_sensitivity: float | None = None
+
+
+def render(problem: Problem, model: Model) -> list[Tensor]:
+    """Return the averaged, composited estimate (1, C, h, w) of every step; the last is the latent."""
+    timesteps = [999 - 20 * index for index in problem.indices]
+    alphas = [math.sqrt(problem.alphas_cumprod[t]) for t in timesteps]
+    sigmas = [math.sqrt(1 - problem.alphas_cumprod[t]) for t in timesteps]
+    masks = quantized_masks(problem, sigmas)
+    background = problem.background
+    if background is None and (masks.sum(0) < 1 - ROUNDING).any():
+        background = problem.white
+
+    x, estimates = problem.init, []
+    for step, t in enumerate(timesteps):
+        level = (t, alphas[step], sigmas[step])
+        if step > 0:
+            x = alphas[step] * x + sigmas[step] * problem.renoise[[step]]
+        mix = min(1.0, max(0.0, problem.mix_steps - step))
+        ground = mix * problem.white + (1 - mix) * (x if background is None else background)
+        ground = alphas[step] * ground + sigmas[step] * problem.bootstrap_noise[[step]]
+        bootstrapping = ground if step < problem.bootstrap_steps else None
+        x, weight = average(problem, model, x, bootstrapping, masks[:, step], level)
+        if background is not None:
+            bare = (1 - weight).clamp(0, 1)
+            x = (1 - bare) * x + bare * background
+        estimates.append(x)
+    return estimates
+
+
+def average(
+    problem: Problem, model: Model, x: Tensor, ground: Tensor | None, masks: Tensor, level: Level
+) -> tuple[Tensor, Tensor]:
+    """Return the mean estimate of a canvas and the sum of weights; `ground` if this step bootstraps."""
+    total, weight = torch.zeros_like(x), torch.zeros_like(x)
+    for (top, left, height, width), ramp in tiles(x.shape[2], x.shape[3], problem.tile):
+        here = (..., slice(top, top + height), slice(left, left + width))
+        for region, mask in enumerate(masks[here]):
+            latent, share = x[here], mask * ramp
+            down, right = to_center(mask[0]) if ground is not None else (0, 0)
+            if ground is not None:
+                latent = (1 - mask) * ground[here] + mask * latent
+            latent = torch.roll(latent, (down, right), (2, 3))
+            epsilon = guided(model, latent, level[0], region, len(masks), problem.guidance_scale)
+            estimate = torch.roll(consistency(latent, epsilon, *level), (-down, -right), (2, 3))
+            if ground is not None and problem.leak_sensitivity is not None:
+                leak = ((estimate - ground[here]) ** 2).mean(1)
+                share = share * (2 / (1 + torch.exp(-leak / problem.leak_sensitivity)) - 1)
+            total[here] += share * estimate
+            weight[here] += share
+    return torch.where(weight > 0, total / weight, torch.zeros_like(x)), weight
+
+
+def guided(model: Model, latent: Tensor, t: int, region: int, regions: int, scale: float) -> Tensor:
+    positive, negative = model(latent, t, region), model(latent, t, region + regions)
+    return negative + scale * (positive - negative)
+
+
+def consistency(x: Tensor, epsilon: Tensor, t: int, alpha: float, sigma: float) -> Tensor:
+    """x0 = c_out (x - sigma eps) / alpha + c_skip x, timesteps scaled by 10, data deviation 0.5."""
+    c_skip = 0.25 / ((10 * t) ** 2 + 0.25)
+    c_out = 10 * t / math.sqrt((10 * t) ** 2 + 0.25)
+    return c_out * (x - sigma * epsilon) / alpha + c_skip * x
+
+
+def quantized_masks(problem: Problem, levels: list[float]) -> Tensor:
+    """(P, S, 1, h, w): cover, blur, take every eighth pixel, strength, quantize; the rest first."""
+    painted = problem.masks.clone()
+    if problem.cover_alpha > 0:
+        for i in range(len(painted)):
+            for y, x in torch.nonzero((problem.masks[i + 1 :] > 0).any(0)[0]).tolist():
+                painted[i, 0, y, x] *= problem.cover_alpha
+    reach = math.ceil(3 * max(problem.std, default=0))
+    result = []
+    for i, mask in enumerate(painted):
+        std = problem.std[i] if problem.std else 0.0
+        soft = blurred(mask[0], std, reach)[::PX, ::PX] * (problem.strength[i] if problem.strength else 1.0)
+        steps = []
+        for step, level in enumerate(levels):
+            last = step == len(levels) - 1
+            if problem.kind == "continuous" or (problem.kind == "semi-continuous" and last):
+                below = 0.0 if last else levels[step + 1]
+                steps.append(((soft - below) / (level - below)).clamp(0, 1))
+            else:
+                steps.append((soft > level).float())
+        result.append(torch.stack(steps)[:, None])
+    masks = torch.stack(result)
+    if problem.rest:
+        rest = (1 - masks.sum(0, keepdim=True)).clamp(0, 1)
+        masks = torch.cat([rest * (rest > ROUNDING), masks])
+    return masks
+
+
+def blurred(mask: Tensor, std: float, reach: int) -> Tensor:
+    """Sum the whole square window, shifted pixel by pixel over a canvas whose border is repeated."""
+    if std == 0:
+        return mask
+    height, width = mask.shape
+    ys = torch.arange(-reach, height + reach).clamp(0, height - 1)
+    xs = torch.arange(-reach, width + reach).clamp(0, width - 1)
+    padded = mask.double()[ys][:, xs]
+    weights = [math.exp(-(d**2) / (2 * std**2)) for d in range(-reach, reach + 1)]
+    total = torch.zeros(height, width, dtype=torch.float64)
+    for dy, wy in enumerate(weights):
+        for dx, wx in enumerate(weights):
+            total += wy * wx * padded[dy : dy + height, dx : dx + width]
+    return (total / sum(weights) ** 2).float()
+
+
+def tiles(height: int, width: int, size: int) -> list[tuple[tuple[int, int, int, int], Tensor]]:
+    """Boxes (top, left, height, width) in reading order with their weights; each pixel's weights sum to 1."""
+    boxes = [
+        (top, left, min(size, height), min(size, width))
+        for top in starts(height, size)
+        for left in starts(width, size)
+    ]
+    raw = []
+    for top, left, h, w in boxes:
+        ramp = torch.ones(h, w)
+        for y in range(h):
+            for x in range(w):
+                ramp[y, x] = side_weight(y, h, top, height) * side_weight(x, w, left, width)
+        raw.append(ramp)
+    total = torch.zeros(height, width)
+    for (top, left, h, w), ramp in zip(boxes, raw, strict=True):
+        total[top : top + h, left : left + w] += ramp
+    return [
+        (box, ramp / total[box[0] : box[0] + box[2], box[1] : box[1] + box[3]])
+        for box, ramp in zip(boxes, raw, strict=True)
+    ]
+
+
+def starts(length: int, size: int) -> list[int]:
+    if length <= size:
+        return [0]
+    stride, found = max(size // 2, 1), [0]
+    while found[-1] + size < length:
+        found.append(min(found[-1] + stride, length - size))
+    return found
+
+
+def side_weight(at: int, size: int, start: int, length: int) -> float:
+    """A line from 0 at a tile's first pixel to 1 at the last of its overlap; the same from the other end."""
+    overlap = size - max(size // 2, 1)
+    from_end = size - 1 - at
+    rising = 1.0 if start == 0 or at >= overlap else at / max(overlap - 1, 1)
+    falling = (
+        1.0 if start + size == length or from_end >= overlap or overlap == 1 else from_end / (overlap - 1)
+    )
+    return rising * falling
+
+
+def to_center(mask: Tensor) -> tuple[int, int]:
+    """How far the bounding box of a mask (h, w) lies from the middle; an empty one stays where it is."""
+    if not (mask > 0).any():
+        return 0, 0
+    ys, xs = torch.nonzero(mask > 0, as_tuple=True)
+    middle_y = (ys.min().item() + ys.max().item() + 1) // 2
+    middle_x = (xs.min().item() + xs.max().item() + 1) // 2
+    return mask.shape[0] // 2 - middle_y, mask.shape[1] // 2 - middle_x
