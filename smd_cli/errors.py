@@ -7,7 +7,7 @@ from typing import ClassVar
 
 
 class SmdError(Exception):
-    """A failure to report in plain words. `problems` holds one line each; exit code 1 (a render failed)."""
+    """A render or a write failed. `problems` holds one line each."""
 
     exit_code: ClassVar[int] = 1
 

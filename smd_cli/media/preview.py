@@ -65,8 +65,12 @@ def _middle(area: Image.Image) -> tuple[int, int]:
     around = ImageOps.expand(small, _AROUND).filter(ImageFilter.BoxBlur(_AROUND))
     depth = ImageChops.multiply(ImageOps.crop(around, _AROUND), small).tobytes()
     most = max(depth)
-    deepest = [place for place, value in enumerate(depth) if value == most]
-    row, column = divmod(deepest[len(deepest) // 2], small.width)
+    deepest = [divmod(place, small.width) for place, value in enumerate(depth) if value == most]
+    mean = (
+        sum(row for row, _ in deepest) // len(deepest),
+        sum(column for _, column in deepest) // len(deepest),
+    )
+    row, column = min(deepest, key=lambda point: _far(point, mean))
     return round((column + 0.5) / factor), round((row + 0.5) / factor)
 
 

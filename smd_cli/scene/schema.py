@@ -174,7 +174,7 @@ class Region(Part):
 class Change(Part):
     """A region's new prompt from one frame on."""
 
-    at: Annotated[int, Field(ge=0)] = Field(description="The frame, counted from 0.")
+    at: Annotated[int, Field(ge=0, le=999_999)] = Field(description="The frame, counted from 0.")
     region: RegionName = Field(description="The name of the region.")
     prompt: RegionPrompt = Field(description="What to paint there from now on.")
 
@@ -205,7 +205,7 @@ class Scene(Part):
     model: Annotated[Model, BeforeValidator(_model_from_text, json_schema_input_type=str | Model)] = Field(
         default=Model(), description="What paints: a name or path, or a mapping."
     )
-    sampler: Sampler = Field(default=Sampler(), description="How noise becomes a picture.")
+    sampler: Sampler = Field(default=Sampler(), description="The schedule, guidance and tiles.")
     bootstrap: Bootstrap = Field(
         default=Bootstrap(), description="The first steps, each region alone on white."
     )

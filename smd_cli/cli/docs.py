@@ -1,0 +1,60 @@
+"""Writes what is generated from the code: the two references and the shipped JSON Schema.
+
+`python -m smd_cli.cli.docs` writes them; with `--check` it only tells which are out of date, and fails
+if any is.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from smd_cli.errors import SmdError
+from smd_cli.scene.reference import json_schema, scene_reference
+
+ROOT = Path(__file__).parents[2]
+
+
+def cli_reference() -> str:
+    """The commands as Markdown, by Typer's own generator, and the exit codes."""
+    command = [sys.executable, "-m", "typer", "smd_cli.cli.app", "utils", "docs", "--name", "smd"]
+    text = subprocess.run(  # noqa: S603 - our own interpreter and module
+        [*command, "--title", "Command line"], check=True, capture_output=True, text=True, cwd=ROOT
+    ).stdout
+    codes = {0: "All went well.", 130: "Interrupted."}
+    kinds: tuple[type[SmdError], ...] = (SmdError, *SmdError.__subclasses__())
+    for kind in kinds:
+        codes[kind.exit_code] = (kind.__doc__ or "").splitlines()[0]
+    rows = [f"| {code} | {meaning} |" for code, meaning in sorted(codes.items())]
+    return "\n".join([text.rstrip(), "", "## Exit codes", "", "| code | meaning |", "|---|---|", *rows, ""])
+
+
+def generated() -> dict[Path, str]:
+    """Every generated file with its text."""
+    schema = json_schema()
+    return {
+        ROOT / "smd_cli/scene/scene.schema.json": json.dumps(schema, indent=2, ensure_ascii=False) + "\n",
+        ROOT / "docs/scene-reference.md": scene_reference(schema),
+        ROOT / "docs/cli.md": cli_reference(),
+    }
+
+
+def main(arguments: list[str]) -> int:
+    """Write the files, or with --check compare them; returns the exit code."""
+    stale = [
+        path
+        for path, text in generated().items()
+        if not path.exists() or path.read_text(encoding="utf-8") != text
+    ]
+    for path in stale:
+        if "--check" in arguments:
+            sys.stderr.write(f"{path.relative_to(ROOT)}: out of date; run python -m smd_cli.cli.docs\n")
+        else:
+            path.write_text(generated()[path], encoding="utf-8")
+    return 1 if stale and "--check" in arguments else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

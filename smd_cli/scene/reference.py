@@ -1,0 +1,101 @@
+"""The scene language told from its schema: as JSON Schema for editors, as Markdown for readers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from smd_cli.scene.schema import Scene
+
+Schema = dict[str, Any]
+_INTRODUCTION = """\
+Generated from the schema. A scene is one YAML document (YAML 1.2, so `no` is a text) of at most 1 MiB in UTF-8;
+keys that are not listed here are errors. Relative paths start at the folder of the scene file, those
+of `--model` at the working directory. `smd schema` prints the same as JSON Schema for editors, `smd new` writes
+a commented scene to begin with, and `--set regions[0].prompt=…` or `--set regions[name].prompt=…`
+changes any value for one run.""".splitlines()
+
+
+def json_schema() -> Schema:
+    """The JSON Schema (draft 2020-12) of a scene."""
+    described = Scene.model_json_schema()
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **described,
+        "title": "A scene for smd",
+    }
+
+
+def scene_reference(schema: Schema) -> str:
+    """The scene language as Markdown: a table for every mapping."""
+    parts = {"Scene": schema, **schema["$defs"]}
+    order = ["Scene", *(name for name in _mentioned(schema, schema["$defs"]))]
+    lines = ["# Scene reference", "", *_INTRODUCTION]
+    for name in dict.fromkeys(order):
+        part = parts[name]
+        lines += ["", f"## {name}", "", part["description"], "", "| key | value | default | meaning |"]
+        lines += ["|---|---|---|---|", *_rows(part)]
+    return "\n".join(lines) + "\n"
+
+
+def _mentioned(schema: Schema, parts: Schema) -> Iterator[str]:
+    """The names of the parts in the order in which a reader meets them."""
+    for key, value in schema.items():
+        if key == "$ref":
+            name = value.rpartition("/")[2]
+            yield name
+            yield from _mentioned(parts[name], parts)
+        elif key != "$defs":
+            for below in value if isinstance(value, list) else [value]:
+                if isinstance(below, dict):
+                    yield from _mentioned(below, parts)
+
+
+def _rows(part: Schema) -> Iterator[str]:
+    for key, value in part["properties"].items():
+        default = "required" if key in part.get("required", ()) else _default(value.get("default"))
+        yield f"| `{key}` | {_value(value)} | {default} | {value['description']} |"
+
+
+def _default(default: Any) -> str:  # noqa: ANN401 - any JSON value
+    if default is None:
+        return ""
+    return "see there" if isinstance(default, dict) else f"`{json.dumps(default, ensure_ascii=False)}`"
+
+
+def _value(schema: Schema) -> str:
+    """What may stand there, in words."""
+    choices = schema.get("anyOf") or schema.get("oneOf")
+    if choices:
+        return " or ".join(
+            dict.fromkeys(_value(choice) for choice in choices if choice.get("type") != "null")
+        )
+    if "$ref" in schema:
+        name = schema["$ref"].rpartition("/")[2]
+        return f"[{name}](#{name.lower()})"
+    if words := schema.get("enum") or [word for word in [schema.get("const")] if word is not None]:
+        return ", ".join(f"`{word}`" for word in words)
+    if schema["type"] == "array":
+        return _list(schema)
+    kind = {"integer": "whole number", "string": "text", "boolean": "`true`, `false`"}
+    return " ".join(
+        filter(None, [kind.get(schema["type"], schema["type"]), _range(schema), _multiple(schema)])
+    )
+
+
+def _list(schema: Schema) -> str:
+    least, most = schema.get("minItems"), schema.get("maxItems")
+    count = f" {least}:" if least and least == most else f" {least} or more:" if least else ""
+    return f"list of{count} {_value(schema['items'])}"
+
+
+def _range(schema: Schema) -> str:
+    least, most = schema.get("minimum"), schema.get("maximum")
+    if "exclusiveMinimum" in schema:
+        return f"above {schema['exclusiveMinimum']}, at most {most}"
+    return "" if least is None else f"{least} to {most}"
+
+
+def _multiple(schema: Schema) -> str:
+    return f"(a multiple of {schema['multipleOf']})" if "multipleOf" in schema else ""
