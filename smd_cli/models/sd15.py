@@ -15,7 +15,7 @@ from transformers.models.clip.modeling_clip import CLIPTextModel
 
 from smd_cli.errors import AssetError
 from smd_cli.models.assets import Assets, Part
-from smd_cli.models.components import Weights, load_part
+from smd_cli.models.components import FileLayout, Weights, load_part
 from smd_cli.models.conditioning import Conditioning
 from smd_cli.models.facts import Config, ModelFacts, read_config, read_json
 from smd_cli.models.lora import fuse_lora
@@ -90,14 +90,13 @@ def load(assets: Assets, device: torch.device, dtype: torch.dtype) -> SD15:
     Raises:
         AssetError: the weights do not fill what the configs describe, or a LoRA does not fit them.
     """
-    networks = {
-        "text_encoder": (CLIPTextModel, _ldm_text_encoder),
-        "unet": (UNet2DConditionModel, convert_ldm_unet_checkpoint),
-        "vae": (_vae_class(assets.parts["vae"]), _ldm_vae),
-    }
+    networks = (
+        ("text_encoder", CLIPTextModel, FileLayout("cond_stage_model.transformer.", _ldm_text_encoder)),
+        ("unet", UNet2DConditionModel, FileLayout("model.diffusion_model.", convert_ldm_unet_checkpoint)),
+        ("vae", _vae_class(assets.parts["vae"]), FileLayout("first_stage_model.", _ldm_vae)),
+    )
     text_encoder, unet, vae = (
-        load_part(network, assets.parts[name], dtype, convert).to(device)
-        for name, (network, convert) in networks.items()
+        load_part(network, layout, assets.parts[name], dtype).to(device) for name, network, layout in networks
     )
     for path, weight in assets.loras:
         fuse_lora(path, weight, {"unet": unet, "text_encoder": text_encoder})
@@ -124,7 +123,7 @@ def _vae_class(part: Part) -> Any:  # noqa: ANN401 - diffusers has no types
 
 def _ldm_text_encoder(weights: Weights, config: Config) -> Weights:
     start = "cond_stage_model.transformer.text_model."
-    return {name.removeprefix(start): tensor for name, tensor in weights.items() if name.startswith(start)}
+    return {name.removeprefix(start): tensor for name, tensor in weights.items()}
 
 
 def _ldm_vae(weights: Weights, config: Config) -> Weights:

@@ -9,7 +9,7 @@ from torch import Tensor
 from transformers.models.clip.tokenization_clip import CLIPTokenizer
 
 from smd_cli.errors import AssetError
-from smd_cli.models.components import first_line
+from smd_cli.models.components import reason
 
 _log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ class Tokenizer:
         try:
             return cls(CLIPTokenizer.from_pretrained(folder, local_files_only=True), length)
         except Exception as error:  # the tokenizers library raises nothing narrower
-            raise AssetError(f"{folder}: no readable tokenizer ({first_line(error)})") from error
+            raise AssetError(f"{folder}: no readable tokenizer ({reason(error)})") from error
 
     def __call__(self, prompts: list[str]) -> Tensor:
         """Token numbers (N, length), padded, cut where too long with a warning in the log."""

@@ -160,8 +160,14 @@ def test_weights_that_do_not_fill_the_model(copy, single_file, make, tmp_path, f
 
 def test_weights_of_another_size(copy, single_file, make):
     make.edit_json(copy / "unet/config.json", block_out_channels=[32, 32])
-    assert "does not fit" in failure(ModelSpec(str(copy)))
-    assert "does not fit" in failure(ModelSpec(str(single_file), config=str(copy)))
+    for spec in (ModelSpec(str(copy)), ModelSpec(str(single_file), config=str(copy))):
+        message = failure(spec)
+        assert f"does not fit {copy / 'unet'}" in message
+        assert "conv_in." in message
+        assert len(message) < 500
+    make.edit_json(copy / "text_encoder/config.json", intermediate_size=96)
+    for spec in (ModelSpec(str(copy)), ModelSpec(str(single_file), config=str(copy))):
+        assert f"does not fit {copy / 'text_encoder'}" in failure(spec)
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from diffusers.pipelines.latent_consistency_models.pipeline_latent_consistency_text2img import (
+    LatentConsistencyModelPipeline,
+)
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
+from safetensors.torch import load_file, save_file
 
+from smd_cli.errors import AssetError
 from smd_cli.models.assets import ModelSpec, locate
 from smd_cli.models.loading import load
+from smd_cli.models.sd15 import SD15
 
 CPU = torch.device("cpu")
 PROMPTS = ["a red house", "1girl, pink hair, (smile)"]
@@ -60,3 +66,87 @@ def test_single_file_holds_the_same_model(single_file, folder, backbone):
         assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
     assert alone.facts == backbone.facts
     assert torch.equal(alone.encode_prompts(PROMPTS).embeds, backbone.encode_prompts(PROMPTS).embeds)
+
+
+def test_the_schedule_is_the_models_own(backbone, pipeline, copy, make):
+    torch.testing.assert_close(backbone.alphas_cumprod, pipeline.scheduler.alphas_cumprod)
+    make.edit_json(copy / "scheduler/scheduler_config.json", beta_end=0.02)
+    assert load_spec(copy).alphas_cumprod[-1] < 0.5 * backbone.alphas_cumprod[-1]
+
+
+def test_the_backbone_says_what_it_is(backbone, folder):
+    assert isinstance(backbone, SD15)
+    assert (backbone.device, backbone.dtype) == (CPU, torch.float32)
+    assert backbone.facts is backbone.assets.facts
+    assert backbone.assets.base.reference == str(folder)
+
+
+def test_half_precision_stays_inside(folder, backbone):
+    narrow = load_spec(folder, torch.bfloat16)
+    latents = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(3))
+    conditioning = narrow.encode_prompts(["a"])
+    assert conditioning.embeds.dtype == torch.bfloat16
+    got = narrow.predict(latents, torch.tensor([500]), conditioning)
+    assert got.dtype == torch.float32
+    expected = backbone.predict(latents, torch.tensor([500]), backbone.encode_prompts(["a"]))
+    torch.testing.assert_close(got, expected, rtol=0.1, atol=0.05)
+    assert (
+        narrow.decode(latents).dtype == narrow.encode_image(torch.zeros(1, 3, 64, 64)).dtype == torch.float32
+    )
+
+
+def test_the_words_beyond_the_encoders_length_are_named(backbone, caplog):
+    fits = "x " * 75
+    assert backbone.tokenizer.lost_words(fits) == ""
+    encoded = backbone.encode_prompts([fits + "Lost, words"])
+    assert "cut off: 'Lost, words'" in caplog.text
+    assert torch.equal(encoded.embeds, backbone.encode_prompts([fits]).embeds)
+
+
+def test_distilled_unets_are_told_the_guidance(make, tmp_path):
+    model = make.model(tmp_path / "lcm", unet=make.unet(time_cond_proj_dim=33))
+    backbone = load_spec(model)
+    w = torch.tensor([8.5 - 1.0]).repeat(2)
+    told = LatentConsistencyModelPipeline.get_guidance_scale_embedding(None, w, embedding_dim=33)
+    latents = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(4))
+    timesteps, conditioning = torch.tensor([999, 499]), backbone.encode_prompts(PROMPTS)
+    expected = backbone.unet(latents, timesteps, conditioning.embeds, timestep_cond=told).sample
+    torch.testing.assert_close(backbone.predict(latents, timesteps, conditioning), expected)
+    untold = backbone.unet(latents, timesteps, conditioning.embeds).sample
+    assert not torch.allclose(expected, untold, atol=1e-4)
+
+
+def test_a_tiny_autoencoder_is_scaled_too(make, tmp_path):
+    vae = make.tiny_vae()
+    backbone = load_spec(make.model(tmp_path / "tiny-vae", vae=vae))
+    pixels = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(5)) * 2 - 1
+    latents = backbone.encode_image(pixels)
+    torch.testing.assert_close(latents, vae.eval().encode(pixels).latents * 1.5)
+    torch.testing.assert_close(backbone.decode(latents), vae.decode(latents / 1.5).sample.clamp(-1, 1))
+    assert backbone.facts.downscale == 8
+
+
+@pytest.mark.parametrize("layout", ["folder", "model", "ldm", "first_stage", "diffusers"])
+def test_another_autoencoder_takes_the_place_of_the_own(layout, folder, make, tmp_path):
+    other = make.model(tmp_path / "other")
+    weights = load_file(other / "vae/diffusion_pytorch_model.safetensors")
+    weights = {name: tensor + 0.01 for name, tensor in weights.items()}
+    save_file(weights, other / "vae/diffusion_pytorch_model.safetensors")
+    path = tmp_path / "vae.safetensors"
+    if layout in ("ldm", "first_stage"):
+        start = "first_stage_model." if layout == "first_stage" else ""
+        save_file({start + name: tensor.contiguous() for name, tensor in make.ldm_vae(other).items()}, path)
+    elif layout == "diffusers":
+        save_file(weights, path)
+    else:
+        path = other / "vae" if layout == "folder" else other
+    backbone = load_spec(folder, vae=str(path))
+    state = backbone.vae.state_dict()
+    assert state.keys() == weights.keys()
+    assert all(torch.equal(state[name], weights[name]) for name in weights)
+
+
+def test_an_autoencoder_of_an_unknown_kind(make, copy):
+    make.edit_json(copy / "vae/config.json", _class_name="AutoencoderDC")
+    with pytest.raises(AssetError, match="autoencoder AutoencoderDC is not supported"):
+        load_spec(copy)
