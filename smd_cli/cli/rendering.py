@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from PIL import Image
 
+from smd_cli import __version__
 from smd_cli.engine.events import Clock
 from smd_cli.engine.oneshot import paint as paint_picture
 from smd_cli.engine.stage import Setting, Stage, set_stage
@@ -27,7 +28,7 @@ from smd_cli.models.device import choose_device, choose_dtype, device_name, peak
 from smd_cli.models.loading import load
 from smd_cli.scene.resolve import ModelPlan, Plan
 
-LIBRARIES = ("smd-cli", "torch", "diffusers", "transformers")
+LIBRARIES = ("torch", "diffusers", "transformers")
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,7 @@ def build_recipe(plan: Plan, painted: Painted, seed: int, assets: Assets) -> Rec
             "sha256": assets.sha256,
         },
         masks={region.name: sha256(mask.tobytes()).hexdigest() for region, mask in masks},
-        versions={name: version(name) for name in LIBRARIES},
+        versions={"smd-cli": __version__, **{name: version(name) for name in LIBRARIES}},
     )
 
 

@@ -24,7 +24,7 @@ class Config:
     captions: int = 24_000
     small_pictures: int = 40_000
     large_pictures: int = 16_000
-    autoencoder: Budget = field(default_factory=lambda: Budget(2600, 32, 2e-3))
+    autoencoder: Budget = field(default_factory=lambda: Budget(6400, 20, 2e-3))
     decoder: Budget = field(default_factory=lambda: Budget(4000, 24, 1e-3))
     text: Budget = field(default_factory=lambda: Budget(1800, 64, 1e-3))
     unet_small: Budget = field(default_factory=lambda: Budget(3000, 32, 6e-4))
