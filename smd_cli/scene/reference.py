@@ -10,11 +10,11 @@ from smd_cli.scene.schema import Scene
 
 Schema = dict[str, Any]
 _INTRODUCTION = """\
-Generated from the schema. A scene is one YAML document (YAML 1.2, so `no` is a text) of at most 1 MiB in UTF-8;
+Generated from the schema. A scene is one YAML document (1.2, so `no` is text) of at most 1 MiB in UTF-8;
 keys that are not listed here are errors. Relative paths start at the folder of the scene file, those
-of `--model` at the working directory. `smd schema` prints the same as JSON Schema for editors, `smd new` writes
-a commented scene to begin with, and `--set regions[0].prompt=…` or `--set regions[name].prompt=…`
-changes any value for one run.""".splitlines()
+of `--model` at the working directory. `smd schema` prints the same as JSON Schema for editors,
+`smd new` writes a commented scene to begin with, and `--set regions[0].prompt=…` or
+`--set regions[name].prompt=…` changes any value for one run.""".splitlines()
 
 
 def json_schema() -> Schema:
