@@ -10,6 +10,7 @@ from smd_cli import __version__
 from smd_cli.cli.check import check
 from smd_cli.cli.command import Command
 from smd_cli.cli.generate import generate
+from smd_cli.cli.inspect import inspect
 from smd_cli.cli.new import new
 from smd_cli.cli.schema import schema
 
@@ -21,7 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (generate, check, new, schema):
+for _command in (generate, check, new, schema, inspect):
     app.command(cls=Command)(_command)
 
 

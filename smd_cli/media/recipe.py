@@ -37,8 +37,8 @@ class Recipe:
     versions: dict[str, str]
 
     def to_json(self) -> str:
-        """Return the recipe as one line of JSON, keys sorted."""
-        return json.dumps({"recipe": VERSION, **asdict(self)}, sort_keys=True, ensure_ascii=False)
+        """Return the recipe as one line of JSON."""
+        return json.dumps({"recipe": VERSION, **asdict(self)}, ensure_ascii=False)
 
     def parameters(self) -> str:
         """Return the short form: prompts, negative prompt, and a line of settings."""

@@ -42,7 +42,8 @@ def run(config: Config) -> Path:
         data = encode_pictures(path, autoencoder, tokenizer, first_seed=seed, count=count, size=size)
         say(f"unet at {size} px")
         folder = config.stage(f"unet-{name}")
-        generator = train_unet(generator, data, empty, config, budget=budget, folder=folder).requires_grad_(True)
+        generator = train_unet(generator, data, empty, config, budget=budget, folder=folder)
+        generator.unet.requires_grad_(True)  # the text encoder learns with the small pictures alone
     say("distillation")
     student = distill(generator, data, empty, config, config.stage("distill"))
     say("decoder")

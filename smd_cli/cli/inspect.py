@@ -1,0 +1,36 @@
+"""`smd inspect`: the recipe that a picture carries."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from smd_cli.cli import options
+from smd_cli.cli.console import result, result_json
+from smd_cli.errors import UsageError
+
+Picture = Annotated[Path, typer.Argument(metavar="IMAGE", help="A picture that smd made.")]
+AsScene = Annotated[
+    bool, typer.Option("--scene", help="Print a scene that renders the picture again.")
+]
+
+
+def inspect(image: Picture, scene: AsScene = False, json: options.Json = False, verbose: options.Verbose = False) -> None:
+    """Tell what made a picture: its prompts and settings, or with --scene the scene itself."""
+    from smd_cli.media.recipe import read_recipe
+
+    if scene and json:
+        raise UsageError("--scene and --json: give only one of them")
+    recipe = read_recipe(image)
+    if json:
+        result_json(asdict(recipe))
+    elif scene:
+        import yaml
+
+        text = yaml.safe_dump({**recipe.scene, "seed": recipe.seed}, sort_keys=False, allow_unicode=True)
+        result(text.rstrip("\n"))
+    else:
+        result(recipe.parameters())
