@@ -70,7 +70,7 @@ def with_rest(masks: Tensor) -> Tensor:
 
 def uncovered(masks: Tensor) -> Tensor:
     """Return what quantized masks (P, S, 1, h, w) leave of the canvas, (1, S, 1, h, w) in [0, 1]."""
-    left = (1 - masks.sum(0, keepdim=True)).clip(0, 1)
+    left = 1 - masks.sum(0, keepdim=True)
     return left.where(left > ROUNDING, torch.zeros_like(left))
 
 

@@ -1,11 +1,10 @@
 """The core against the oracle on small random problems, and the oracle against the recorded runs."""
 
+import random
 from dataclasses import replace
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import Tensor
 
 from smd_cli.core.bootstrap import Bootstrap
@@ -22,17 +21,15 @@ from tests.oracle import Problem, render
 PX = DOWNSCALE
 
 
-@st.composite
-def problems(draw: st.DrawFn) -> Problem:
-    """Draw a small picture: one to three painted boxes, any tiling, any settings of the method."""
-    height, width = draw(st.integers(3, 12)), draw(st.integers(3, 12))
-    count = draw(st.integers(1, 3))
+def random_problem(seed: int) -> Problem:
+    """Make up a small picture: one to three painted boxes, any tiling, any settings of the method."""
+    pick, noise = random.Random(seed), torch.Generator().manual_seed(seed)
+    height, width, count = pick.randint(3, 12), pick.randint(3, 12), pick.randint(1, 3)
     masks = torch.zeros(count, 1, height * PX, width * PX)
     for mask in masks:
-        top, left = draw(st.integers(0, height * PX - 1)), draw(st.integers(0, width * PX - 1))
-        mask[0, top : top + draw(st.integers(8, 96)), left : left + draw(st.integers(8, 96))] = 1
-    indices = sorted(draw(st.sets(st.sampled_from([0, 4, 12, 25, 37]), min_size=1, max_size=3)))
-    noise = torch.Generator().manual_seed(draw(st.integers(0, 2**32)))
+        top, left = pick.randrange(height * PX), pick.randrange(width * PX)
+        mask[0, top : top + pick.randint(8, 96), left : left + pick.randint(8, 96)] = 1
+    indices = sorted(pick.sample([0, 4, 12, 25, 37], pick.randint(1, 4)))
 
     def canvas(rows: int = 1) -> Tensor:
         return torch.randn(rows, 4, height, width, generator=noise)
@@ -41,21 +38,21 @@ def problems(draw: st.DrawFn) -> Problem:
         alphas_cumprod=alphas_cumprod(),
         indices=indices,
         masks=masks,
-        tile=draw(st.integers(2, 13)),
+        tile=pick.randint(2, 13),
         white=canvas(),
         init=canvas(),
         renoise=canvas(len(indices)),
         bootstrap_noise=canvas(len(indices)),
-        background=canvas() if draw(st.booleans()) else None,
-        std=[draw(st.sampled_from([0.0, 1.5, 3.0])) for _ in range(count)],
-        strength=[draw(st.sampled_from([1.0, 0.97, 0.9])) for _ in range(count)],
-        kind=draw(st.sampled_from(["discrete", "semi-continuous", "continuous"])),
-        cover_alpha=draw(st.sampled_from([0.0, 0.3, 1.0])),
-        rest=draw(st.booleans()),
-        guidance_scale=draw(st.sampled_from([1.0, 1.7])),
-        bootstrap_steps=draw(st.integers(0, 3)),
-        mix_steps=draw(st.sampled_from([0.0, 0.5, 1.0, 1.5])),
-        leak_sensitivity=draw(st.sampled_from([None, 0.2])),
+        background=canvas() if pick.random() < 0.3 else None,
+        std=[pick.choice([0.0, 1.5, 4.0]) for _ in range(count)],
+        strength=[pick.choice([1.0, 0.97, 0.9]) for _ in range(count)],
+        kind=pick.choice(["discrete", "semi-continuous", "continuous"]),
+        cover_alpha=pick.choice([0.0, 0.3, 0.9]),
+        rest=pick.random() < 0.5,
+        guidance_scale=pick.choice([1.0, 1.7]),
+        bootstrap_steps=pick.randint(0, 3),
+        mix_steps=pick.choice([0.0, 0.5, 1.0, 1.5]),
+        leak_sensitivity=pick.choice([None, 0.2]),
     )
 
 
@@ -82,12 +79,12 @@ def render_by_core(problem: Problem, predict: ConvModel, batch: int) -> list[Ten
     return estimates
 
 
-@given(problem=problems(), batch=st.integers(1, 9))
-def test_core_makes_the_pictures_of_the_oracle(problem: Problem, batch: int) -> None:
-    prompts = 2 * (len(problem.masks) + problem.rest)
-    model = ConvModel(prompts)
+@pytest.mark.parametrize("seed", range(60))
+def test_core_makes_the_pictures_of_the_oracle(seed: int) -> None:
+    problem = random_problem(seed)
+    model = ConvModel(prompts=2 * (len(problem.masks) + problem.rest))
     expected = render(problem, model.one)
-    actual = render_by_core(problem, model, batch)
+    actual = render_by_core(problem, model, batch=1 + seed % 7)
     for step, (a, b) in enumerate(zip(actual, expected, strict=True)):
         assert a.shape == b.shape
         assert relative_error(a, b) < 1e-4, f"step {step}"
