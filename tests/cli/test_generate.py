@@ -1,0 +1,204 @@
+"""`smd generate` as a user meets it, on the embedded model."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from smd_cli.cli.app import app
+
+SCENE = """\
+smd: 1
+canvas: {width: 320, height: 256}
+seed: 5
+sampler: {indices: [0, 25]}
+background: {prompt: grass}
+regions:
+  - {name: sun, prompt: the sun, mask: {ellipse: [0.3, 0.5, 0.25, 0.4]}}
+"""
+
+
+@pytest.fixture
+def scene(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "sunny.yaml"
+    path.write_text(SCENE)
+    return str(path)
+
+
+def smd(*arguments: str):
+    return CliRunner().invoke(app, arguments)
+
+
+def pixels(path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image).astype(int)
+
+
+def process(*arguments: str, **options) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-m", "smd_cli", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
+def test_the_path_goes_to_stdout_and_the_timing_to_stderr(scene, tmp_path):
+    done = smd("generate", scene)
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout == "sunny_5_0000.png\n"
+    assert pixels(tmp_path / "sunny_5_0000.png").shape == (256, 320, 3)
+    for phase in ("load", "encode", "denoise", "decode", "save", "total", "peak memory"):
+        assert phase in done.stderr
+
+
+def test_quiet_says_nothing_but_the_path(scene):
+    done = smd("generate", scene, "--quiet", "-o", "a name.png")
+    assert (done.stdout, done.stderr) == ("a name.png\n", "")
+
+
+def test_json_is_one_document_that_is_true(scene, tmp_path):
+    done = smd("generate", scene, "--json", "--seed", "1", "--seed", "2", "--output-dir", "made/here")
+    report = json.loads(done.stdout)
+    assert [output["seed"] for output in report["outputs"]] == [1, 2]
+    for index, output in enumerate(report["outputs"]):
+        path = tmp_path / output["path"]
+        assert path.name == f"sunny_{output['seed']}_{index:04}.png"
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == output["sha256"]
+        assert (output["width"], output["height"]) == (320, 256)
+    phases = ("load_s", "encode_s", "denoise_s", "decode_s", "save_s", "total_s")
+    assert tuple(report["timing"]) == phases
+    assert report["timing"]["total_s"] >= report["timing"]["denoise_s"] > 0
+    # Two tiles, two steps, two pictures; the sun's mask does not reach every tile with weight in each.
+    assert 0 < report["work"]["model_evaluations"] <= 16
+    assert report["work"]["without_savings"] == 32
+    assert report["device"]["dtype"] == "float32"
+    assert report["device"]["peak_memory_bytes"] > 2**26
+
+
+def test_the_same_command_makes_the_same_bytes(scene, tmp_path):
+    for name in ("a.png", "b.png"):
+        assert smd("generate", scene, "-o", name).exit_code == 0
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_batch_size_and_threads_do_not_change_the_picture(scene, tmp_path):
+    assert smd("generate", scene, "-o", "a.png", "--batch", "8").exit_code == 0
+    assert smd("generate", scene, "-o", "b.png", "--batch", "1").exit_code == 0
+    threads = process("generate", scene, "-o", "c.png", env={**os.environ, "OMP_NUM_THREADS": "2"})
+    assert threads.wait() == 0, threads.stderr.read()
+    for other in ("b.png", "c.png"):
+        assert abs(pixels("a.png") - pixels(other)).max() <= 1
+
+
+def test_seeds_and_prompts_change_the_picture(scene):
+    for name, *options in (
+        ("a.png",),
+        ("b.png", "--seed", "6"),
+        ("c.png", "--set", "regions[sun].prompt=a red circle"),
+    ):
+        assert smd("generate", scene, "-o", name, *options).exit_code == 0
+    assert abs(pixels("a.png") - pixels("b.png")).mean() > 2
+    assert abs(pixels("a.png") - pixels("c.png")).mean() > 2
+
+
+def test_a_picture_tells_how_to_make_it_again(scene, tmp_path):
+    assert smd("generate", scene, "-o", "a.png", "--seed", "9").exit_code == 0
+    again = smd("inspect", "a.png", "--scene")
+    assert again.exit_code == 0
+    (tmp_path / "again.yaml").write_text(again.stdout)
+    assert smd("generate", "again.yaml", "-o", "b.png").exit_code == 0
+    assert (pixels("a.png") == pixels("b.png")).all()
+    recipe = json.loads(smd("inspect", "a.png", "--json").stdout)
+    assert recipe["seed"] == 9
+    assert len(recipe["model"]["sha256"]) == 64
+    assert set(recipe["masks"]) == {"sun"}
+    assert "the sun" in smd("inspect", "a.png").stdout
+
+
+def test_no_metadata_leaves_the_recipe_out(scene):
+    assert smd("generate", scene, "-o", "a.png", "--no-metadata").exit_code == 0
+    with Image.open("a.png") as image:
+        assert not image.info
+    done = smd("inspect", "a.png")
+    assert done.exit_code == 4
+    assert "no smd recipe" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (("-o", "a.png", "--seed", "1", "--seed", "2"), 2, "--output-dir"),
+        (("--seed", "1", "--seed", "1"), 2, "twice"),
+        (("--seed", "-1"), 2, "between 0 and"),
+        (("-o", "a.jpg"), 2, ".png"),
+        (("-o", "sunny.yaml/a.png"), 2, "not a folder"),
+        (("--device", "tpu"), 5, "available"),
+        (("--dtype", "float16", "--device", "cpu"), 5, "float16"),
+        (("--model", "someone/something", "--offline"), 4, "offline"),
+        (("--model", "./nowhere"), 4, "nowhere"),
+        (("--set", "task=stream"), 3, "stream"),
+        (("--set", "regions[0].promt=x"), 3, "prompt"),
+        (("--batch", "0"), 2, "batch"),
+    ],
+)
+def test_bad_options_are_one_line_and_write_nothing(scene, tmp_path, arguments, code, says):
+    before = sorted(tmp_path.iterdir())
+    done = smd("generate", scene, *arguments)
+    assert done.exit_code == code, done.stderr
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_existing_files_are_skipped_or_refused_when_asked(scene):
+    assert smd("generate", scene, "-o", "a.png").exit_code == 0
+    before = os.stat("a.png").st_mtime_ns
+    skipped = smd("generate", scene, "-o", "a.png", "--skip-existing", "--json")
+    assert skipped.exit_code == 0
+    assert json.loads(skipped.stdout)["outputs"] == []
+    assert smd("generate", scene, "-o", "a.png", "--fail-existing").exit_code == 2
+    assert os.stat("a.png").st_mtime_ns == before
+    assert smd("generate", scene, "-o", "a.png", "--overwrite").exit_code == 0
+    assert os.stat("a.png").st_mtime_ns > before
+
+
+NO_NETWORK = """
+import socket, sys
+def refuse(*arguments):
+    raise SystemExit("the network was asked for")
+socket.socket.connect = socket.getaddrinfo = refuse
+from smd_cli.__main__ import main
+sys.argv = ["smd", *sys.argv[1:]]
+main()
+"""
+
+
+def test_the_embedded_model_needs_no_network(scene, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", NO_NETWORK, "generate", scene, "-o", "a.png"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "a.png").exists()
+
+
+def test_interrupted_it_ends_with_130_and_leaves_nothing(scene, tmp_path):
+    long = ("--set", "sampler.kind=ddim", "--set", "sampler.steps=500", "--set", "sampler.indices=null")
+    started = process("generate", scene, "-o", "a.png", *long)
+    time.sleep(6)
+    started.send_signal(signal.SIGINT)
+    _, said = started.communicate(timeout=60)
+    assert started.returncode == 130, said
+    assert "Traceback" not in said
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["sunny.yaml"]
