@@ -15,7 +15,8 @@ from smd_cli.scene.explain import did_you_mean
 from smd_cli.scene.schema import SHORTHANDS
 from smd_cli.scene.tree import Node, Place, parse
 
-_STEP = re.compile(r"(?:^|\.)([A-Za-z_][A-Za-z0-9_]*)|\[([^\[\]]+)\]")
+_PATH = re.compile(r"\w+(\.\w+|\[[^\[\]]+\])*", re.ASCII)
+_STEP = re.compile(r"(\w+)|\[([^\[\]]+)\]", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -31,11 +32,11 @@ def parse_override(text: str) -> Override:
     """Read `dotted.path[index or name]=yaml`. Raises UsageError."""
     path, equals, value = text.partition("=")
     option = f"--set {text}"
-    keys = tuple(match[1] or match[2] for match in _STEP.finditer(path))
-    if not equals or not keys or _STEP.sub("", path):
+    if not equals or not _PATH.fullmatch(path):
         raise UsageError(
             f"{option}: write it as key=value, such as regions[0].prompt=a cat or sampler.tile=256"
         )
+    keys = tuple(match[1] or match[2] for match in _STEP.finditer(path))
     try:
         return Override(option, keys, parse(value or "''", option, one_place=True))
     except SceneError as error:

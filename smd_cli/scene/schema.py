@@ -76,9 +76,9 @@ class Model(Part):
 
 def default_indices(kind: str, steps: int) -> tuple[int, ...]:
     """The schedule indices of a sampler that names none, on a grid of `steps` timesteps."""
-    if kind == "lcm":
-        return tuple(sorted({index * steps // 50 for index in LCM_INDICES}))
-    return tuple(range(steps))
+    if kind == "ddim" or steps <= len(LCM_INDICES):
+        return tuple(range(steps))
+    return tuple(sorted({index * steps // 50 for index in LCM_INDICES}))
 
 
 def _model_from_text(value: Any) -> Any:  # noqa: ANN401 - what a file says, of any shape

@@ -1,0 +1,159 @@
+"""Plans: every default filled in, and writable as a scene that resolves to the same plan."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smd_cli.scene.loader import load_text
+from smd_cli.scene.resolve import Plan, resolve
+
+BASE = "smd: 1\ncanvas: {width: 384, height: 256}\n"
+
+
+def plan(text: str, folder: Path = Path("/scenes")) -> Plan:
+    loaded = load_text(BASE + text, "s.yaml", "s", folder)
+    return resolve(loaded.scene, loaded.name, loaded.base_dir)
+
+
+def again(first: Plan) -> Plan:
+    return resolve(load_text(json.dumps(first.to_dict()), "recipe").scene, first.name, Path("/elsewhere"))
+
+
+def test_defaults() -> None:
+    filled = plan("background: {prompt: an owl}").to_dict()
+    assert filled == {
+        "smd": 1,
+        "task": "generate",
+        "canvas": {"width": 384, "height": 256},
+        "seed": 0,
+        "model": {"base": "flatland", "family": "auto", "vae": None, "loras": []},
+        "sampler": {
+            "kind": "lcm",
+            "steps": 50,
+            "indices": [0, 4, 12, 25, 37],
+            "guidance_scale": 1.0,
+            "guidance": "none",
+            "tile": "native",
+        },
+        "bootstrap": {"steps": 2, "mix_steps": 1.5, "leak_sensitivity": 0.2},
+        "masks": {"type": "discrete", "cover_alpha": 0.3},
+        "background": {"prompt": "an owl", "negative_prompt": "", "image": None},
+        "regions": [],
+        "stream": {"frames": 50, "fps": 12.0, "timeline": []},
+    }
+
+
+def test_regions_take_the_masks_defaults_and_the_negative_prefix() -> None:
+    resolved = plan(
+        "negative_prefix: 'ugly, '\n"
+        "masks: {std: 3, strength: 0.5}\n"
+        "background: {prompt: x}\n"
+        "regions:\n"
+        "  - {name: a, prompt: y, mask: m/a.png, negative_prompt: blue}\n"
+        "  - {name: b, prompt: ' z ', mask: rest, mask_std: 0, mask_strength: 0.0}\n"
+    )
+    first, second = resolved.regions
+    assert (first.mask_std, first.mask_strength, first.negative_prompt) == (3, 0.5, "ugly, blue")
+    assert (second.mask_std, second.mask_strength, second.negative_prompt) == (0, 0, "ugly")
+    assert second.prompt == "z"
+    assert resolved.background.negative_prompt == "ugly"
+    assert first.mask.model_dump()["image"] == "/scenes/m/a.png"
+
+
+@pytest.mark.parametrize(
+    ("sampler", "indices"),
+    [
+        ("{kind: lcm}", (0, 4, 12, 25, 37)),
+        ("{kind: lcm, steps: 100}", (0, 8, 24, 50, 74)),
+        ("{kind: lcm, steps: 4}", (0, 1, 2, 3)),
+        ("{kind: ddim, steps: 3}", (0, 1, 2)),
+        ("{kind: ddim, steps: 3, indices: [0, 2]}", (0, 2)),
+    ],
+)
+def test_schedule_indices(sampler: str, indices: tuple[int, ...]) -> None:
+    assert plan(f"background: {{prompt: x}}\nsampler: {sampler}").sampler.indices == indices
+
+
+@pytest.mark.parametrize(
+    ("sampler", "guidance"),
+    [("{}", "none"), ("{guidance_scale: 3}", "full"), ("{guidance_scale: 3, guidance: none}", "none")],
+)
+def test_guidance_follows_its_scale(sampler: str, guidance: str) -> None:
+    assert plan(f"background: {{prompt: x}}\nsampler: {sampler}").sampler.guidance == guidance
+
+
+def test_the_default_bootstrap_gives_way_to_a_short_schedule() -> None:
+    assert plan("background: {prompt: x}\nsampler: {indices: [0]}").bootstrap.steps == 1
+
+
+def test_what_is_a_path_and_what_is_a_name(tmp_path: Path) -> None:
+    (tmp_path / "models" / "mine").mkdir(parents=True)
+    (tmp_path / "flatland").mkdir()
+
+    def base(text: str) -> str:
+        return plan(f"background: {{prompt: x}}\nmodel: {text}", tmp_path).model.base
+
+    assert base("flatland") == "flatland"
+    assert base("some/model") == "some/model"
+    assert base("models/mine") == str(tmp_path / "models/mine")
+    assert base("./gone") == str(tmp_path / "gone")
+    assert base("x.safetensors") == str(tmp_path / "x.safetensors")
+
+
+def fractions(least: float, most: float) -> st.SearchStrategy[float]:
+    return st.floats(least, most, allow_nan=False)
+
+
+MASKS = st.one_of(
+    st.just("rest"),
+    st.just("a b.png"),
+    st.fixed_dictionaries(
+        {"image": st.just("x.png"), "channel": st.sampled_from(["auto", "red"]), "invert": st.booleans()}
+    ),
+    st.fixed_dictionaries(
+        {"image": st.just("x.png"), "color": st.just("#00fF7a"), "tolerance": st.integers(0, 255)}
+    ),
+    st.fixed_dictionaries({"box": st.just([0, 0.25, 0.5, 1])}),
+    st.fixed_dictionaries(
+        {"ellipse": st.tuples(fractions(-1, 2), fractions(-1, 2), fractions(0.01, 2), fractions(0.01, 2))}
+    ),
+    st.fixed_dictionaries(
+        {"polygon": st.lists(st.tuples(fractions(-1, 2), fractions(-1, 2)), min_size=3, max_size=6)}
+    ),
+)
+REGION = {
+    "name": st.just("n"),
+    "prompt": st.text("abc :#'\"{}[]-\n", min_size=1).filter(str.strip),
+    "mask": MASKS,
+}
+SCENES = st.fixed_dictionaries(
+    {
+        "smd": st.just(1),
+        "canvas": st.just({"width": 64, "height": 512}),
+        "regions": st.lists(st.fixed_dictionaries(REGION), min_size=1, max_size=1),
+    },
+    optional={
+        "seed": st.integers(0, 2**63 - 1),
+        "task": st.sampled_from(["generate", "stream"]),
+        "model": st.just({"base": "x", "vae": "./v", "loras": [{"path": "l/l.safetensors", "weight": -0.5}]}),
+        "sampler": st.fixed_dictionaries(
+            {"kind": st.sampled_from(["lcm", "ddim"]), "tile": st.sampled_from([256, "native"])}
+        ),
+        "background": st.fixed_dictionaries(
+            {"prompt": st.text("ab, "), "image": st.sampled_from([None, "b.jpg"])}
+        ),
+        "negative_prefix": st.text("ab, "),
+        "stream": st.just({"frames": 9, "timeline": [{"at": 3, "region": "n", "prompt": "new"}]}),
+    },
+)
+
+
+@given(SCENES)
+def test_a_plan_written_as_a_scene_resolves_to_itself(scene: dict[str, Any]) -> None:
+    loaded = load_text(json.dumps(scene), "s.yaml", "s", Path("/scenes"))
+    first = resolve(loaded.scene, loaded.name, loaded.base_dir)
+    assert again(first) == first
