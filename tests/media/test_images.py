@@ -1,0 +1,140 @@
+"""Opening pictures that others made."""
+
+import contextlib
+import os
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from smd_cli.errors import AssetError
+from smd_cli.media import images
+from smd_cli.media.images import open_picture
+
+
+def told(path: Path) -> str:
+    with pytest.raises(AssetError) as caught:
+        open_picture(path)
+    (problem,) = caught.value.problems
+    assert problem.startswith(f"{path}: ")
+    return problem
+
+
+def saved(path: Path, image: Image.Image, **options: object) -> Path:
+    image.save(path, **options)  # type: ignore[arg-type]
+    return path
+
+
+@pytest.mark.parametrize(
+    ("mode", "color", "opened", "value"),
+    [
+        ("1", 1, "L", 255),
+        ("L", 77, "L", 77),
+        ("LA", (77, 10), "LA", (77, 10)),
+        ("RGB", (1, 2, 3), "RGB", (1, 2, 3)),
+        ("RGBA", (1, 2, 3, 4), "RGBA", (1, 2, 3, 4)),
+        ("I;16", 257 * 100, "L", 100),
+        ("I;16", 65535, "L", 255),
+    ],
+)
+def test_every_mode_becomes_8_bits(
+    mode: str, color: object, opened: str, value: object, tmp_path: Path
+) -> None:
+    image = Image.new(mode, (3, 2), color)  # type: ignore[arg-type]
+    picture = open_picture(saved(tmp_path / "x.png", image)).image
+    assert (picture.mode, picture.size, picture.getpixel((1, 1))) == (opened, (3, 2), value)
+
+
+def test_32_bit_grey(tmp_path: Path) -> None:
+    path = saved(tmp_path / "x.tiff", Image.new("I", (3, 2), 257 * 100))
+    assert open_picture(path).image.getpixel((1, 1)) == 100
+
+
+def test_cmyk(tmp_path: Path) -> None:
+    picture = open_picture(saved(tmp_path / "x.jpg", Image.new("CMYK", (8, 8), (0, 255, 255, 0)))).image
+    red, green, blue = picture.getpixel((4, 4))  # type: ignore[misc]
+    assert picture.mode == "RGB"
+    assert red > 200 > 60 > max(green, blue)
+
+
+def test_palettes_keep_their_transparency(tmp_path: Path) -> None:
+    image = Image.new("P", (2, 2), 1)
+    image.putpalette([0, 0, 0, 9, 8, 7])
+    assert open_picture(saved(tmp_path / "plain.png", image)).image.getpixel((0, 0)) == (9, 8, 7)
+    clear = open_picture(saved(tmp_path / "clear.png", image, transparency=1)).image
+    assert clear.getpixel((0, 0)) == (9, 8, 7, 0)
+
+
+def test_the_camera_s_orientation_is_applied(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn by 90 degrees to look at it
+    path = saved(tmp_path / "x.jpg", Image.new("RGB", (40, 20)), exif=exif)
+    assert open_picture(path).image.size == (20, 40)
+
+
+def test_of_an_animation_the_first_frame_with_a_note(tmp_path: Path) -> None:
+    first, second = Image.new("RGB", (4, 4), "red"), Image.new("RGB", (4, 4), "blue")
+    path = saved(tmp_path / "x.gif", first, save_all=True, append_images=[second])
+    picture = open_picture(path)
+    assert picture.image.convert("RGB").getpixel((0, 0)) == (255, 0, 0)
+    assert picture.notes == (f"{path}: has 2 frames; the first is used",)
+
+
+def test_missing(tmp_path: Path) -> None:
+    assert told(tmp_path / "x.png").endswith("no such file")
+
+
+def test_directory(tmp_path: Path) -> None:
+    assert told(tmp_path).endswith("is a directory, not a picture")
+
+
+def test_broken_link(tmp_path: Path) -> None:
+    (tmp_path / "x.png").symlink_to("../../gone.png")
+    assert told(tmp_path / "x.png").endswith("is a broken link to ../../gone.png")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x.png")
+    assert told(tmp_path / "x.png").endswith("is no regular file, not a picture")
+
+
+def test_no_picture(tmp_path: Path) -> None:
+    (tmp_path / "x.png").write_text("hello")
+    assert told(tmp_path / "x.png").endswith("is not a picture of a known format")
+
+
+def test_empty(tmp_path: Path) -> None:
+    (tmp_path / "x.png").touch()
+    assert told(tmp_path / "x.png").endswith("is not a picture of a known format")
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg", "webp", "gif", "bmp", "tiff"])
+def test_truncated(ending: str, tmp_path: Path) -> None:
+    path = saved(tmp_path / f"x.{ending}", Image.effect_noise((64, 64), 90).convert("RGB"))
+    path.write_bytes(path.read_bytes()[:-800])
+    assert told(path)
+
+
+def test_damaged_anywhere_is_told_or_opened(tmp_path: Path) -> None:
+    """No byte of a file can bring out anything but a picture or an AssetError."""
+    path = saved(tmp_path / "x.png", Image.effect_noise((16, 16), 90).convert("P"))
+    good = path.read_bytes()
+    for place in range(8, len(good), 13):
+        path.write_bytes(good[:place] + bytes([good[place] ^ 0xFF]) + good[place + 1 :])
+        with contextlib.suppress(AssetError):
+            open_picture(path)
+
+
+def test_floating_point(tmp_path: Path) -> None:
+    assert "floating-point" in told(saved(tmp_path / "x.tiff", Image.new("F", (2, 2))))
+
+
+@pytest.mark.parametrize("limit", [99, 40])
+def test_too_many_pixels(limit: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+    assert "megapixels" in told(saved(tmp_path / "x.png", Image.new("L", (10, 10))))
+
+
+def test_the_limit_is_200_megapixels() -> None:
+    assert images.MAX_PIXELS == Image.MAX_IMAGE_PIXELS == 200_000_000

@@ -1,0 +1,125 @@
+"""The pictures of a whole plan, and all that is wrong with them at once."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from smd_cli.errors import AssetError, SceneError, SmdError
+from smd_cli.media.masks import share
+from smd_cli.media.paint import Painted, paint
+from smd_cli.scene.loader import load_text
+from smd_cli.scene.resolve import resolve
+
+HEAD = "smd: 1\ncanvas: {width: 128, height: 64}\n"
+
+
+def painted(text: str, folder: Path = Path()) -> Painted:
+    loaded = load_text(HEAD + text, "s.yaml", "s", folder)
+    return paint(resolve(loaded.scene, loaded.name, loaded.base_dir), loaded.locate)
+
+
+def regions(*masks: str) -> str:
+    return "regions:\n" + "".join(
+        f"  - {{name: r{i}, prompt: x, mask: {mask}}}\n" for i, mask in enumerate(masks)
+    )
+
+
+def problems(kind: type[SmdError], text: str, folder: Path) -> tuple[str, ...]:
+    with pytest.raises(kind) as caught:
+        painted(text, folder)
+    assert type(caught.value) is kind
+    return caught.value.problems
+
+
+def test_masks_are_in_the_order_of_the_regions_wherever_the_rest_stands() -> None:
+    found = painted(regions("rest", "{box: [0, 0, 0.25, 1]}", "{box: [0.5, 0, 1, 1]}"))
+    assert [found.coverage(index) for index in range(3)] == [0.25, 0.25, 0.5]
+    assert found.masks[0].getbbox() == (32, 0, 64, 64)
+    assert found.background is None
+    assert not found.notes
+    assert not found.warnings
+
+
+def test_visible_is_what_later_regions_leave() -> None:
+    found = painted(regions("{box: [0, 0, 1, 1]}", "{box: [0, 0, 0.25, 1]}"))
+    assert share(found.visible(0)) == 0.75
+    assert share(found.visible(1)) == 0.25
+
+
+def test_no_regions() -> None:
+    assert painted("background: {prompt: x}").masks == ()
+
+
+def test_the_background_picture_is_brought_to_size_on_white(tmp_path: Path) -> None:
+    image = Image.new("RGBA", (64, 64), (255, 0, 0, 0))
+    image.paste((0, 0, 255, 255), (0, 0, 32, 64))
+    image.save(tmp_path / "b.png")
+    found = painted("background: {image: b.png}", tmp_path)
+    assert found.background is not None
+    assert (found.background.mode, found.background.size) == ("RGB", (128, 64))
+    assert found.background.getpixel((5, 5)) == (0, 0, 255)
+    assert found.background.getpixel((120, 5)) == (255, 255, 255)
+    assert "resized from 64x64 to 128x64, stretched" in found.notes[0]
+
+
+def test_one_painted_picture_holds_several_regions(tmp_path: Path) -> None:
+    image = Image.new("RGB", (128, 64), "white")
+    image.paste("#f92f6c", (0, 0, 64, 64))
+    image.paste("#2f6cf9", (64, 0, 128, 32))
+    image.save(tmp_path / "all.png")
+    colors = [f'{{image: all.png, color: "{color}"}}' for color in ("#f92f6c", "#2f6cf9")]
+    found = painted(regions(*colors), tmp_path)
+    assert [found.coverage(index) for index in range(2)] == [0.5, 0.25]
+
+
+def test_missing_pictures_are_told_with_region_and_place(tmp_path: Path) -> None:
+    told = problems(AssetError, "background: {image: b.png}\n" + regions("m.png", "n.png"), tmp_path)
+    assert told == (
+        f"s.yaml:5:33: regions[0].mask: region 'r0': {tmp_path / 'm.png'}: no such file",
+        f"s.yaml:6:33: regions[1].mask: region 'r1': {tmp_path / 'n.png'}: no such file",
+        f"s.yaml:3:21: background.image: {tmp_path / 'b.png'}: no such file",
+    )
+
+
+def test_empty_masks_are_errors(tmp_path: Path) -> None:
+    Image.new("L", (128, 64)).save(tmp_path / "black.png")
+    told = problems(
+        SceneError, regions("black.png", "{box: [0, 0, 0.001, 1]}", "{box: [0, 0, 1, 1]}", "rest"), tmp_path
+    )
+    assert [line.split(": ", 1)[1] for line in told] == [
+        f"regions[{index}].mask: region 'r{index}' has an empty mask: no part of the canvas"
+        for index in (0, 1, 3)
+    ]
+
+
+def test_a_wrong_scene_outweighs_missing_pictures(tmp_path: Path) -> None:
+    Image.new("L", (128, 64)).save(tmp_path / "grey.png")
+    told = problems(SceneError, regions("{image: grey.png, channel: alpha}", "gone.png"), tmp_path)
+    assert "has no alpha channel" in told[0]
+    assert "no such file" in told[1]
+
+
+def test_a_covered_region_is_a_warning() -> None:
+    found = painted(
+        regions("{ellipse: [0.5, 0.5, 0.2, 0.2]}", "{box: [0.2, 0.2, 0.9, 0.9]}", "{box: [0, 0, 0.1, 1]}")
+    )
+    assert found.warnings == ("s.yaml:4:33: regions[0].mask: region 'r0' is fully covered by later regions",)
+
+
+def test_a_soft_region_under_its_like_is_covered(tmp_path: Path) -> None:
+    Image.radial_gradient("L").resize((128, 64)).save(tmp_path / "soft.png")
+    assert len(painted(regions("soft.png", "soft.png"), tmp_path).warnings) == 1
+
+
+def test_an_opaque_alpha_channel_is_a_warning(tmp_path: Path) -> None:
+    Image.new("RGBA", (128, 64), (0, 0, 0, 255)).save(tmp_path / "full.png")
+    (warning,) = painted(regions("full.png"), tmp_path).warnings
+    assert warning.endswith(
+        "has a mask file that covers the whole canvas; channel: luminance reads its brightness"
+    )
+
+
+def test_notes_are_told_once(tmp_path: Path) -> None:
+    Image.new("L", (64, 64), 200).save(tmp_path / "m.png")
+    assert len(painted(regions("m.png", "{image: m.png, invert: true}"), tmp_path).notes) == 1

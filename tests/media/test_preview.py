@@ -1,0 +1,47 @@
+"""The picture of the regions."""
+
+from PIL import Image
+
+from smd_cli.media.masks import paint_shape
+from smd_cli.media.paint import Painted
+from smd_cli.media.preview import LONG_SIDE, draw_preview
+from smd_cli.scene.masks import BoxMask
+
+
+def painted(size: tuple[int, int], *boxes: tuple[float, float, float, float]) -> Painted:
+    masks = tuple(paint_shape(BoxMask(box=box), size) for box in boxes)
+    return Painted(masks, None, (), ())
+
+
+def test_each_region_has_its_own_colour_and_the_background_stays_white() -> None:
+    size = (128, 64)
+    image = draw_preview(["left", "top"], painted(size, (0, 0, 0.4, 1), (0.5, 0, 1, 0.4)), size)
+    assert image.size == (LONG_SIDE, LONG_SIDE // 2)
+    left, top, free = (image.getpixel(point) for point in ((20, 20), (980, 20), (980, 490)))
+    assert free == (255, 255, 255)
+    assert len({left, top, free}) == 3
+
+
+def test_a_covered_part_has_the_later_region_s_colour() -> None:
+    size = (64, 64)
+    image = draw_preview(["a", "b"], painted(size, (0, 0, 1, 1), (0.5, 0, 1, 1)), size)
+    alone = draw_preview(["a", "b"], painted(size, (0, 0, 0.5, 1), (0.5, 0, 1, 1)), size)
+    assert image.getpixel((1000, 20)) == alone.getpixel((1000, 20))
+
+
+def test_labels_of_regions_at_one_place_do_not_collide() -> None:
+    """Labels are white boxes; drawn over one another they would leave fewer white pixels."""
+    size = (64, 64)
+    whole = (0.0, 0.0, 1.0, 1.0)
+
+    def white(count: int) -> int:
+        image = draw_preview(["same"] * count, painted(size, *[whole] * count), size)
+        return image.convert("L").histogram()[255]
+
+    assert white(5) > 4.9 * white(1)
+
+
+def test_more_labels_than_room_are_drawn_all_the_same() -> None:
+    size = (1024, 64)
+    names = [f"a region with a long name {index}" for index in range(30)]
+    assert isinstance(draw_preview(names, painted(size, *[(0, 0, 1, 1)] * 30), size), Image.Image)
