@@ -187,7 +187,10 @@ main()
 
 def test_the_embedded_model_needs_no_network(scene, tmp_path):
     done = subprocess.run(
-        [sys.executable, "-c", NO_NETWORK, "generate", scene, "-o", "a.png"], capture_output=True, text=True, check=False
+        [sys.executable, "-c", NO_NETWORK, "generate", scene, "-o", "a.png"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "a.png").exists()

@@ -11,7 +11,7 @@ from smd_cli.flatland.train.loop import MovingAverage, train
 from smd_cli.flatland.world import draw_picture
 
 WIDTH = 32
-LATENT_NOISE = 0.08
+LATENT_NOISE = 0.02
 LATENT_PENALTY = 2e-3
 
 

@@ -24,7 +24,7 @@ class Config:
     captions: int = 24_000
     small_pictures: int = 30_000
     large_pictures: int = 12_000
-    autoencoder: Budget = field(default_factory=lambda: Budget(5000, 20, 2e-3))
+    autoencoder: Budget = field(default_factory=lambda: Budget(6000, 20, 3e-3))
     decoder: Budget = field(default_factory=lambda: Budget(1500, 24, 1e-3))
     text: Budget = field(default_factory=lambda: Budget(1500, 64, 1e-3))
     unet_small: Budget = field(default_factory=lambda: Budget(2400, 32, 8e-4))
