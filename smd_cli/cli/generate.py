@@ -34,11 +34,14 @@ OutputDir = Annotated[
 ]
 Seeds = Annotated[
     list[int] | None,
-    typer.Option("--seed", envvar="SMD_SEED", metavar="SEED", help="Instead of the scene's seed; repeatable, a picture for each."),
+    typer.Option(
+        "--seed",
+        envvar="SMD_SEED",
+        metavar="SEED",
+        help="Instead of the scene's seed; repeatable, a picture for each.",
+    ),
 ]
-Device = Annotated[
-    str, typer.Option("--device", envvar="SMD_DEVICE", help="auto, cpu, cuda, cuda:N or mps.")
-]
+Device = Annotated[str, typer.Option("--device", envvar="SMD_DEVICE", help="auto, cpu, cuda, cuda:N or mps.")]
 Dtype = Annotated[
     str, typer.Option("--dtype", envvar="SMD_DTYPE", help="auto, float32, bfloat16 or float16.")
 ]
@@ -49,9 +52,7 @@ Batch = Annotated[
 Offline = Annotated[
     bool, typer.Option("--offline", envvar="SMD_OFFLINE", help="Never use the network, only the model cache.")
 ]
-NoMetadata = Annotated[
-    bool, typer.Option("--no-metadata", help="Leave the recipe out of the picture.")
-]
+NoMetadata = Annotated[bool, typer.Option("--no-metadata", help="Leave the recipe out of the picture.")]
 LAST_SEED = 2**63 - 1
 
 
@@ -140,7 +141,9 @@ def _targets(name: str, seeds: list[int], output: Path | None, folder: Path) -> 
     if output is None:
         return [(number, folder / f"{name}_{number}_{index:04}.png") for index, number in enumerate(seeds)]
     if len(seeds) > 1:
-        raise UsageError(f"--output {output}: names one file for {len(seeds)} seeds; give --output-dir instead")
+        raise UsageError(
+            f"--output {output}: names one file for {len(seeds)} seeds; give --output-dir instead"
+        )
     if output.suffix.lower() != ".png":
         raise UsageError(f"--output {output}: pictures are written as PNG; give a name that ends in .png")
     return [(seeds[0], output)]

@@ -13,12 +13,12 @@ from smd_cli.cli.console import result, result_json
 from smd_cli.errors import UsageError
 
 Picture = Annotated[Path, typer.Argument(metavar="IMAGE", help="A picture that smd made.")]
-AsScene = Annotated[
-    bool, typer.Option("--scene", help="Print a scene that renders the picture again.")
-]
+AsScene = Annotated[bool, typer.Option("--scene", help="Print a scene that renders the picture again.")]
 
 
-def inspect(image: Picture, scene: AsScene = False, json: options.Json = False, verbose: options.Verbose = False) -> None:
+def inspect(
+    image: Picture, scene: AsScene = False, json: options.Json = False, verbose: options.Verbose = False
+) -> None:
     """Tell what made a picture: its prompts and settings, or with --scene the scene itself."""
     from smd_cli.media.recipe import read_recipe
 

@@ -23,7 +23,9 @@ def watch(*, quiet: bool) -> Iterator[Listener]:
     """Give a listener that draws bars on stderr; off a terminal, or when quiet, it draws nothing."""
     console = rich_console()
     columns = (TextColumn("{task.description:8}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bars:
+    with Progress(
+        *columns, console=console, transient=True, disable=quiet or not console.is_terminal
+    ) as bars:
         tasks: dict[Phase, TaskID] = {}
 
         def listener(event: Event) -> None:

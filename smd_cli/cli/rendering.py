@@ -124,6 +124,8 @@ def model_spec(model: ModelPlan) -> ModelSpec:
         family=model.family,
         vae=None if model.vae == "own" else model.vae,
         loras=tuple((lora.path, lora.weight) for lora in model.loras),
+        config=None if model.config == "family" else model.config,
+        lcm_lora=None if model.lcm_lora == "family" else model.lcm_lora,
     )
 
 

@@ -62,7 +62,9 @@ def set_stage(plan: Plan, setting: Setting, backbone: Backbone, *, batch: int) -
     regions = arrange_regions(
         quantized.to(backbone.device), tile // backbone.facts.downscale, background=background, white=white
     )
-    bootstrap = Bootstrap(white, plan.bootstrap.steps, plan.bootstrap.mix_steps, plan.bootstrap.leak_sensitivity or None)
+    bootstrap = Bootstrap(
+        white, plan.bootstrap.steps, plan.bootstrap.mix_steps, plan.bootstrap.leak_sensitivity or None
+    )
     guidance = Guidance("full" if plan.sampler.guidance == "full" else "none", plan.sampler.guidance_scale)
     method = Method(schedule, guidance, bootstrap, batch)
     return Stage(backbone, method, regions, _prompts(plan, backbone), tuple(white.shape))

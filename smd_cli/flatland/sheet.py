@@ -51,7 +51,9 @@ LABEL = 30
 
 def picture(prompt: str, seed: int, backbone: Backbone, settings: str = "") -> Image.Image:
     """Paint one 256 px picture of a prompt; `settings` are further lines of the scene."""
-    text = f"smd: 1\ncanvas: {{width: {SIZE}, height: {SIZE}}}\nbackground: {{prompt: {prompt!r}}}\n{settings}"
+    text = (
+        f"smd: 1\ncanvas: {{width: {SIZE}, height: {SIZE}}}\nbackground: {{prompt: {prompt!r}}}\n{settings}"
+    )
     plan = resolve(load_text(text, "sheet").scene, "sheet", Path())
     with torch.inference_mode():
         stage = set_stage(plan, Setting(()), backbone, batch=1)
@@ -67,7 +69,13 @@ def sheet(backbone: Backbone, seed: int, settings: str = "") -> Image.Image:
         x, y = index % COLUMNS * (SIZE + 8), index // COLUMNS * (SIZE + LABEL + 8)
         page.paste(picture(prompt, seed, backbone, settings), (x + 4, y))
         half = prompt.rfind(" ", 0, 42) if len(prompt) > 42 else len(prompt)
-        draw.text((x + 6, y + SIZE + 2), f"{prompt[:half]}\n{prompt[half:].strip()}", fill="black", font=font, spacing=1)
+        draw.text(
+            (x + 6, y + SIZE + 2),
+            f"{prompt[:half]}\n{prompt[half:].strip()}",
+            fill="black",
+            font=font,
+            spacing=1,
+        )
     return page
 
 

@@ -27,12 +27,16 @@ from smd_cli.scene.schema import (
 
 @dataclass(frozen=True)
 class ModelPlan:
-    """What paints: `base` is a name or an absolute path, `vae` too or the word `own`."""
+    """What paints: `base` is a name or an absolute path; so are `vae` or the word `own`, and `config` and `lcm_lora`
+    or the word `family` (the one that its family publishes).
+    """
 
     base: str
     family: str
     vae: str
     loras: tuple[Lora, ...]
+    config: str
+    lcm_lora: str
 
 
 @dataclass(frozen=True)
@@ -105,6 +109,8 @@ class Plan:
                 **model,
                 "vae": None if self.model.vae == "own" else self.model.vae,
                 "loras": [lora.model_dump() for lora in self.model.loras],
+                "config": None if self.model.config == "family" else self.model.config,
+                "lcm_lora": None if self.model.lcm_lora == "family" else self.model.lcm_lora,
             },
             "sampler": {**sampler, "indices": list(self.sampler.indices)},
             "bootstrap": self.bootstrap.model_dump(),
@@ -156,6 +162,8 @@ def _model(model: Model, base_dir: Path) -> ModelPlan:
         loras=tuple(
             lora.model_copy(update={"path": _model_source(lora.path, base_dir)}) for lora in model.loras
         ),
+        config=_model_source(model.config, base_dir) if model.config else "family",
+        lcm_lora=_model_source(model.lcm_lora, base_dir) if model.lcm_lora else "family",
     )
 
 

@@ -14,6 +14,8 @@ from smd_cli.scene.schema import MAX_PIXELS, Sampler, Stream, default_indices
 
 Data = Any  # a scene's mapping as a file says it
 WRONG = object()
+LCM_GRID = 50  # steps of the teachers (Luo et al., arXiv 2310.04378)
+DDIM_GRID = 999  # training timesteps, less the one that stands for a clean picture
 
 
 def broken(data: Data) -> list[Problem]:
@@ -84,6 +86,27 @@ def _indices_rise(data: Data) -> Iterator[Problem]:
         before = index
 
 
+def _grid_suits_the_sampler(data: Data) -> Iterator[Problem]:
+    kind = _at(data, "sampler", "kind", default=Sampler().kind)
+    steps = _at(data, "sampler", "steps", default=Sampler().steps)
+    if kind == "lcm" and steps > LCM_GRID:
+        yield Problem(
+            ("sampler", "steps"), f"{steps} is above {LCM_GRID}, the grid that lcm models are distilled on"
+        )
+    if kind == "ddim" and steps > DDIM_GRID:
+        yield Problem(("sampler", "steps"), f"{steps} is above {DDIM_GRID}")
+    indices = _at(data, "sampler", "indices")
+    if (
+        kind == "ddim"
+        and indices is not None
+        and WRONG not in indices
+        and list(indices) != list(range(steps))
+    ):
+        yield Problem(
+            ("sampler", "indices"), "ddim takes every step of its grid: leave indices out and set steps"
+        )
+
+
 def _bootstrap_ends(data: Data) -> Iterator[Problem]:
     kind = _at(data, "sampler", "kind", default=Sampler().kind)
     grid = _at(data, "sampler", "steps", default=Sampler().steps)
@@ -113,6 +136,7 @@ _RULES = (
     _names_are_unique,
     _one_rest,
     _indices_rise,
+    _grid_suits_the_sampler,
     _bootstrap_ends,
     _timeline_fits,
 )

@@ -72,6 +72,16 @@ class Model(Part):
     loras: Annotated[tuple[Lora, ...], Field(max_length=16)] = Field(
         default=(), description="Adapters, in order."
     )
+    config: FilePath | None = Field(
+        default=None,
+        description="A diffusers folder or Hub id that gives a single .safetensors file its configs and tokenizer; "
+        "default: the family's published one.",
+    )
+    lcm_lora: FilePath | None = Field(
+        default=None,
+        description="The LoRA that makes ordinary weights few-step ones for the `lcm` sampler, or `none` where the "
+        "weights are few-step ones already; default: the family's published one.",
+    )
 
 
 def default_indices(kind: str, steps: int) -> tuple[int, ...]:

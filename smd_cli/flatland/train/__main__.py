@@ -54,7 +54,9 @@ def run(config: Config) -> Path:
 def main() -> None:
     """Parse the options and run."""
     parser = argparse.ArgumentParser(prog="python -m smd_cli.flatland.train", description=__doc__)
-    parser.add_argument("--folder", type=Path, default=Config.folder, help="checkpoints, logs and the exported model")
+    parser.add_argument(
+        "--folder", type=Path, default=Config.folder, help="checkpoints, logs and the exported model"
+    )
     parser.add_argument("--seed", type=int, default=Config.seed)
     options = parser.parse_args()
     say(f"exported to {run(dataclasses.replace(Config(), folder=options.folder, seed=options.seed))}")

@@ -25,7 +25,9 @@ def build(scaling_factor: float = 1.0) -> AutoencoderTiny:
 
 def picture_pool(config: Config) -> np.ndarray:
     """Draw the pictures that crops are taken from: (pool, 256, 256, 3) uint8."""
-    return np.stack([np.asarray(draw_picture(config.seed + 10_000_000 + i).image) for i in range(config.pool)])
+    return np.stack(
+        [np.asarray(draw_picture(config.seed + 10_000_000 + i).image) for i in range(config.pool)]
+    )
 
 
 def crops(pool: np.ndarray, rng: np.random.Generator, count: int, size: int) -> Tensor:
@@ -46,9 +48,7 @@ def reconstruction_loss(model: nn.Module, pixels: Tensor) -> Tensor:
     latents = model.encoder(pixels)
     noisy = latents + LATENT_NOISE * torch.randn_like(latents)
     output = model.decoder(noisy).float()
-    edges = sum(
-        F.l1_loss(torch.diff(output, dim=axis), torch.diff(pixels, dim=axis)) for axis in (2, 3)
-    )
+    edges = sum(F.l1_loss(torch.diff(output, dim=axis), torch.diff(pixels, dim=axis)) for axis in (2, 3))
     penalty = LATENT_PENALTY * latents.float().square().mean()
     return F.l1_loss(output, pixels) + 2 * F.mse_loss(output, pixels) + edges + penalty
 

@@ -61,7 +61,9 @@ def distill(
     @torch.no_grad()
     def teacher_step(z: Tensor, start: Tensor, end: Tensor, states: Tensor) -> Tensor:
         both = torch.cat([states, empty.expand_as(states)])
-        named, unnamed = teacher.unet(z.repeat(2, 1, 1, 1), start.repeat(2), both, return_dict=False)[0].float().chunk(2)
+        named, unnamed = (
+            teacher.unet(z.repeat(2, 1, 1, 1), start.repeat(2), both, return_dict=False)[0].float().chunk(2)
+        )
         noise = unnamed + config.guidance * (named - unnamed)
         alpha, sigma = _split(alphas, end)
         return alpha * consistency.clean(z, noise, start) + sigma * noise
@@ -73,7 +75,9 @@ def distill(
         states = teacher.text(ids).last_hidden_state
         z = noised(latents, torch.randn(latents.shape, generator=rng), start, alphas)
         with torch.no_grad():
-            target = consistency(average.module, teacher_step(z, start, start - skip, states), start - skip, states)
+            target = consistency(
+                average.module, teacher_step(z, start, start - skip, states), start - skip, states
+            )
         error = consistency(module, z, start, states) - target
         return ((error.square() + HUBER**2).sqrt() - HUBER).mean()
 

@@ -31,7 +31,10 @@ def export(
     The modules are turned to fp16 in place.
     """
     scheduler = LCMScheduler(
-        num_train_timesteps=TRAIN_STEPS, beta_start=BETA_START, beta_end=BETA_END, beta_schedule="scaled_linear"
+        num_train_timesteps=TRAIN_STEPS,
+        beta_start=BETA_START,
+        beta_end=BETA_END,
+        beta_schedule="scaled_linear",
     )
     scheduler.save_pretrained(folder / "scheduler")
     tokenizer.save_pretrained(folder / "tokenizer")

@@ -17,7 +17,13 @@ BATCH = 32
 
 @torch.no_grad()
 def encode_pictures(
-    path: Path, autoencoder: AutoencoderTiny, tokenizer: CLIPTokenizer, *, first_seed: int, count: int, size: int
+    path: Path,
+    autoencoder: AutoencoderTiny,
+    tokenizer: CLIPTokenizer,
+    *,
+    first_seed: int,
+    count: int,
+    size: int,
 ) -> dict[str, Tensor]:
     """Return {"latents" (N, 4, size/8, size/8) float16, "ids" (N, 77)}; reads `path` where it was made before."""
     if path.exists():

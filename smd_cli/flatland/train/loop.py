@@ -91,8 +91,14 @@ def _resume(folder: Path, module: nn.Module, average: MovingAverage, optimizer: 
     return int(state["step"]), float(state["seconds"])
 
 
-def _save(folder: Path, module: nn.Module, average: MovingAverage, optimizer: Any, progress: dict[str, Any]) -> None:
-    state = {"module": module.state_dict(), "average": average.module.state_dict(), "optimizer": optimizer.state_dict()}
+def _save(
+    folder: Path, module: nn.Module, average: MovingAverage, optimizer: Any, progress: dict[str, Any]
+) -> None:
+    state = {
+        "module": module.state_dict(),
+        "average": average.module.state_dict(),
+        "optimizer": optimizer.state_dict(),
+    }
     torch.save(state | progress, folder / "state.tmp")
     (folder / "state.tmp").replace(folder / "state.pt")
 

@@ -51,12 +51,17 @@ def build_tokenizer(captions: list[str]) -> CLIPTokenizer:
 
 
 def _merges(learner: Tokenizer) -> list[list[str]]:
-    return [pair if isinstance(pair, list) else pair.split(" ") for pair in json.loads(learner.to_str())["model"]["merges"]]
+    return [
+        pair if isinstance(pair, list) else pair.split(" ")
+        for pair in json.loads(learner.to_str())["model"]["merges"]
+    ]
 
 
 def token_ids(tokenizer: CLIPTokenizer, captions: list[str]) -> Tensor:
     """Return (N, 77) token ids, padded with the end token as SD1.5 does."""
-    encoded = tokenizer(captions, padding="max_length", truncation=True, max_length=LENGTH, return_tensors="pt")
+    encoded = tokenizer(
+        captions, padding="max_length", truncation=True, max_length=LENGTH, return_tensors="pt"
+    )
     return encoded.input_ids
 
 
@@ -124,7 +129,9 @@ def train_text(config: Config) -> tuple[CLIPTokenizer, CLIPTextModel]:
         rows = torch.tensor(rng.sample(range(len(ids)), config.text.batch))
         positions = torch.tensor([rng.randint(int(end), LENGTH - 1) for end in ends[rows]])
         logits = module(ids[rows], positions).float()
-        return F.binary_cross_entropy_with_logits(logits, targets[rows].float(), reduction="none").sum(1).mean()
+        return (
+            F.binary_cross_entropy_with_logits(logits, targets[rows].float(), reduction="none").sum(1).mean()
+        )
 
     average = train(namer, loss, budget=config.text, folder=folder, average=MovingAverage(namer, 0.99))
     average.module.encoder.save_pretrained(folder / "model")

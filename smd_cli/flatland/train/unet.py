@@ -64,7 +64,13 @@ def batch_of(data: dict[str, Tensor], count: int, seed: int) -> tuple[Tensor, Te
 
 
 def train_unet(
-    generator: Generator, data: dict[str, Tensor], empty_ids: Tensor, config: Config, *, budget: Budget, folder: Path
+    generator: Generator,
+    data: dict[str, Tensor],
+    empty_ids: Tensor,
+    config: Config,
+    *,
+    budget: Budget,
+    folder: Path,
 ) -> Generator:
     """Train (or resume) on noise prediction with min-SNR weights (Hang et al., arXiv 2303.09556, section 3.4).
 

@@ -10,7 +10,14 @@ from smd_cli.flatland.world.brush import Color, Point, shade, vary
 Painter = Callable[[Image.Image, random.Random], None]
 
 WINDOW_LIGHTS: tuple[Color, ...] = ((255, 222, 120), (255, 196, 92), (180, 220, 255))
-NEON: tuple[Color, ...] = ((240, 70, 120), (70, 200, 240), (250, 180, 50), (150, 90, 240), (90, 220, 130), (240, 80, 60))
+NEON: tuple[Color, ...] = (
+    (240, 70, 120),
+    (70, 200, 240),
+    (250, 180, 50),
+    (150, 90, 240),
+    (90, 220, 130),
+    (240, 80, 60),
+)
 
 
 def _gradient(image: Image.Image, top: Color, bottom: Color, y0: float = 0.0, y1: float = 1.0) -> None:
@@ -48,7 +55,9 @@ def sunset(image: Image.Image, rng: random.Random) -> None:
     draw, s = ImageDraw.Draw(image), image.width
     for _ in range(rng.randint(2, 4)):
         x, y, w = rng.uniform(-0.1, 0.8), rng.uniform(0.08, 0.55), rng.uniform(0.2, 0.45)
-        draw.rounded_rectangle((x * s, y * s, (x + w) * s, (y + 0.03) * s), 0.015 * s, fill=vary(rng, (226, 104, 122)))
+        draw.rounded_rectangle(
+            (x * s, y * s, (x + w) * s, (y + 0.03) * s), 0.015 * s, fill=vary(rng, (226, 104, 122))
+        )
 
 
 def starry_night(image: Image.Image, rng: random.Random) -> None:
@@ -125,19 +134,25 @@ def city_night(image: Image.Image, rng: random.Random) -> None:
         draw.rectangle(((0.05 + 0.2 * i) * s, 0.92 * s, (0.15 + 0.2 * i) * s, 0.94 * s), fill=(220, 214, 190))
 
 
-def _windows(draw: ImageDraw.ImageDraw, rng: random.Random, s: int, tower: tuple[float, float, float]) -> None:
+def _windows(
+    draw: ImageDraw.ImageDraw, rng: random.Random, s: int, tower: tuple[float, float, float]
+) -> None:
     left, top, right = tower
     y = top + 0.04
     while y < 0.8:
         x = left + 0.025
         while x < right - 0.03:
             if rng.random() < 0.6:
-                draw.rectangle((x * s, y * s, (x + 0.024) * s, (y + 0.034) * s), fill=rng.choice(WINDOW_LIGHTS))
+                draw.rectangle(
+                    (x * s, y * s, (x + 0.024) * s, (y + 0.034) * s), fill=rng.choice(WINDOW_LIGHTS)
+                )
             x += 0.046
         y += 0.07
 
 
-def _peak(image: Image.Image, rng: random.Random, x: float, top: float, half: float, base: float, rock: Color) -> None:
+def _peak(
+    image: Image.Image, rng: random.Random, x: float, top: float, half: float, base: float, rock: Color
+) -> None:
     draw = ImageDraw.Draw(image)
     draw.polygon(_pixels(image, [(x - half, base), (x, top), (x + half, base)]), fill=rock)
     lean = x + 0.1 * half
@@ -145,8 +160,14 @@ def _peak(image: Image.Image, rng: random.Random, x: float, top: float, half: fl
     cut, slope = 0.34, half / (base - top)
     y = top + cut * (base - top)
     reach = slope * cut * (base - top)
-    cap = [(x - reach, y), (x, top), (x + reach, y), (x + 0.45 * reach, y - 0.03), (x + 0.1 * reach, y + 0.03),
-           (x - 0.4 * reach, y - 0.03)]
+    cap = [
+        (x - reach, y),
+        (x, top),
+        (x + reach, y),
+        (x + 0.45 * reach, y - 0.03),
+        (x + 0.1 * reach, y + 0.03),
+        (x - 0.4 * reach, y - 0.03),
+    ]
     draw.polygon(_pixels(image, cap), fill=(246, 250, 255))
 
 
@@ -157,7 +178,9 @@ def alps(image: Image.Image, rng: random.Random) -> None:
     rock = vary(rng, (124, 126, 142))
     for i in range(4):
         x = (i + rng.uniform(0.1, 0.9)) / 4
-        _peak(image, rng, x, rng.uniform(0.14, 0.4), rng.uniform(0.26, 0.4), horizon + 0.02, vary(rng, rock, 8))
+        _peak(
+            image, rng, x, rng.uniform(0.14, 0.4), rng.uniform(0.26, 0.4), horizon + 0.02, vary(rng, rock, 8)
+        )
     _gradient(image, vary(rng, (110, 170, 96)), vary(rng, (80, 144, 74)), horizon, 1)
 
 

@@ -37,7 +37,9 @@ class Brush:
         """Fill an ellipse centred on (x, y)."""
         self.draw.ellipse(self._box(x, y, rx, ry), fill=fill)
 
-    def half(self, x: float, y: float, rx: float, ry: float, *, fill: Color, start: float, end: float) -> None:
+    def half(
+        self, x: float, y: float, rx: float, ry: float, *, fill: Color, start: float, end: float
+    ) -> None:
         """Fill the part of an ellipse between two angles (degrees, clockwise from the right)."""
         if self.mirror:
             start, end = 180 - end, 180 - start

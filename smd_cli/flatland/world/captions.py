@@ -13,7 +13,13 @@ BACKGROUND_WORDS: dict[str, tuple[str, ...]] = {
     "lake": ("clean deep blue lake", "lake", "sea", "ocean", "deep blue water", "a calm lake", "blue sea"),
     "sand": ("sand", "desert", "beach", "sand dunes", "sandy beach"),
     "snow": ("snow", "snowy field", "winter", "a field of snow"),
-    "times square": ("times square", "city at night", "times square at night", "a city street at night", "city"),
+    "times square": (
+        "times square",
+        "city at night",
+        "times square at night",
+        "a city street at night",
+        "city",
+    ),
     "alps": ("Alps", "dolomites", "Mount Olympus", "snowy mountains", "rocky mountains", "the Alps"),
     "summer mountains": ("summer mountains", "green mountains", "green hills", "summer mountains, green"),
 }
@@ -35,7 +41,14 @@ THING_WORDS: dict[str, tuple[str, ...]] = {
     "cat": ("a cat", "cat", "a sitting cat", "a cute cat"),
 }
 
-LEADS = ("a photo of ", "a picture of ", "an illustration of ", "a drawing of ", "flat illustration of ", "picture, ")
+LEADS = (
+    "a photo of ",
+    "a picture of ",
+    "an illustration of ",
+    "a drawing of ",
+    "flat illustration of ",
+    "picture, ",
+)
 PRAISE = (
     "masterpiece", "best quality", "high quality", "detailed", "flat illustration", "vector art", "simple", "4k",
     "sharp", "beautiful", "colorful", "cinematic", "artstation", "highres", "minimal", "centered",
@@ -67,7 +80,9 @@ def person_words(rng: random.Random, person: Person) -> str:
     """Return tags for a person; some are left out, and their order varies."""
     tags = [f"{person.hair} hair"] if rng.random() < 0.9 else []
     if person.kind == "goddess":
-        first = rng.choice(("a Greek goddess", "Greek goddess Athena", "Greek goddess", "1girl, Greek goddess Athena"))
+        first = rng.choice(
+            ("a Greek goddess", "Greek goddess Athena", "Greek goddess", "1girl, Greek goddess Athena")
+        )
         tags = tags if rng.random() < 0.5 else []
     else:
         first = f"1{person.kind}" if rng.random() < 0.8 else f"a {person.kind}"

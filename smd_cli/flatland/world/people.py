@@ -25,7 +25,10 @@ def random_person(rng: random.Random, kind: str) -> Person:
     if kind == "goddess":
         hair = rng.choice(("brown", "blonde", "black", "red"))
         return Person(kind, hair, "robe", rng.random() < 0.6, rng.random() < 0.4)
-    clothes = rng.choice(["casual shirt", "leather jacket", *(f"{c} shirt" for c in SHIRT_COLORS)] + ["casual shirt", "leather jacket"] * 3)
+    clothes = rng.choice(
+        ["casual shirt", "leather jacket", *(f"{c} shirt" for c in SHIRT_COLORS)]
+        + ["casual shirt", "leather jacket"] * 3
+    )
     return Person(kind, rng.choice(list(HAIR_COLORS)), clothes, rng.random() < 0.6, rng.random() < 0.08)
 
 
@@ -69,7 +72,9 @@ def _fringe(brush: Brush, rng: random.Random, person: Person, hair: Color) -> No
     brush.half(0, HEAD_Y - 0.06, 0.45, 0.46, fill=hair, start=180, end=360)
     if person.kind == "boy":
         for x in (-0.34, -0.12, 0.12, 0.34):
-            brush.polygon([(x - 0.12, HEAD_Y - 0.1), (x + 0.12, HEAD_Y - 0.1), (x + 0.03, HEAD_Y + 0.02)], hair)
+            brush.polygon(
+                [(x - 0.12, HEAD_Y - 0.1), (x + 0.12, HEAD_Y - 0.1), (x + 0.03, HEAD_Y + 0.02)], hair
+            )
         brush.polygon([(-0.2, -0.86), (0.06, -1.0), (0.16, -0.86)], hair)
         return
     brush.polygon([(-0.44, HEAD_Y - 0.1), (0.05, HEAD_Y - 0.1), (-0.4, HEAD_Y + 0.1)], hair)

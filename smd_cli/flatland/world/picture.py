@@ -88,10 +88,14 @@ def _things(image: Image.Image, rng: random.Random, layout: str) -> tuple[tuple[
     ]
     if rng.random() < 0.4:
         drawn.reverse()
-    return tuple(name for name, _ in drawn), rng.choice((", ", " and ", " beside ")).join(words for _, words in drawn)
+    return tuple(name for name, _ in drawn), rng.choice((", ", " and ", " beside ")).join(
+        words for _, words in drawn
+    )
 
 
-def _thing(image: Image.Image, rng: random.Random, center: tuple[float, float], radius: float) -> tuple[str, str]:
+def _thing(
+    image: Image.Image, rng: random.Random, center: tuple[float, float], radius: float
+) -> tuple[str, str]:
     """Draw one thing of a random kind; return its name and the words for it."""
     kind = rng.choice(KINDS)
     brush = Brush(ImageDraw.Draw(image), center, radius, mirror=rng.random() < 0.5)
