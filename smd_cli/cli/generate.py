@@ -11,7 +11,7 @@ import typer
 from smd_cli.cli import options
 from smd_cli.cli.console import Messages, result, result_json
 from smd_cli.errors import SceneError, UsageError
-from smd_cli.media.files import Existing, check_target
+from smd_cli.media.files import check_target
 
 if TYPE_CHECKING:
     from smd_cli.cli.scenes import OpenScene

@@ -37,8 +37,7 @@ def watch(*, quiet: bool) -> Iterator[Listener]:
                 case Advanced(phase):
                     bars.advance(tasks[phase])
                 case Finished(phase):
-                    total = bars.tasks[tasks[phase]].total
-                    bars.update(tasks[phase], completed=total)
+                    bars.update(tasks[phase], completed=bars.tasks[tasks[phase]].total)
 
         yield listener
 

@@ -1,4 +1,4 @@
-"""From a loaded scene to written pictures: the order of a render, in which all that can fail cheaply comes first.
+"""From a loaded scene to written pictures.
 
 Imports torch; the commands import it when there is something to render.
 """

@@ -34,14 +34,15 @@ class Setting:
 class Stage:
     """What the sampler needs of a scene, on the backbone's device.
 
-    `shape` is the canvas's latents (1, C, h, w); `table` holds the regions' positive prompts, then the negatives.
+    `shape` is that of the canvas's latents, (1, C, h, w); `table` holds the regions' positive prompts, then
+    their negatives.
     """
 
     backbone: Backbone
     method: Method
     regions: Regions
     table: Conditioning
-    shape: tuple[int, int, int, int]
+    shape: tuple[int, ...]
 
     @property
     def work(self) -> Work:
@@ -50,7 +51,7 @@ class Stage:
 
 
 def set_stage(plan: Plan, setting: Setting, backbone: Backbone, *, batch: int) -> Stage:
-    """Encode the prompts and pictures of a scene and arrange its regions; `batch` views are evaluated at once."""
+    """Encode a scene's prompts and pictures and arrange its regions; `batch` views are evaluated at once."""
     schedule = build_schedule(plan, backbone)
     canvas = (plan.canvas.height, plan.canvas.width)
     white = backbone.encode_image(torch.ones(1, 3, *canvas, device=backbone.device))
@@ -80,7 +81,7 @@ def build_schedule(plan: Plan, backbone: Backbone) -> Schedule:
 
 
 def _quantized_masks(plan: Plan, setting: Setting, schedule: Schedule, size: Sequence[int]) -> Tensor:
-    """Return the masks (P, S, 1, h, w); a prompted background is a first region, where the others leave room."""
+    """Return the masks (P, S, 1, h, w); a prompted background comes first, where the others leave room."""
     painted = mask_tensor(setting.masks, plan.canvas.width, plan.canvas.height)
     if len(painted):
         painted = mask_maths.cover(painted, plan.masks.cover_alpha)

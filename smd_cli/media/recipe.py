@@ -85,7 +85,9 @@ def read_recipe(path: Path) -> Recipe:
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
         raise AssetError(f"{path}: not a readable picture ({error})") from error
     if not isinstance(text, str):
-        raise AssetError(f"{path}: carries no smd recipe (was it saved with --no-metadata or by another program?)")
+        raise AssetError(
+            f"{path}: carries no smd recipe (was it saved with --no-metadata or by another program?)"
+        )
     try:
         data = json.loads(text)
         if data.pop("recipe") != VERSION:

@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from smd_cli.errors import AssetError
 
@@ -27,7 +27,7 @@ class ModelFacts:
     native_size: int
     downscale: int
     latent_channels: int
-    prediction_type: str
+    prediction_type: Literal["epsilon", "v_prediction"]
     few_step: bool
 
 

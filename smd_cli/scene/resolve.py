@@ -27,8 +27,9 @@ from smd_cli.scene.schema import (
 
 @dataclass(frozen=True)
 class ModelPlan:
-    """What paints: `base` is a name or an absolute path; so are `vae` or the word `own`, and `config` and `lcm_lora`
-    or the word `family` (the one that its family publishes).
+    """What paints: `base` is a name or an absolute path.
+
+    So are `vae`, or it is the word `own`, and `config` and `lcm_lora`, or the word `family`.
     """
 
     base: str

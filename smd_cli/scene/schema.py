@@ -4,6 +4,7 @@ What a scene leaves out may be None here; `scene.resolve` fills every default in
 are in `scene.rules`; `scene.validate` is the way from plain data to a Scene.
 """
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
@@ -16,6 +17,7 @@ MAX_PIXELS = 2**26  # 8192 x 8192
 SHORTHANDS = {"model": "base", "mask": "image"}  # keys that take a bare text for a mapping with that one key
 LCM_INDICES = (0, 4, 12, 25, 37)  # of a 50-step grid: StreamMultiDiffusion, the published examples
 
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")  # all but tab and line feed; lone surrogates
 NOT_BLANK = r"\S"
 PLAIN_NAME = (
     r"^[^\d\s\[\]=\x00-\x1f\x7f][^\[\]=\x00-\x1f\x7f]*$"  # so that --set regions[name] can address it
@@ -30,8 +32,16 @@ def _multiple_of_8(length: int) -> int:
     return length
 
 
-Prompt = Annotated[str, Field(max_length=4000)]
-RegionPrompt = Annotated[Prompt, Field(pattern=NOT_BLANK)]
+def _no_control_characters(text: str) -> str:
+    if _CONTROL.search(text):
+        raise PydanticCustomError("text", "holds control characters")
+    return text
+
+
+Prompt = Annotated[str, Field(max_length=4000), AfterValidator(_no_control_characters)]
+RegionPrompt = Annotated[
+    str, Field(max_length=4000, pattern=NOT_BLANK), AfterValidator(_no_control_characters)
+]
 RegionName = Annotated[str, Field(min_length=1, max_length=64, pattern=PLAIN_NAME)]
 Side = Annotated[
     int, Field(ge=64, le=16384, json_schema_extra={"multipleOf": 8}), AfterValidator(_multiple_of_8)
@@ -74,13 +84,13 @@ class Model(Part):
     )
     config: FilePath | None = Field(
         default=None,
-        description="A diffusers folder or Hub id that gives a single .safetensors file its configs and tokenizer; "
-        "default: the family's published one.",
+        description="A diffusers folder or Hub id that gives a single .safetensors file its configs and "
+        "tokenizer; default: the family's published one.",
     )
     lcm_lora: FilePath | None = Field(
         default=None,
-        description="The LoRA that makes ordinary weights few-step ones for the `lcm` sampler, or `none` where the "
-        "weights are few-step ones already; default: the family's published one.",
+        description="The LoRA that makes ordinary weights few-step ones for the `lcm` sampler, or `none` "
+        "where the weights are few-step ones already; default: the family's published one.",
     )
 
 

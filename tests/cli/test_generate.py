@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -164,14 +165,14 @@ def test_bad_options_are_one_line_and_write_nothing(scene, tmp_path, arguments, 
 
 def test_existing_files_are_skipped_or_refused_when_asked(scene):
     assert smd("generate", scene, "-o", "a.png").exit_code == 0
-    before = os.stat("a.png").st_mtime_ns
+    before = Path("a.png").stat().st_mtime_ns
     skipped = smd("generate", scene, "-o", "a.png", "--skip-existing", "--json")
     assert skipped.exit_code == 0
     assert json.loads(skipped.stdout)["outputs"] == []
     assert smd("generate", scene, "-o", "a.png", "--fail-existing").exit_code == 2
-    assert os.stat("a.png").st_mtime_ns == before
+    assert Path("a.png").stat().st_mtime_ns == before
     assert smd("generate", scene, "-o", "a.png", "--overwrite").exit_code == 0
-    assert os.stat("a.png").st_mtime_ns > before
+    assert Path("a.png").stat().st_mtime_ns > before
 
 
 NO_NETWORK = """

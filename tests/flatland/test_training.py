@@ -1,4 +1,4 @@
-"""The training of the embedded model, in miniature: every stage runs, resumes, and exports a model that loads."""
+"""The training of the embedded model, in miniature: each stage runs, resumes, and exports what loads."""
 
 import dataclasses
 import json
@@ -74,7 +74,7 @@ def test_training_goes_on_where_it_stopped(tmp_path, monkeypatch):
             return (module(rows) - rows.sum(1, keepdim=True)).square().mean()
 
         average = loop.MovingAverage(module, 0.9)
-        return loop.train(module, loss, budget=budget, folder=folder, average=average).module.weight, seen
+        return loop.train(module, loss, budget=budget, folder=folder, average=average).weight, seen
 
     with pytest.raises(KeyboardInterrupt):
         one_run(tmp_path / "halves", stop=3)

@@ -49,6 +49,7 @@ def test_a_good_scene_is_loaded() -> None:
         ("seed:", "s.yaml:7:6: seed: has no value (a # begins a comment, unless it is in quotes)"),
         ("seed: [1]", "s.yaml:7:7: seed: a list is not a whole number"),
         ("negative_prefix: 5", "s.yaml:7:18: negative_prefix: 5 is not text; put it in quotes"),
+        ('negative_prefix: "a\\0"', "s.yaml:7:18: negative_prefix: holds control characters"),
         ("negative_prefix: {a: b}", "s.yaml:7:18: negative_prefix: should be text, not a mapping"),
         ("masks: {strength: .nan}", "s.yaml:7:19: masks.strength: nan is not a finite number"),
         ("masks: {strength: .inf}", "s.yaml:7:19: masks.strength: inf is not a finite number"),
@@ -68,6 +69,16 @@ def test_a_good_scene_is_loaded() -> None:
         (
             "sampler: {indices: [0, 50]}",
             "s.yaml:7:24: sampler.indices[1]: 50 is outside the grid of 50 steps",
+        ),
+        (
+            "sampler: {steps: 51}",
+            "s.yaml:7:18: sampler.steps: 51 is above 50, the grid that lcm models are distilled on",
+        ),
+        ("sampler: {kind: ddim, steps: 1000}", "s.yaml:7:30: sampler.steps: 1000 is above 999"),
+        (
+            "sampler: {kind: ddim, indices: [0, 4]}",
+            "s.yaml:7:32: sampler.indices: ddim takes every step of its grid: leave indices out and set "
+            "steps",
         ),
         ("sampler: {indices: []}", "s.yaml:7:20: sampler.indices: has 0 items; at least 1 belong here"),
         ("sampler: {indices: 4}", "s.yaml:7:20: sampler.indices: should be a list, not 4"),

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from smd_cli.flatland.train.config import Budget, Config
@@ -43,14 +43,15 @@ def crops(pool: np.ndarray, rng: np.random.Generator, count: int, size: int) -> 
     return (batch.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
 
 
-def reconstruction_loss(model: nn.Module, pixels: Tensor) -> Tensor:
+def reconstruction_loss(model: AutoencoderTiny, pixels: Tensor) -> Tensor:
     """L1 + L2 + edges, with noise on the latents so that the decoder forgives the sampler's errors."""
     latents = model.encoder(pixels)
     noisy = latents + LATENT_NOISE * torch.randn_like(latents)
     output = model.decoder(noisy).float()
     edges = sum(F.l1_loss(torch.diff(output, dim=axis), torch.diff(pixels, dim=axis)) for axis in (2, 3))
     penalty = LATENT_PENALTY * latents.float().square().mean()
-    return F.l1_loss(output, pixels) + 2 * F.mse_loss(output, pixels) + edges + penalty
+    loss: Tensor = F.l1_loss(output, pixels) + 2 * F.mse_loss(output, pixels) + edges + penalty
+    return loss
 
 
 def train_autoencoder(config: Config) -> AutoencoderTiny:
@@ -66,7 +67,7 @@ def train_autoencoder(config: Config) -> AutoencoderTiny:
 
 
 def polish_decoder(autoencoder: AutoencoderTiny, config: Config) -> AutoencoderTiny:
-    """Train (or resume) the decoder further; the encoder, whose latents the UNet has learned, stays as it is."""
+    """Train (or resume) the decoder further; the encoder, whose latents the UNet has learned, stays."""
     autoencoder.requires_grad_(True).encoder.requires_grad_(False)
     return _reconstruct(autoencoder, config, config.decoder, "decoder")
 
@@ -74,9 +75,9 @@ def polish_decoder(autoencoder: AutoencoderTiny, config: Config) -> AutoencoderT
 def _reconstruct(model: AutoencoderTiny, config: Config, budget: Budget, stage: str) -> AutoencoderTiny:
     pool = picture_pool(config)
 
-    def loss(module: nn.Module, step: int) -> Tensor:
+    def loss(module: AutoencoderTiny, step: int) -> Tensor:
         rng = np.random.default_rng((config.seed, budget.steps, step))
         return reconstruction_loss(module, crops(pool, rng, budget.batch, config.crop))
 
     average = MovingAverage(model, config.ema)
-    return train(model, loss, budget=budget, folder=config.stage(stage), average=average).module
+    return train(model, loss, budget=budget, folder=config.stage(stage), average=average)

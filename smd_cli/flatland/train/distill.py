@@ -68,7 +68,7 @@ def distill(
         alpha, sigma = _split(alphas, end)
         return alpha * consistency.clean(z, noise, start) + sigma * noise
 
-    def loss(module: nn.Module, step: int) -> Tensor:
+    def loss(module: UNet2DConditionModel, step: int) -> Tensor:
         latents, ids, rng = batch_of(data, config.distill.batch, config.seed * 9_000_011 + step)
         skip = config.distill_skip
         start = torch.randint(1, TRAIN_STEPS // skip + 1, (len(ids),), generator=rng) * skip - 1
@@ -79,7 +79,7 @@ def distill(
                 average.module, teacher_step(z, start, start - skip, states), start - skip, states
             )
         error = consistency(module, z, start, states) - target
-        return ((error.square() + HUBER**2).sqrt() - HUBER).mean()
+        huber: Tensor = ((error.square() + HUBER**2).sqrt() - HUBER).mean()
+        return huber
 
-    train(student, loss, budget=config.distill, folder=folder, average=average)
-    return average.module
+    return train(student, loss, budget=config.distill, folder=folder, average=average)

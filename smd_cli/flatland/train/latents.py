@@ -25,9 +25,10 @@ def encode_pictures(
     count: int,
     size: int,
 ) -> dict[str, Tensor]:
-    """Return {"latents" (N, 4, size/8, size/8) float16, "ids" (N, 77)}; reads `path` where it was made before."""
+    """Return {"latents" (N, 4, size/8, size/8) float16, "ids" (N, 77)}; reads `path` where it exists."""
     if path.exists():
-        return load_file(path)
+        data: dict[str, Tensor] = load_file(path)
+        return data
     scale = autoencoder.config.scaling_factor
     encoder = autoencoder.to(memory_format=torch.channels_last).eval()
     latents, captions = [], []

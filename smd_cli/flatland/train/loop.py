@@ -1,4 +1,4 @@
-"""The loop every stage shares: cosine rate, bf16 autocast, moving average, checkpoints, a log one can plot."""
+"""The loop every stage shares: cosine rate, bf16 autocast, moving average, checkpoints and a log."""
 
 import copy
 import json
@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -18,11 +18,14 @@ WARM_UP_STEPS = 100
 GRADIENT_NORM = 1.0
 
 
-class MovingAverage:
+Network = TypeVar("Network", bound=nn.Module)
+
+
+class MovingAverage(Generic[Network]):
     """An exponential moving average of a module's parameters, warmed up so that early steps do not linger."""
 
-    def __init__(self, module: nn.Module, decay: float) -> None:
-        self.module = copy.deepcopy(module).requires_grad_(False).eval()
+    def __init__(self, module: Network, decay: float) -> None:
+        self.module: Network = copy.deepcopy(module).requires_grad_(False).eval()
         self.decay = decay
 
     @torch.no_grad()
@@ -41,17 +44,17 @@ def learning_rate(step: int, budget: Budget) -> float:
 
 
 def train(
-    module: nn.Module,
-    loss: Callable[[nn.Module, int], Tensor],
+    module: Network,
+    loss: Callable[[Network, int], Tensor],
     *,
     budget: Budget,
     folder: Path,
-    average: MovingAverage,
-) -> MovingAverage:
-    """Minimise `loss(module, step)` and return the moving average; resumes from `folder` where it stopped.
+    average: MovingAverage[Network],
+) -> Network:
+    """Minimise `loss(module, step)` and return the averaged module; resumes from `folder` where it stopped.
 
-    Writes `state.pt` (module, average, optimiser, step) every two minutes and a line of JSON a hundred steps to
-    `log.jsonl` (step, loss, seconds so far).
+    Writes `state.pt` (module, average, optimiser, step) every two minutes and, every hundred steps, a line of
+    JSON to `log.jsonl` (step, loss, seconds so far).
     """
     optimizer = torch.optim.AdamW(module.parameters(), lr=budget.learning_rate, weight_decay=1e-4)
     start, spent = _resume(folder, module, average, optimizer)
@@ -76,10 +79,12 @@ def train(
         if time.monotonic() - saved > CHECKPOINT_SECONDS or step + 1 == budget.steps:
             saved = time.monotonic()
             _save(folder, module, average, optimizer, {"step": step + 1, "seconds": seconds})
-    return average
+    return average.module
 
 
-def _resume(folder: Path, module: nn.Module, average: MovingAverage, optimizer: Any) -> tuple[int, float]:
+def _resume(
+    folder: Path, module: nn.Module, average: MovingAverage[Any], optimizer: torch.optim.Optimizer
+) -> tuple[int, float]:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "state.pt"
     if not path.exists():
@@ -92,7 +97,11 @@ def _resume(folder: Path, module: nn.Module, average: MovingAverage, optimizer: 
 
 
 def _save(
-    folder: Path, module: nn.Module, average: MovingAverage, optimizer: Any, progress: dict[str, Any]
+    folder: Path,
+    module: nn.Module,
+    average: MovingAverage[Any],
+    optimizer: torch.optim.Optimizer,
+    progress: dict[str, Any],
 ) -> None:
     state = {
         "module": module.state_dict(),

@@ -1,14 +1,15 @@
-"""The text side: a small byte-pair tokenizer of the captions, and an encoder first taught to name their words.
+"""The text side: a small byte-pair tokenizer, and an encoder first taught to name the words of captions.
 
-A text encoder that starts from nothing together with the UNet learns too slowly to steer it. So it learns first,
-without pictures, to name the words and word pairs of a caption from its hidden state at any position from the end
-token on: the positions that padding fills, and that the UNet reads most.
+A text encoder that starts from nothing together with the UNet learns too slowly to steer it. So it learns
+first, without pictures, to name the words and word pairs of a caption from its hidden state at any position
+from the end token on: the positions that padding fills, and that the UNet reads most.
 """
 
 import json
 import random
 import re
 from collections import Counter
+from itertools import pairwise
 
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
@@ -33,7 +34,7 @@ def caption_sample(config: Config) -> list[str]:
 
 
 def build_tokenizer(captions: list[str]) -> CLIPTokenizer:
-    """Learn a byte-pair vocabulary in CLIP's form: bytes, bytes that end a word, merges, the two special tokens."""
+    """Learn a byte-pair vocabulary in CLIP's form: bytes, bytes that end a word, merges, special tokens."""
     learner = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
     learner.normalizer = normalizers.Lowercase()
     learner.pre_tokenizer = pre_tokenizers.Sequence(
@@ -62,7 +63,8 @@ def token_ids(tokenizer: CLIPTokenizer, captions: list[str]) -> Tensor:
     encoded = tokenizer(
         captions, padding="max_length", truncation=True, max_length=LENGTH, return_tensors="pt"
     )
-    return encoded.input_ids
+    ids: Tensor = encoded.input_ids
+    return ids
 
 
 def build_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
@@ -86,7 +88,7 @@ def build_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
 def _units(caption: str) -> set[str]:
     """Return the words of a caption and its pairs of neighbours."""
     words = re.findall(r"[a-z0-9-]+", caption.lower())
-    return {*words, *(f"{a} {b}" for a, b in zip(words, words[1:], strict=False))}
+    return {*words, *(f"{a} {b}" for a, b in pairwise(words))}
 
 
 def word_targets(captions: list[str]) -> Tensor:
@@ -110,7 +112,8 @@ class WordNamer(nn.Module):
     def forward(self, ids: Tensor, positions: Tensor) -> Tensor:
         """Return the (N, U) logits read at one position a caption."""
         hidden = self.encoder(ids).last_hidden_state
-        return self.head(hidden[torch.arange(len(ids)), positions])
+        logits: Tensor = self.head(hidden[torch.arange(len(ids)), positions])
+        return logits
 
 
 def train_text(config: Config) -> tuple[CLIPTokenizer, CLIPTextModel]:
@@ -124,7 +127,7 @@ def train_text(config: Config) -> tuple[CLIPTokenizer, CLIPTextModel]:
     ends = (ids == tokenizer.eos_token_id).int().argmax(dim=1)
     namer = WordNamer(build_encoder(tokenizer), targets.shape[1])
 
-    def loss(module: nn.Module, step: int) -> Tensor:
+    def loss(module: WordNamer, step: int) -> Tensor:
         rng = random.Random(config.seed * 1_000_003 + step)  # noqa: S311
         rows = torch.tensor(rng.sample(range(len(ids)), config.text.batch))
         positions = torch.tensor([rng.randint(int(end), LENGTH - 1) for end in ends[rows]])
@@ -133,6 +136,5 @@ def train_text(config: Config) -> tuple[CLIPTokenizer, CLIPTextModel]:
             F.binary_cross_entropy_with_logits(logits, targets[rows].float(), reduction="none").sum(1).mean()
         )
 
-    average = train(namer, loss, budget=config.text, folder=folder, average=MovingAverage(namer, 0.99))
-    average.module.encoder.save_pretrained(folder / "model")
-    return tokenizer, average.module.encoder
+    trained = train(namer, loss, budget=config.text, folder=folder, average=MovingAverage(namer, 0.99))
+    return tokenizer, trained.encoder

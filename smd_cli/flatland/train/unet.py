@@ -46,7 +46,8 @@ class Generator(nn.Module):
     def forward(self, latents: Tensor, timesteps: Tensor, ids: Tensor) -> Tensor:
         """Return the predicted noise (N, 4, h, w) for token ids (N, 77)."""
         states = self.text(ids).last_hidden_state
-        return self.unet(latents, timesteps, encoder_hidden_states=states, return_dict=False)[0]
+        noise: Tensor = self.unet(latents, timesteps, encoder_hidden_states=states, return_dict=False)[0]
+        return noise
 
 
 def noised(latents: Tensor, noise: Tensor, timesteps: Tensor, alphas: Tensor) -> Tensor:
@@ -72,14 +73,15 @@ def train_unet(
     budget: Budget,
     folder: Path,
 ) -> Generator:
-    """Train (or resume) on noise prediction with min-SNR weights (Hang et al., arXiv 2303.09556, section 3.4).
+    """Train (or resume) on noise prediction with min-SNR weights (Hang et al., arXiv 2303.09556).
 
     `empty_ids` (77,) stands in for a share of the captions, so that guidance has an unconditional half.
     """
     alphas = alphas_cumprod()
-    model = generator.to(memory_format=torch.channels_last)
+    model = generator
+    model.unet.to(memory_format=torch.channels_last)
 
-    def loss(module: nn.Module, step: int) -> Tensor:
+    def loss(module: Generator, step: int) -> Tensor:
         latents, ids, rng = batch_of(data, budget.batch, config.seed * 7_000_003 + step)
         dropped = torch.rand(len(ids), generator=rng) < config.empty_captions
         ids = torch.where(dropped[:, None], empty_ids, ids)
@@ -88,7 +90,7 @@ def train_unet(
         predicted = module(noised(latents, noise, timesteps, alphas), timesteps, ids).float()
         snr = alphas[timesteps] / (1 - alphas[timesteps])
         weight = snr.clamp(max=config.min_snr) / snr
-        return (weight * (predicted - noise).square().mean(dim=(1, 2, 3))).mean()
+        error: Tensor = (weight * (predicted - noise).square().mean(dim=(1, 2, 3))).mean()
+        return error
 
-    average = train(model, loss, budget=budget, folder=folder, average=MovingAverage(model, config.ema))
-    return average.module
+    return train(model, loss, budget=budget, folder=folder, average=MovingAverage(model, config.ema))

@@ -1,4 +1,4 @@
-"""The words of the world: what each thing may be called, and captions that vary in wording, order and length."""
+"""The words of the world: what each thing may be called, and captions that vary in wording and order."""
 
 import random
 
@@ -50,8 +50,8 @@ LEADS = (
     "picture, ",
 )
 PRAISE = (
-    "masterpiece", "best quality", "high quality", "detailed", "flat illustration", "vector art", "simple", "4k",
-    "sharp", "beautiful", "colorful", "cinematic", "artstation", "highres", "minimal", "centered",
+    "masterpiece", "best quality", "high quality", "detailed", "flat illustration", "vector art", "simple",
+    "4k", "sharp", "beautiful", "colorful", "cinematic", "artstation", "highres", "minimal", "centered",
 )  # fmt: skip
 JOINTS = (", ", ", ", " on ", " in front of ", ", background: ", " with ", ", in ", " at ")
 POSES = ("looking at viewer", "solo", "standing", "full body", "front view")
@@ -100,7 +100,7 @@ def person_words(rng: random.Random, person: Person) -> str:
 
 
 def finish(rng: random.Random, subject: str, background: str) -> str:
-    """Join a subject and a background (either may be empty) into a caption, with words that mean nothing here."""
+    """Join a subject and a background (either may be empty), with words that mean nothing here."""
     if subject and background:
         swap = rng.random() < 0.12
         text = f"{background}, {subject}" if swap else subject + rng.choice(JOINTS) + background

@@ -31,8 +31,8 @@ class Picture:
 def draw_picture(seed: int, size: int = 256) -> Picture:
     """Draw the picture of a seed at `size` px.
 
-    Four layouts: one thing on white (the state a bootstrapped region starts from), one thing on any background,
-    two things side by side, and a background alone (now and then as a patch on white).
+    Four layouts: one thing on white (the state a bootstrapped region starts from), one thing on any
+    background, two things side by side, and a background alone (now and then as a patch on white).
     """
     rng = random.Random(seed)  # noqa: S311 - a world is drawn, not a secret
     canvas = size * SUPERSAMPLE
