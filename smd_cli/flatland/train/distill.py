@@ -66,7 +66,8 @@ def distill(
         )
         noise = unnamed + config.guidance * (named - unnamed)
         alpha, sigma = _split(alphas, end)
-        return alpha * consistency.clean(z, noise, start) + sigma * noise
+        stepped: Tensor = alpha * consistency.clean(z, noise, start) + sigma * noise
+        return stepped
 
     def loss(module: UNet2DConditionModel, step: int) -> Tensor:
         latents, ids, rng = batch_of(data, config.distill.batch, config.seed * 9_000_011 + step)
