@@ -1,6 +1,8 @@
 """The `smd` program."""
 
+import io
 import os
+import sys
 
 
 def main() -> None:
@@ -9,6 +11,8 @@ def main() -> None:
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     from smd_cli.cli.app import app
 
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")  # a path is printed as its bytes, whatever they are
     app(prog_name="smd")
 
 

@@ -25,7 +25,7 @@ def result(line: str) -> None:
 
 def result_json(document: Any) -> None:  # noqa: ANN401 - any JSON document
     """Say a result as the one JSON document of the run."""
-    result(json.dumps(document, indent=2, ensure_ascii=False))
+    result(json.dumps(document, indent=2))
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import typer
 
 from smd_cli.cli import options
 from smd_cli.cli.console import result
+from smd_cli.errors import UsageError
 from smd_cli.media.files import Existing, check_target, write_bytes
 
 Name = Annotated[
@@ -19,6 +20,8 @@ Name = Annotated[
 
 def new(name: Name, verbose: options.Verbose = False) -> None:
     """Write a commented starter scene. A file that exists is never replaced."""
+    if not name.name:
+        raise UsageError("NAME: give a file name")
     path = name if name.suffix in (".yaml", ".yml") else Path(f"{name}.yaml")
     check_target(path, Existing.FAIL)
     package = files("smd_cli.scene")

@@ -37,6 +37,8 @@ def parse_override(text: str) -> Override:
             f"{option}: write it as key=value, such as regions[0].prompt=a cat or sampler.tile=256"
         )
     keys = tuple(match[1] or match[2] for match in _STEP.finditer(path))
+    if not text.isprintable():
+        raise UsageError(f"--set {text!r}: holds control characters or is not UTF-8")
     try:
         return Override(option, keys, parse(value or "''", option, one_place=True))
     except SceneError as error:

@@ -87,6 +87,13 @@ def test_what_is_no_override(text: str) -> None:
         parse_override(text)
 
 
+@pytest.mark.parametrize("text", ["seed=\udcff", "background.prompt=a\x1b[2J"])
+def test_what_cannot_be_shown(text: str) -> None:
+    with pytest.raises(UsageError, match="control characters or is not UTF-8") as caught:
+        parse_override(text)
+    assert str(caught.value).isprintable()
+
+
 def test_a_value_that_is_no_yaml() -> None:
     with pytest.raises(UsageError, match=r"^--set seed=\[1: YAML syntax"):
         parse_override("seed=[1")
