@@ -1,5 +1,6 @@
 """Everything a render needs of a model, found and checked before any weight is read. Knows no torch."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import file_digest, sha256
@@ -24,7 +25,12 @@ NO_LORA = "none"
 
 _CONFIGS = ("model_index.json", "*/config.json", "scheduler/*.json", "tokenizer/*")
 _WEIGHTS = tuple(f"{folder}/{stem}.safetensors" for folder, stem in COMPONENTS.items())
-_VAE = ("config.json", "diffusion_pytorch_model.safetensors")
+_VAE = (
+    "config.json",
+    "diffusion_pytorch_model.safetensors",
+    "vae/config.json",
+    "vae/diffusion_pytorch_model.safetensors",
+)
 _LORA = ("pytorch_lora_weights.safetensors",)
 
 
@@ -108,28 +114,51 @@ def locate(spec: ModelSpec, *, few_step: bool = False, offline: bool = False) ->
     Raises:
         AssetError: not found, not cached, of another family, or damaged; nothing has been loaded then.
     """
-    base = resolve(spec.base, (*_CONFIGS, *_WEIGHTS), offline=offline)
+    try:
+        base, configs, family = _recognise(spec, (*_CONFIGS, *_WEIGHTS), offline=offline)
+        parts = _parts(base.path, configs)
+        if spec.vae is not None:
+            parts["vae"] = _vae(spec.vae, parts["vae"].config, offline=offline)
+        facts = read_facts(configs, parts["vae"].config, family)
+        _check(configs, parts)
+        loras = _loras(spec, facts, few_step=few_step, offline=offline)
+    except OSError as error:
+        raise AssetError(f"{error.filename or spec.base}: {error.strerror or error}") from error
+    return Assets(base, configs, facts, parts, loras)
+
+
+def facts_of(spec: ModelSpec, *, offline: bool = False) -> ModelFacts:
+    """Facts of a checkpoint; of a model on the hub only the configs are fetched.
+
+    Raises:
+        AssetError: as `locate` does, but weights may be missing.
+    """
+    _, configs, family = _recognise(spec, _CONFIGS, offline=offline)
+    return read_facts(configs, configs / "vae", family)
+
+
+def _recognise(spec: ModelSpec, wanted: Sequence[str], *, offline: bool) -> tuple[Source, Path, str]:
+    """The checkpoint, the folder with its configs, and its family."""
+    base = resolve(spec.base, wanted, offline=offline)
     if base.path.is_dir():
-        family = agree(spec.family, recognise_folder(base.path), base.path)
-        configs = base.path
-        parts = {
-            name: Part(configs / name, component_file(configs / name, COMPONENTS[name]))
-            for name in COMPONENTS
-        }
-    else:
-        family = agree(spec.family, recognise_file(base.path), base.path)
-        configs = _companion(spec, family, offline=offline)
-        parts = {name: Part(configs / name, base.path) for name in COMPONENTS}
-    if spec.vae is not None:
-        parts["vae"] = _vae(spec.vae, parts["vae"].config, offline=offline)
-    _check(configs, parts)
-    facts = read_facts(configs, parts["vae"].config, family)
-    return Assets(base, configs, facts, parts, _loras(spec, facts, few_step=few_step, offline=offline))
+        return base, base.path, agree(spec.family, recognise_folder(base.path), base.path)
+    family = agree(spec.family, recognise_file(base.path), base.path)
+    return base, _companion(spec, family, offline=offline), family
+
+
+def _parts(path: Path, configs: Path) -> dict[str, Part]:
+    """The networks of a model folder, or of a single file with its configs elsewhere."""
+    alone = path.is_file()
+    return {
+        name: Part(configs / name, path if alone else component_file(configs / name, stem))
+        for name, stem in COMPONENTS.items()
+    }
 
 
 def _check(configs: Path, parts: dict[str, Part]) -> None:
-    for part in parts.values():
-        read_shapes(part.weights)
+    """Every file is whole, and prompts can be read."""
+    for path in {part.weights for part in parts.values()}:
+        read_shapes(path)
     tokenizer = configs / "tokenizer"
     if not (tokenizer / "tokenizer.json").exists() and not (tokenizer / "vocab.json").exists():
         raise AssetError(f"{tokenizer}: no tokenizer.json and no vocab.json; the model folder is incomplete")
@@ -160,9 +189,11 @@ def _vae(reference: str, config: Path, *, offline: bool) -> Part:
 def _loras(
     spec: ModelSpec, facts: ModelFacts, *, few_step: bool, offline: bool
 ) -> tuple[tuple[Path, float], ...]:
+    """The user's LoRAs and, where the sampler needs it and the user does not name it, the LCM-LoRA."""
     wanted = list(spec.loras)
     lcm_lora = spec.lcm_lora or FAMILIES[facts.family].lcm_lora
-    if few_step and not facts.few_step and lcm_lora != NO_LORA:
+    needed = few_step and not facts.few_step and lcm_lora != NO_LORA
+    if needed and lcm_lora not in (reference for reference, _ in wanted):
         wanted.append((lcm_lora, 1.0))
     found = []
     for reference, weight in wanted:

@@ -15,6 +15,7 @@ from transformers.models.clip.modeling_clip import CLIPTextModel
 
 from smd_cli.errors import AssetError
 from smd_cli.models.assets import Assets, Part
+from smd_cli.models.backbone import Backbone
 from smd_cli.models.components import FileLayout, Weights, load_part
 from smd_cli.models.conditioning import Conditioning
 from smd_cli.models.facts import Config, ModelFacts, read_config, read_json
@@ -84,7 +85,7 @@ class SD15:
         return embedding.to(self.dtype)
 
 
-def load(assets: Assets, device: torch.device, dtype: torch.dtype) -> SD15:
+def load(assets: Assets, device: torch.device, dtype: torch.dtype) -> Backbone:
     """Read the weights and fuse the LoRAs.
 
     Raises:

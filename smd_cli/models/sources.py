@@ -89,7 +89,7 @@ def _fetch(
         raise AssetError(f"{reference}: Hugging Face has no such revision") from None
     except errors.LocalEntryNotFoundError as error:
         raise AssetError(_absent(reference, error, offline=offline or _hub_is_off())) from error
-    except (OSError, ValueError) as error:
+    except Exception as error:  # networks and disks fail in the ways of many libraries
         raise AssetError(f"{reference}: Hugging Face download failed ({_first_line(error)})") from error
     path = Path(folder)
     return Source(reference, path, path.name)

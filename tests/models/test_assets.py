@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from smd_cli.errors import AssetError
-from smd_cli.models.assets import ModelSpec, locate
+from smd_cli.models.assets import ModelSpec, facts_of, locate
 from smd_cli.models.facts import ModelFacts
 from smd_cli.models.loading import load
 
@@ -18,7 +18,7 @@ CPU = torch.device("cpu")
 UNET = "unet/diffusion_pytorch_model.safetensors"
 
 
-def facts_of(model, **choices):
+def facts(model, **choices):
     return locate(ModelSpec(str(model), **choices), offline=True).facts
 
 
@@ -33,20 +33,26 @@ def failure(spec, **how):
 
 def test_facts_of_the_small_model(folder, single_file):
     expected = ModelFacts("sd15", 128, 8, 4, "epsilon", few_step=False)
-    assert facts_of(folder) == expected
-    assert facts_of(single_file, config=str(folder)) == expected
-    assert facts_of(folder, family="sd15") == expected
+    assert facts(folder) == expected
+    assert facts(single_file, config=str(folder)) == expected
+    assert facts(folder, family="sd15") == expected
 
 
 def test_facts_follow_the_configs(copy, make):
     make.edit_json(copy / "scheduler/scheduler_config.json", prediction_type="v_prediction")
     make.edit_json(copy / "unet/config.json", sample_size=96)
-    assert facts_of(copy) == ModelFacts("sd15", 768, 8, 4, "v_prediction", few_step=False)
+    assert facts(copy) == ModelFacts("sd15", 768, 8, 4, "v_prediction", few_step=False)
     make.edit_json(copy / "unet/config.json", time_cond_proj_dim=256)
-    assert facts_of(copy).few_step
+    assert facts(copy).few_step
     make.edit_json(copy / "unet/config.json", time_cond_proj_dim=None)
     make.edit_json(copy / "scheduler/scheduler_config.json", _class_name="LCMScheduler")
-    assert facts_of(copy).few_step
+    assert facts(copy).few_step
+
+
+def test_facts_need_no_weights(copy):
+    (copy / UNET).unlink()
+    assert facts_of(ModelSpec(str(copy)), offline=True).native_size == 128
+    assert "lacks weights" in failure(ModelSpec(str(copy)))
 
 
 def test_locating_imports_no_torch(folder, single_file):
@@ -79,6 +85,7 @@ def test_the_hash_of_a_single_file_is_its_own(single_file, folder, copy):
         ("no such model", "no such model; give an embedded one"),
         ("gone.safetensors", "gone.safetensors: no such file"),
         ("/nowhere/model", "no such model"),
+        ("a" * 5000, "File name too long"),
         ("owner/never-downloaded", "neither a folder here nor whole in the Hugging Face cache"),
         ("owner/never-downloaded@v2", "offline"),
     ],
@@ -102,7 +109,7 @@ def test_nothing_there(reference, words, monkeypatch, tmp_path):
 def test_a_folder_with_a_part_missing(part, words, copy):
     (copy / part).unlink()
     if words is None:
-        assert facts_of(copy).family == "sd15"
+        assert facts(copy).family == "sd15"
     else:
         message = failure(ModelSpec(str(copy)))
         assert words in message
@@ -225,10 +232,14 @@ def test_pickles_are_never_opened(copy, tmp_path):
     assert "pickled weights can run code" in failure(ModelSpec(str(copy)))
 
 
-@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="nothing is forbidden to this user")
 def test_permission_denied(copy):
     (copy / UNET).chmod(0)
+    if os.access(copy / UNET, os.R_OK):
+        pytest.skip("nothing is forbidden to this user")
     assert "permission denied" in failure(ModelSpec(str(copy)))
+    (copy / "unet").chmod(0)
+    assert "Permission denied" in failure(ModelSpec(str(copy)))
+    (copy / "unet").chmod(0o755)
 
 
 def test_a_single_file_without_its_companions(single_file, monkeypatch, tmp_path):
