@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -112,12 +111,11 @@ def _look_at(scene: str, overrides: list[Override], messages: Messages) -> _Find
 
 
 def _draw(opened: OpenScene, path: Path) -> None:
+    from smd_cli.media.png import encode_png
     from smd_cli.media.preview import draw_preview
 
     plan = opened.plan
     picture = draw_preview(
         [region.name for region in plan.regions], opened.painted, (plan.canvas.width, plan.canvas.height)
     )
-    data = BytesIO()
-    picture.save(data, "png")
-    write_bytes(path, data.getvalue())
+    write_bytes(path, encode_png(picture, {}))

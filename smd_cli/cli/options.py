@@ -34,7 +34,13 @@ Model = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but results and errors.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show the traceback of an internal error.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist (the default).")]
+Overwrite = Annotated[
+    bool,
+    typer.Option(
+        "--overwrite",
+        help="Replace files that exist. The default replaces only pictures that smd made, and refuses others.",
+    ),
+]
 SkipExisting = Annotated[bool, typer.Option("--skip-existing", help="Leave files that exist, and go on.")]
 FailExisting = Annotated[bool, typer.Option("--fail-existing", help="Stop before any work if a file exists.")]
 
@@ -45,7 +51,9 @@ def existing_policy(*, overwrite: bool, skip: bool, fail: bool) -> Existing:
         raise UsageError("--overwrite, --skip-existing and --fail-existing: give only one of them")
     if skip:
         return Existing.SKIP
-    return Existing.FAIL if fail else Existing.OVERWRITE
+    if fail:
+        return Existing.FAIL
+    return Existing.OVERWRITE if overwrite else Existing.REPLACE_OWN
 
 
 def scene_overrides(

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from importlib.metadata import version
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,8 @@ from smd_cli.engine.stage import Setting, Stage, set_stage
 from smd_cli.errors import DeviceError
 from smd_cli.media.files import write_bytes
 from smd_cli.media.paint import Painted
-from smd_cli.media.recipe import Recipe, png_chunks
+from smd_cli.media.png import encode_png
+from smd_cli.media.recipe import Recipe
 from smd_cli.models.assets import Assets, ModelSpec, locate
 from smd_cli.models.backbone import Backbone
 from smd_cli.models.device import choose_device, choose_dtype, device_name, peak_memory_bytes
@@ -131,10 +131,9 @@ def model_spec(model: ModelPlan) -> ModelSpec:
 
 def save(image: Image.Image, path: Path, seed: int, recipe: Recipe | None) -> Output:
     """Write a picture whole or not at all."""
-    data = BytesIO()
-    image.save(data, "png", pnginfo=png_chunks(recipe) if recipe else None)
-    write_bytes(path, data.getvalue())
-    return Output(str(path), seed, sha256(data.getvalue()).hexdigest(), *image.size)
+    data = encode_png(image, recipe.texts() if recipe else None)
+    write_bytes(path, data)
+    return Output(str(path), seed, sha256(data).hexdigest(), *image.size)
 
 
 def build_recipe(plan: Plan, painted: Painted, seed: int, assets: Assets) -> Recipe:

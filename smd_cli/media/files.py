@@ -15,12 +15,13 @@ from smd_cli.errors import SmdError, UsageError
 class Existing(StrEnum):
     """What to do about a file that is already there."""
 
+    REPLACE_OWN = "replace own"
     OVERWRITE = "overwrite"
     SKIP = "skip"
     FAIL = "fail"
 
 
-def check_target(path: Path, existing: Existing = Existing.OVERWRITE) -> bool:
+def check_target(path: Path, existing: Existing = Existing.REPLACE_OWN) -> bool:
     """Tell, before any work, whether a file is to be written (False: it exists and stays). Writes nothing.
 
     Raises UsageError: it must not be replaced, it cannot be a file, or its folder cannot be written to.
@@ -39,6 +40,8 @@ def check_target(path: Path, existing: Existing = Existing.OVERWRITE) -> bool:
                 )
             if existing is Existing.SKIP:
                 return False
+            if existing is Existing.REPLACE_OWN and not _is_own(path):
+                raise UsageError(f"{path}: exists, and is no picture of smd's; --overwrite replaces it")
         folder = _nearest_folder(path)
         with tempfile.TemporaryFile(dir=folder):
             pass
@@ -70,6 +73,12 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+def _is_own(path: Path) -> bool:
+    from smd_cli.media.png import is_own  # and Pillow with it, which most commands start without
+
+    return is_own(path)
 
 
 def _nearest_folder(path: Path) -> Path:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image, UnidentifiedImageError
-from PIL.PngImagePlugin import PngInfo
 
 from smd_cli.errors import AssetError
 
@@ -62,13 +61,9 @@ class Recipe:
         lines.append(", ".join(f"{name}: {value}" for name, value in settings.items()))
         return "\n".join(lines)
 
-
-def png_chunks(recipe: Recipe) -> PngInfo:
-    """Return the text chunks that hold a recipe."""
-    chunks = PngInfo()
-    chunks.add_itxt(CHUNK, recipe.to_json())
-    chunks.add_itxt("parameters", recipe.parameters())
-    return chunks
+    def texts(self) -> dict[str, str]:
+        """Return both forms by the keyword of their chunk."""
+        return {CHUNK: self.to_json(), "parameters": self.parameters()}
 
 
 def read_recipe(path: Path) -> Recipe:

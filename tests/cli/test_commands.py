@@ -135,7 +135,9 @@ class TestSchemaAndNew:
         assert smd("schema", "-o", str(path), "--skip-existing").stdout == ""
         assert smd("schema", "-o", str(path), "--skip-existing", "--overwrite").exit_code == 2
         assert path.read_text() == "mine"
-        assert smd("schema", "-o", str(path)).exit_code == 0
+        assert smd("schema", "-o", str(path)).exit_code == 2
+        assert path.read_text() == "mine"
+        assert smd("schema", "-o", str(path), "--overwrite").exit_code == 0
         assert path.read_text() != "mine"
 
     def test_a_new_scene_is_good_and_never_replaces_one(self, tmp_path: Path) -> None:

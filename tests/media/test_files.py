@@ -4,9 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from smd_cli.errors import SmdError, UsageError
 from smd_cli.media.files import Existing, check_target, replacing, write_bytes
+from smd_cli.media.png import encode_png
 
 
 def files(folder: Path) -> list[str]:
@@ -65,11 +67,26 @@ def test_a_new_file_is_always_written(tmp_path: Path, existing: Existing) -> Non
 
 def test_policies_for_a_file_that_exists(tmp_path: Path) -> None:
     path = tmp_path / "x.png"
-    path.touch()
-    assert check_target(path)
+    for foreign in (b"", b"not a picture"):
+        path.write_bytes(foreign)
+        with pytest.raises(UsageError, match="no picture of smd's"):
+            check_target(path)
+    Image.new("RGB", (8, 8)).save(path)
+    with pytest.raises(UsageError, match="no picture of smd's"):
+        check_target(path)
+    assert check_target(path, Existing.OVERWRITE)
     assert not check_target(path, Existing.SKIP)
     with pytest.raises(UsageError, match="exists already"):
         check_target(path, Existing.FAIL)
+
+
+def test_pictures_of_its_own_are_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "x.png"
+    path.write_bytes(encode_png(Image.new("RGB", (8, 8)), {}))
+    assert check_target(path)
+    path.write_bytes(encode_png(Image.new("RGB", (8, 8)), None))
+    with pytest.raises(UsageError, match="no picture of smd's"):
+        check_target(path)
 
 
 def test_targets_that_cannot_be_files(tmp_path: Path) -> None:
