@@ -38,7 +38,7 @@ Overwrite = Annotated[
     bool,
     typer.Option(
         "--overwrite",
-        help="Replace files that exist. The default replaces only pictures that smd made, and refuses others.",
+        help="Replace any file that exists; by default only pictures that smd made are.",
     ),
 ]
 SkipExisting = Annotated[bool, typer.Option("--skip-existing", help="Leave files that exist, and go on.")]

@@ -13,7 +13,7 @@ PROGRAM = "Software"  # the keyword that the PNG specification reserves for it
 
 
 def encode_png(image: Image.Image, texts: Mapping[str, str] | None) -> bytes:
-    """Return a picture as a PNG file that carries `texts` by keyword; None leaves even the program's mark out."""
+    """Return a PNG file that carries `texts` by keyword; None leaves even the program's mark out."""
     chunks = PngInfo()
     if texts is not None:
         for keyword, text in {PROGRAM: f"smd {__version__}", **texts}.items():
