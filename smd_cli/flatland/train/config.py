@@ -27,7 +27,7 @@ class Config:
     autoencoder: Budget = field(default_factory=lambda: Budget(6000, 20, 3e-3))
     decoder: Budget = field(default_factory=lambda: Budget(1000, 24, 1e-3))
     text: Budget = field(default_factory=lambda: Budget(1500, 64, 1e-3))
-    unet_small: Budget = field(default_factory=lambda: Budget(2400, 32, 8e-4))
+    unet_small: Budget = field(default_factory=lambda: Budget(1800, 32, 8e-4))
     unet_large: Budget = field(default_factory=lambda: Budget(750, 24, 4e-4))
     distill: Budget = field(default_factory=lambda: Budget(500, 16, 3e-4))
     guidance: float = 2.5
