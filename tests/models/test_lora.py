@@ -122,6 +122,7 @@ def test_loras_add_up(plain, folder, tmp_path):
     for name, weight in plain.unet.state_dict().items():
         torch.testing.assert_close(both.unet.state_dict()[name], weight, rtol=1e-4, atol=1e-5)
     assert len(both.assets.loras) == 2
+    assert both.assets.sha256 != plain.assets.sha256
 
 
 def test_a_lora_of_another_shape_is_refused(plain, folder, tmp_path):
