@@ -23,6 +23,8 @@ regions:
   - {name: boy, prompt: a boy, mask: {box: [0, 0, 0.5, 1]}}
 """
 
+RUN = "import sys\nsys.argv = {}\nfrom smd_cli.__main__ import main\n"
+
 
 def smd(*arguments: str, stdin: str | None = None) -> Result:
     return CliRunner().invoke(app, list(arguments), input=stdin)
@@ -30,7 +32,7 @@ def smd(*arguments: str, stdin: str | None = None) -> Result:
 
 def process(code: str, **options: Any) -> subprocess.CompletedProcess[str]:
     """Run Python code as the program would be run: in a fresh interpreter, from the project's folder."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": ""}
     options.setdefault("stdout", subprocess.PIPE)
     return subprocess.run(
         [sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, env=environment, cwd=ROOT, **options
@@ -178,13 +180,8 @@ class TestProgram:
     @pytest.mark.parametrize("arguments", [["--help"], ["check", "scenes/times_square.yaml"]])
     def test_no_heavy_import(self, arguments: list[str]) -> None:
         """Importing torch or numpy takes longer than everything that these commands do."""
-        code = (
-            f"import sys; sys.argv = {['smd', *arguments]!r}\n"
-            "from smd_cli.__main__ import main\n"
-            "try: main()\n"
-            "finally: sys.exit(str({'torch', 'numpy', 'rich'} & set(sys.modules)))"
-        )
-        assert process(code).stderr == "set()\n"
+        ending = "try: main()\nfinally: sys.exit(str({'torch', 'numpy', 'rich'} & set(sys.modules)))"
+        assert process(RUN.format(["smd", *arguments]) + ending).stderr == "set()\n"
 
     def test_an_interrupt_ends_with_130(self, scene: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         def interrupted(*_: object) -> None:
@@ -197,9 +194,7 @@ class TestProgram:
     def test_a_closed_pipe_is_no_error(self) -> None:
         reader, writer = os.pipe()
         os.close(reader)
-        done = process(
-            "import sys; sys.argv = ['smd', 'schema']; import smd_cli.__main__ as m; m.main()", stdout=writer
-        )
+        done = process(RUN.format(["smd", "check", "scenes/single.yaml"]) + "main()", stdout=writer)
         os.close(writer)
         assert done.stderr == ""
 

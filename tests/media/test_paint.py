@@ -107,6 +107,11 @@ def test_a_covered_region_is_a_warning() -> None:
     assert found.warnings == ("s.yaml:4:33: regions[0].mask: region 'r0' is fully covered by later regions",)
 
 
+def test_warnings_are_in_the_order_of_the_regions() -> None:
+    whole = "{box: [0, 0, 1, 1]}"
+    assert [line[7] for line in painted(regions(whole, whole, whole)).warnings] == ["4", "5"]
+
+
 def test_a_soft_region_under_its_like_is_covered(tmp_path: Path) -> None:
     Image.radial_gradient("L").resize((128, 64)).save(tmp_path / "soft.png")
     assert len(painted(regions("soft.png", "soft.png"), tmp_path).warnings) == 1

@@ -132,6 +132,10 @@ def test_a_mistake_is_told_at_its_place(line: str, problem: str) -> None:
             "s.yaml:7:48: regions[2].mask.box[3]: 2 is above 1",
         ),
         (
+            "name: x, prompt: y, mask: {box: [0, a, 1, 1]}",
+            "s.yaml:7:42: regions[2].mask.box[1]: 'a' is not a number",
+        ),
+        (
             "name: x, prompt: y, mask: {box: [1, 0, 0, 1]}",
             "s.yaml:7:38: regions[2].mask.box: a box is [x0, y0, x1, y1]",
         ),
