@@ -20,6 +20,7 @@ from smd_cli.models.conditioning import Conditioning, Prompt, prompt_table
 from smd_cli.scene.resolve import Plan
 
 WHITE_PROMPT = "simple white background image"
+HIDDEN = 1e-6  # as published, the core takes a cover alpha of 0 for "off"; a scene means that nothing stays
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def _quantized_masks(plan: Plan, setting: Setting, schedule: Schedule, size: Seq
     """Return the masks (P, S, 1, h, w); a prompted background comes first, where the others leave room."""
     painted = mask_tensor(setting.masks, plan.canvas.width, plan.canvas.height)
     if len(painted):
-        painted = mask_maths.cover(painted, plan.masks.cover_alpha)
+        painted = mask_maths.cover(painted, max(plan.masks.cover_alpha, HIDDEN))
         std, strength = zip(*((r.mask_std, r.mask_strength) for r in plan.regions), strict=True)
         painted = mask_maths.soften(painted, std, strength)
     quantized = torch.zeros(0, len(schedule), 1, *size)

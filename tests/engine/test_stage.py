@@ -1,0 +1,82 @@
+"""Stages: what a scene becomes before any noise is drawn, on the embedded model."""
+
+from functools import cache
+from pathlib import Path
+
+import pytest
+import torch
+
+from smd_cli.engine.stage import Setting, Stage, set_stage
+from smd_cli.media.paint import paint
+from smd_cli.models.assets import ModelSpec, locate
+from smd_cli.models.loading import load
+from smd_cli.scene.loader import load_text
+from smd_cli.scene.resolve import resolve
+
+LEFT = "{name: left, prompt: a red circle, mask: {box: [0, 0, 0.5, 1]}}"
+ALL = "{name: all, prompt: a blue square, mask: {box: [0, 0, 1, 1]}}"
+
+
+@cache
+def backbone():
+    return load(locate(ModelSpec("flatland")), torch.device("cpu"), torch.float32)
+
+
+def stage(settings: str, width: int = 256) -> Stage:
+    text = f"smd: 1\ncanvas: {{width: {width}, height: 256}}\n{settings}\n"
+    plan = resolve(load_text(text, "scene").scene, "scene", Path())
+    painted = paint(plan)
+    with torch.inference_mode():
+        return set_stage(plan, Setting(painted.masks, painted.background), backbone(), batch=4)
+
+
+def test_a_prompted_background_is_a_first_region_where_the_others_leave_room():
+    made = stage(f"background: {{prompt: grass}}\nregions: [{LEFT}]")
+    assert len(made.regions) == 2
+    assert len(made.table) == 4
+    assert made.regions.background is None
+    assert made.regions.masks.sum(0).eq(1).all()
+    assert made.regions.masks[0, 0, 0, 0].tolist() == [0] * 16 + [1] * 16
+
+
+def test_without_a_background_white_stands_in_where_nothing_is_painted():
+    assert stage(f"regions: [{LEFT}]").regions.background is not None
+    assert stage(f"regions: [{ALL}]").regions.background is None
+
+
+def test_a_scene_without_regions_is_its_background():
+    made = stage("background: {prompt: grass}")
+    assert len(made.regions) == 1
+    assert made.regions.masks.eq(1).all()
+    assert made.work == (5, 10)
+
+
+def test_a_view_that_weighs_nothing_is_not_counted():
+    made = stage(f"background: {{prompt: grass}}\nregions: [{LEFT}]", width=512)
+    # Three tiles, the left region in two of them, the background in two: four views a step of six.
+    assert made.work == (20, 60)
+
+
+def test_guidance_counts_the_negative_half_where_it_is_evaluated():
+    assert stage("background: {prompt: grass}\nsampler: {guidance_scale: 2}").work == (10, 10)
+
+
+@pytest.mark.parametrize(("alpha", "left"), [(0, 0), (0.3, 0), (1, 1)])
+def test_a_covered_region_keeps_the_share_that_the_scene_says(alpha, left):
+    made = stage(f"masks: {{cover_alpha: {alpha}}}\nregions: [{LEFT}, {ALL}]")
+    assert made.regions.masks[0, 0, 0, 0, 0] == left
+    assert made.regions.masks[1, 0].eq(1).all()
+
+
+def test_prompt_strength_leans_towards_the_background():
+    def row(strength: float) -> torch.Tensor:
+        region = LEFT.replace("{name", f"{{prompt_strength: {strength}, name")
+        return stage(f"background: {{prompt: grass}}\nregions: [{region}]").table.embeds[1]
+
+    assert torch.allclose(row(0.5), (row(0) + row(1)) / 2, atol=1e-5)
+    assert not torch.allclose(row(0), row(1), atol=1e-2)
+
+
+def test_ddim_takes_its_whole_grid():
+    made = stage("background: {prompt: grass}\nsampler: {kind: ddim, steps: 20}")
+    assert len(made.method.schedule) == 20
