@@ -17,7 +17,7 @@ def mask_tensor(masks: Sequence[Image.Image], width: int, height: int) -> Tensor
 def to_pixels(image: Image.Image) -> Tensor:
     """Turn a picture into (1, 3, H, W) in [-1, 1]."""
     values = torch.from_numpy(np.array(image.convert("RGB")))
-    return values.permute(2, 0, 1)[None].float() / 127.5 - 1
+    return values.permute(2, 0, 1)[None].float().contiguous() / 127.5 - 1
 
 
 def to_image(pixels: Tensor) -> Image.Image:
