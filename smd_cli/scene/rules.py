@@ -47,7 +47,9 @@ def _paints_something(data: Data) -> Iterator[Problem]:
     background = data.get("background") or {}
     if background is WRONG or data.get("regions"):
         return
-    if not (background.get("prompt") or background.get("image")):
+    prompt = background.get("prompt")
+    blank = not (prompt.strip() if isinstance(prompt, str) else prompt)
+    if blank and not background.get("image"):
         yield Problem((), "there is nothing to paint: give a background prompt or a region")
 
 

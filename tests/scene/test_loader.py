@@ -196,6 +196,7 @@ def test_all_mistakes_of_a_file_are_told_at_once_in_its_order() -> None:
         ("smd: true\n", "version true is unknown"),
         ("smd: 1\ncanvas: {width: 64, height: 64}\n", "nothing to paint"),
         ("smd: 1\ncanvas: {width: 64, height: 64}\nbackground: {prompt: ''}\n", "nothing to paint"),
+        ("smd: 1\ncanvas: {width: 64, height: 64}\nbackground: {prompt: ' '}\n", "nothing to paint"),
         ("canvas: {width: 64, height: 64}\nbackground: {prompt: x}\n", "smd is missing"),
     ],
 )
