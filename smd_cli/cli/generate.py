@@ -92,12 +92,13 @@ def generate(
             result_json({"outputs": []})
         return
 
-    from smd_cli.cli.progress import show_timing, watch
+    from smd_cli.cli.progress import hear_warnings, show_timing, watch
     from smd_cli.engine.events import Clock
     from smd_cli.models.sources import go_offline
 
     if offline:
         go_offline()
+    hear_warnings(messages)
     with watch(quiet=quiet) as listener:
         clock = Clock(listener)
         with clock.phase("load"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -9,13 +10,31 @@ from typing import TYPE_CHECKING
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from smd_cli.cli.console import rich_console
+from smd_cli.cli.console import Messages, rich_console
 from smd_cli.engine.events import Advanced, Event, Finished, Listener, Phase, Started
 
 if TYPE_CHECKING:
     from smd_cli.cli.rendering import Report
 
 MIB = 2**20
+
+
+class _Warnings(logging.Handler):
+    """Says what the packages warn of as the commands say warnings."""
+
+    def __init__(self, messages: Messages) -> None:
+        super().__init__(logging.WARNING)
+        self.messages = messages
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.messages.warnings([record.getMessage()])
+
+
+def hear_warnings(messages: Messages) -> None:
+    """Pass on the warnings that a render logs, such as words that a prompt is too long for."""
+    log = logging.getLogger("smd_cli")
+    log.handlers[:] = [_Warnings(messages)]
+    log.propagate = False
 
 
 @contextmanager

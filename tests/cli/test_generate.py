@@ -206,3 +206,11 @@ def test_interrupted_it_ends_with_130_and_leaves_nothing(scene, tmp_path):
     assert started.returncode == 130, said
     assert "Traceback" not in said
     assert sorted(path.name for path in tmp_path.iterdir()) == ["sunny.yaml"]
+
+
+def test_words_that_no_one_hears_are_named(scene):
+    prompt = "a cat, " * 60 + "and an owl"
+    done = smd("generate", scene, "-o", "a.png", "--set", f"background.prompt={prompt}")
+    assert done.exit_code == 0
+    assert "warning: prompt is longer than 77 tokens" in done.stderr
+    assert "and an owl" in done.stderr
