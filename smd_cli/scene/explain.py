@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, get_args
@@ -19,6 +20,7 @@ _PATTERNS = {
     HEX_COLOR: 'is no colour; a colour is written in quotes: "#f92f6c"',
     PRINTABLE: "holds control characters",
 }
+_TAG = re.compile(r"<[a-z]+>")  # how the schema marks its choices; YAML's merge key << is a user's
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ def did_you_mean(word: object, known: Iterable[str]) -> str:
     """`did you mean X?` where a known word is near, else the known words."""
     words = list(known)
     near = nearest(word, words)
-    return f"did you mean {near}?" if near else f"known here: {', '.join(words)}"
+    return f"did you mean {near}?" if near else f"known here: {', '.join(words) or 'none'}"
 
 
 def explain(errors: Iterable[ErrorDetails]) -> list[Problem]:
@@ -71,7 +73,7 @@ def _is_below(loc: Loc, above: Loc) -> bool:
 
 
 def _explain_one(error: ErrorDetails) -> Problem:
-    loc = tuple(key for key in error["loc"] if not (isinstance(key, str) and key.startswith("<")))
+    loc = tuple(key for key in error["loc"] if not (isinstance(key, str) and _TAG.fullmatch(key)))
     kind, value = error["type"], error["input"]
     if kind == "missing":
         return Problem(loc[:-1], _missing(str(loc[-1])))

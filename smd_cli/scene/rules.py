@@ -120,13 +120,14 @@ def _bootstrap_ends(data: Data) -> Iterator[Problem]:
 
 def _timeline_fits(data: Data) -> Iterator[Problem]:
     names = [_at(region, "name") for _, region in _regions(data)]
+    all_named = data.get("regions") is not WRONG and None not in names
     frames = _at(data, "stream", "frames", default=Stream().frames)
     for place, change in enumerate(_at(data, "stream", "timeline", default=())):
         at, region = _at(change, "at"), _at(change, "region")
         if at is not None and at >= frames:
             yield Problem(("stream", "timeline", place, "at"), f"{at} is past the last frame, {frames - 1}")
-        if region is not None and region not in names:
-            known = did_you_mean(region, [name for name in names if name])
+        if all_named and region is not None and region not in names:
+            known = did_you_mean(region, names)
             yield Problem(
                 ("stream", "timeline", place, "region"), f"no region is named {short(region)}; {known}"
             )

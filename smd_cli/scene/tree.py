@@ -70,6 +70,11 @@ class Node:
         below = self.value.values() if isinstance(self.value, dict) else self.value
         return 1 + sum(node.size() for node in below) if not isinstance(below, Scalar) else 1
 
+    def depth(self) -> int:
+        """How many levels of nodes stand below."""
+        below = self.value.values() if isinstance(self.value, dict) else self.value
+        return max((1 + node.depth() for node in below), default=0) if not isinstance(below, Scalar) else 0
+
     def nearest(self, loc: Loc) -> Node:
         """The node at `loc`, or the deepest one on the way to it."""
         node = self
@@ -181,7 +186,7 @@ class _Reader:
     def _node(self, depth: int) -> Node:
         event = self.events.get_event()
         if isinstance(event, yaml.AliasEvent):
-            return self._alias(event)
+            return self._alias(event, depth)
         self._grow(event, 1, depth)
         node = Node(None, self._place(event))
         if isinstance(event, yaml.MappingStartEvent):
@@ -231,12 +236,12 @@ class _Reader:
             self._problem(event, f"{event.value[:30]!r} is not readable as {tag.removeprefix(_TAG)}")
             return None
 
-    def _alias(self, event: yaml.AliasEvent) -> Node:
+    def _alias(self, event: yaml.AliasEvent, depth: int) -> Node:
         if event.anchor not in self.anchors:
             self._problem(event, f"the alias *{event.anchor} stands for nothing above it")
             return Node(None, self._place(event))
         node = self.anchors[event.anchor]
-        self._grow(event, node.size(), depth=0)
+        self._grow(event, node.size(), depth + node.depth())
         return copy.deepcopy(node)
 
     def _grow(self, event: yaml.Event, nodes: int, depth: int) -> None:

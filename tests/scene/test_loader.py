@@ -88,6 +88,11 @@ def test_a_good_scene_is_loaded() -> None:
         ),
         ("bootstrap: {steps: 6}", "s.yaml:7:20: bootstrap.steps: 6 is more than the sampler's 5 steps"),
         ("model: {base: x, loras: [{weight: 1}]}", "s.yaml:7:26: model.loras[0]: path is missing"),
+        (
+            "<<: {seed: 3}",
+            "s.yaml:7:1: '<<': unknown key; known here: smd, task, canvas, seed, model, sampler, "
+            "bootstrap, masks, negative_prefix, background, regions, stream",
+        ),
         ("model: {bsae: x}", "s.yaml:7:9: model.bsae: unknown key; did you mean base?"),
         (
             "stream: {timeline: [{at: 5, region: grl, prompt: x}]}",
@@ -209,6 +214,12 @@ def test_only_one_region_can_be_the_rest() -> None:
     lines = "  - {name: x, prompt: y, mask: rest}\n  - {name: z, prompt: y, mask: rest}"
     (problem,) = problems(with_line(lines))
     assert problem == "s.yaml:8:32: regions[3].mask: only one region can be the rest; regions[2] is"
+
+
+def test_a_timeline_is_not_blamed_for_a_region_that_is_wrong_by_itself() -> None:
+    text = GOOD.replace(", mask: boy.png", "") + "stream: {timeline: [{at: 5, region: boy, prompt: x}]}\n"
+    (problem,) = problems(text)
+    assert "regions[0]: mask is missing" in problem
 
 
 def test_a_long_value_is_quoted_shortly() -> None:

@@ -83,3 +83,10 @@ def test_an_alias_bomb_is_refused() -> None:
     bomb += "".join(f"a{i}: &a{i} [{','.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 30))
     (problem,) = problems(bomb)
     assert "aliases expanded" in problem
+
+
+def test_aliases_cannot_nest_deeper_than_what_is_written_out() -> None:
+    chain = "a0: &a0 x\n" + "".join(f"a{i}: &a{i} [*a{i - 1}]\n" for i in range(1, 2000))
+    (problem,) = problems(chain)
+    assert problem.startswith(f"s.yaml:{MAX_DEPTH + 1}:")
+    assert "levels deep" in problem
