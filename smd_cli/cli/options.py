@@ -59,20 +59,17 @@ def existing_policy(*, overwrite: bool, skip: bool, fail: bool) -> Existing:
 def scene_overrides(
     sets: list[str] | None, width: int | None = None, height: int | None = None, model: str | None = None
 ) -> list[Override]:
-    """What the options change in a scene; the named options come after --set. Raises UsageError."""
+    """What the options change in a scene; the named options come after --set. Raises UsageError.
+
+    The path of a model is meant from the working directory here, from the scene's folder in a scene.
+    """
     from smd_cli.scene.overrides import override, parse_override
+    from smd_cli.scene.resolve import model_source
 
     named = [
         (f"--width {width}", ("canvas", "width"), width),
         (f"--height {height}", ("canvas", "height"), height),
-        (f"--model {model}", ("model", "base"), model and _from_here(model)),
+        (f"--model {model}", ("model", "base"), model and model_source(model, Path.cwd())),
     ]
     changes = [override(option, keys, value) for option, keys, value in named if value is not None]
     return [parse_override(text) for text in sets or ()] + changes
-
-
-def _from_here(model: str) -> str:
-    """A path is meant from the working directory here, from the scene's folder in a scene."""
-    path = Path(model).expanduser()
-    is_path = model.startswith((".", "/", "~")) or model.endswith((".safetensors", ".ckpt"))
-    return str(path.absolute()) if is_path or ("/" in model and path.exists()) else model

@@ -96,7 +96,7 @@ def _quantized_masks(plan: Plan, setting: Setting, schedule: Schedule, size: Seq
 
 def _is_painted(plan: Plan) -> bool:
     """Tell whether the background is a region of its own: it has a prompt, and no picture stands there."""
-    return plan.background.image == "none" and (plan.background.prompt != "" or not plan.regions)
+    return plan.background.image == "none" and plan.background.prompt != ""
 
 
 def _prompts(plan: Plan, backbone: Backbone) -> Conditioning:

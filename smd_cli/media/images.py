@@ -58,12 +58,16 @@ def has_alpha(image: Image.Image) -> bool:
 
 def _check_file(path: Path) -> None:
     """Say what stands in the way before Pillow is asked; a pipe or device would be read for ever."""
-    if path.is_symlink() and not path.exists():
-        raise AssetError(f"{path}: is a broken link to {path.readlink()}")
-    if not path.exists():
-        raise AssetError(f"{path}: no such file")
-    if not path.is_file():
-        raise AssetError(f"{path}: is {'a directory' if path.is_dir() else 'no regular file'}, not a picture")
+    try:
+        if path.is_symlink() and not path.exists():
+            raise AssetError(f"{path}: is a broken link to {path.readlink()}")
+        if not path.exists():
+            raise AssetError(f"{path}: no such file")
+        if not path.is_file():
+            kind = "a directory" if path.is_dir() else "no regular file"
+            raise AssetError(f"{path}: is {kind}, not a picture")
+    except OSError as error:
+        raise AssetError(f"{path}: cannot be read: {error.strerror}") from error
 
 
 def _to_8_bit(image: Image.Image, path: Path) -> Image.Image:

@@ -73,11 +73,11 @@ def _lines(error: InvalidScene, tree: Node) -> list[str]:
 
 def _read(path: Path) -> bytes:
     """The file's bytes, one more than the limit at most."""
-    if path.is_dir():
-        raise SceneError(f"{path}: is a directory, not a scene file")
-    if path.is_symlink() and not path.exists():
-        raise SceneError(f"{path}: is a broken link to {path.readlink()}")
     try:
+        if path.is_dir():
+            raise SceneError(f"{path}: is a directory, not a scene file")
+        if path.is_symlink() and not path.exists():
+            raise SceneError(f"{path}: is a broken link to {path.readlink()}")
         with path.open("rb") as file:
             return file.read(MAX_BYTES + 1)
     except FileNotFoundError:

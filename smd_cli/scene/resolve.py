@@ -5,6 +5,7 @@ A plan can be written as a scene again (`Plan.to_dict`), which resolves to the s
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -157,22 +158,28 @@ def _bootstrap(bootstrap: Bootstrap, taken: int) -> Bootstrap:
 
 def _model(model: Model, base_dir: Path) -> ModelPlan:
     return ModelPlan(
-        base=_model_source(model.base, base_dir),
+        base=model_source(model.base, base_dir),
         family=model.family,
-        vae=_model_source(model.vae, base_dir) if model.vae else "own",
+        vae=model_source(model.vae, base_dir) if model.vae else "own",
         loras=tuple(
-            lora.model_copy(update={"path": _model_source(lora.path, base_dir)}) for lora in model.loras
+            lora.model_copy(update={"path": model_source(lora.path, base_dir)}) for lora in model.loras
         ),
-        config=_model_source(model.config, base_dir) if model.config else "family",
-        lcm_lora=_model_source(model.lcm_lora, base_dir) if model.lcm_lora else "family",
+        config=model_source(model.config, base_dir) if model.config else "family",
+        lcm_lora=model_source(model.lcm_lora, base_dir) if model.lcm_lora else "family",
     )
 
 
-def _model_source(text: str, base_dir: Path) -> str:
-    """A path, where the text looks like one or something of that path exists; else a name, left as it is."""
-    path = base_dir / Path(text).expanduser()
+def model_source(text: str, base_dir: Path) -> str:
+    """An absolute path, where the text looks like one or a model lies there; else a name, left as it is.
+
+    A bare word is a path only to a folder that holds a model, so that a folder that happens to be called like
+    an embedded model does not hide it.
+    """
+    path = _absolute(text, base_dir)
     written_as_path = text.startswith(("/", "./", "../", "~")) or text.endswith((".safetensors", ".ckpt"))
-    return str(path.absolute()) if written_as_path or ("/" in text and path.exists()) else text
+    sign = path if "/" in text else path / "model_index.json"
+    is_there = os.path.exists(sign)  # noqa: PTH110 - of what cannot be asked for, Path's raises
+    return str(path) if written_as_path or is_there else text
 
 
 def _background(background: Background, negative_prefix: str, base_dir: Path) -> BackgroundPlan:
@@ -203,7 +210,8 @@ def _mask(mask: MaskSpec, base_dir: Path) -> MaskSpec:
 
 
 def _absolute(text: str, base_dir: Path) -> Path:
-    return (base_dir / Path(text).expanduser()).absolute()
+    home = os.path.expanduser(text)  # noqa: PTH111 - Path's raises where there is no such home
+    return (base_dir / home).absolute()
 
 
 def _join(*prompts: str) -> str:

@@ -47,9 +47,10 @@ def _paints_something(data: Data) -> Iterator[Problem]:
     background = data.get("background") or {}
     if background is WRONG or data.get("regions"):
         return
-    prompt = background.get("prompt")
-    blank = not (prompt.strip() if isinstance(prompt, str) else prompt)
-    if blank and not background.get("image"):
+    prompt, image = background.get("prompt"), background.get("image")
+    if image and image is not WRONG:
+        yield Problem((), "there is nothing to paint on the background picture: give a region")
+    elif not image and not (prompt.strip() if isinstance(prompt, str) else prompt):
         yield Problem((), "there is nothing to paint: give a background prompt or a region")
 
 

@@ -45,6 +45,11 @@ def test_every_mode_becomes_8_bits(
     assert (picture.mode, picture.size, picture.getpixel((1, 1))) == (opened, (3, 2), value)
 
 
+def test_a_name_that_no_file_can_have(tmp_path: Path) -> None:
+    with pytest.raises(AssetError, match="cannot be read: File name too long"):
+        open_picture(tmp_path / ("x" * 300))
+
+
 def test_32_bit_grey(tmp_path: Path) -> None:
     path = saved(tmp_path / "x.tiff", Image.new("I", (3, 2), 257 * 100))
     assert open_picture(path).image.getpixel((1, 1)) == 100

@@ -55,7 +55,7 @@ def test_the_background_picture_is_brought_to_size_on_white(tmp_path: Path) -> N
     image = Image.new("RGBA", (64, 64), (255, 0, 0, 0))
     image.paste((0, 0, 255, 255), (0, 0, 32, 64))
     image.save(tmp_path / "b.png")
-    found = painted("background: {image: b.png}", tmp_path)
+    found = painted("background: {image: b.png}\n" + regions("rest"), tmp_path)
     assert found.background is not None
     assert (found.background.mode, found.background.size) == ("RGB", (128, 64))
     assert found.background.getpixel((5, 5)) == (0, 0, 255)

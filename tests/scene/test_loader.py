@@ -202,6 +202,7 @@ def test_all_mistakes_of_a_file_are_told_at_once_in_its_order() -> None:
         ("smd: 1\ncanvas: {width: 64, height: 64}\n", "nothing to paint"),
         ("smd: 1\ncanvas: {width: 64, height: 64}\nbackground: {prompt: ''}\n", "nothing to paint"),
         ("smd: 1\ncanvas: {width: 64, height: 64}\nbackground: {prompt: ' '}\n", "nothing to paint"),
+        ("smd: 1\ncanvas: {width: 64, height: 64}\nbackground: {prompt: x, image: b.png}\n", "give a region"),
         ("canvas: {width: 64, height: 64}\nbackground: {prompt: x}\n", "smd is missing"),
     ],
 )
@@ -248,6 +249,9 @@ class TestFiles:
 
     def test_directory(self, tmp_path: Path) -> None:
         assert self.told(tmp_path).endswith("is a directory, not a scene file")
+
+    def test_a_name_that_no_file_can_have(self, tmp_path: Path) -> None:
+        assert "cannot be read: File name too long" in self.told(tmp_path / ("x" * 300))
 
     def test_below_a_file(self, tmp_path: Path) -> None:
         (tmp_path / "a").touch()

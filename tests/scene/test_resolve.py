@@ -100,6 +100,8 @@ def test_the_default_bootstrap_gives_way_to_a_short_schedule() -> None:
 def test_what_is_a_path_and_what_is_a_name(tmp_path: Path) -> None:
     (tmp_path / "models" / "mine").mkdir(parents=True)
     (tmp_path / "flatland").mkdir()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "model_index.json").touch()
 
     def base(text: str) -> str:
         return plan(f"background: {{prompt: x}}\nmodel: {text}", tmp_path).model.base
@@ -107,6 +109,9 @@ def test_what_is_a_path_and_what_is_a_name(tmp_path: Path) -> None:
     assert base("flatland") == "flatland"
     assert base("some/model") == "some/model"
     assert base("models/mine") == str(tmp_path / "models/mine")
+    assert base("mine") == str(tmp_path / "mine")
+    assert base("~nobody-of-that-name/x") == str(tmp_path / "~nobody-of-that-name/x")
+    assert base(f"some/{'x' * 300}") == f"some/{'x' * 300}"
     assert base("./gone") == str(tmp_path / "gone")
     assert base("x.safetensors") == str(tmp_path / "x.safetensors")
 
