@@ -1,5 +1,6 @@
 """The `smd` program."""
 
+import codecs
 import io
 import os
 import sys
@@ -12,7 +13,9 @@ def main() -> None:
     from smd_cli.cli.app import app
 
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="surrogateescape")  # a path is printed as its bytes, whatever they are
+        # A path is printed as its bytes, whatever they are; a narrow encoding gets names spelled out.
+        is_utf_8 = codecs.lookup(sys.stdout.encoding).name == "utf-8"
+        sys.stdout.reconfigure(errors="surrogateescape" if is_utf_8 else "backslashreplace")
     app(prog_name="smd")
 
 

@@ -41,6 +41,7 @@ def check(
     if preview and len(scenes) > 1:
         raise UsageError("--preview draws one scene; give only one")
     if preview:
+        options.check_png("--preview", preview)
         check_target(preview)
     overrides = options.scene_overrides(set_, width, height)
     findings = [_look_at(scene, overrides, Messages(quiet)) for scene in scenes]

@@ -85,7 +85,7 @@ def generate(
     messages = Messages(quiet)
     opened = _open(scene, options.scene_overrides(set_, width, height, model), messages)
     targets = _targets(opened.plan.name, seed or [opened.plan.seed], output, output_dir)
-    wanted = [target for target in targets if check_target(target[1], existing)]
+    wanted = [target for target in targets if check_target(target[1], existing, way_out=options.REPLACING)]
     messages.notes(f"{path}: exists, skipped" for number, path in targets if (number, path) not in wanted)
     if not wanted:
         if json:
@@ -145,6 +145,5 @@ def _targets(name: str, seeds: list[int], output: Path | None, folder: Path) -> 
         raise UsageError(
             f"--output {output}: names one file for {len(seeds)} seeds; give --output-dir instead"
         )
-    if output.suffix.lower() != ".png":
-        raise UsageError(f"--output {output}: pictures are written as PNG; give a name that ends in .png")
+    options.check_png("--output", output)
     return [(seeds[0], output)]

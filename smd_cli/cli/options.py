@@ -45,6 +45,10 @@ SkipExisting = Annotated[bool, typer.Option("--skip-existing", help="Leave files
 FailExisting = Annotated[bool, typer.Option("--fail-existing", help="Stop before any work if a file exists.")]
 
 
+REPLACING = "--overwrite replaces it, --skip-existing leaves it"
+"""What to do about a file that exists, in commands that take these options."""
+
+
 def existing_policy(*, overwrite: bool, skip: bool, fail: bool) -> Existing:
     """The policy that the three options ask for. Raises UsageError: more than one is given."""
     if overwrite + skip + fail > 1:
@@ -54,6 +58,12 @@ def existing_policy(*, overwrite: bool, skip: bool, fail: bool) -> Existing:
     if fail:
         return Existing.FAIL
     return Existing.OVERWRITE if overwrite else Existing.REPLACE_OWN
+
+
+def check_png(option: str, path: Path) -> None:
+    """Raise UsageError where a name does not say that the file will be a PNG."""
+    if path.suffix.lower() != ".png":
+        raise UsageError(f"{option} {path}: pictures are written as PNG; give a name that ends in .png")
 
 
 def scene_overrides(

@@ -21,8 +21,12 @@ class Existing(StrEnum):
     FAIL = "fail"
 
 
-def check_target(path: Path, existing: Existing = Existing.REPLACE_OWN) -> bool:
+def check_target(
+    path: Path, existing: Existing = Existing.REPLACE_OWN, *, way_out: str = "give another name"
+) -> bool:
     """Tell, before any work, whether a file is to be written (False: it exists and stays). Writes nothing.
+
+    `way_out` is what a user can do about a file that must stay: commands differ in their options.
 
     Raises UsageError: it must not be replaced, it cannot be a file, or its folder cannot be written to.
     """
@@ -35,13 +39,11 @@ def check_target(path: Path, existing: Existing = Existing.REPLACE_OWN) -> bool:
             if not path.is_file():
                 raise UsageError(f"{path}: is no regular file")
             if existing is Existing.FAIL:
-                raise UsageError(
-                    f"{path}: exists already; --overwrite replaces it, --skip-existing leaves it"
-                )
+                raise UsageError(f"{path}: exists already; {way_out}")
             if existing is Existing.SKIP:
                 return False
             if existing is Existing.REPLACE_OWN and not _is_own(path):
-                raise UsageError(f"{path}: exists, and is no picture of smd's; --overwrite replaces it")
+                raise UsageError(f"{path}: exists, and is no picture of smd's; {way_out}")
         folder = _nearest_folder(path)
         with tempfile.TemporaryFile(dir=folder):
             pass
@@ -63,7 +65,7 @@ def replacing(path: Path) -> Iterator[Path]:
     Creates missing folders; writes through a link. Raises SmdError: the system refuses.
     """
     target = path.resolve()
-    temporary = target.with_name(f".{target.name[:200]}.{os.getpid()}.part{target.suffix}")
+    temporary = target.with_name(f".smd-{os.getpid()}.part{target.suffix}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         yield temporary

@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from smd_cli import __version__
 
 PROGRAM = "Software"  # the keyword that the PNG specification reserves for it
+UNREADABLE = (OSError, SyntaxError, ValueError)  # what Pillow raises of files whose header it cannot read
 
 
 def encode_png(image: Image.Image, texts: Mapping[str, str] | None) -> bytes:
@@ -28,5 +29,5 @@ def is_own(path: Path) -> bool:
     try:
         with Image.open(path) as image:
             return str(image.info.get(PROGRAM, "")).startswith("smd ")
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError):
+    except (*UNREADABLE, Image.DecompressionBombError):
         return False

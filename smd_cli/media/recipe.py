@@ -9,9 +9,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from smd_cli.errors import AssetError
+from smd_cli.media.png import UNREADABLE
 
 CHUNK = "smd"
 VERSION = 1
@@ -77,7 +78,7 @@ def read_recipe(path: Path) -> Recipe:
             text = image.info.get(CHUNK)
     except FileNotFoundError:
         raise AssetError(f"{path}: no such file") from None
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+    except (*UNREADABLE, Image.DecompressionBombError) as error:
         raise AssetError(f"{path}: not a readable picture ({error})") from error
     if not isinstance(text, str):
         raise AssetError(
@@ -87,6 +88,8 @@ def read_recipe(path: Path) -> Recipe:
         data = json.loads(text)
         if data.pop("recipe") != VERSION:
             raise AssetError(f"{path}: its recipe is of a version that this smd does not know")
-        return Recipe(**data)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        recipe = Recipe(**data)
+        recipe.parameters()  # reads what every reader of a recipe counts on
+        return recipe
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         raise AssetError(f"{path}: its recipe is damaged ({error})") from error

@@ -46,6 +46,13 @@ def scene(tmp_path: Path) -> Path:
     return path
 
 
+def taken(folder: Path) -> Path:
+    """A file that no command may replace."""
+    path = folder / "mine.png"
+    path.write_text("mine")
+    return path
+
+
 class TestCheck:
     def test_a_good_scene(self, scene: Path) -> None:
         done = smd("check", str(scene))
@@ -117,6 +124,8 @@ class TestCheck:
 
     def test_no_preview_of_a_bad_scene_or_where_none_can_be(self, scene: Path, tmp_path: Path) -> None:
         assert smd("check", str(scene), "--preview", str(tmp_path)).exit_code == 2
+        assert "ends in .png" in smd("check", str(scene), "--preview", str(tmp_path / "p.jpg")).stderr
+        assert "give another name" in smd("check", str(scene), "--preview", str(taken(tmp_path))).stderr
         assert smd("check", str(scene), str(scene), "--preview", str(tmp_path / "p.png")).exit_code == 2
         assert smd("check", str(tmp_path / "no.yaml"), "--preview", str(tmp_path / "p.png")).exit_code == 3
         assert not (tmp_path / "p.png").exists()
@@ -151,7 +160,7 @@ class TestSchemaAndNew:
         assert Path(modeline.partition("$schema=")[2]).is_file()
         again = smd("new", str(path))
         assert (again.exit_code, smd("new", "").exit_code) == (2, 2)
-        assert "exists already" in again.stderr
+        assert "exists already; give another name" in again.stderr
 
 
 class TestProgram:
@@ -197,6 +206,13 @@ class TestProgram:
         done = process(RUN.format(["smd", "check", "scenes/single.yaml"]) + "main()", stdout=writer)
         os.close(writer)
         assert done.stderr == ""
+
+    def test_a_narrow_encoding_spells_names_out(self, tmp_path: Path) -> None:
+        (tmp_path / "s.yaml").write_text(SCENE.replace("name: boy", "name: größe"), encoding="utf-8")
+        narrow = "sys.stdout.reconfigure(encoding='ascii')\n"
+        done = process(RUN.format(["smd", "check", str(tmp_path / "s.yaml")]) + narrow + "main()")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert r"gr\xf6\xdfe" in done.stdout
 
     def test_no_colours_off_a_terminal(self, tmp_path: Path) -> None:
         assert "\x1b" not in smd("check", str(tmp_path / "no.yaml")).stderr

@@ -39,6 +39,12 @@ def test_a_write_that_fails_leaves_everything_as_it_was(tmp_path: Path, error: t
     assert files(tmp_path) == ["x.bin"]
 
 
+def test_a_name_as_long_as_can_be(tmp_path: Path) -> None:
+    path = tmp_path / ("ö" * 125 + ".png")
+    write_bytes(path, b"")
+    assert files(tmp_path) == [path.name]
+
+
 def test_a_link_is_written_through(tmp_path: Path) -> None:
     (tmp_path / "real.bin").touch()
     (tmp_path / "x.bin").symlink_to("real.bin")

@@ -1,0 +1,85 @@
+"""Recipes: what a picture says of itself is read as data, however damaged it is."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from smd_cli.errors import AssetError, UsageError
+from smd_cli.media.files import check_target
+from smd_cli.media.png import encode_png
+from smd_cli.media.recipe import CHUNK, Recipe, read_recipe
+
+PART = {"prompt": "an owl", "negative_prompt": "blur"}
+RECIPE = Recipe(
+    scene={
+        "canvas": {"width": 64, "height": 128},
+        "sampler": {"indices": [0, 25], "kind": "lcm", "guidance_scale": 1.0},
+        "background": PART,
+        "regions": [{**PART, "prompt": "a cat"}],
+    },
+    seed=5,
+    model={"base": "flatland", "sha256": "ab" * 32},
+    masks={},
+    versions={"smd-cli": "0.1.0"},
+)
+
+
+def picture(path: Path, text: str, *, packed: bool = False) -> Path:
+    chunks = PngInfo()
+    chunks.add_itxt(CHUNK, text, zip=packed)
+    Image.new("RGB", (8, 8)).save(path / "x.png", pnginfo=chunks)
+    return path / "x.png"
+
+
+def test_a_recipe_is_read_as_it_was_written(tmp_path: Path) -> None:
+    (tmp_path / "x.png").write_bytes(encode_png(Image.new("RGB", (8, 8)), RECIPE.texts()))
+    assert read_recipe(tmp_path / "x.png") == RECIPE
+
+
+def test_the_short_form_is_what_other_programs_show() -> None:
+    assert RECIPE.parameters().splitlines() == [
+        "an owl | a cat",
+        "Negative prompt: blur",
+        "Steps: 2, Sampler: LCM, CFG scale: 1.0, Seed: 5, Size: 64x128, Model hash: ababababab, "
+        "Model: flatland, Version: smd 0.1.0",
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "[" * 100_000,
+        '{"recipe": 1}',
+        '{"recipe": 1, "scene": {}, "seed": 1, "model": {}, "masks": {}, "versions": {}}',
+        '{"recipe": 1, "scene": "x", "seed": 1, "model": {}, "masks": {}, "versions": {}}',
+    ],
+)
+def test_a_damaged_recipe_is_one_line(tmp_path: Path, text: str) -> None:
+    with pytest.raises(AssetError, match="its recipe is damaged"):
+        read_recipe(picture(tmp_path, text))
+
+
+def test_a_recipe_of_another_version(tmp_path: Path) -> None:
+    with pytest.raises(AssetError, match="of a version that this smd does not know"):
+        read_recipe(picture(tmp_path, '{"recipe": 2}'))
+
+
+def test_a_text_that_unpacks_without_end(tmp_path: Path) -> None:
+    path = picture(tmp_path, "x" * 5_000_000, packed=True)
+    with pytest.raises(AssetError, match="not a readable picture"):
+        read_recipe(path)
+    with pytest.raises(UsageError, match="no picture of smd's"):
+        check_target(path)
+
+
+def test_what_carries_none(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "x.png")
+    with pytest.raises(AssetError, match="no smd recipe"):
+        read_recipe(tmp_path / "x.png")
+    with pytest.raises(AssetError, match="no such file"):
+        read_recipe(tmp_path / "gone.png")
