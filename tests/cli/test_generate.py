@@ -97,7 +97,8 @@ def test_batch_size_and_threads_do_not_change_the_picture(scene, tmp_path):
     assert smd("generate", scene, "-o", "a.png", "--batch", "8").exit_code == 0
     assert smd("generate", scene, "-o", "b.png", "--batch", "1").exit_code == 0
     threads = process("generate", scene, "-o", "c.png", env={**os.environ, "OMP_NUM_THREADS": "2"})
-    assert threads.wait() == 0, threads.stderr.read()
+    _, said = threads.communicate()
+    assert threads.returncode == 0, said
     for other in ("b.png", "c.png"):
         assert abs(pixels("a.png") - pixels(other)).max() <= 1
 

@@ -25,11 +25,11 @@ class Config:
     small_pictures: int = 30_000
     large_pictures: int = 5_000
     autoencoder: Budget = field(default_factory=lambda: Budget(6000, 20, 3e-3))
-    decoder: Budget = field(default_factory=lambda: Budget(1000, 24, 1e-3))
+    decoder: Budget = field(default_factory=lambda: Budget(500, 24, 1e-3))
     text: Budget = field(default_factory=lambda: Budget(1500, 64, 1e-3))
     unet_small: Budget = field(default_factory=lambda: Budget(1800, 32, 8e-4))
-    unet_large: Budget = field(default_factory=lambda: Budget(750, 24, 4e-4))
-    distill: Budget = field(default_factory=lambda: Budget(500, 16, 3e-4))
+    unet_large: Budget = field(default_factory=lambda: Budget(1050, 24, 5e-4))
+    distill: Budget = field(default_factory=lambda: Budget(450, 16, 3e-4))
     guidance: float = 2.5
     distill_skip: int = 20
     empty_captions: float = 0.1
