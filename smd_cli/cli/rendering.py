@@ -17,14 +17,19 @@ from smd_cli import __version__
 from smd_cli.engine.events import Clock
 from smd_cli.engine.oneshot import paint as paint_picture
 from smd_cli.engine.stage import Setting, Stage, set_stage
-from smd_cli.errors import DeviceError
 from smd_cli.media.files import write_bytes
 from smd_cli.media.paint import Painted
 from smd_cli.media.png import encode_png
 from smd_cli.media.recipe import Recipe
 from smd_cli.models.assets import Assets, ModelSpec, locate
 from smd_cli.models.backbone import Backbone
-from smd_cli.models.device import choose_device, choose_dtype, device_name, peak_memory_bytes
+from smd_cli.models.device import (
+    choose_device,
+    choose_dtype,
+    device_name,
+    enough_memory,
+    peak_memory_bytes,
+)
 from smd_cli.models.loading import load
 from smd_cli.scene.resolve import ModelPlan, Plan
 
@@ -86,13 +91,14 @@ def load_model(plan: Plan, machine: Machine) -> Backbone:
     """Find, check and load a plan's model.
 
     Raises:
-        DeviceError: the device or dtype is not there.
+        DeviceError: the device or dtype is not there, or its memory is not enough.
         AssetError: the model is not to be had.
     """
     device = choose_device(machine.device)
     dtype = choose_dtype(machine.dtype, device)
     assets = locate(model_spec(plan.model), few_step=plan.sampler.kind == "lcm", offline=machine.offline)
-    return load(assets, device, dtype)
+    with enough_memory(device):
+        return load(assets, device, dtype)
 
 
 def render(job: Job, backbone: Backbone, clock: Clock) -> Report:
@@ -103,7 +109,7 @@ def render(job: Job, backbone: Backbone, clock: Clock) -> Report:
     """
     plan, painted = job.plan, job.painted
     outputs = []
-    try:
+    with enough_memory(backbone.device):
         with clock.phase("encode"), torch.inference_mode():
             stage = set_stage(plan, Setting(painted.masks, painted.background), backbone, batch=job.batch)
         for seed, path in job.targets:
@@ -111,9 +117,6 @@ def render(job: Job, backbone: Backbone, clock: Clock) -> Report:
             with clock.phase("save"):
                 recipe = build_recipe(plan, painted, seed, backbone.assets) if job.metadata else None
                 outputs.append(save(image, path, seed, recipe))
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        name = device_name(backbone.device)
-        raise DeviceError(f"{name}: out of memory; try a smaller --batch, tile or canvas") from error
     return _report(tuple(outputs), clock, stage, backbone)
 
 

@@ -1,5 +1,6 @@
 """A stage: a scene made ready for a model, with everything that does not depend on the seed."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,8 @@ from smd_cli.engine.pixels import mask_tensor, to_pixels
 from smd_cli.models.backbone import Backbone
 from smd_cli.models.conditioning import Conditioning, Prompt, prompt_table
 from smd_cli.scene.resolve import Plan
+
+_log = logging.getLogger(__name__)
 
 WHITE_PROMPT = "simple white background image"
 HIDDEN = 1e-6  # as published, the core takes a cover alpha of 0 for "off"; a scene means that nothing stays
@@ -91,7 +94,17 @@ def _quantized_masks(plan: Plan, setting: Setting, schedule: Schedule, size: Seq
     quantized = torch.zeros(0, len(schedule), 1, *size)
     if len(painted):
         quantized = mask_maths.quantize(painted, schedule.noise_levels, (size[0], size[1]), plan.masks.type)
+        _tell_idle_regions(plan, quantized)
     return mask_maths.with_rest(quantized) if _is_painted(plan) else quantized
+
+
+def _tell_idle_regions(plan: Plan, quantized: Tensor) -> None:
+    """Warn of regions whose masks (P, S, 1, h, w) open at no step, which no picture would explain."""
+    for region, opens in zip(plan.regions, quantized.flatten(1).any(1).tolist(), strict=True):
+        if not opens:
+            _log.warning(
+                "region %r is not painted: at every step its mask is too faint or too small", region.name
+            )
 
 
 def _is_painted(plan: Plan) -> bool:

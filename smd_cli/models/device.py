@@ -1,13 +1,17 @@
 """Where and in what precision to compute, what that place is called, and how much memory it took."""
 
 import platform
+import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
 from smd_cli.errors import DeviceError
 
 _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+_NO_MEMORY = re.compile("out of memory|can't allocate memory")  # torch has a class for CUDA's alone
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -48,6 +52,23 @@ def device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{device.type} ({platform.processor() or platform.machine()})"
+
+
+@contextmanager
+def enough_memory(device: torch.device) -> Iterator[None]:
+    """Do a block's work on a device.
+
+    Raises:
+        DeviceError: its memory is not enough.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)):
+            raise DeviceError(
+                f"{device_name(device)}: out of memory; try a smaller --batch, tile or canvas"
+            ) from error
+        raise
 
 
 def peak_memory_bytes(device: torch.device) -> int:

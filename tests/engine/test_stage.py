@@ -1,5 +1,6 @@
 """Stages: what a scene becomes before any noise is drawn, on the embedded model."""
 
+import logging
 from functools import cache
 from pathlib import Path
 
@@ -66,6 +67,14 @@ def test_a_covered_region_keeps_the_share_that_the_scene_says(alpha, left):
     made = stage(f"masks: {{cover_alpha: {alpha}}}\nregions: [{LEFT}, {ALL}]")
     assert made.regions.masks[0, 0, 0, 0, 0] == left
     assert made.regions.masks[1, 0].eq(1).all()
+
+
+@pytest.mark.parametrize(("strength", "painted"), [(1, True), (0.3, False)])
+def test_a_region_that_opens_at_no_step_is_told(strength, painted, caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("smd_cli"), "propagate", True)  # the commands turn it off
+    made = stage(f"masks: {{strength: {strength}}}\nbackground: {{prompt: grass}}\nregions: [{LEFT}]")
+    assert bool(made.regions.masks[1].any()) is painted
+    assert ("'left' is not painted" in caplog.text) is not painted
 
 
 def test_prompt_strength_leans_towards_the_background():

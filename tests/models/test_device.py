@@ -5,7 +5,7 @@ import torch
 
 from smd_cli.errors import DeviceError
 from smd_cli.models import device
-from smd_cli.models.device import choose_device, choose_dtype, device_name, peak_memory_bytes
+from smd_cli.models.device import choose_device, choose_dtype, device_name, enough_memory, peak_memory_bytes
 
 CPU = torch.device("cpu")
 
@@ -39,6 +39,17 @@ def test_dtypes():
         choose_dtype("float16", CPU)
     with pytest.raises(DeviceError, match="choose auto, float32, float16, bfloat16"):
         choose_dtype("int8", CPU)
+
+
+@pytest.mark.parametrize("ask", [lambda: torch.empty(2**62, dtype=torch.uint8), lambda: bytearray(2**62)])
+def test_a_lack_of_memory_is_one_line(ask):
+    with pytest.raises(DeviceError, match="out of memory"), enough_memory(CPU):
+        ask()
+
+
+def test_other_errors_are_no_lack_of_memory():
+    with pytest.raises(RuntimeError, match="shape"), enough_memory(CPU):
+        torch.zeros(3).view(2)
 
 
 def test_reports():
