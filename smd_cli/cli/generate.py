@@ -14,6 +14,7 @@ from smd_cli.errors import SceneError, UsageError
 from smd_cli.media.files import check_target
 
 if TYPE_CHECKING:
+    from smd_cli.cli.rendering import Report
     from smd_cli.cli.scenes import OpenScene
     from smd_cli.scene.overrides import Override
 
@@ -36,7 +37,6 @@ Seeds = Annotated[
     list[int] | None,
     typer.Option(
         "--seed",
-        envvar="SMD_SEED",
         metavar="SEED",
         help="Instead of the scene's seed; repeatable, a picture for each.",
     ),
@@ -91,29 +91,39 @@ def generate(
         if json:
             result_json({"outputs": []})
         return
+    how = options.Rendering(device, dtype, offline, batch, metadata=not no_metadata)
+    report = _render(opened, wanted, how, messages, say_paths=not json)
+    if json:
+        result_json(report.to_dict())
 
+
+def _render(
+    opened: OpenScene,
+    targets: list[tuple[int, Path]],
+    how: options.Rendering,
+    messages: Messages,
+    *,
+    say_paths: bool,
+) -> Report:
+    """Render a scene's pictures, showing how it goes; each path is said as soon as its file is there."""
     from smd_cli.cli.progress import hear_warnings, show_timing, watch
     from smd_cli.engine.events import Clock
     from smd_cli.models.sources import go_offline
 
-    if offline:
+    if how.offline:
         go_offline()
     hear_warnings(messages)
-    with watch(quiet=quiet) as listener:
+    with watch(quiet=messages.quiet) as listener:
         clock = Clock(listener)
         with clock.phase("load"):
             from smd_cli.cli import rendering  # imports torch
 
-            backbone = rendering.load_model(opened.plan, rendering.Machine(device, dtype, offline))
-        job = rendering.Job(opened.plan, opened.painted, wanted, batch, not no_metadata)
-        report = rendering.render(job, backbone, clock)
-    if not quiet:
+            backbone = rendering.load_model(opened.plan, how)
+        on_written = (lambda output: result(output.path)) if say_paths else None
+        report = rendering.render(rendering.Job(opened, targets, how), backbone, clock, on_written)
+    if not messages.quiet:
         show_timing(report)
-    if json:
-        result_json(report.to_dict())
-    else:
-        for written in report.outputs:
-            result(written.path)
+    return report
 
 
 def _open(scene: str, overrides: Sequence[Override], messages: Messages) -> OpenScene:

@@ -28,9 +28,8 @@ def inspect(
     if json:
         result_json(asdict(recipe))
     elif scene:
-        import yaml
+        from smd_cli.scene.tree import dump
 
-        text = yaml.safe_dump({**recipe.scene, "seed": recipe.seed}, sort_keys=False, allow_unicode=True)
-        result(text.rstrip("\n"))
+        result(dump({**recipe.scene, "seed": recipe.seed}))
     else:
         result(recipe.parameters())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -49,6 +50,17 @@ REPLACING = "--overwrite replaces it, --skip-existing leaves it"
 """What to do about a file that exists, in commands that take these options."""
 
 
+@dataclass(frozen=True)
+class Rendering:
+    """How to render, as the options say; `batch` views are evaluated at once."""
+
+    device: str
+    dtype: str
+    offline: bool
+    batch: int
+    metadata: bool
+
+
 def existing_policy(*, overwrite: bool, skip: bool, fail: bool) -> Existing:
     """The policy that the three options ask for. Raises UsageError: more than one is given."""
     if overwrite + skip + fail > 1:
@@ -69,7 +81,9 @@ def check_png(option: str, path: Path) -> None:
 def scene_overrides(
     sets: list[str] | None, width: int | None = None, height: int | None = None, model: str | None = None
 ) -> list[Override]:
-    """What the options change in a scene; the named options come after --set. Raises UsageError.
+    """What the options change in a scene. Raises UsageError.
+
+    --set has the last word: a named option may come from the environment.
 
     The path of a model is meant from the working directory here, from the scene's folder in a scene.
     """
@@ -82,4 +96,4 @@ def scene_overrides(
         (f"--model {model}", ("model", "base"), model and model_source(model, Path.cwd())),
     ]
     changes = [override(option, keys, value) for option, keys, value in named if value is not None]
-    return [parse_override(text) for text in sets or ()] + changes
+    return changes + [parse_override(text) for text in sets or ()]

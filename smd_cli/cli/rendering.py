@@ -3,7 +3,7 @@
 Imports torch; the commands import it when there is something to render.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from importlib.metadata import version
@@ -14,6 +14,8 @@ import torch
 from PIL import Image
 
 from smd_cli import __version__
+from smd_cli.cli.options import Rendering
+from smd_cli.cli.scenes import OpenScene
 from smd_cli.engine.events import Clock
 from smd_cli.engine.oneshot import paint as paint_picture
 from smd_cli.engine.stage import Setting, Stage, set_stage
@@ -37,23 +39,12 @@ LIBRARIES = ("torch", "diffusers", "transformers")
 
 
 @dataclass(frozen=True)
-class Machine:
-    """Where and how to compute, as the options named it."""
-
-    device: str = "auto"
-    dtype: str = "auto"
-    offline: bool = False
-
-
-@dataclass(frozen=True)
 class Job:
-    """A scene to render: its plan and painted pictures, and a file for each seed."""
+    """A scene to render, a file for each seed, and how to do it."""
 
-    plan: Plan
-    painted: Painted
+    scene: OpenScene
     targets: Sequence[tuple[int, Path]]
-    batch: int
-    metadata: bool
+    how: Rendering
 
 
 @dataclass(frozen=True)
@@ -87,36 +78,42 @@ class Report:
         }
 
 
-def load_model(plan: Plan, machine: Machine) -> Backbone:
-    """Find, check and load a plan's model.
+def load_model(plan: Plan, how: Rendering) -> Backbone:
+    """Find, check and load a plan's model, and take its hash where recipes need it.
 
     Raises:
         DeviceError: the device or dtype is not there, or its memory is not enough.
         AssetError: the model is not to be had.
     """
-    device = choose_device(machine.device)
-    dtype = choose_dtype(machine.dtype, device)
-    assets = locate(model_spec(plan.model), few_step=plan.sampler.kind == "lcm", offline=machine.offline)
+    device = choose_device(how.device)
+    dtype = choose_dtype(how.dtype, device)
+    assets = locate(model_spec(plan.model), few_step=plan.sampler.kind == "lcm", offline=how.offline)
+    if how.metadata:
+        _ = assets.sha256  # read here, once: gigabytes take seconds, which belong to loading
     with enough_memory(device):
         return load(assets, device, dtype)
 
 
-def render(job: Job, backbone: Backbone, clock: Clock) -> Report:
-    """Render and write a job's pictures.
+def render(
+    job: Job, backbone: Backbone, clock: Clock, on_written: Callable[[Output], None] | None = None
+) -> Report:
+    """Render and write a job's pictures; `on_written` hears of each as soon as its file is there.
 
     Raises:
         DeviceError: the memory of the device is not enough; pictures written before stay.
     """
-    plan, painted = job.plan, job.painted
+    plan, painted = job.scene.plan, job.scene.painted
     outputs = []
     with enough_memory(backbone.device):
         with clock.phase("encode"), torch.inference_mode():
-            stage = set_stage(plan, Setting(painted.masks, painted.background), backbone, batch=job.batch)
+            stage = set_stage(plan, Setting(painted.masks, painted.background), backbone, batch=job.how.batch)
         for seed, path in job.targets:
             image = paint_picture(stage, seed, clock)
             with clock.phase("save"):
-                recipe = build_recipe(plan, painted, seed, backbone.assets) if job.metadata else None
+                recipe = build_recipe(plan, painted, seed, backbone.assets) if job.how.metadata else None
                 outputs.append(save(image, path, seed, recipe))
+            if on_written is not None:
+                on_written(outputs[-1])
     return _report(tuple(outputs), clock, stage, backbone)
 
 

@@ -10,11 +10,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from smd_cli.scene.explain import Problem, did_you_mean, short
-from smd_cli.scene.schema import MAX_PIXELS, Sampler, Stream, default_indices
+from smd_cli.scene.schema import LCM_GRID, MAX_PIXELS, Sampler, Stream, default_indices
 
 Data = Any  # a scene's mapping as a file says it
 WRONG = object()
-LCM_GRID = 50  # steps of the teachers (Luo et al., arXiv 2310.04378)
 DDIM_GRID = 999  # training timesteps, less the one that stands for a clean picture
 
 

@@ -15,7 +15,8 @@ from smd_cli.scene.masks import AnyMask, FilePath, Part
 VERSION = 1
 MAX_PIXELS = 2**26  # 8192 x 8192
 SHORTHANDS = {"model": "base", "mask": "image"}  # keys that take a bare text for a mapping with that one key
-LCM_INDICES = (0, 4, 12, 25, 37)  # of a 50-step grid: StreamMultiDiffusion, the published examples
+LCM_GRID = 50  # steps of the teachers (Luo et al., arXiv 2310.04378)
+LCM_INDICES = (0, 4, 12, 25, 37)  # of that grid: StreamMultiDiffusion, the published examples
 
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")  # all but tab and line feed; lone surrogates
 NOT_BLANK = r"\S"
@@ -98,7 +99,7 @@ def default_indices(kind: str, steps: int) -> tuple[int, ...]:
     """The schedule indices of a sampler that names none, on a grid of `steps` timesteps."""
     if kind == "ddim" or steps <= len(LCM_INDICES):
         return tuple(range(steps))
-    return tuple(sorted({index * steps // 50 for index in LCM_INDICES}))
+    return tuple(sorted({index * steps // LCM_GRID for index in LCM_INDICES}))
 
 
 def _model_from_text(value: Any) -> Any:  # noqa: ANN401 - what a file says, of any shape

@@ -101,6 +101,12 @@ class _Events(_C_LOADER):  # type: ignore[misc, valid-type]
     yaml_implicit_resolvers: dict[str | None, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
 
 
+class _Text(yaml.SafeDumper):
+    """Writes YAML that quotes what `_Events` would not read as text."""
+
+    yaml_implicit_resolvers: dict[str | None, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
+
+
 def _integer(text: str) -> int:
     return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
 
@@ -127,7 +133,13 @@ _CORE_TYPES = (
     ),
 )
 for _name, _pattern, _first in _CORE_TYPES:
-    _Events.add_implicit_resolver(_TAG + _name, re.compile(rf"(?:{_pattern})$"), _first)
+    for _side in (_Events, _Text):
+        _side.add_implicit_resolver(_TAG + _name, re.compile(rf"(?:{_pattern})$"), _first)
+
+
+def dump(data: dict[str, Any]) -> str:
+    """Write plain data as YAML that `parse` reads back as it is; keys keep their order."""
+    return yaml.dump(data, Dumper=_Text, sort_keys=False, allow_unicode=True).rstrip("\n")
 
 
 def parse(text: str, source: str, *, one_place: bool = False) -> Node:

@@ -3,10 +3,8 @@
 import hashlib
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -198,15 +196,54 @@ def test_the_embedded_model_needs_no_network(scene, tmp_path):
     assert (tmp_path / "a.png").exists()
 
 
+INTERRUPTED = """
+import os, signal, sys
+from smd_cli.engine import oneshot
+def sample(*arguments):
+    os.kill(os.getpid(), signal.SIGINT)
+    return whole(*arguments)
+whole, oneshot.sample = oneshot.sample, sample
+from smd_cli.__main__ import main
+sys.argv = ["smd", *sys.argv[1:]]
+main()
+"""
+
+
 def test_interrupted_it_ends_with_130_and_leaves_nothing(scene, tmp_path):
-    long = ("--set", "sampler.kind=ddim", "--set", "sampler.steps=500", "--set", "sampler.indices=null")
-    started = process("generate", scene, "-o", "a.png", *long)
-    time.sleep(6)
-    started.send_signal(signal.SIGINT)
-    _, said = started.communicate(timeout=60)
-    assert started.returncode == 130, said
-    assert "Traceback" not in said
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, "generate", scene, "-o", "a.png"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 130, done.stderr
+    assert "Traceback" not in done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["sunny.yaml"]
+
+
+def test_a_picture_is_named_as_soon_as_it_is_there(scene, monkeypatch):
+    from smd_cli.engine import oneshot
+
+    painted = []
+
+    def to_image(pixels):
+        if painted:
+            raise MemoryError
+        painted.append(whole(pixels))
+        return painted[0]
+
+    whole = oneshot.to_image
+    monkeypatch.setattr(oneshot, "to_image", to_image)
+    done = smd("generate", scene, "--seed", "1", "--seed", "2")
+    assert done.exit_code == 5
+    assert done.stdout == "sunny_1_0000.png\n"
+    assert "memory" in done.stderr
+
+
+def test_set_has_the_last_word(scene, monkeypatch):
+    monkeypatch.setenv("SMD_MODEL", "./nowhere")
+    assert smd("generate", scene, "-o", "a.png").exit_code == 4
+    assert smd("generate", scene, "-o", "a.png", "--set", "model=flatland").exit_code == 0
 
 
 def test_words_that_no_one_hears_are_named(scene):

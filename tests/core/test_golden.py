@@ -13,7 +13,7 @@ from smd_cli.core.regions import Regions, arrange_regions
 from smd_cli.core.sample import sample
 from smd_cli.core.schedule import Schedule, lcm
 from smd_cli.core.step import Method, denoise_step
-from tests.golden import DOWNSCALE, Case, cases, relative_error, tiny_pipeline
+from tests.golden import DOWNSCALE, Case, cases, needs_golden, relative_error, tiny_pipeline
 
 # Discrete masks agree to 5e-7; continuous ones divide the rounding of the recorded blur by small gaps.
 TOLERANCE = 1e-4
@@ -89,6 +89,11 @@ def test_one_shot_pictures_are_those_of_the_published_code(case: Case) -> None:
     assert predict.rows <= EVALUATIONS.get(case.name, predict.rows)
     reference = case.settings.get("reference_unet_evals", arranged.work(how.guidance).without_savings)
     assert arranged.work(how.guidance).without_savings == reference
+
+
+@needs_golden
+def test_every_counted_case_is_still_recorded() -> None:
+    assert set(EVALUATIONS) <= {parameter.id for parameter in cases("generate", "inpaint", "panorama")}
 
 
 @pytest.mark.parametrize("case", cases("stream"))

@@ -3,7 +3,7 @@
 import pytest
 
 from smd_cli.errors import SceneError
-from smd_cli.scene.tree import MAX_DEPTH, dotted, parse
+from smd_cli.scene.tree import MAX_DEPTH, dotted, dump, parse
 
 
 def problems(text: str) -> tuple[str, ...]:
@@ -90,3 +90,11 @@ def test_aliases_cannot_nest_deeper_than_what_is_written_out() -> None:
     (problem,) = problems(chain)
     assert problem.startswith(f"s.yaml:{MAX_DEPTH + 1}:")
     assert "levels deep" in problem
+
+
+@pytest.mark.parametrize(
+    "text", ["1e3", "0o17", ".5", "-3", "true", "null", "~", "no", "a: b", "# x", "", "2024-01-01"]
+)
+def test_what_is_dumped_is_read_back_as_it_was(text: str) -> None:
+    data = {"prompt": text, "number": 1.5, "list": [1, True, None, text]}
+    assert parse(dump(data), "x").plain() == {**data, "list": (1, True, None, text)}
