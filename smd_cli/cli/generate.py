@@ -133,7 +133,7 @@ def _open(scene: str, overrides: Sequence[Override], messages: Messages) -> Open
     opened = open_scene(scene, overrides, messages)
     if opened.plan.task != "generate":
         raise SceneError(
-            f"{scene}: task: its task is {opened.plan.task}; this command renders generate "
+            f"{opened.locate('task')}: {opened.plan.task} is not for this command, which renders generate "
             "(change it in the scene, or give --set task=generate)"
         )
     return opened

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from smd_cli.cli.console import Messages
@@ -15,11 +15,15 @@ from smd_cli.scene.resolve import Plan, resolve
 
 @dataclass(frozen=True)
 class OpenScene:
-    """A good scene: nothing about it is left to go wrong but the model and the machine."""
+    """A good scene: nothing about it is left to go wrong but the model and the machine.
+
+    `locate("sampler", "tile")` is what a message about a value begins with.
+    """
 
     plan: Plan
     painted: Painted
     warnings: tuple[str, ...]
+    locate: Callable[..., str]
 
 
 def open_scene(path: str, overrides: Sequence[Override], messages: Messages) -> OpenScene:
@@ -33,4 +37,4 @@ def open_scene(path: str, overrides: Sequence[Override], messages: Messages) -> 
     warnings = (*remarks(plan, loaded.locate), *painted.warnings)
     messages.notes(painted.notes)
     messages.warnings(warnings)
-    return OpenScene(plan, painted, warnings)
+    return OpenScene(plan, painted, warnings, loaded.locate)
