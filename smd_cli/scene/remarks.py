@@ -14,5 +14,7 @@ def remarks(plan: Plan, locate: Callable[..., str]) -> list[str]:
     if sampler.guidance == "full" and sampler.guidance_scale == 1:
         found.append(f"{place}: 1 makes guidance: full the same as none")
     if sampler.guidance in ("self", "initialize") and plan.task != "stream":
-        found.append(f"{locate('sampler', 'guidance')}: {sampler.guidance} is for streams; here it is the same as none")
+        found.append(
+            f"{locate('sampler', 'guidance')}: {sampler.guidance} is for streams; here it is the same as none"
+        )
     return found
