@@ -42,6 +42,20 @@ def pixels(path) -> np.ndarray:
         return np.asarray(image).astype(int)
 
 
+RUN = """
+import sys
+from smd_cli.__main__ import main
+sys.argv = ["smd", *sys.argv[1:]]
+main()
+"""
+
+
+def smd_after(preparation: str, *arguments: str) -> subprocess.CompletedProcess:
+    """Run smd in a process of its own that has executed some code before."""
+    command = [sys.executable, "-c", preparation + RUN, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
 def process(*arguments: str, **options) -> subprocess.Popen:
     return subprocess.Popen(
         [sys.executable, "-m", "smd_cli", *arguments],
@@ -175,47 +189,31 @@ def test_existing_files_are_skipped_or_refused_when_asked(scene):
 
 
 NO_NETWORK = """
-import socket, sys
+import socket
 def refuse(*arguments):
     raise SystemExit("the network was asked for")
 socket.socket.connect = socket.getaddrinfo = refuse
-from smd_cli.__main__ import main
-sys.argv = ["smd", *sys.argv[1:]]
-main()
 """
 
 
 def test_the_embedded_model_needs_no_network(scene, tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-c", NO_NETWORK, "generate", scene, "-o", "a.png"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = smd_after(NO_NETWORK, "generate", scene, "-o", "a.png")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "a.png").exists()
 
 
 INTERRUPTED = """
-import os, signal, sys
+import os, signal
 from smd_cli.engine import oneshot
 def sample(*arguments):
     os.kill(os.getpid(), signal.SIGINT)
     return whole(*arguments)
 whole, oneshot.sample = oneshot.sample, sample
-from smd_cli.__main__ import main
-sys.argv = ["smd", *sys.argv[1:]]
-main()
 """
 
 
 def test_interrupted_it_ends_with_130_and_leaves_nothing(scene, tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-c", INTERRUPTED, "generate", scene, "-o", "a.png"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = smd_after(INTERRUPTED, "generate", scene, "-o", "a.png")
     assert done.returncode == 130, done.stderr
     assert "Traceback" not in done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["sunny.yaml"]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from smd_cli.flatland.train.autoencoder import polish_decoder, train_autoencoder
+from smd_cli.flatland.train.autoencoder import picture_pool, polish_decoder, train_autoencoder
 from smd_cli.flatland.train.config import Config
 from smd_cli.flatland.train.distill import distill
 from smd_cli.flatland.train.export import export
@@ -29,7 +29,8 @@ def run(config: Config) -> Path:
     tokenizer, text = train_text(config)
     empty = token_ids(tokenizer, [""])[0]
     say("autoencoder")
-    autoencoder = train_autoencoder(config)
+    pool = picture_pool(config)
+    autoencoder = train_autoencoder(pool, config)
     torch.manual_seed(config.seed)
     generator = Generator(build(), text.requires_grad_(True))
     sizes = (
@@ -47,7 +48,7 @@ def run(config: Config) -> Path:
     say("distillation")
     student = distill(generator, data, empty, config, config.stage("distill"))
     say("decoder")
-    autoencoder = polish_decoder(autoencoder, config)
+    autoencoder = polish_decoder(autoencoder, pool, config)
     return export(config.folder / "flatland", tokenizer, generator.text, student, autoencoder)
 
 

@@ -54,26 +54,26 @@ def reconstruction_loss(model: AutoencoderTiny, pixels: Tensor) -> Tensor:
     return loss
 
 
-def train_autoencoder(config: Config) -> AutoencoderTiny:
-    """Train (or resume) the autoencoder; its scaling factor makes the latents' spread 1."""
+def train_autoencoder(pool: np.ndarray, config: Config) -> AutoencoderTiny:
+    """Train (or resume) the autoencoder on a picture pool; its scaling factor makes the latents' spread 1."""
     torch.manual_seed(config.seed)
     model = build().to(memory_format=torch.channels_last)
-    trained = _reconstruct(model, config, config.autoencoder, "autoencoder")
-    pixels = torch.from_numpy(picture_pool(config)[:256]).permute(0, 3, 1, 2).float() / 127.5 - 1
+    trained = _reconstruct(model, pool, config, "autoencoder")
+    pixels = torch.from_numpy(pool[:256]).permute(0, 3, 1, 2).float() / 127.5 - 1
     with torch.no_grad():
         spread = float(trained.encode(pixels).latents.std())
     trained.register_to_config(scaling_factor=round(1 / spread, 4))
     return trained
 
 
-def polish_decoder(autoencoder: AutoencoderTiny, config: Config) -> AutoencoderTiny:
+def polish_decoder(autoencoder: AutoencoderTiny, pool: np.ndarray, config: Config) -> AutoencoderTiny:
     """Train (or resume) the decoder further; the encoder, whose latents the UNet has learned, stays."""
     autoencoder.requires_grad_(True).encoder.requires_grad_(False)
-    return _reconstruct(autoencoder, config, config.decoder, "decoder")
+    return _reconstruct(autoencoder, pool, config, "decoder")
 
 
-def _reconstruct(model: AutoencoderTiny, config: Config, budget: Budget, stage: str) -> AutoencoderTiny:
-    pool = picture_pool(config)
+def _reconstruct(model: AutoencoderTiny, pool: np.ndarray, config: Config, stage: str) -> AutoencoderTiny:
+    budget: Budget = getattr(config, stage)
 
     def loss(module: AutoencoderTiny, step: int) -> Tensor:
         rng = np.random.default_rng((config.seed, budget.steps, step))

@@ -24,7 +24,8 @@ def table(folder: Path) -> str:
         log = folder / stage / "log.jsonl"
         if not log.exists():
             continue
-        first, *_, last = [json.loads(line) for line in log.read_text().splitlines()] * 2
+        entries = [json.loads(line) for line in log.read_text().splitlines()]
+        first, last = entries[0], entries[-1]
         minutes = last["seconds"] / 60
         total += minutes
         losses = f"{first['loss']:.4g}, {last['loss']:.4g}"
