@@ -1,13 +1,13 @@
 """Regions: what is painted where on a canvas, and the work that it takes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from torch import Tensor
 
 from smd_cli.core.guidance import Guidance
 from smd_cli.core.masks import uncovered
-from smd_cli.core.tiling import Tiling, tile_canvas
+from smd_cli.core.tiling import OVERLAP, Tiling, tile_canvas
 from smd_cli.core.views import View, select_views
 
 
@@ -23,14 +23,16 @@ class Regions:
     """P regions on a canvas over S steps, in latent pixels.
 
     `masks` (P, S, 1, H, W) are quantized; `views[i]` are evaluated at step i; `background` (1, C, H, W),
-    where there is one, is composited where the masks leave the canvas uncovered. Immutable: an edit arranges
-    other regions and hands them to the next step.
+    where there is one, is composited where the masks leave the canvas uncovered. `extending` regions go on
+    with what is around them, so they are never bootstrapped alone on white. Immutable: an edit arranges other
+    regions and hands them to the next step.
     """
 
     masks: Tensor
     tiling: Tiling
     views: tuple[tuple[View, ...], ...]
     background: Tensor | None = None
+    extending: frozenset[int] = frozenset()
 
     def __len__(self) -> int:
         """Return the number of regions P."""
@@ -44,6 +46,20 @@ class Regions:
         """Return the weight of a view in the average, (th, tw)."""
         return self.mask(view) * self.tiling.weights[view.tile]
 
+    @property
+    def is_complete(self) -> bool:
+        """Tell whether the masks cover the whole canvas at every step."""
+        return not uncovered(self.masks).any()
+
+    def over(self, background: Tensor | None, white: Tensor | None = None) -> "Regions":
+        """Lay the regions over a background latent (1, C, H, W).
+
+        Without one, `white`, the latent of a white picture, stands in where the masks are not complete.
+        """
+        if background is None and not self.is_complete:
+            background = white
+        return replace(self, background=background)
+
     def work(self, guidance: Guidance) -> Work:
         """Count the model rows that one picture takes."""
         views = sum(len(of_step) for of_step in self.views)
@@ -52,16 +68,18 @@ class Regions:
 
 
 def arrange_regions(
-    masks: Tensor, tile: int, *, background: Tensor | None = None, white: Tensor | None = None
+    masks: Tensor,
+    tile: int,
+    *,
+    overlap: float = OVERLAP,
+    wrap: bool = False,
+    extending: frozenset[int] = frozenset(),
 ) -> Regions:
     """Arrange quantized masks (P, S, 1, H, W) on tiles of side `tile`, in latent pixels.
 
-    `background` (1, C, H, W) is the latent of the background image. Without one, `white`, the latent of a
-    white picture, stands in where the masks leave any of the canvas uncovered at any step.
+    Tiles share `overlap` of their side with their neighbours; with `wrap` the canvas closes on itself.
     """
     height, width = masks.shape[-2:]
-    tiling = tile_canvas(height, width, tile)
+    tiling = tile_canvas(height, width, tile, overlap=overlap, wrap=wrap)
     views = select_views(masks.cpu(), tiling)
-    if background is None and uncovered(masks).any():
-        background = white
-    return Regions(masks, Tiling(tiling.boxes, tiling.weights.to(masks.device)), views, background)
+    return Regions(masks, Tiling(tiling.boxes, tiling.weights.to(masks.device)), views, extending=extending)

@@ -55,8 +55,8 @@ def denoise_step(
         estimates = _estimate(inputs, [site.view for site in chunk], len(regions), method, predict)
         for site, estimate in zip(chunk, estimates, strict=True):
             estimate, share = _leave(estimate, site, regions)
-            site.view.box.of(total[site.row]).add_(share * estimate)
-            site.view.box.of(weight[site.row]).add_(share)
+            site.view.box.add(total[site.row], share * estimate)
+            site.view.box.add(weight[site.row], share)
     mean = average(total, weight)
     if regions.background is None:
         return mean
@@ -69,7 +69,10 @@ def _sites(x: Tensor, steps: Sequence[int], regions: Regions, method: Method, no
     sites = []
     for row, step in enumerate(steps):
         ground = lay_ground(method.bootstrap, method.schedule, step, base[[row]], noise[[row]])
-        sites += [_Site(row, view, ground) for view in regions.views[step]]
+        sites += [
+            _Site(row, view, None if view.region in regions.extending else ground)
+            for view in regions.views[step]
+        ]
     return sites
 
 

@@ -68,7 +68,7 @@ def regions(case: Case) -> Regions:
     )
     tile = settings.get("tile_size", max(settings["height"], settings["width"])) // DOWNSCALE
     white, background = tiny_pipeline().white(case), tiny_pipeline().background(case)
-    return arrange_regions(quantized, tile, background=background, white=white)
+    return arrange_regions(quantized, tile).over(background, white)
 
 
 @pytest.mark.parametrize("case", cases("generate", "inpaint", "panorama"))

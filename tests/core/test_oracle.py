@@ -63,7 +63,7 @@ def render_by_core(problem: Problem, predict: ConvModel, batch: int) -> list[Ten
     masks = quantize(softened, schedule.noise_levels, (height, width), problem.kind)
     if problem.rest:
         masks = with_rest(masks)
-    regions = arrange_regions(masks, problem.tile, background=problem.background, white=problem.white)
+    regions = arrange_regions(masks, problem.tile).over(problem.background, problem.white)
     bootstrap = Bootstrap(problem.white, problem.bootstrap_steps, problem.mix_steps, problem.leak_sensitivity)
     method = Method(schedule, Guidance("full", problem.guidance_scale), bootstrap, batch)
     recorded = {"renoise": problem.renoise, "bootstrap": problem.bootstrap_noise}

@@ -38,7 +38,7 @@ def masks(schedule=SCHEDULE) -> Tensor:
 
 
 def regions(tile: int = TILE) -> Regions:
-    return arrange_regions(masks(), tile, background=IMAGE)
+    return arrange_regions(masks(), tile).over(IMAGE)
 
 
 def render(regions: Regions, method: Method = METHOD, predict=MODEL, seed: int = 5) -> Tensor:
@@ -121,7 +121,7 @@ def test_bare_canvas_shows_the_background() -> None:
 
 
 def test_a_prompted_background_leaves_nothing_bare() -> None:
-    complete = arrange_regions(with_rest(masks()), TILE, white=WHITE)
+    complete = arrange_regions(with_rest(masks()), TILE).over(None, WHITE)
     assert complete.background is None
     bare = masks()[:, -1].sum(0)[0] == 0
     method = replace(METHOD, bootstrap=None)
@@ -134,7 +134,7 @@ def test_a_prompted_background_leaves_nothing_bare() -> None:
 
 
 def test_a_step_where_no_region_is_open_shows_the_background() -> None:
-    closed = arrange_regions(torch.zeros(2, 5, 1, HEIGHT, WIDTH), TILE, background=IMAGE)
+    closed = arrange_regions(torch.zeros(2, 5, 1, HEIGHT, WIDTH), TILE).over(IMAGE)
     torch.testing.assert_close(render(closed, predict=unasked), IMAGE)
 
 
@@ -174,7 +174,7 @@ def test_models_of_half_precision_are_averaged_in_float32() -> None:
 def test_deterministic_sampling_brings_the_background_along() -> None:
     """DDIM averages noisy latents, so the background is noised to their level until the last step."""
     schedule = ddim(alphas_cumprod(), 20)
-    ddim_regions = arrange_regions(masks(schedule), TILE, background=IMAGE)
+    ddim_regions = arrange_regions(masks(schedule), TILE).over(IMAGE)
     method, noise = Method(schedule, Guidance("none")), SeededNoise(5)
     bare, estimates = masks(schedule)[:, -1].sum(0)[0] == 0, []
     sample(noise("init", 0, SHAPE), ddim_regions, method, MODEL, noise, lambda _, x: estimates.append(x))

@@ -66,6 +66,6 @@ def test_work_counts_model_rows() -> None:
 def test_white_stands_in_where_nothing_is_painted(covered: bool) -> None:
     masks = torch.ones(1, 3, 1, 8, 12)
     masks[0, 1, 0, 0, 0] = float(covered)
-    assert arrange_regions(masks, 8, white=WHITE).background is (None if covered else WHITE)
+    assert arrange_regions(masks, 8).over(None, WHITE).background is (None if covered else WHITE)
     image = torch.zeros(1, 4, 8, 12)
-    assert arrange_regions(masks, 8, white=WHITE, background=image).background is image
+    assert arrange_regions(masks, 8).over(image, WHITE).background is image
