@@ -26,11 +26,14 @@ class Painted:
     """The pictures of a plan at canvas size.
 
     `masks` (`L`, white = region) are in the order of the regions; `background` is RGB, or None where the plan
-    has no picture. `notes` tell what was adapted, `warnings` what is likely a mistake, one line each.
+    has no picture. `new_area` (`L`) is white where the picture does not reach and `background` repeats its
+    edge pixels, None where it covers the canvas. `notes` tell what was adapted, `warnings` what is likely a
+    mistake, one line each.
     """
 
     masks: tuple[Image.Image, ...]
     background: Image.Image | None
+    new_area: Image.Image | None
     notes: tuple[str, ...]
     warnings: tuple[str, ...]
 
@@ -59,7 +62,9 @@ def paint(plan: Plan, locate: Locate = lambda *loc: dotted(loc)) -> Painted:
     if painter.problems:
         only_assets = all(isinstance(problem, AssetError) for problem in painter.problems)
         raise (AssetError if only_assets else SceneError)(*map(str, painter.problems))
-    return Painted(masks, background, tuple(dict.fromkeys(painter.notes)), tuple(painter.suspicions(masks)))
+    return Painted(
+        masks, background, None, tuple(dict.fromkeys(painter.notes)), tuple(painter.suspicions(masks))
+    )
 
 
 class _Painter:

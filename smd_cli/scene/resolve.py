@@ -10,8 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from smd_cli.errors import SceneError
 from smd_cli.scene.masks import ColorMask, ImageMask, MaskSpec, RestMask
 from smd_cli.scene.schema import (
+    MAX_PIXELS,
+    MAX_SIDE,
+    MIN_SIDE,
     VERSION,
     Background,
     Bootstrap,
@@ -24,6 +28,8 @@ from smd_cli.scene.schema import (
     Stream,
     default_indices,
 )
+
+Size = tuple[int, int]  # width, height in px
 
 
 @dataclass(frozen=True)
@@ -43,7 +49,7 @@ class ModelPlan:
 
 @dataclass(frozen=True)
 class SamplerPlan:
-    """The schedule and guidance; `tile` is a side in px or the word `native`."""
+    """The schedule and guidance; `tile` is a side in px or the word `native`, `overlap` a share of it."""
 
     kind: Literal["lcm", "ddim"]
     steps: int
@@ -51,6 +57,7 @@ class SamplerPlan:
     guidance_scale: float
     guidance: Literal["none", "full", "self", "initialize"]
     tile: int | Literal["native"]
+    overlap: float
 
 
 @dataclass(frozen=True)
@@ -63,11 +70,18 @@ class MasksPlan:
 
 @dataclass(frozen=True)
 class BackgroundPlan:
-    """What is behind the regions: no prompt is the empty text, no picture the word `none`."""
+    """What is behind the regions: no prompt is the empty text, no picture the word `none`.
+
+    `place` is where the top left corner of the unscaled picture lies in px, or says that `fit` decides.
+    `strength` is how far the prompt repaints the picture, or the word `none`.
+    """
 
     prompt: str
     negative_prompt: str
     image: Path | Literal["none"]
+    fit: Literal["cover", "contain", "stretch"]
+    place: tuple[int, int] | Literal["fit"]
+    strength: float | Literal["none"]
 
 
 @dataclass(frozen=True)
@@ -85,11 +99,16 @@ class RegionPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """A scene with every default filled in; `leak_sensitivity` 0 and `bootstrap.steps` 0 mean off."""
+    """A scene with every default filled in; `leak_sensitivity` 0 and `bootstrap.steps` 0 mean off.
+
+    `size` is that of the written picture: the canvas's, but where the canvas follows a picture whose sides
+    are no multiples of 8; the canvas is then the next larger one that the method can work on.
+    """
 
     name: str
     task: Literal["generate", "inpaint", "panorama", "stream"]
     canvas: Canvas
+    size: Size
     seed: int
     model: ModelPlan
     sampler: SamplerPlan
@@ -100,12 +119,16 @@ class Plan:
     stream: Stream
 
     def to_dict(self) -> dict[str, Any]:
-        """The plan as a scene, ready for JSON or YAML; it resolves to this plan again."""
-        model, sampler, background = vars(self.model), vars(self.sampler), vars(self.background)
+        """The plan as a scene, ready for JSON or YAML; it resolves to this plan again.
+
+        Its canvas is None where it has to follow the background picture.
+        """
+        model, sampler = vars(self.model), vars(self.sampler)
+        follows = self.size != (self.canvas.width, self.canvas.height)
         return {
             "smd": VERSION,
             "task": self.task,
-            "canvas": self.canvas.model_dump(),
+            "canvas": None if follows else self.canvas.model_dump(),
             "seed": self.seed,
             "model": {
                 **model,
@@ -117,22 +140,31 @@ class Plan:
             "sampler": {**sampler, "indices": list(self.sampler.indices)},
             "bootstrap": self.bootstrap.model_dump(),
             "masks": dict(vars(self.masks)),
-            "background": {**background, "image": _image_text(self.background.image)},
+            "background": _background_data(self.background),
             "regions": [{**vars(region), "mask": _mask_data(region.mask)} for region in self.regions],
             "stream": self.stream.model_dump(mode="json"),
         }
 
 
-def resolve(scene: Scene, name: str, base_dir: Path) -> Plan:
-    """Fill in every default of a scene; its relative paths start at `base_dir`."""
+def resolve(scene: Scene, name: str, base_dir: Path, picture_size: Size | None = None) -> Plan:
+    """Fill in every default of a scene; its relative paths start at `base_dir`.
+
+    `picture_size` is that of the background picture, upright, which a scene without a canvas follows.
+
+    Raises:
+        SceneError: a picture of that size gives no canvas.
+        ValueError: neither a canvas nor a picture's size is given.
+    """
+    canvas, size = _canvas(scene.canvas, picture_size)
     return Plan(
         name=name,
         task=scene.task,
-        canvas=scene.canvas,
+        canvas=canvas,
+        size=size,
         seed=scene.seed,
         model=_model(scene.model, base_dir),
-        sampler=(sampler := _sampler(scene.sampler)),
-        bootstrap=_bootstrap(scene.bootstrap, len(sampler.indices)),
+        sampler=(sampler := _sampler(scene.sampler, scene.task)),
+        bootstrap=_bootstrap(scene.bootstrap, scene.task, len(sampler.indices)),
         masks=MasksPlan(scene.masks.type, scene.masks.cover_alpha),
         background=_background(scene.background, scene.negative_prefix, base_dir),
         regions=tuple(_region(region, scene, base_dir) for region in scene.regions),
@@ -140,20 +172,37 @@ def resolve(scene: Scene, name: str, base_dir: Path) -> Plan:
     )
 
 
-def _sampler(sampler: Sampler) -> SamplerPlan:
+def _canvas(given: Canvas | None, picture: Size | None) -> tuple[Canvas, Size]:
+    """The canvas and the size of the written picture: as given, or the smallest canvas around a picture."""
+    if given:
+        return given, (given.width, given.height)
+    if picture is None:
+        raise ValueError("a scene without a canvas follows a picture, whose size is not given")
+    width, height = (-(-side // 8) * 8 for side in picture)
+    if min(picture) < MIN_SIDE or max(picture) > MAX_SIDE or width * height > MAX_PIXELS:
+        raise SceneError(
+            f"a picture of {picture[0]}x{picture[1]} px gives no canvas, which has {MIN_SIDE} to {MAX_SIDE} "
+            f"px a side and at most {MAX_PIXELS:,} pixels; give a canvas"
+        )
+    return Canvas(width=width, height=height), picture
+
+
+def _sampler(sampler: Sampler, task: str) -> SamplerPlan:
     return SamplerPlan(
         kind=sampler.kind,
         steps=sampler.steps,
-        indices=sampler.indices or default_indices(sampler.kind, sampler.steps),
+        indices=sampler.indices or default_indices(sampler.kind, sampler.steps, task),
         guidance_scale=sampler.guidance_scale,
         guidance=sampler.guidance or ("none" if sampler.guidance_scale == 1 else "full"),
         tile=sampler.tile,
+        overlap=sampler.overlap,
     )
 
 
-def _bootstrap(bootstrap: Bootstrap, taken: int) -> Bootstrap:
-    """The default number of steps gives way to a schedule that takes fewer."""
-    return bootstrap.model_copy(update={"steps": min(bootstrap.steps, taken)})
+def _bootstrap(bootstrap: Bootstrap, task: str, taken: int) -> Bootstrap:
+    """The default number of steps is 0 for a panorama, and gives way to a schedule that takes fewer."""
+    off = task == "panorama" and "steps" not in bootstrap.model_fields_set
+    return bootstrap.model_copy(update={"steps": 0 if off else min(bootstrap.steps, taken)})
 
 
 def _model(model: Model, base_dir: Path) -> ModelPlan:
@@ -175,7 +224,7 @@ def model_source(text: str, base_dir: Path) -> str:
     A bare word is a path only to a folder that holds a model, so that a folder that happens to be called like
     an embedded model does not hide it.
     """
-    path = _absolute(text, base_dir)
+    path = absolute(text, base_dir)
     written_as_path = text.startswith(("/", "./", "../", "~")) or text.endswith((".safetensors", ".ckpt"))
     sign = path if "/" in text else path / "model_index.json"
     is_there = os.path.exists(sign)  # noqa: PTH110 - of what cannot be asked for, Path's raises
@@ -186,7 +235,10 @@ def _background(background: Background, negative_prefix: str, base_dir: Path) ->
     return BackgroundPlan(
         prompt=background.prompt.strip(),
         negative_prompt=_join(negative_prefix, background.negative_prompt),
-        image=_absolute(background.image, base_dir) if background.image else "none",
+        image=absolute(background.image, base_dir) if background.image else "none",
+        fit=background.fit,
+        place=(place[0], place[1]) if (place := background.place) else "fit",
+        strength=background.strength or "none",
     )
 
 
@@ -205,11 +257,12 @@ def _region(region: Region, scene: Scene, base_dir: Path) -> RegionPlan:
 
 def _mask(mask: MaskSpec, base_dir: Path) -> MaskSpec:
     if isinstance(mask, (ImageMask, ColorMask)):
-        return mask.model_copy(update={"image": str(_absolute(mask.image, base_dir))})
+        return mask.model_copy(update={"image": str(absolute(mask.image, base_dir))})
     return mask
 
 
-def _absolute(text: str, base_dir: Path) -> Path:
+def absolute(text: str, base_dir: Path) -> Path:
+    """A scene's path from where its relative ones start; `~` is a home."""
     home = os.path.expanduser(text)  # noqa: PTH111 - Path's raises where there is no such home
     return (base_dir / home).absolute()
 
@@ -218,8 +271,15 @@ def _join(*prompts: str) -> str:
     return ", ".join(part for prompt in prompts if (part := prompt.strip().rstrip(",")))
 
 
-def _image_text(image: Path | str) -> str | None:
-    return None if image == "none" else str(image)
+def _background_data(background: BackgroundPlan) -> dict[str, Any]:
+    lies = {"fit": background.fit} if background.place == "fit" else {"place": list(background.place)}
+    return {
+        "prompt": background.prompt,
+        "negative_prompt": background.negative_prompt,
+        "image": None if background.image == "none" else str(background.image),
+        **lies,
+        "strength": None if background.strength == "none" else background.strength,
+    }
 
 
 def _mask_data(mask: MaskSpec) -> dict[str, Any] | str:

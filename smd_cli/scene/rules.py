@@ -112,7 +112,8 @@ def _grid_suits_the_sampler(data: Data) -> Iterator[Problem]:
 def _bootstrap_ends(data: Data) -> Iterator[Problem]:
     kind = _at(data, "sampler", "kind", default=Sampler().kind)
     grid = _at(data, "sampler", "steps", default=Sampler().steps)
-    taken = len(_at(data, "sampler", "indices", default=default_indices(kind, grid)))
+    task = _at(data, "task", default="generate")
+    taken = len(_at(data, "sampler", "indices", default=default_indices(kind, grid, task)))
     steps = _at(data, "bootstrap", "steps", default=0)  # the default gives way to a short schedule
     if steps > taken:
         yield Problem(("bootstrap", "steps"), f"{steps} is more than the sampler's {taken} steps")

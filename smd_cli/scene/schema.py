@@ -14,9 +14,11 @@ from smd_cli.scene.masks import AnyMask, FilePath, Part
 
 VERSION = 1
 MAX_PIXELS = 2**26  # 8192 x 8192
+MIN_SIDE, MAX_SIDE = 64, 16384  # px of a canvas
 SHORTHANDS = {"model": "base", "mask": "image"}  # keys that take a bare text for a mapping with that one key
 LCM_GRID = 50  # steps of the teachers (Luo et al., arXiv 2310.04378)
 LCM_INDICES = (0, 4, 12, 25, 37)  # of that grid: StreamMultiDiffusion, the published examples
+PANORAMA_INDICES = (0, 12, 25, 37)  # the same source's, for panoramas, which go without bootstrap
 
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")  # all but tab and line feed; lone surrogates
 NOT_BLANK = r"\S"
@@ -45,7 +47,9 @@ RegionPrompt = Annotated[
 ]
 RegionName = Annotated[str, Field(min_length=1, max_length=64, pattern=PLAIN_NAME)]
 Side = Annotated[
-    int, Field(ge=64, le=16384, json_schema_extra={"multipleOf": 8}), AfterValidator(_multiple_of_8)
+    int,
+    Field(ge=MIN_SIDE, le=MAX_SIDE, json_schema_extra={"multipleOf": 8}),
+    AfterValidator(_multiple_of_8),
 ]
 Share = Annotated[float, Field(ge=0, le=1)]
 Blur = Annotated[float, Field(ge=0, le=256)]
@@ -59,6 +63,10 @@ class Canvas(Part):
 
     width: Side = Field(description="Width in px, a multiple of 8.")
     height: Side = Field(description="Height in px, a multiple of 8.")
+    wrap: Literal["none", "x"] = Field(
+        default="none",
+        description="`x`: the picture closes on itself, its left edge goes on at the right one.",
+    )
 
 
 class Lora(Part):
@@ -95,11 +103,12 @@ class Model(Part):
     )
 
 
-def default_indices(kind: str, steps: int) -> tuple[int, ...]:
+def default_indices(kind: str, steps: int, task: str) -> tuple[int, ...]:
     """The schedule indices of a sampler that names none, on a grid of `steps` timesteps."""
-    if kind == "ddim" or steps <= len(LCM_INDICES):
+    indices = PANORAMA_INDICES if task == "panorama" else LCM_INDICES
+    if kind == "ddim" or steps <= len(indices):
         return tuple(range(steps))
-    return tuple(sorted({index * steps // LCM_GRID for index in LCM_INDICES}))
+    return tuple(sorted({index * steps // LCM_GRID for index in indices}))
 
 
 def _model_from_text(value: Any) -> Any:  # noqa: ANN401 - what a file says, of any shape
@@ -118,8 +127,8 @@ class Sampler(Part):
     )
     indices: Annotated[tuple[Annotated[int, Field(ge=0, le=999)], ...], Field(min_length=1)] | None = Field(
         default=None,
-        description="The steps to take, rising, inside the grid; default: [0, 4, 12, 25, 37] (in proportion "
-        "on a grid of another size) for `lcm`, the whole grid for `ddim`.",
+        description="The steps to take, rising, inside the grid; default: [0, 4, 12, 25, 37], for a panorama "
+        "[0, 12, 25, 37] (in proportion on a grid of another size), for `ddim` the whole grid.",
     )
     guidance_scale: Annotated[float, Field(ge=0, le=50)] = Field(
         default=1.0,
@@ -136,13 +145,16 @@ class Sampler(Part):
     ] = Field(
         default="native", description="Side of a tile in px, or `native`: the size the model was trained at."
     )
+    overlap: Annotated[float, Field(ge=0, le=0.75)] = Field(
+        default=0.5, description="The share of a tile that its neighbour overlaps."
+    )
 
 
 class Bootstrap(Part):
     """The first steps, in which each region is painted alone, centred, on a plain background."""
 
     steps: Annotated[int, Field(ge=0, le=1000)] = Field(
-        default=2, description="How many steps; 0 turns it off."
+        default=2, description="How many steps; 0 turns it off, and is the default of a panorama."
     )
     mix_steps: Annotated[float, Field(ge=0, le=1000)] = Field(
         default=1.5,
@@ -175,6 +187,26 @@ class Background(Part):
     negative_prompt: Prompt = Field(default="", description="What to keep away from.")
     image: FilePath | None = Field(
         default=None, description="A picture to put the regions on, relative to the scene file."
+    )
+    fit: Literal["cover", "contain", "stretch"] = Field(
+        default="cover",
+        description="How a picture of another size meets the canvas: `cover` fills it and is cropped, "
+        "`contain` lies inside it and leaves new area, `stretch` changes its proportions.",
+    )
+    place: (
+        Annotated[
+            tuple[Annotated[int, Field(ge=-100_000, le=100_000)], ...], Field(min_length=2, max_length=2)
+        ]
+        | None
+    ) = Field(
+        default=None,
+        description="[x, y] in px: instead of `fit`, the picture unscaled with its top left corner there; "
+        "the background's prompt fills the new area around it.",
+    )
+    strength: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        default=None,
+        description="How far the background's prompt repaints the picture, 1 being wholly; default: not "
+        "at all.",
     )
 
 
@@ -219,7 +251,9 @@ class Scene(Part):
     task: Literal["generate", "inpaint", "panorama", "stream"] = Field(
         default="generate", description="What `smd render` does with the scene."
     )
-    canvas: Canvas = Field(description="The size of the picture.")
+    canvas: Canvas | None = Field(
+        default=None, description="The size of the picture; default: that of the background picture."
+    )
     seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = Field(
         default=0, description="All noise comes from it: the same seed, the same picture."
     )

@@ -10,7 +10,7 @@ from smd_cli.scene.masks import BoxMask
 
 def painted(size: tuple[int, int], *boxes: tuple[float, float, float, float]) -> Painted:
     masks = tuple(paint_shape(BoxMask(box=box), size) for box in boxes)
-    return Painted(masks, None, (), ())
+    return Painted(masks, None, None, (), ())
 
 
 def test_each_region_has_its_own_colour_and_the_background_stays_white() -> None:

@@ -28,7 +28,7 @@ def test_defaults() -> None:
     assert filled == {
         "smd": 1,
         "task": "generate",
-        "canvas": {"width": 384, "height": 256},
+        "canvas": {"width": 384, "height": 256, "wrap": "none"},
         "seed": 0,
         "model": {
             "base": "flatland",
@@ -45,10 +45,17 @@ def test_defaults() -> None:
             "guidance_scale": 1.0,
             "guidance": "none",
             "tile": "native",
+            "overlap": 0.5,
         },
         "bootstrap": {"steps": 2, "mix_steps": 1.5, "leak_sensitivity": 0.2},
         "masks": {"type": "discrete", "cover_alpha": 0.3},
-        "background": {"prompt": "an owl", "negative_prompt": "", "image": None},
+        "background": {
+            "prompt": "an owl",
+            "negative_prompt": "",
+            "image": None,
+            "fit": "cover",
+            "strength": None,
+        },
         "regions": [],
         "stream": {"frames": 50, "fps": 12.0, "timeline": []},
     }
