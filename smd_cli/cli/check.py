@@ -68,8 +68,8 @@ class _Finding:
         """What a person reads about a good scene."""
         if self.opened is None:
             return
-        canvas = self.opened.plan.canvas
-        yield f"{self.scene}: good, {canvas.width}x{canvas.height} px"
+        width, height = self.opened.plan.size
+        yield f"{self.scene}: good, {width}x{height} px"
         names = [region.name for region in self.opened.plan.regions]
         wide = max(map(len, names), default=0)
         for index, name in enumerate(names):
@@ -90,6 +90,8 @@ class _Finding:
             "warnings": list(self.opened.warnings),
             "notes": list(painted.notes),
             "canvas": plan.canvas.model_dump(),
+            "size": {"width": plan.size[0], "height": plan.size[1]},
+            "new_area": round(share(painted.new_area), 4) if painted.new_area else 0.0,
             "regions": [
                 {
                     "name": region.name,

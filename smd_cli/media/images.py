@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import struct
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from smd_cli.errors import AssetError
 
 MAX_PIXELS = 200_000_000
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS  # Pillow's own guard, for every picture that this program opens
+_LYING = (5, 6, 7, 8)  # EXIF orientations of pictures that are turned by a quarter to look at them
 _ALPHA_MODES = ("RGBA", "LA", "PA", "La", "RGBa")
 # What Pillow's decoders raise on damaged files, besides OSError.
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, MemoryError)
@@ -32,28 +35,59 @@ def open_picture(path: Path) -> Picture:
     Raises:
         AssetError: there is no readable picture of at most MAX_PIXELS at that path.
     """
+    with _opened(path) as image:
+        frames = getattr(image, "n_frames", 1)
+        image.load()
+        upright = ImageOps.exif_transpose(image)
+    notes = (f"{path}: has {frames} frames; the first is used",) if frames > 1 else ()
+    return Picture(_to_8_bit(upright, path), notes)
+
+
+def picture_size(path: Path) -> tuple[int, int]:
+    """The width and height in px of the upright picture, from its header.
+
+    A PNG file may tell its orientation behind its pixels, so that one without it is read whole.
+
+    Raises:
+        AssetError: there is no picture of at most MAX_PIXELS at that path.
+    """
+    with _opened(path) as image:
+        width, height = image.size
+        return (
+            (height, width) if image.getexif().get(ExifTags.Base.Orientation) in _LYING else (width, height)
+        )
+
+
+def has_alpha(image: Image.Image) -> bool:
+    """Tell whether a picture has an alpha channel."""
+    return image.mode in _ALPHA_MODES
+
+
+def on_white(image: Image.Image) -> Image.Image:
+    """The picture as RGB, laid on white where it is transparent."""
+    if not has_alpha(image):
+        return image.convert("RGB")
+    whole = Image.new("RGB", image.size, "white")
+    whole.paste(image.convert("RGB"), mask=image.getchannel("A"))
+    return whole
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """An opened file; what Pillow raises meanwhile becomes an AssetError."""
     _check_file(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path) as image:
-                frames = getattr(image, "n_frames", 1)
-                image.load()
-                upright = ImageOps.exif_transpose(image)
+                yield image
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise AssetError(f"{path}: has more than {MAX_PIXELS // 10**6} megapixels") from None
     except UnidentifiedImageError:
         raise AssetError(f"{path}: is not a picture of a known format") from None
     except _DAMAGE as error:
         raise AssetError(f"{path}: is damaged or cannot be read: {error}") from error
-    notes = (f"{path}: has {frames} frames; the first is used",) if frames > 1 else ()
-    return Picture(_to_8_bit(upright, path), notes)
-
-
-def has_alpha(image: Image.Image) -> bool:
-    """Tell whether a picture has an alpha channel."""
-    return image.mode in _ALPHA_MODES
 
 
 def _check_file(path: Path) -> None:

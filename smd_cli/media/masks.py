@@ -11,27 +11,25 @@ from pathlib import Path
 from PIL import Image, ImageChops, ImageColor, ImageDraw
 
 from smd_cli.errors import SceneError
+from smd_cli.media.canvas import resized
 from smd_cli.media.images import Picture, has_alpha
 from smd_cli.scene.masks import BoxMask, ColorMask, EllipseMask, ImageMask, PolygonMask
+from smd_cli.scene.resolve import Size
 
-Size = tuple[int, int]
 Shape = BoxMask | EllipseMask | PolygonMask
 FileMask = ImageMask | ColorMask
+_TURNS = range(-3, 4)  # widths by which a shape's coordinates can miss a wrapped canvas
 
 
-def paint_shape(shape: Shape, size: Size) -> Image.Image:
-    """Paint a shape; an empty picture where it is smaller than a pixel or outside the canvas."""
+def paint_shape(shape: Shape, size: Size, *, wraps: bool = False) -> Image.Image:
+    """Paint a shape; an empty picture where it is smaller than a pixel or outside the canvas.
+
+    Where the canvas wraps, what reaches over its left or right edge goes on at the other.
+    """
     mask = Image.new("L", size)
     draw = ImageDraw.Draw(mask)
-    match shape:
-        case BoxMask(box=(x0, y0, x1, y1)):
-            _fill(draw.rectangle, (x0, y0, x1, y1), size)
-        case EllipseMask(ellipse=(cx, cy, rx, ry)):
-            _fill(draw.ellipse, (cx - rx, cy - ry, cx + rx, cy + ry), size)
-        case PolygonMask(polygon=points):
-            width, height = size
-            # Pillow's coordinates are pixel centres, ours the edges of the canvas: hence half a pixel.
-            draw.polygon([(x * width - 0.5, y * height - 0.5) for x, y in points], fill=255)
+    for turn in _TURNS if wraps else (0,):
+        _draw(draw, shape, size, turn)
     return mask
 
 
@@ -44,12 +42,6 @@ def read_mask(mask: FileMask, picture: Picture, size: Size) -> tuple[Image.Image
     if found.size == size:
         return found, picture.notes
     return _resize(found, size), (*picture.notes, resized(Path(mask.image), found.size, size))
-
-
-def resized(path: Path, old: Size, new: Size) -> str:
-    """The note on a picture that was brought to the canvas's size."""
-    stretched = ", stretched to other proportions" if old[0] * new[1] != old[1] * new[0] else ""
-    return f"{path}: resized from {old[0]}x{old[1]} to {new[0]}x{new[1]}{stretched}"
 
 
 def paint_rest(others: Sequence[Image.Image], size: Size) -> Image.Image:
@@ -76,6 +68,19 @@ def lightness(mask: Image.Image) -> tuple[int, int]:
     histogram = mask.histogram()
     used = [value for value, count in enumerate(histogram) if count]
     return used[0], used[-1]
+
+
+def _draw(draw: ImageDraw.ImageDraw, shape: Shape, size: Size, turn: int) -> None:
+    """Draw a shape `turn` widths of the canvas to the right of its place."""
+    match shape:
+        case BoxMask(box=(x0, y0, x1, y1)):
+            _fill(draw.rectangle, (x0 + turn, y0, x1 + turn, y1), size)
+        case EllipseMask(ellipse=(cx, cy, rx, ry)):
+            _fill(draw.ellipse, (cx + turn - rx, cy - ry, cx + turn + rx, cy + ry), size)
+        case PolygonMask(polygon=points):
+            width, height = size
+            # Pillow's coordinates are pixel centres, ours the edges of the canvas: hence half a pixel.
+            draw.polygon([((x + turn) * width - 0.5, y * height - 0.5) for x, y in points], fill=255)
 
 
 def _fill(draw: Callable[..., None], edges: tuple[float, float, float, float], size: Size) -> None:

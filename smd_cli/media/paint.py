@@ -6,16 +6,19 @@ import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from PIL import Image, ImageChops
 
 from smd_cli.errors import AssetError, SceneError, SmdError
-from smd_cli.media.images import has_alpha, open_picture
-from smd_cli.media.masks import lightness, paint_rest, paint_shape, read_mask, resized, share, union
+from smd_cli.media.canvas import Laid, lay, repeat_edges
+from smd_cli.media.images import Picture, has_alpha, on_white, open_picture
+from smd_cli.media.masks import FileMask, lightness, paint_rest, paint_shape, read_mask, share, union
 from smd_cli.scene.masks import ColorMask, ImageMask, MaskSpec, RestMask
 from smd_cli.scene.resolve import Plan
 from smd_cli.scene.tree import dotted
 
+T = TypeVar("T")
 Locate = Callable[..., str]
 # Two soft edges of one mask multiply to at most a quarter of 255; where more is left, something shows.
 _SHOWS = 64
@@ -54,17 +57,19 @@ def paint(plan: Plan, locate: Locate = lambda *loc: dotted(loc)) -> Painted:
     adds the file, line and column.
 
     Raises:
-        SceneError: a mask is empty or lacks a channel; it also carries what an AssetError would say.
+        SceneError: a mask is empty or lacks a channel; the background picture lies outside the canvas, or
+            leaves new area without a prompt, or nothing to paint. It also says what an AssetError would.
         AssetError: only pictures are missing or unreadable.
     """
     painter = _Painter(plan, locate)
-    masks, background = painter.masks(), painter.background()
+    masks, laid = painter.masks(), painter.background()
     if painter.problems:
         only_assets = all(isinstance(problem, AssetError) for problem in painter.problems)
         raise (AssetError if only_assets else SceneError)(*map(str, painter.problems))
-    return Painted(
-        masks, background, None, tuple(dict.fromkeys(painter.notes)), tuple(painter.suspicions(masks))
-    )
+    notes, warnings = tuple(dict.fromkeys(painter.notes)), tuple(painter.suspicions(masks))
+    if laid is None:
+        return Painted(masks, None, None, notes, warnings)
+    return Painted(masks, laid.image, laid.new_area, notes, warnings)
 
 
 class _Painter:
@@ -73,36 +78,47 @@ class _Painter:
     def __init__(self, plan: Plan, locate: Locate) -> None:
         self.plan = plan
         self.locate = locate
-        self.size = (plan.canvas.width, plan.canvas.height)
+        self.canvas = (plan.canvas.width, plan.canvas.height)
         self.notes: list[str] = []
         self.problems: list[SmdError] = []
         self.open = functools.cache(open_picture)  # one painted picture can hold many regions
 
-    def background(self) -> Image.Image | None:
-        """The background picture on white, at canvas size."""
-        path = self.plan.background.image
+    def background(self) -> Laid | None:
+        """The background picture on the canvas; None without one, and where there is a problem."""
+        path, place = self.plan.background.image, self.plan.background.place
         if path == "none":
             return None
-        try:
-            picture = self.open(path)
-        except AssetError as error:
-            self.problems.append(AssetError(f"{self.locate('background', 'image')}: {error}"))
+        picture = self._attempt(self.locate("background", "image"), lambda: self.open(path))
+        if picture is None:
             return None
+        where = self.locate("background", "fit" if place == "fit" else "place")
+        return self._attempt(where, lambda: self._lay(picture, path))
+
+    def _lay(self, picture: Picture, path: Path) -> Laid:
+        """The picture on the canvas. Raises SceneError: that leaves nothing to paint, or no prompt to do it."""
         self.notes.extend(picture.notes)
-        image = Image.new("RGB", picture.image.size, "white")
-        image.paste(picture.image, mask=picture.image.getchannel("A") if has_alpha(picture.image) else None)
-        if image.size == self.size:
-            return image
-        self.notes.append(resized(path, image.size, self.size))
-        return image.resize(self.size, Image.Resampling.LANCZOS)
+        if has_alpha(picture.image) and lightness(picture.image.getchannel("A"))[0] < 255:
+            self.notes.append(f"{path}: its transparent parts are laid on white")
+        laid = lay(on_white(picture.image), path, self.plan)
+        self.notes.extend(laid.notes)
+        if laid.new_area and not self.plan.background.prompt:
+            raise SceneError(
+                f"leaves {share(laid.new_area):.1%} of the canvas as new area; give a background prompt, "
+                "which fills it"
+            )
+        if not (laid.new_area or self.plan.regions or self.plan.background.strength != "none"):
+            raise SceneError(
+                "leaves nothing to paint: the picture covers the canvas; give a region or background.strength"
+            )
+        return laid
 
     def masks(self) -> tuple[Image.Image, ...]:
         """Every region's mask; `rest` last, when the others are known. Empty where there are problems."""
         found = [self._mask(index, region.mask) for index, region in enumerate(self.plan.regions)]
         if self.problems:
             return ()
-        rest = paint_rest([mask for mask in found if mask], self.size)
-        masks = tuple(mask or rest for mask in found)
+        rest = paint_rest([mask for mask in found if mask], self.plan.size)
+        masks = tuple(repeat_edges(mask or rest, (0, 0), self.canvas) for mask in found)
         for index, mask in enumerate(masks):
             if not mask.getbbox():
                 self.problems.append(
@@ -115,19 +131,27 @@ class _Painter:
         if isinstance(spec, RestMask):
             return None
         if not isinstance(spec, (ImageMask, ColorMask)):
-            return paint_shape(spec, self.size)
-        try:
-            mask, notes = read_mask(spec, self.open(Path(spec.image)), self.size)
-        except (AssetError, SceneError) as error:
-            self.problems.append(type(error)(f"{self.where(index)}: {error}"))
-            return None
+            return paint_shape(spec, self.plan.size, wraps=self.plan.canvas.wrap == "x")
+        return self._attempt(self.where(index), lambda: self._read(spec))
+
+    def _read(self, spec: FileMask) -> Image.Image:
+        """The mask of a file."""
+        mask, notes = read_mask(spec, self.open(Path(spec.image)), self.plan.size)
         self.notes.extend(notes)
         return mask
+
+    def _attempt(self, where: str, make: Callable[[], T]) -> T | None:
+        """What `make` returns; None where it fails, which is kept for the end, with its place."""
+        try:
+            return make()
+        except (AssetError, SceneError) as error:
+            self.problems.append(type(error)(f"{where}: {error}"))
+            return None
 
     def suspicions(self, masks: Sequence[Image.Image]) -> list[str]:
         """What is allowed and yet hardly meant, in the order of the regions."""
         found = []
-        later = Image.new("L", self.size)
+        later = Image.new("L", self.canvas)
         for index, mask in reversed(list(enumerate(masks))):
             spec = self.plan.regions[index].mask
             if isinstance(spec, ImageMask) and lightness(mask)[0] == 255:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont, ImageOps
 
+from smd_cli.media.canvas import Box
 from smd_cli.media.masks import share, union
 from smd_cli.media.paint import Painted
 
@@ -16,8 +17,8 @@ _OPACITY = 165
 _PALER = 0.4  # how far the background picture gives way to the colours
 _WORTH_A_LABEL = 0.005  # soft edges leave less than that between regions that meet
 _MARGIN = 6
+_TILE_COLOR = "#303030"
 _AROUND = 16  # how far to look around a point for its region, of 96
-Box = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
@@ -29,11 +30,14 @@ class _Label:
     anchor: tuple[int, int]
 
 
-def draw_preview(names: Sequence[str], painted: Painted, size: tuple[int, int]) -> Image.Image:
+def draw_preview(
+    names: Sequence[str], painted: Painted, size: tuple[int, int], tiles: Sequence[Box] = ()
+) -> Image.Image:
     """Draw the regions over the background picture, or white; `size` is the canvas's.
 
     What a later region covers is drawn in the later one's colour; the percentages are the shares of the
-    canvas that the masks cover, and of the background, what they leave.
+    canvas that the masks cover, and of the background, what they leave. `tiles`, in px of the canvas, are
+    outlined; one that passes the right edge, of a canvas that wraps, goes on at the left.
     """
     scale = LONG_SIDE / max(size)
     shown = (max(1, round(size[0] * scale)), max(1, round(size[1] * scale)))
@@ -48,8 +52,25 @@ def draw_preview(names: Sequence[str], painted: Painted, size: tuple[int, int]) 
     left = ImageChops.invert(union(painted.masks, size))
     if share(left) >= _WORTH_A_LABEL:
         labels.append(_Label(f"background {share(left):.1%}", "#606060", _middle(left.resize(shown))))
+    for tile in tiles:
+        _outline(image, tile, size)
+    if painted.new_area:
+        where = _middle(painted.new_area.resize(shown))
+        labels.append(_Label(f"new area {share(painted.new_area):.1%}", "#303030", where))
     _write(image, labels)
     return image
+
+
+def _outline(image: Image.Image, tile: Box, canvas: tuple[int, int]) -> None:
+    """Outline a tile, of a canvas that the image shows smaller or larger."""
+    draw = ImageDraw.Draw(image)
+    left, top, right, bottom = tile
+    for shift in (0, canvas[0])[: 1 + (right > canvas[0])]:
+        edges = zip((left - shift, top, right - shift, bottom), (*canvas, *canvas), strict=True)
+        x0, y0, x1, y1 = (
+            round(edge * shown / whole) for (edge, whole), shown in zip(edges, image.size * 2, strict=True)
+        )
+        draw.rectangle((x0, y0, x1 - 1, y1 - 1), outline=_TILE_COLOR)  # Pillow counts the last pixel in
 
 
 def _color(index: int) -> str:

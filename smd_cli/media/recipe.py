@@ -51,7 +51,7 @@ class Recipe:
             "Sampler": sampler["kind"].upper(),
             "CFG scale": sampler["guidance_scale"],
             "Seed": self.seed,
-            "Size": f"{scene['canvas']['width']}x{scene['canvas']['height']}",
+            "Size": f"{canvas['width']}x{canvas['height']}" if (canvas := scene["canvas"]) else "",
             "Model hash": self.model["sha256"][:10],
             "Model": self.model["base"],
             "Version": f"smd {self.versions['smd-cli']}",
@@ -59,7 +59,7 @@ class Recipe:
         lines = [" | ".join(prompts)]
         if negatives:
             lines.append("Negative prompt: " + " | ".join(negatives))
-        lines.append(", ".join(f"{name}: {value}" for name, value in settings.items()))
+        lines.append(", ".join(f"{name}: {value}" for name, value in settings.items() if value != ""))
         return "\n".join(lines)
 
     def texts(self) -> dict[str, str]:

@@ -31,13 +31,16 @@ class LoadedScene:
         return f"{self.tree.nearest(loc).place}: {dotted(loc)}"
 
 
-def load(path: str | Path, overrides: Sequence[Override] = ()) -> LoadedScene:
-    """Read a scene file, or standard input for `-`. Raises SceneError with every problem, one line each."""
+def load(path: str | Path, overrides: Sequence[Override] = (), task: str | None = None) -> LoadedScene:
+    """Read a scene file, or standard input for `-`; a scene that names no task has `task`.
+
+    Raises SceneError with every problem, one line each.
+    """
     if str(path) == STDIN:
         text = _decode(sys.stdin.buffer.read(MAX_BYTES + 1), "stdin")
-        return load_text(text, "stdin", overrides=overrides)
+        return load_text(text, "stdin", overrides=overrides, task=task)
     file = Path(path)
-    return load_text(_decode(_read(file), str(file)), str(file), file.stem, file.parent, overrides)
+    return load_text(_decode(_read(file), str(file)), str(file), file.stem, file.parent, overrides, task)
 
 
 def load_text(
@@ -46,10 +49,13 @@ def load_text(
     name: str = "scene",
     base_dir: Path = Path(),
     overrides: Sequence[Override] = (),
+    task: str | None = None,
 ) -> LoadedScene:
     """Read a scene from text; `source` is what messages call it. Raises SceneError."""
     tree = parse(text, source)
     apply(tree, overrides)
+    if task and isinstance(tree.value, dict):
+        tree.value.setdefault("task", Node(task, tree.place))
     try:
         scene = validate(tree.plain())
     except InvalidScene as error:

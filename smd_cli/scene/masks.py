@@ -74,7 +74,7 @@ class BoxMask(Part):
 
 
 class EllipseMask(Part):
-    """An ellipse; it may reach over the edge of the canvas."""
+    """An ellipse; it may reach over the edge of the canvas, and goes on at the other one where it wraps."""
 
     ellipse: Annotated[
         tuple[Coordinate, ...], Field(min_length=4, max_length=4), AfterValidator(_has_radii)
@@ -84,7 +84,7 @@ class EllipseMask(Part):
 
 
 class PolygonMask(Part):
-    """A closed polygon; it may reach over the edge of the canvas."""
+    """A closed polygon; it may reach over the edge of the canvas, like an ellipse."""
 
     polygon: Annotated[
         tuple[Annotated[tuple[Coordinate, ...], Field(min_length=2, max_length=2)], ...],

@@ -17,4 +17,6 @@ def remarks(plan: Plan, locate: Callable[..., str]) -> list[str]:
         found.append(
             f"{locate('sampler', 'guidance')}: {sampler.guidance} is for streams; here it is the same as none"
         )
+    if plan.background.image == "none" and plan.background.fit != "cover":
+        found.append(f"{locate('background', 'fit')}: has no effect without a background picture")
     return found

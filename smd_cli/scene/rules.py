@@ -42,15 +42,75 @@ def _fits(data: Data) -> Iterator[Problem]:
         )
 
 
+def _background(data: Data) -> Data:
+    """The background's mapping, or WRONG; a value in it that is WRONG counts as given."""
+    return data.get("background") or {}
+
+
+def _has_prompt(background: Data) -> bool:
+    prompt = background.get("prompt")
+    return bool(prompt.strip() if isinstance(prompt, str) else prompt)
+
+
+def _size_is_known(data: Data) -> Iterator[Problem]:
+    background = _background(data)
+    if data.get("canvas") is None and background is not WRONG and not background.get("image"):
+        yield Problem((), "canvas is missing (only a background picture can stand in for its size)")
+
+
+def _closes_on_itself(data: Data) -> Iterator[Problem]:
+    width, tile = _at(data, "canvas", "width"), _at(data, "sampler", "tile")
+    if _at(data, "canvas", "wrap") == "x" and width and isinstance(tile, int) and tile > width:
+        yield Problem(
+            ("canvas", "wrap"),
+            f"a canvas {width} px wide cannot wrap around tiles of {tile} px; make it wider, or "
+            "sampler.tile smaller",
+        )
+
+
 def _paints_something(data: Data) -> Iterator[Problem]:
-    background = data.get("background") or {}
+    background = _background(data)
     if background is WRONG or data.get("regions"):
         return
-    prompt, image = background.get("prompt"), background.get("image")
-    if image and image is not WRONG:
-        yield Problem((), "there is nothing to paint on the background picture: give a region")
-    elif not image and not (prompt.strip() if isinstance(prompt, str) else prompt):
+    image, prompted = background.get("image"), _has_prompt(background)
+    leaves_room = background.get("place") or background.get("fit") in ("contain", WRONG)
+    if image and image is not WRONG and not background.get("strength") and not (leaves_room and prompted):
+        yield Problem(
+            (),
+            "there is nothing to paint on the background picture: give a region, background.strength, or "
+            "new area around it (background.place or fit: contain) and a background prompt",
+        )
+    elif not image and not prompted:
         yield Problem((), "there is nothing to paint: give a background prompt or a region")
+
+
+def _has_its_picture(data: Data) -> Iterator[Problem]:
+    background = _background(data)
+    if background is WRONG or background.get("image"):
+        return
+    if _at(data, "task") == "inpaint":
+        yield Problem(("background",), "image is missing (the picture that the task inpaint paints on)")
+    for key in ("place", "strength"):
+        if background.get(key) is not None:
+            yield Problem(("background", key), "is about a background picture: give background.image")
+
+
+def _lies_one_way(data: Data) -> Iterator[Problem]:
+    background = _background(data)
+    if background is WRONG or background.get("place") is None:
+        return
+    if background.get("fit") is not None:
+        yield Problem(("background", "fit"), "does not go with place, which leaves the picture unscaled")
+    if data.get("canvas") is None and background.get("image"):
+        yield Problem(
+            ("background", "place"), "is a place on the canvas: give canvas.width and canvas.height"
+        )
+
+
+def _strength_has_a_prompt(data: Data) -> Iterator[Problem]:
+    background = _background(data)
+    if background is not WRONG and background.get("strength") and not _has_prompt(background):
+        yield Problem(("background", "strength"), "repaints the picture from background.prompt: give one")
 
 
 def _names_are_unique(data: Data) -> Iterator[Problem]:
@@ -135,8 +195,13 @@ def _timeline_fits(data: Data) -> Iterator[Problem]:
 
 
 _RULES = (
+    _size_is_known,
     _fits,
+    _closes_on_itself,
     _paints_something,
+    _has_its_picture,
+    _lies_one_way,
+    _strength_has_a_prompt,
     _names_are_unique,
     _one_rest,
     _indices_rise,
