@@ -1,0 +1,81 @@
+"""diffusers' panorama pipeline (Bar-Tal et al., arXiv 2302.08113) on this program's weights, tiles and noise.
+
+Import it once a model is loaded: only then are the libraries quiet about what they lack.
+"""
+
+from diffusers.pipelines.deprecated.stable_diffusion_panorama.pipeline_stable_diffusion_panorama import (
+    StableDiffusionPanoramaPipeline,
+)
+from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+from PIL import Image
+
+from smd_cli.bench.programs import Program
+from smd_cli.core.noise import SeededNoise
+from smd_cli.core.tiling import Box
+from smd_cli.engine.stage import Stage
+from smd_cli.errors import UsageError
+from smd_cli.models.facts import read_json
+from smd_cli.models.sd15 import SD15
+
+
+class EqualTiles(StableDiffusionPanoramaPipeline):  # type: ignore[misc]  # diffusers has no types
+    """The pipeline on given tiles; its own are 64 latent pixels wide whatever the model."""
+
+    boxes: tuple[Box, ...] = ()
+
+    def get_views(
+        self, panorama_height: int, panorama_width: int, circular_padding: bool = False
+    ) -> list[tuple[int, int, int, int]]:
+        """Return the tiles as (top, bottom, left, right) in latent pixels."""
+        return [(box.top, box.bottom, box.left, box.right) for box in self.boxes]
+
+
+def diffusers_panorama(stage: Stage) -> Program:
+    """Paint a stage of one prompt without guidance by DDIM in as many steps, as many tiles a batch.
+
+    The pipeline averages tiles without ramps: on more than one tile its picture is another.
+
+    Raises:
+        UsageError: the model is of a family that the pipeline cannot drive.
+    """
+    backbone = stage.backbone
+    if not isinstance(backbone, SD15):
+        raise UsageError(
+            f"--model: diffusers' panorama pipeline drives sd15 only, not {backbone.facts.family}"
+        )
+    pipeline = equal_tiles(stage, backbone)
+    height, width = (side * backbone.facts.downscale for side in stage.shape[-2:])
+    steps = len(stage.method.schedule)
+
+    def paint(seed: int) -> Image.Image:
+        picture: Image.Image = pipeline(
+            prompt_embeds=stage.table.rows([0]).embeds,
+            latents=SeededNoise(seed)("init", 0, stage.shape).to(backbone.dtype),
+            guidance_scale=1.0,
+            num_inference_steps=steps,
+            view_batch_size=stage.method.batch,
+            height=height,
+            width=width,
+        ).images[0]
+        return picture
+
+    return Program("diffusers", paint, steps * len(pipeline.boxes), paints_the_same=False)
+
+
+def equal_tiles(stage: Stage, backbone: SD15) -> EqualTiles:
+    """Build the pipeline on a stage's tiles and a backbone's own networks, and this program's DDIM."""
+    config = read_json(backbone.assets.configs / "scheduler" / "scheduler_config.json")
+    published = {"clip_sample": False, "set_alpha_to_one": False, "steps_offset": 1}
+    pipeline = EqualTiles(
+        vae=backbone.vae,
+        text_encoder=backbone.text_encoder,
+        tokenizer=backbone.tokenizer.clip,
+        unet=backbone.unet,
+        scheduler=DDIMScheduler.from_config({**config, **published, "timestep_spacing": "leading"}),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    pipeline.boxes = stage.regions.tiling.boxes
+    return pipeline

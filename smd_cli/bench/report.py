@@ -1,0 +1,53 @@
+"""What a benchmark measured, as numbers. Knows no tensors, so that the command line can name it for free."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from statistics import median
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Row:
+    """One program on one scene.
+
+    Attributes:
+        scene: name of the scene.
+        name: of the program.
+        seconds: from noise to a picture, one a round.
+        ratio: the median of `seconds` over that of this program on the same scene.
+        evaluations: model rows of one picture.
+        difference: largest distance to this program's picture, in grey levels (0..255).
+        paints_the_same: the program does the same maths, so that only rounding tells the pictures apart.
+    """
+
+    scene: str
+    name: str
+    seconds: tuple[float, ...]
+    ratio: float
+    evaluations: int
+    difference: int
+    paints_the_same: bool
+
+    @property
+    def median(self) -> float:
+        """Median seconds of a round."""
+        return median(self.seconds)
+
+    @property
+    def is_wrong(self) -> bool:
+        """Tell whether rounding cannot explain the picture, so that the time says nothing."""
+        return self.paints_the_same and self.difference > 1
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Every program on every scene, on one machine; `machine` says which, and with what libraries."""
+
+    machine: dict[str, Any]
+    rows: tuple[Row, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the document that `--json` prints."""
+        rows = [{**asdict(row), "median": row.median} for row in self.rows]
+        return {"machine": self.machine, "rows": rows}

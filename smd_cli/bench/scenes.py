@@ -1,0 +1,22 @@
+"""The scenes that benchmarks run where the user names none."""
+
+from pathlib import Path
+
+from smd_cli.errors import UsageError
+
+PANORAMA = Path(__file__).with_name("panorama.yaml")
+"""One prompt on a wide canvas, for programs that know no regions."""
+
+READY = ("valley.yaml", "times_square.yaml")
+
+_PACKAGE = Path(__file__).parents[1]
+_PLACES = (_PACKAGE / "scenes", _PACKAGE.parent / "scenes")  # as installed; in a checkout
+
+
+def ready_scenes() -> list[Path]:
+    """Find the ready scenes with regions. Raises UsageError: they did not come with this installation."""
+    for place in _PLACES:
+        scenes = [place / name for name in READY]
+        if all(scene.exists() for scene in scenes):
+            return scenes
+    raise UsageError(f"SCENE: give a scene file; the ready ones ({', '.join(READY)}) are not installed here")

@@ -1,0 +1,44 @@
+"""Small scenes made ready on the embedded model."""
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import pytest
+import torch
+
+from smd_cli.engine.masks import Setting
+from smd_cli.engine.stage import Stage, set_stage
+from smd_cli.media.paint import paint
+from smd_cli.models.assets import ModelSpec, locate
+from smd_cli.models.loading import load
+from smd_cli.scene.loader import load_text
+from smd_cli.scene.resolve import resolve
+
+
+@cache
+def backbone():
+    return load(locate(ModelSpec("flatland")), torch.device("cpu"), torch.float32)
+
+
+@pytest.fixture
+def stage() -> Callable[[str], Stage]:
+    """Set the stage of a scene of 192x128 px."""
+
+    def make(settings: str) -> Stage:
+        text = f"smd: 1\ncanvas: {{width: 192, height: 128}}\nbackground: {{prompt: grass}}\n{settings}\n"
+        plan = resolve(load_text(text, "scene").scene, "scene", Path())
+        painted = paint(plan)
+        with torch.inference_mode():
+            return set_stage(plan, Setting(painted.masks, painted.background), backbone(), batch=2)
+
+    return make
+
+
+@pytest.fixture
+def calls():
+    """The rows of every call of the model."""
+    rows: list[int] = []
+    hook = backbone().unet.register_forward_pre_hook(lambda unet, inputs: rows.append(len(inputs[0])))
+    yield rows
+    hook.remove()

@@ -1,0 +1,87 @@
+"""Races: whose turn it is, and what the numbers mean."""
+
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from smd_cli.bench import scenes
+from smd_cli.bench.programs import Program
+from smd_cli.bench.report import Speed
+from smd_cli.bench.speed import Rounds, difference, pictures, race
+from smd_cli.errors import UsageError
+from smd_cli.scene.loader import load
+from smd_cli.scene.resolve import resolve
+
+PLAN = resolve(load(scenes.PANORAMA).scene, "panorama", Path())
+
+
+def painter(name: str, grey: int, done: list[str], seconds: float = 0.001) -> Program:
+    def paint(seed: int) -> Image.Image:
+        assert seed == PLAN.seed
+        done.append(name)
+        time.sleep(seconds)
+        return Image.new("RGB", (2, 2), (grey, 0, 0))
+
+    return Program(name, paint, evaluations=7)
+
+
+def run(*programs: Program, told: list[int] | None = None):
+    told = [] if told is None else told
+    rounds = Rounds(3, torch.device("cpu"), torch.float32, 1, tell=lambda: told.append(1))
+    return race(PLAN, programs, rounds)
+
+
+def test_programs_take_turns_after_one_untimed_picture_each():
+    done, told = [], []
+    rows = run(painter("a", 9, done), painter("b", 9, done), told=told)
+    assert done == ["a", "b"] * 4
+    assert [len(row.seconds) for row in rows] == [3, 3]
+    assert len(told) == pictures(cases=1, rounds=3) == len(done)
+
+
+def test_a_row_tells_time_and_picture_beside_the_first():
+    first, second = run(painter("a", 100, []), painter("b", 140, [], seconds=0.01))
+    assert (first.ratio, first.difference) == (1, 0)
+    assert second.ratio == second.median / first.median > 1
+    assert (second.difference, second.evaluations, second.scene) == (40, 7, "panorama")
+
+
+@pytest.mark.parametrize(
+    ("grey", "same", "wrong"), [(101, True, False), (102, True, True), (102, False, False)]
+)
+def test_only_a_picture_that_should_be_the_same_can_be_wrong(grey, same, wrong):
+    other = replace(painter("b", grey, []), paints_the_same=same)
+    assert run(painter("a", 100, []), other)[1].is_wrong is wrong
+
+
+def test_difference_is_the_largest_of_any_pixel_and_channel():
+    one, other = Image.new("RGB", (3, 2), (10, 20, 30)), Image.new("RGB", (3, 2), (12, 20, 30))
+    other.putpixel((2, 1), (10, 20, 5))
+    assert difference(one, other) == difference(other, one) == 25
+
+
+def test_the_document_holds_every_round_and_the_median():
+    rows = tuple(run(painter("a", 1, [])))
+    document = json.loads(json.dumps(Speed({"device": "cpu"}, rows).to_dict()))
+    assert document["machine"] == {"device": "cpu"}
+    assert sorted(document["rows"][0]["seconds"])[1] == document["rows"][0]["median"]
+
+
+def test_the_panorama_asks_for_nothing_that_diffusers_cannot_do():
+    assert PLAN.sampler.kind == "ddim"
+    assert PLAN.sampler.guidance == "none"
+    assert PLAN.bootstrap.steps == 0
+    assert PLAN.regions == ()
+    assert PLAN.background.image == "none"
+
+
+def test_the_ready_scenes_are_there_or_asked_for(tmp_path, monkeypatch):
+    assert [path.stem for path in scenes.ready_scenes()] == ["valley", "times_square"]
+    monkeypatch.setattr(scenes, "_PLACES", (tmp_path,))
+    with pytest.raises(UsageError, match="give a scene file"):
+        scenes.ready_scenes()
