@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from smd_cli.core.guidance import Guidance
@@ -46,6 +47,11 @@ class Regions:
         """Return the weight of a view in the average, (th, tw)."""
         return self.mask(view) * self.tiling.weights[view.tile]
 
+    def to(self, device: torch.device) -> "Regions":
+        """Return the same regions on a device."""
+        tiling = Tiling(self.tiling.boxes, self.tiling.weights.to(device))
+        return replace(self, masks=self.masks.to(device), tiling=tiling)
+
     @property
     def is_complete(self) -> bool:
         """Tell whether the masks cover the whole canvas at every step."""
@@ -81,5 +87,4 @@ def arrange_regions(
     """
     height, width = masks.shape[-2:]
     tiling = tile_canvas(height, width, tile, overlap=overlap, wrap=wrap)
-    views = select_views(masks.cpu(), tiling)
-    return Regions(masks, Tiling(tiling.boxes, tiling.weights.to(masks.device)), views, extending=extending)
+    return Regions(masks, tiling, select_views(masks, tiling), extending=extending)

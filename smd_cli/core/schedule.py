@@ -50,6 +50,11 @@ class Schedule:
         """Noise level of each step, (S,) in [0, 1], falling: what masks are quantized against."""
         return self.start.noise
 
+    def last(self, count: int) -> "Schedule":
+        """Return the last `count` steps, which start from a picture rather than from noise."""
+        start, end = (Level(*(table[-count:] for table in level)) for level in (self.start, self.end))
+        return Schedule(self.timesteps[-count:], start, end, self.keep[-count:], self.gain[-count:])
+
     def estimate(self, x: Tensor, prediction: Tensor, steps: Sequence[int]) -> Tensor:
         """Denoise x (N, C, h, w), row n at `steps[n]`, by the model's prediction; float32."""
         return _rows(self.keep, steps, x) * x + _rows(self.gain, steps, x) * prediction.float()

@@ -75,7 +75,7 @@ def _line(length: int, tile: int, overlap: float) -> tuple[list[int], Tensor]:
 
 
 def _ring(length: int, tile: int, overlap: float) -> tuple[list[int], Tensor]:
-    """Place tiles evenly along a side that closes on itself: return their starts and their ramps (n, tile)."""
+    """Place tiles evenly along a side that closes on itself: return their starts and ramps (n, tile)."""
     if length < tile:
         raise ValueError(f"a canvas that wraps is {length} wide, less than a tile of {tile}")
     count = -(-length // _stride(tile, overlap))

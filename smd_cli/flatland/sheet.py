@@ -10,8 +10,9 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from smd_cli.engine.events import Clock
+from smd_cli.engine.masks import Setting
 from smd_cli.engine.oneshot import paint
-from smd_cli.engine.stage import Setting, set_stage
+from smd_cli.engine.stage import set_stage
 from smd_cli.models.assets import ModelSpec, locate
 from smd_cli.models.backbone import Backbone
 from smd_cli.models.loading import load

@@ -64,11 +64,25 @@ def enough_memory(device: torch.device) -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        if isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)):
+        if is_out_of_memory(error):
             raise DeviceError(
                 f"{device_name(device)}: out of memory; try a smaller --batch, tile or canvas"
             ) from error
         raise
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Tell whether that is what an error says, of whatever device."""
+    return isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)) is not None
+
+
+def free_memory_bytes(device: torch.device) -> int:
+    """The memory that could still be taken on a device."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    import psutil
+
+    return int(psutil.virtual_memory().available)
 
 
 def peak_memory_bytes(device: torch.device) -> int:

@@ -16,7 +16,7 @@ def on_canvas(tiling: Tiling, height: int, width: int) -> Tensor:
     """Lay every tile's weights (T, th, tw) out on the canvas, (T, H, W)."""
     canvas = torch.zeros(len(tiling.boxes), height, width)
     for layer, box, weights in zip(canvas, tiling.boxes, tiling.weights, strict=True):
-        box.of(layer).copy_(weights)
+        box.add(layer, weights)
     return canvas
 
 
@@ -38,11 +38,14 @@ def test_no_recorded_tiling_is_left_out() -> None:
     assert recorded == set(RECORDED), f"{FOLDER} has other tilings"
 
 
-@given(height=st.integers(1, 40), width=st.integers(1, 40), tile=st.integers(1, 20))
+OVERLAPS = st.sampled_from((0.0, 0.25, 0.5, 0.75))
+
+
+@given(height=st.integers(1, 40), width=st.integers(1, 40), tile=st.integers(1, 20), overlap=OVERLAPS)
 def test_tiles_of_one_size_cover_any_canvas_with_weights_that_sum_to_one(
-    height: int, width: int, tile: int
+    height: int, width: int, tile: int, overlap: float
 ) -> None:
-    tiling = tile_canvas(height, width, tile)
+    tiling = tile_canvas(height, width, tile, overlap=overlap)
     side = min(height, tile), min(width, tile)
     for box in tiling.boxes:
         assert (box.bottom - box.top, box.right - box.left) == side
@@ -64,3 +67,33 @@ def test_a_canvas_smaller_than_a_tile_is_one_tile() -> None:
     tiling = tile_canvas(5, 7, 8)
     assert [list(box) for box in tiling.boxes] == [[0, 5, 0, 7]]
     assert (tiling.weights == 1).all()
+
+
+@given(width=st.integers(8, 60), tile=st.integers(2, 8), overlap=OVERLAPS)
+def test_tiles_close_a_canvas_that_wraps_with_weights_that_sum_to_one(
+    width: int, tile: int, overlap: float
+) -> None:
+    tiling = tile_canvas(tile, width, tile, overlap=overlap, wrap=True)
+    assert {box.right - box.left for box in tiling.boxes} == {tile}
+    assert all(0 <= box.left < width for box in tiling.boxes)
+    torch.testing.assert_close(on_canvas(tiling, tile, width).sum(0), torch.ones(tile, width))
+
+
+def test_the_seam_of_a_canvas_that_wraps_lies_inside_a_tile() -> None:
+    tiling = tile_canvas(8, 24, 8, wrap=True)
+    assert [box.left for box in tiling.boxes] == [0, 4, 8, 12, 16, 20]
+    across = tiling.weights[-1, 0]
+    assert across[3] > 0  # the last column of the canvas
+    assert across[4] > 0  # the first one
+    columns = torch.arange(24.0).expand(8, 24)
+    assert tiling.boxes[-1].of(columns)[0].tolist() == [20, 21, 22, 23, 0, 1, 2, 3]
+
+
+def test_less_overlap_takes_fewer_tiles() -> None:
+    assert [box.left for box in tile_canvas(8, 32, 8, overlap=0.25).boxes] == [0, 6, 12, 18, 24]
+    assert [box.left for box in tile_canvas(8, 32, 8, overlap=0).boxes] == [0, 8, 16, 24]
+
+
+def test_a_canvas_that_wraps_is_no_narrower_than_a_tile() -> None:
+    with pytest.raises(ValueError, match="less than a tile of 8"):
+        tile_canvas(8, 7, 8, wrap=True)

@@ -7,8 +7,9 @@ from PIL import Image
 
 from smd_cli.core.noise import Purpose
 from smd_cli.engine.events import Clock
+from smd_cli.engine.masks import Setting
 from smd_cli.engine.oneshot import denoise
-from smd_cli.engine.stage import Setting, set_stage
+from smd_cli.engine.stage import set_stage
 from smd_cli.media.paint import paint
 from smd_cli.models.assets import ModelSpec, locate
 from smd_cli.models.loading import load

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from smd_cli.engine.stage import Setting, Stage, set_stage
+from smd_cli.engine.masks import Setting
+from smd_cli.engine.stage import Stage, set_stage
 from smd_cli.media.paint import paint
 from smd_cli.models.assets import ModelSpec, locate
 from smd_cli.models.loading import load

@@ -1,0 +1,81 @@
+"""Pictures to latents and back, by tiles with blended seams where they are large."""
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from smd_cli.core.tiling import Box, Tiling, tile_canvas
+from smd_cli.models.backbone import Backbone
+
+WHOLE = 1024 * 1024  # px: what is no larger goes through the autoencoder at once
+TILE = 512  # px
+OVERLAP = 0.25  # of a tile
+
+
+class _Piece(NamedTuple):
+    """One tile: where it is read, where its result belongs, and with what weight (1, 1, h, w)."""
+
+    source: Box
+    target: Box
+    weight: Tensor
+
+
+def encode(backbone: Backbone, pixels: Tensor, *, wrap: bool = False) -> Tensor:
+    """Encode pixels (1, 3, H, W) in [-1, 1] into scaled latents (1, C, h, w); `wrap` closes them sideways."""
+    height, width = (side // backbone.facts.downscale for side in pixels.shape[-2:])
+    if _goes_whole(pixels.shape[-2:], wrap=wrap):
+        return backbone.encode_image(pixels)
+    tiling = _tiles(backbone, height, width, wrap=wrap)
+    pieces = (
+        _Piece(_scaled(box, backbone.facts.downscale), box, weight[None, None])
+        for box, weight in zip(tiling.boxes, tiling.weights.to(pixels.device), strict=True)
+    )
+    shape = (1, backbone.facts.latent_channels, height, width)
+    return _by_pieces(pixels, shape, pieces, backbone.encode_image)
+
+
+def decode(backbone: Backbone, latents: Tensor, *, wrap: bool = False) -> Tensor:
+    """Decode scaled latents (1, C, h, w) into pixels (1, 3, H, W) in [-1, 1]; `wrap` closes them sideways."""
+    downscale = backbone.facts.downscale
+    height, width = latents.shape[-2:]
+    if _goes_whole((height * downscale, width * downscale), wrap=wrap):
+        return backbone.decode(latents)
+    tiling = _tiles(backbone, height, width, wrap=wrap)
+    pieces = (
+        _Piece(box, _scaled(box, downscale), _enlarged(weight, downscale))
+        for box, weight in zip(tiling.boxes, tiling.weights.to(latents.device), strict=True)
+    )
+    return _by_pieces(latents, (1, 3, height * downscale, width * downscale), pieces, backbone.decode)
+
+
+def _goes_whole(size: tuple[int, ...], *, wrap: bool) -> bool:
+    return size[0] * size[1] <= WHOLE and not wrap
+
+
+def _tiles(backbone: Backbone, height: int, width: int, *, wrap: bool) -> Tiling:
+    tile = TILE // backbone.facts.downscale
+    return tile_canvas(height, width, min(tile, width) if wrap else tile, overlap=OVERLAP, wrap=wrap)
+
+
+def _enlarged(weight: Tensor, factor: int) -> Tensor:
+    """Enlarge weights (h, w) of latents to those of their pixels, (1, 1, H, W)."""
+    return F.interpolate(weight[None, None], scale_factor=factor, mode="bilinear")
+
+
+def _scaled(box: Box, factor: int) -> Box:
+    return Box(*(edge * factor for edge in box))
+
+
+def _by_pieces(
+    source: Tensor, shape: tuple[int, ...], pieces: Iterable[_Piece], convert: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """Convert a picture piece by piece and average what overlaps, in `shape` (1, C, H, W)."""
+    total = torch.zeros(shape, device=source.device)
+    weights = torch.zeros(1, 1, *shape[-2:], device=source.device)
+    for piece in pieces:
+        piece.target.add(total, piece.weight * convert(piece.source.of(source)).float())
+        piece.target.add(weights, piece.weight)
+    return total / weights

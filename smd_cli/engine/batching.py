@@ -1,0 +1,60 @@
+"""How many views are evaluated at once: what was asked for, or what memory allows."""
+
+import logging
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from smd_cli.engine.layout import Layout
+from smd_cli.engine.memory import row_bytes
+from smd_cli.models.backbone import Backbone
+from smd_cli.models.conditioning import Conditioning
+from smd_cli.models.device import free_memory_bytes, is_out_of_memory
+
+_log = logging.getLogger(__name__)
+
+Batch = int | Literal["auto"]
+MOST = {"cpu": 8, "cuda": 64, "mps": 16}  # views at once, past which a device gains nothing
+FREE_SHARE = 0.5  # of the memory that is free now, for the views: the rest is the canvas's and the decoder's
+
+
+def views_at_once(batch: Batch, layout: Layout, backbone: Backbone) -> int:
+    """Return the number of views to evaluate at once."""
+    if batch != "auto":
+        return batch
+    free = free_memory_bytes(backbone.device) * FREE_SHARE
+    fitting = int(free / (row_bytes(layout, backbone.assets, backbone.dtype) * layout.guidance.rows_per_view))
+    return max(min(fitting, MOST[backbone.device.type]), 1)
+
+
+class Evaluator:
+    """The model under a scene's prompts, as the core asks it; takes fewer rows at once where memory ends."""
+
+    def __init__(self, backbone: Backbone, table: Conditioning) -> None:
+        self.backbone = backbone
+        self.table = table
+        self.most: int | None = None
+
+    def __call__(self, latents: Tensor, timesteps: Tensor, prompts: Tensor) -> Tensor:
+        """Predict for latents (N, C, h, w) at timesteps (N,) under rows (N,) of the table."""
+        parts: list[Tensor] = []
+        done = 0
+        while done < len(latents):
+            rows = slice(done, done + (self.most or len(latents)))
+            try:
+                conditioning = self.table.rows(prompts[rows])
+                parts.append(self.backbone.predict(latents[rows], timesteps[rows], conditioning))
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error) or len(latents[rows]) == 1:
+                    raise
+                self._halve(len(latents[rows]))
+            else:
+                done += len(parts[-1])
+        return torch.cat(parts)
+
+    def _halve(self, rows: int) -> None:
+        self.most = rows // 2
+        _log.warning("out of memory with %d evaluations at once; going on with %d", rows, self.most)
+        if self.backbone.device.type == "cuda":
+            torch.cuda.empty_cache()

@@ -1,0 +1,28 @@
+"""What stays of the background picture: outside the blurred masks, every pixel of it, bit for bit."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from smd_cli.engine.masks import Setting, SoftMasks
+from smd_cli.engine.pixels import to_pixels
+
+
+@dataclass(frozen=True)
+class Keep:
+    """A picture (1, 3, H, W) in [-1, 1], and how far it is painted over, (1, 1, H, W) in [0, 1]."""
+
+    picture: Tensor
+    covered: Tensor
+
+    def under(self, painted: Tensor) -> Tensor:
+        """Blend painted pixels (1, 3, H, W) over the picture; where nothing covers it, it stays exactly."""
+        return torch.lerp(self.picture, painted, self.covered)
+
+
+def keep_picture(setting: Setting, soft: SoftMasks, device: torch.device) -> Keep | None:
+    """Keep a scene's background picture, if it has one."""
+    if setting.background is None:
+        return None
+    return Keep(to_pixels(setting.background).to(device), soft.covered().to(device))

@@ -1,0 +1,50 @@
+"""Pictures too large for the autoencoder go through it by tiles, and look the same."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from smd_cli.engine import autoencoder
+from smd_cli.engine.autoencoder import decode, encode
+from smd_cli.engine.pixels import to_pixels
+from smd_cli.flatland.world import draw_picture
+from tests.engine.test_stage import backbone
+
+GREY = 2 / 255  # one grey level of pixels in [-1, 1]
+
+
+@pytest.fixture
+def pixels():
+    pictures = [np.asarray(draw_picture(seed, 256).image) for seed in (1, 2, 3)]
+    return to_pixels(Image.fromarray(np.concatenate(pictures, axis=1)))
+
+
+@torch.inference_mode()
+def test_tiles_decode_to_the_whole_picture(pixels, monkeypatch):
+    latents = encode(backbone(), pixels)
+    whole = decode(backbone(), latents)
+    monkeypatch.setattr(autoencoder, "WHOLE", 0)
+    tiled = decode(backbone(), latents)
+    assert tiled.shape == whole.shape == (1, 3, 256, 768)
+    assert (tiled - whole).abs().max() < 4 * GREY
+    assert (tiled - whole).abs().mean() < GREY / 10
+
+
+@torch.inference_mode()
+def test_tiles_encode_to_the_latents_of_the_whole(pixels, monkeypatch):
+    whole = encode(backbone(), pixels)
+    monkeypatch.setattr(autoencoder, "WHOLE", 0)
+    tiled = encode(backbone(), pixels)
+    assert (tiled - whole).square().mean() < 1e-4 * whole.square().mean()
+
+
+@torch.inference_mode()
+def test_a_canvas_that_wraps_is_decoded_across_its_seam(pixels):
+    """Turned by half its width, the picture is the same picture: the decoder knows no edge."""
+    latents = encode(backbone(), pixels, wrap=True)
+    turned = decode(backbone(), latents.roll(48, -1), wrap=True).roll(-384, -1)
+    apart = (turned - decode(backbone(), latents, wrap=True)).abs()
+    assert apart.mean() < GREY / 2
+    ends = (decode(backbone(), latents.roll(48, -1)).roll(-384, -1) - decode(backbone(), latents)).abs()
+    assert apart[..., [0, -1]].mean() < ends[..., [0, -1]].mean() / 2
