@@ -53,9 +53,8 @@ def picture_size(path: Path) -> tuple[int, int]:
     """
     with _opened(path) as image:
         width, height = image.size
-        return (
-            (height, width) if image.getexif().get(ExifTags.Base.Orientation) in _LYING else (width, height)
-        )
+        lies = image.getexif().get(ExifTags.Base.Orientation) in _LYING
+        return (height, width) if lies and image.format != "TIFF" else (width, height)  # Pillow turns these
 
 
 def has_alpha(image: Image.Image) -> bool:

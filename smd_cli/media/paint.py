@@ -95,7 +95,7 @@ class _Painter:
         return self._attempt(where, lambda: self._lay(picture, path))
 
     def _lay(self, picture: Picture, path: Path) -> Laid:
-        """The picture on the canvas. Raises SceneError: that leaves nothing to paint, or no prompt to do it."""
+        """The picture on the canvas. Raises SceneError: it shows nothing, or leaves what nothing paints."""
         self.notes.extend(picture.notes)
         if has_alpha(picture.image) and lightness(picture.image.getchannel("A"))[0] < 255:
             self.notes.append(f"{path}: its transparent parts are laid on white")

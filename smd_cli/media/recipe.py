@@ -42,7 +42,7 @@ class Recipe:
 
     def parameters(self) -> str:
         """Return the short form: prompts, negative prompt, and a line of settings."""
-        scene, sampler = self.scene, self.scene["sampler"]
+        scene, sampler, canvas = self.scene, self.scene["sampler"], self.scene["canvas"]
         parts = [scene["background"], *scene["regions"]]
         prompts = [part["prompt"] for part in parts if part["prompt"]]
         negatives = dict.fromkeys(part["negative_prompt"] for part in parts if part["negative_prompt"])
@@ -51,7 +51,7 @@ class Recipe:
             "Sampler": sampler["kind"].upper(),
             "CFG scale": sampler["guidance_scale"],
             "Seed": self.seed,
-            "Size": f"{canvas['width']}x{canvas['height']}" if (canvas := scene["canvas"]) else "",
+            **({"Size": f"{canvas['width']}x{canvas['height']}"} if canvas else {}),
             "Model hash": self.model["sha256"][:10],
             "Model": self.model["base"],
             "Version": f"smd {self.versions['smd-cli']}",
@@ -59,7 +59,7 @@ class Recipe:
         lines = [" | ".join(prompts)]
         if negatives:
             lines.append("Negative prompt: " + " | ".join(negatives))
-        lines.append(", ".join(f"{name}: {value}" for name, value in settings.items() if value != ""))
+        lines.append(", ".join(f"{name}: {value}" for name, value in settings.items()))
         return "\n".join(lines)
 
     def texts(self) -> dict[str, str]:

@@ -5,11 +5,11 @@ import os
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageColor
 
 from smd_cli.errors import AssetError
 from smd_cli.media import images
-from smd_cli.media.images import open_picture
+from smd_cli.media.images import on_white, open_picture, picture_size
 
 
 def told(path: Path) -> str:
@@ -75,6 +75,53 @@ def test_the_camera_s_orientation_is_applied(tmp_path: Path) -> None:
     exif[0x0112] = 6  # turn by 90 degrees to look at it
     path = saved(tmp_path / "x.jpg", Image.new("RGB", (40, 20)), exif=exif)
     assert open_picture(path).image.size == (20, 40)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("ending", ["jpg", "png", "webp", "tiff"])
+def test_the_size_is_that_of_the_upright_picture(ending: str, orientation: int, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = saved(tmp_path / f"x.{ending}", Image.new("RGB", (40, 20)), exif=exif)
+    assert picture_size(path) == open_picture(path).image.size == ((40, 20) if orientation < 5 else (20, 40))
+
+
+def test_an_orientation_behind_the_pixels_counts(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = saved(tmp_path / "x.png", Image.new("RGB", (40, 20)), exif=exif)
+    data = path.read_bytes()
+    start = data.index(b"eXIf") - 4
+    end = start + 12 + int.from_bytes(data[start : start + 4])
+    path.write_bytes(data[:start] + data[end:-12] + data[start:end] + data[-12:])  # before the last chunk
+    assert picture_size(path) == open_picture(path).image.size == (20, 40)
+
+
+def test_the_size_comes_from_the_header(tmp_path: Path) -> None:
+    path = saved(tmp_path / "x.jpg", Image.effect_noise((64, 48), 90))
+    path.write_bytes(path.read_bytes()[:-800])
+    assert picture_size(path) == (64, 48)
+
+
+def test_the_size_of_what_is_no_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "x.png").write_text("hello")
+    with pytest.raises(AssetError, match=r"x\.png: is not a picture of a known format"):
+        picture_size(tmp_path / "x.png")
+    with pytest.raises(AssetError, match=r"no\.png: no such file"):
+        picture_size(tmp_path / "no.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 40)
+    with pytest.raises(AssetError, match="has more than 200 megapixels"):
+        picture_size(saved(tmp_path / "x.png", Image.new("L", (10, 10))))
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
+def test_what_is_transparent_is_laid_on_white(mode: str) -> None:
+    half = (100, 51) if mode == "LA" else (100, 100, 100, 51)
+    image = on_white(
+        Image.new(mode, (3, 2), half if mode.endswith("A") else ImageColor.getcolor("#646464", mode))
+    )
+    grey = 224 if mode.endswith("A") else 100  # 51 is a fifth of 255
+    assert (image.mode, image.getpixel((1, 1))) == ("RGB", (grey, grey, grey))
 
 
 def test_of_an_animation_the_first_frame_with_a_note(tmp_path: Path) -> None:

@@ -53,6 +53,27 @@ class TestShapes:
         quarter = paint_shape(EllipseMask(ellipse=(0.0, 0.0, 0.2, 0.2)), (400, 400))
         assert share(quarter) == pytest.approx(share(whole) / 4, rel=0.02)
 
+    @pytest.mark.parametrize("turn", [-1, 0, 1])
+    def test_on_a_canvas_that_wraps_a_shape_goes_on_at_the_other_side(self, turn: int) -> None:
+        """A shape on the seam is the same shape inside, turned by half a width."""
+        size = (400, 80)
+        ellipse = paint_shape(EllipseMask(ellipse=(0.5, 0.5, 0.3, 0.3)), size)
+        seam = paint_shape(EllipseMask(ellipse=(turn, 0.5, 0.3, 0.3)), size, wraps=True)
+        assert not ImageChops.difference(ImageChops.offset(ellipse, 200, 0), seam).getbbox()
+        triangle = PolygonMask(polygon=((0.2, 0.1), (0.7, 0.1), (0.4, 0.9)))
+        moved = PolygonMask(polygon=tuple((x + 0.5 + min(turn, 0), y) for x, y in triangle.polygon))
+        expected = ImageChops.offset(paint_shape(triangle, size), 200, 0)
+        found = paint_shape(moved, size, wraps=True)
+        assert share(ImageChops.difference(expected, found)) < 0.001  # edges are rounded anew
+
+    def test_shapes_within_a_canvas_that_wraps_stay_as_they_are(self) -> None:
+        for shape in (BoxMask(box=(0.0, 0.0, 1.0, 0.5)), EllipseMask(ellipse=(0.3, 0.5, 0.2, 0.9))):
+            assert paint_shape(shape, SIZE, wraps=True) == paint_shape(shape, SIZE)
+
+    def test_a_shape_wider_than_a_canvas_that_wraps_goes_all_around(self) -> None:
+        wide = EllipseMask(ellipse=(-1.0, 0.5, 2.0, 2.0))
+        assert value(paint_shape(wide, SIZE, wraps=True)) == 255
+
     def test_a_polygon_has_its_area(self) -> None:
         mask = paint_shape(PolygonMask(polygon=((0.0, 0.0), (1.0, 0.0), (0.0, 1.0))), (400, 400))
         assert share(mask) == pytest.approx(0.5, rel=0.01)

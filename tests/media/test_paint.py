@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageChops
 
 from smd_cli.errors import AssetError, SceneError, SmdError
 from smd_cli.media.masks import share
@@ -60,7 +60,81 @@ def test_the_background_picture_is_brought_to_size_on_white(tmp_path: Path) -> N
     assert (found.background.mode, found.background.size) == ("RGB", (128, 64))
     assert found.background.getpixel((5, 5)) == (0, 0, 255)
     assert found.background.getpixel((120, 5)) == (255, 255, 255)
-    assert "resized from 64x64 to 128x64, stretched" in found.notes[0]
+    assert found.new_area is None
+    assert found.notes == (
+        f"{tmp_path / 'b.png'}: its transparent parts are laid on white",
+        f"{tmp_path / 'b.png'}: resized from 64x64 to 128x128",
+        f"{tmp_path / 'b.png'}: cropped from 128x128 to 128x64",
+    )
+
+
+def test_an_opaque_alpha_channel_of_the_background_is_no_note(tmp_path: Path) -> None:
+    Image.new("RGBA", (128, 64), (0, 0, 0, 255)).save(tmp_path / "b.png")
+    assert not painted("background: {image: b.png}\n" + regions("rest"), tmp_path).notes
+
+
+def test_a_placed_picture_leaves_new_area(tmp_path: Path) -> None:
+    Image.new("RGB", (64, 64), "red").save(tmp_path / "b.png")
+    found = painted("background: {image: b.png, prompt: x, place: [32, 0]}", tmp_path)
+    assert found.background is not None
+    assert found.background.getcolors() == [(128 * 64, (255, 0, 0))]
+    assert found.new_area is not None
+    assert share(found.new_area) == 0.5
+    assert ImageChops.invert(found.new_area).getbbox() == (32, 0, 96, 64)
+
+
+@pytest.mark.parametrize(
+    ("background", "problem"),
+    [
+        (
+            "{image: b.png, prompt: x, place: [128, 0]}",
+            "background.place: the picture of 64x64 px lies outside the canvas of 128x64 px",
+        ),
+        (
+            "{image: b.png, place: [0, 0]}",
+            "background.place: leaves 50.0% of the canvas as new area; give a background prompt, which fills "
+            "it",
+        ),
+        (
+            "{image: b.png, fit: contain}",
+            "background.fit: leaves 50.0% of the canvas as new area; give a background prompt, which fills "
+            "it",
+        ),
+    ],
+)
+def test_a_picture_that_lies_wrong(background: str, problem: str, tmp_path: Path) -> None:
+    Image.new("RGB", (64, 64)).save(tmp_path / "b.png")
+    (told,) = problems(SceneError, f"background: {background}\n" + regions("rest"), tmp_path)
+    assert told.split(": ", 1)[1] == problem
+
+
+@pytest.mark.parametrize("how", ["fit: contain", "place: [0, 0]"])
+def test_a_picture_that_covers_the_canvas_leaves_nothing_to_paint(how: str, tmp_path: Path) -> None:
+    Image.new("RGB", (128, 64)).save(tmp_path / "b.png")
+    (told,) = problems(SceneError, f"background: {{image: b.png, prompt: x, {how}}}", tmp_path)
+    assert "leaves nothing to paint" in told
+    again = painted(f"background: {{image: b.png, prompt: x, {how}, strength: 0.5}}", tmp_path)
+    assert (again.new_area, again.masks) == (None, ())
+
+
+def test_where_the_canvas_follows_masks_of_the_picture_s_size_are_not_resized(tmp_path: Path) -> None:
+    mask = Image.effect_noise((101, 67), 90)
+    mask.save(tmp_path / "m.png")
+    mask.convert("RGB").save(tmp_path / "b.png")
+    text = "smd: 1\nbackground: {image: b.png}\n" + regions("m.png", "rest", "{box: [0.5, 0, 1, 1]}")
+    loaded = load_text(text, "s.yaml", "s", tmp_path)
+    found = paint(resolve(loaded.scene, "s", tmp_path, (101, 67)), loaded.locate)
+    assert not found.notes
+    assert [part.size for part in (*found.masks, found.background) if part] == [(104, 72)] * 4
+    assert found.masks[0].crop((0, 0, 101, 67)) == mask
+    assert found.masks[0].getpixel((103, 71)) == mask.getpixel((100, 66))
+    assert found.masks[2].getbbox() == (50, 0, 104, 72)
+
+
+def test_shapes_go_on_around_a_canvas_that_wraps() -> None:
+    text = "smd: 1\ncanvas: {width: 128, height: 64, wrap: x}\n" + regions("{ellipse: [0, 0.5, 0.25, 0.5]}")
+    found = paint(resolve(load_text(text, "s.yaml").scene, "s", Path()))
+    assert found.masks[0].getpixel((127, 32)) == found.masks[0].getpixel((0, 32)) == 255
 
 
 def test_one_painted_picture_holds_several_regions(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """The picture of the regions."""
 
-from PIL import Image
+from dataclasses import replace
+
+from PIL import Image, ImageChops
 
 from smd_cli.media.masks import paint_shape
 from smd_cli.media.paint import Painted
@@ -11,6 +13,38 @@ from smd_cli.scene.masks import BoxMask
 def painted(size: tuple[int, int], *boxes: tuple[float, float, float, float]) -> Painted:
     masks = tuple(paint_shape(BoxMask(box=box), size) for box in boxes)
     return Painted(masks, None, None, (), ())
+
+
+def drawn(*tiles: tuple[int, int, int, int]) -> Image.Image:
+    """What tiles add to the preview of a canvas of 128 x 64 px, which it shows eight times as large."""
+    size = (128, 64)
+    plain = draw_preview(["all"], painted(size, (0, 0, 1, 1)), size)
+    return ImageChops.difference(draw_preview(["all"], painted(size, (0, 0, 1, 1)), size, tiles), plain)
+
+
+def test_a_tile_is_outlined() -> None:
+    found = drawn((16, 8, 48, 40))
+    assert found.getbbox() == (128, 64, 384, 320)
+    assert not found.crop((129, 65, 383, 319)).getbbox()
+
+
+def test_a_tile_that_wraps_goes_on_at_the_left() -> None:
+    found = drawn((112, 0, 144, 64))
+    right, left = found.crop((896, 0, 1024, 512)), found.crop((0, 0, 128, 512))
+    assert not found.crop((128, 0, 896, 512)).getbbox()
+    assert (right.getbbox(), left.getbbox()) == ((0, 0, 128, 512), (0, 0, 128, 512))
+    assert not right.crop((1, 1, 128, 511)).getbbox()  # open towards the seam
+    assert not left.crop((0, 1, 127, 511)).getbbox()
+
+
+def test_new_area_is_named() -> None:
+    size = (128, 64)
+    plain = painted(size, (0, 0, 1, 1))
+    named = replace(plain, new_area=paint_shape(BoxMask(box=(0.75, 0, 1, 1)), size))
+    found = ImageChops.difference(draw_preview([""], named, size), draw_preview([""], plain, size))
+    box = found.getbbox()
+    assert box is not None
+    assert 768 < (box[0] + box[2]) // 2 < 1024
 
 
 def test_each_region_has_its_own_colour_and_the_background_stays_white() -> None:

@@ -1,5 +1,6 @@
 """Recipes: what a picture says of itself is read as data, however damaged it is."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,12 @@ def test_the_short_form_is_what_other_programs_show() -> None:
         "Steps: 2, Sampler: LCM, CFG scale: 1.0, Seed: 5, Size: 64x128, Model hash: ababababab, "
         "Model: flatland, Version: smd 0.1.0",
     ]
+
+
+def test_the_short_form_without_a_canvas_of_its_own() -> None:
+    follows = replace(RECIPE, scene={**RECIPE.scene, "canvas": None})
+    assert ", Size: 64x128" in RECIPE.parameters()
+    assert follows.parameters() == RECIPE.parameters().replace(", Size: 64x128", "")
 
 
 @pytest.mark.parametrize(
