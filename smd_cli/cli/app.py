@@ -7,12 +7,14 @@ from typing import Annotated
 import typer
 
 from smd_cli import __version__
+from smd_cli.cli.bench import bench
 from smd_cli.cli.check import check
 from smd_cli.cli.command import Command
-from smd_cli.cli.generate import generate
 from smd_cli.cli.inspect import inspect
 from smd_cli.cli.new import new
+from smd_cli.cli.plan import plan
 from smd_cli.cli.schema import schema
+from smd_cli.cli.tasks import TASKS, render
 
 app = typer.Typer(
     name="smd",
@@ -22,8 +24,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (generate, check, new, schema, inspect):
+for _task, _help in TASKS.items():
+    app.command(_task, help=_help, cls=Command)(render)
+for _command in (plan, check, new, schema, inspect):
     app.command(cls=Command)(_command)
+app.add_typer(bench, name="bench")
 
 
 def _version(asked: bool) -> None:

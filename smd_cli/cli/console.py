@@ -15,7 +15,9 @@ import typer
 from smd_cli.errors import SmdError
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
+
+_ANY = 10_000  # columns of a page that nobody looks at
 
 
 def result(line: str) -> None:
@@ -26,6 +28,21 @@ def result(line: str) -> None:
 def result_json(document: Any) -> None:  # noqa: ANN401 - any JSON document
     """Say a result as the one JSON document of the run."""
     result(json.dumps(document, indent=2))
+
+
+def result_layout(layout: RenderableType) -> None:
+    """Say a result that Rich lays out: in colour, to fit a terminal; elsewhere in plain lines."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    if console.is_terminal:
+        console.print(layout)
+        return
+    plain = Console(width=_ANY, highlight=False, color_system=None)
+    with plain.capture() as captured:
+        plain.print(layout)
+    for line in captured.get().splitlines():
+        result(line.rstrip())
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -14,6 +14,7 @@ from smd_cli.media.files import Existing
 if TYPE_CHECKING:
     from smd_cli.scene.overrides import Override
 
+Scene = Annotated[str, typer.Argument(metavar="SCENE", help="A scene file; - reads standard input.")]
 Scenes = Annotated[list[str], typer.Argument(metavar="SCENE", help="Scene files; - reads standard input.")]
 Set = Annotated[
     list[str] | None,
@@ -32,6 +33,22 @@ Model = Annotated[
         "--model", envvar="SMD_MODEL", help="Model: a name, a Hub id, a folder or a .safetensors file."
     ),
 ]
+Device = Annotated[str, typer.Option("--device", envvar="SMD_DEVICE", help="auto, cpu, cuda, cuda:N or mps.")]
+Dtype = Annotated[
+    str, typer.Option("--dtype", envvar="SMD_DTYPE", help="auto, float32, bfloat16 or float16.")
+]
+Batch = Annotated[
+    str,
+    typer.Option(
+        "--batch",
+        envvar="SMD_BATCH",
+        metavar="N",
+        help="Views the model evaluates at once: auto, what memory allows; or a number.",
+    ),
+]
+Offline = Annotated[
+    bool, typer.Option("--offline", envvar="SMD_OFFLINE", help="Never use the network, only the model cache.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but results and errors.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show the traceback of an internal error.")]
@@ -46,19 +63,33 @@ SkipExisting = Annotated[bool, typer.Option("--skip-existing", help="Leave files
 FailExisting = Annotated[bool, typer.Option("--fail-existing", help="Stop before any work if a file exists.")]
 
 
+MAX_BATCH = 1024
 REPLACING = "--overwrite replaces it, --skip-existing leaves it"
 """What to do about a file that exists, in commands that take these options."""
 
 
 @dataclass(frozen=True)
 class Rendering:
-    """How to render, as the options say; `batch` views are evaluated at once."""
+    """How to render, as the options say; `batch` views are evaluated at once, `auto`: as memory allows."""
 
     device: str
     dtype: str
     offline: bool
-    batch: int
+    batch: int | Literal["auto"]
     metadata: bool
+
+
+def batch_size(text: str) -> int | Literal["auto"]:
+    """What --batch asks for. Raises UsageError: neither the word auto nor a number in range."""
+    if text == "auto":
+        return "auto"
+    try:
+        size = int(text)
+    except ValueError:
+        size = 0
+    if not 1 <= size <= MAX_BATCH:
+        raise UsageError(f"--batch {text}: give auto or a number from 1 to {MAX_BATCH}")
+    return size
 
 
 def existing_policy(*, overwrite: bool, skip: bool, fail: bool) -> Existing:

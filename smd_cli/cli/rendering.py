@@ -17,8 +17,9 @@ from smd_cli import __version__
 from smd_cli.cli.options import Rendering
 from smd_cli.cli.scenes import OpenScene
 from smd_cli.engine.events import Clock
+from smd_cli.engine.masks import Setting
 from smd_cli.engine.oneshot import paint as paint_picture
-from smd_cli.engine.stage import Setting, Stage, set_stage
+from smd_cli.engine.stage import Stage, set_stage
 from smd_cli.media.files import write_bytes
 from smd_cli.media.paint import Painted
 from smd_cli.media.png import encode_png
@@ -106,7 +107,7 @@ def render(
     outputs = []
     with enough_memory(backbone.device):
         with clock.phase("encode"), torch.inference_mode():
-            stage = set_stage(plan, Setting(painted.masks, painted.background), backbone, batch=job.how.batch)
+            stage = set_stage(plan, setting(painted), backbone, batch=job.how.batch)
         for seed, path in job.targets:
             image = paint_picture(stage, seed, clock)
             with clock.phase("save"):
@@ -127,6 +128,11 @@ def model_spec(model: ModelPlan) -> ModelSpec:
         config=None if model.config == "family" else model.config,
         lcm_lora=None if model.lcm_lora == "family" else model.lcm_lora,
     )
+
+
+def setting(painted: Painted) -> Setting:
+    """Hand a scene's pictures to the engine."""
+    return Setting(painted.masks, painted.background, painted.new_area)
 
 
 def save(image: Image.Image, path: Path, seed: int, recipe: Recipe | None) -> Output:

@@ -9,11 +9,10 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from typer.testing import CliRunner, Result
 
 from smd_cli import __version__
-from smd_cli.cli.app import app
 from smd_cli.cli.docs import ROOT, generated
+from tests.cli.program import smd
 
 SCENE = """\
 smd: 1
@@ -24,10 +23,6 @@ regions:
 """
 
 RUN = "import sys\nsys.argv = {}\nfrom smd_cli.__main__ import main\n"
-
-
-def smd(*arguments: str, stdin: str | None = None) -> Result:
-    return CliRunner().invoke(app, list(arguments), input=stdin)
 
 
 def process(code: str, **options: Any) -> subprocess.CompletedProcess[str]:
@@ -95,7 +90,7 @@ class TestCheck:
         done = smd("check", str(scene), str(tmp_path / "no.yaml"), "--json", "-q")
         good, bad = json.loads(done.stdout)["scenes"]
         assert good["ok"]
-        assert good["canvas"] == {"width": 128, "height": 64}
+        assert good["canvas"] == {"width": 128, "height": 64, "wrap": "none"}
         assert good["regions"] == [{"name": "boy", "coverage": 1.0, "visible": 1.0}]
         assert len(good["notes"]) == len(good["warnings"]) == 1
         assert bad == {

@@ -7,12 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
-from typer.testing import CliRunner
 
-from smd_cli.cli.app import app
+from tests.cli.program import pixels, smd
 
 SCENE = """\
 smd: 1
@@ -31,15 +29,6 @@ def scene(tmp_path, monkeypatch):
     path = tmp_path / "sunny.yaml"
     path.write_text(SCENE)
     return str(path)
-
-
-def smd(*arguments: str):
-    return CliRunner().invoke(app, arguments)
-
-
-def pixels(path) -> np.ndarray:
-    with Image.open(path) as image:
-        return np.asarray(image).astype(int)
 
 
 RUN = """
@@ -106,7 +95,7 @@ def test_the_same_command_makes_the_same_bytes(scene, tmp_path):
 
 
 def test_batch_size_and_threads_do_not_change_the_picture(scene, tmp_path):
-    assert smd("generate", scene, "-o", "a.png", "--batch", "8").exit_code == 0
+    assert smd("generate", scene, "-o", "a.png", "--batch", "auto").exit_code == 0
     assert smd("generate", scene, "-o", "b.png", "--batch", "1").exit_code == 0
     threads = process("generate", scene, "-o", "c.png", env={**os.environ, "OMP_NUM_THREADS": "2"})
     _, said = threads.communicate()
@@ -157,13 +146,16 @@ def test_no_metadata_leaves_the_recipe_out(scene):
         (("--seed", "-1"), 2, "between 0 and"),
         (("-o", "a.jpg"), 2, ".png"),
         (("-o", "sunny.yaml/a.png"), 2, "not a folder"),
+        (("-o", "a.png", "--output-dir", "made"), 2, "--output-dir"),
         (("--device", "tpu"), 5, "available"),
         (("--dtype", "float16", "--device", "cpu"), 5, "float16"),
         (("--model", "someone/something", "--offline"), 4, "offline"),
         (("--model", "./nowhere"), 4, "nowhere"),
         (("--set", "task=stream"), 3, "stream"),
         (("--set", "regions[0].promt=x"), 3, "prompt"),
-        (("--batch", "0"), 2, "batch"),
+        (("--batch", "0"), 2, "auto or a number from 1 to 1024"),
+        (("--batch", "1025"), 2, "auto or a number"),
+        (("--batch", "many"), 2, "auto or a number"),
     ],
 )
 def test_bad_options_are_one_line_and_write_nothing(scene, tmp_path, arguments, code, says):
@@ -236,6 +228,13 @@ def test_a_picture_is_named_as_soon_as_it_is_there(scene, monkeypatch):
     assert done.exit_code == 5
     assert done.stdout == "sunny_1_0000.png\n"
     assert "memory" in done.stderr
+
+
+def test_a_file_has_its_own_place_where_the_environment_names_a_folder(scene, tmp_path, monkeypatch):
+    monkeypatch.setenv("SMD_OUTPUT_DIR", "made")
+    assert smd("generate", scene, "-o", "a.png").stdout == "a.png\n"
+    assert smd("generate", scene).stdout == "made/sunny_5_0000.png\n"
+    assert smd("generate", scene, "--output-dir", "here").stdout == "here/sunny_5_0000.png\n"
 
 
 def test_set_has_the_last_word(scene, monkeypatch):

@@ -1,0 +1,105 @@
+"""A survey as a person reads it: what is decided, the models, and the work of each step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from rich.console import Console, ConsoleOptions, Group, RenderableType
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from smd_cli.cli.planning import Forecast, StepWork, Survey
+    from smd_cli.scene.resolve import Plan, SamplerPlan
+
+MIB = 2**20
+BAR = 20  # columns
+
+
+@dataclass(frozen=True)
+class _Share:
+    """A part of a whole: a bar in a terminal, a percentage elsewhere."""
+
+    part: int
+    whole: int
+
+    def __rich_console__(self, _: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        if options.is_terminal:
+            yield ProgressBar(self.whole, self.part, BAR, complete_style="green", finished_style="green")
+        else:
+            yield Text(f"{self.part / self.whole:.0%}")
+
+
+def report(survey: Survey) -> RenderableType:
+    """Lay out a survey."""
+    title = Text.assemble((survey.plan.name, "bold"), ("  " + survey.plan.task, "dim"))
+    parts: list[RenderableType] = [title, Text(), _facts(survey), Text()]
+    if survey.forecast:
+        parts.append(_work(survey.forecast))
+    else:
+        parts.append(Text("Tiles, work and memory are not known: they follow from the base model."))
+    return Group(*parts)
+
+
+def _facts(survey: Survey) -> Table:
+    """A line for each decision and each model."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim")
+    table.add_row("canvas", _canvas(survey.plan))
+    if known := survey.forecast:
+        width, height = known.tile_size
+        table.add_row("tiles", f"{len(known.tiles)} of {width}x{height} px")
+    table.add_row("schedule", _schedule(survey.plan.sampler))
+    if known:
+        table.add_row("memory", f"about {known.memory_bytes / MIB:,.0f} MiB")
+    for model in survey.models:
+        presence = {True: ("here", "green"), False: ("missing", "red"), None: ("not known", "dim")}
+        fact = Text.assemble(model.source, "  ", presence[model.present])
+        table.add_row(model.role.replace("_", " "), fact)
+    return table
+
+
+def _canvas(plan: Plan) -> str:
+    canvas, written = plan.canvas, ""
+    if plan.size != (canvas.width, canvas.height):
+        written = ", written as {}x{} px".format(*plan.size)
+    return f"{canvas.width}x{canvas.height} px{', closed on itself' * (canvas.wrap == 'x')}{written}"
+
+
+def _schedule(sampler: SamplerPlan) -> str:
+    """The sampler, which steps it takes of its grid, and its guidance."""
+    taken = f"steps {' '.join(map(str, sampler.indices))} of {sampler.steps}"
+    steps = f"{sampler.steps} steps" if sampler.kind == "ddim" else taken
+    guidance = f", guidance {sampler.guidance} {sampler.guidance_scale:g}" * (sampler.guidance != "none")
+    return f"{sampler.kind}, {steps}{guidance}"
+
+
+def _work(forecast: Forecast) -> Table:
+    """A row for each run of equal steps, then the sums."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("step", "views", "evaluations", "without savings"):
+        table.add_column(name, justify="right")
+    table.add_column(width=BAR)
+    for _, run in groupby(forecast.steps, lambda step: (step.views, step.evaluations)):
+        first, *others = run
+        table.add_row(
+            _span([first, *others]),
+            str(first.views),
+            str(first.evaluations),
+            str(first.without_savings),
+            _Share(first.evaluations, first.without_savings),
+        )
+    done, everything = forecast.work
+    ratio = f"{everything / max(done, 1):.1f} times fewer" if done < everything else "nothing to save"
+    views = sum(step.views for step in forecast.steps)
+    table.add_row("total", str(views), str(done), str(everything), ratio, style="bold")
+    return table
+
+
+def _span(run: Sequence[StepWork]) -> str:
+    """The numbers of a run of steps."""
+    return f"{run[0].step}-{run[-1].step}" if len(run) > 1 else str(run[0].step)

@@ -1,0 +1,31 @@
+"""The picture of a scene's regions that `--preview` asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from smd_cli.cli import options
+from smd_cli.media.files import check_target, write_bytes
+
+if TYPE_CHECKING:
+    from smd_cli.cli.scenes import OpenScene
+    from smd_cli.media.canvas import Box
+
+
+def check_preview(path: Path) -> None:
+    """Raise UsageError, before any work, where the preview cannot be written."""
+    options.check_png("--preview", path)
+    check_target(path)
+
+
+def draw_scene(opened: OpenScene, path: Path, tiles: Sequence[Box] = ()) -> None:
+    """Write the region map of a scene; `tiles` (left, top, right, bottom), px, are outlined on it."""
+    from smd_cli.media.png import encode_png
+    from smd_cli.media.preview import draw_preview
+
+    plan = opened.plan
+    names = [region.name for region in plan.regions]
+    picture = draw_preview(names, opened.painted, (plan.canvas.width, plan.canvas.height), tiles=tiles)
+    write_bytes(path, encode_png(picture, {}))
