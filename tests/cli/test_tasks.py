@@ -53,6 +53,16 @@ def test_inpaint_leaves_what_no_mask_covers(photo):
     assert abs(before - after)[inside].mean() > 10
 
 
+def test_inpaint_goes_on_beyond_the_edges_of_a_placed_picture(photo):
+    scene = "background: {prompt: grass, image: photo.png, place: [0, 0]}"
+    Path("wide.yaml").write_text(f"smd: 1\ncanvas: {{width: 296, height: 96}}\n{scene}\n")
+    assert smd("inpaint", "wide.yaml", *QUICK, "-o", "a.png").exit_code == 0
+    before, after = pixels("photo.png")[:96], pixels("a.png")
+    assert (before[:, :100] == after[:, :100]).all()
+    repeated_edge = before[:, -1:]
+    assert abs(after[:, 204:] - repeated_edge).mean() > 10
+
+
 def test_inpaint_tells_the_size_that_it_wrote(photo):
     report = json.loads(smd("inpaint", photo, *QUICK, "--json").stdout)
     assert [(output["width"], output["height"]) for output in report["outputs"]] == [(204, 100)]
