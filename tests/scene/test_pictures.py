@@ -147,6 +147,22 @@ def test_panoramas_have_defaults_of_their_own(more: str, indices: tuple[int, ...
     assert (found.sampler.indices, found.bootstrap.steps) == (indices, steps)
 
 
+def test_overlap_and_what_lies_where_are_in_the_plan() -> None:
+    found = plan(
+        f"{CANVAS}sampler: {{overlap: 0.25}}\n"
+        "background: {image: b.png, prompt: x, place: [-9, 7], strength: 0.75}"
+    )
+    assert found.sampler.overlap == 0.25
+    assert (found.background.place, found.background.strength) == ((-9, 7), 0.75)
+    plain = plan(f"{CANVAS}background: {{prompt: x}}")
+    assert plain.sampler.overlap == 0.5
+    assert (plain.background.fit, plain.background.place, plain.background.strength) == (
+        "cover",
+        "fit",
+        "none",
+    )
+
+
 def test_bootstrap_is_measured_against_a_panorama_s_schedule() -> None:
     text = f"task: panorama\n{CANVAS}background: {{prompt: x}}\nbootstrap: {{steps: 5}}"
     assert problems(text) == ["bootstrap.steps: 5 is more than the sampler's 4 steps"]

@@ -152,12 +152,14 @@ REGION = {
 SCENES = st.fixed_dictionaries(
     {
         "smd": st.just(1),
-        "canvas": st.just({"width": 64, "height": 512}),
+        "canvas": st.fixed_dictionaries(
+            {"width": st.just(512), "height": st.just(64), "wrap": st.sampled_from(["none", "x"])}
+        ),
         "regions": st.lists(st.fixed_dictionaries(REGION), min_size=1, max_size=1),
     },
     optional={
         "seed": st.integers(0, 2**63 - 1),
-        "task": st.sampled_from(["generate", "stream"]),
+        "task": st.sampled_from(["generate", "panorama", "stream"]),
         "model": st.just(
             {
                 "base": "x",
@@ -168,7 +170,11 @@ SCENES = st.fixed_dictionaries(
             }
         ),
         "sampler": st.fixed_dictionaries(
-            {"kind": st.sampled_from(["lcm", "ddim"]), "tile": st.sampled_from([256, "native"])}
+            {
+                "kind": st.sampled_from(["lcm", "ddim"]),
+                "tile": st.sampled_from([256, "native"]),
+                "overlap": fractions(0, 0.75),
+            }
         ),
         "background": st.fixed_dictionaries(
             {"prompt": st.text("ab, "), "image": st.sampled_from([None, "b.jpg"])}
