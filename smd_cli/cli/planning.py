@@ -17,7 +17,7 @@ from smd_cli.engine.memory import estimate
 from smd_cli.media.canvas import Box
 from smd_cli.models.device import choose_device, choose_dtype
 from smd_cli.models.facts import ModelFacts
-from smd_cli.models.loading import training_alphas
+from smd_cli.models.noise import training_alphas
 from smd_cli.scene.resolve import Plan
 
 
@@ -79,7 +79,9 @@ def survey(scene: OpenScene, how: Rendering) -> Survey:
     stock = take_stock(model_spec(scene.plan.model), few_step=scene.plan.sampler.kind == "lcm")
     if stock.assets is None:
         return Survey(scene.plan, stock.needed, None)
-    layout = lay_out(scene.plan, setting(scene.painted), stock.assets.facts, training_alphas(stock.assets))
+    layout = lay_out(
+        scene.plan, setting(scene.painted), stock.assets.facts, training_alphas(stock.assets.configs)
+    )
     at_most = MOST[device.type] if how.batch == "auto" else how.batch
     at_once = min(at_most, max(len(views) for views in layout.regions.views))
     memory = estimate(layout, stock.assets, dtype, at_once)

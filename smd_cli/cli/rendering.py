@@ -17,6 +17,7 @@ from smd_cli import __version__
 from smd_cli.cli.options import Rendering
 from smd_cli.cli.scenes import OpenScene
 from smd_cli.engine.events import Clock
+from smd_cli.engine.layout import tile_side
 from smd_cli.engine.masks import Setting
 from smd_cli.engine.oneshot import paint as paint_picture
 from smd_cli.engine.stage import Stage, set_stage
@@ -85,10 +86,12 @@ def load_model(plan: Plan, how: Rendering) -> Backbone:
     Raises:
         DeviceError: the device or dtype is not there, or its memory is not enough.
         AssetError: the model is not to be had.
+        SceneError: the canvas is too narrow for the model's tiles.
     """
     device = choose_device(how.device)
     dtype = choose_dtype(how.dtype, device)
     assets = locate(model_spec(plan.model), few_step=plan.sampler.kind == "lcm", offline=how.offline)
+    tile_side(plan, assets.facts)  # the one rule of a scene that depends on the model
     if how.metadata:
         _ = assets.sha256  # read here, once: gigabytes take seconds, which belong to loading
     with enough_memory(device):

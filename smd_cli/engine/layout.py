@@ -43,7 +43,7 @@ def lay_out(plan: Plan, setting: Setting, facts: ModelFacts, alphas_cumprod: Ten
     soft = soft_masks(plan, setting)
     regions = arrange_regions(
         quantized_masks(plan, setting, soft, schedule, size),
-        _tile(plan, facts) // facts.downscale,
+        tile_side(plan, facts) // facts.downscale,
         overlap=plan.sampler.overlap,
         wrap=plan.canvas.wrap == "x",
         extending=frozenset({0} if setting.is_painted(plan) and setting.is_extended(plan) else ()),
@@ -67,8 +67,11 @@ def build_schedule(plan: Plan, facts: ModelFacts, alphas_cumprod: Tensor) -> Sch
     return schedules.lcm(alphas_cumprod, indices, grid=sampler.steps, prediction=facts.prediction_type)
 
 
-def _tile(plan: Plan, facts: ModelFacts) -> int:
-    """Return the side of a tile in px."""
+def tile_side(plan: Plan, facts: ModelFacts) -> int:
+    """Return the side of a tile in px.
+
+    Raises SceneError: the canvas wraps and is narrower than that.
+    """
     tile = facts.native_size if plan.sampler.tile == "native" else plan.sampler.tile
     if plan.canvas.wrap == "x" and plan.canvas.width < tile:
         raise SceneError(

@@ -6,7 +6,6 @@ import torch
 
 from smd_cli.models.assets import Assets
 from smd_cli.models.backbone import Backbone
-from smd_cli.models.facts import read_json
 from smd_cli.models.families import FAMILIES
 
 
@@ -20,16 +19,6 @@ def load(assets: Assets, device: torch.device, dtype: torch.dtype) -> Backbone:
     family = import_module(FAMILIES[assets.facts.family].module)
     backbone: Backbone = family.load(assets, device, dtype)
     return backbone
-
-
-def training_alphas(assets: Assets) -> torch.Tensor:
-    """(1000,) float32: the signal level at each timestep that the model was trained on, from its config."""
-    _hush()
-    from diffusers.schedulers.scheduling_ddim import DDIMScheduler
-
-    config = read_json(assets.configs / "scheduler" / "scheduler_config.json")
-    alphas: torch.Tensor = DDIMScheduler.from_config(config).alphas_cumprod
-    return alphas
 
 
 def _hush() -> None:

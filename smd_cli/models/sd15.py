@@ -9,7 +9,6 @@ from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
 from diffusers.models.embeddings import get_timestep_embedding
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
-from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from torch import Tensor
 from transformers.models.clip.modeling_clip import CLIPTextModel
 
@@ -18,8 +17,9 @@ from smd_cli.models.assets import Assets, Part
 from smd_cli.models.backbone import Backbone
 from smd_cli.models.components import FileLayout, Weights, load_part
 from smd_cli.models.conditioning import Conditioning
-from smd_cli.models.facts import Config, ModelFacts, read_config, read_json
+from smd_cli.models.facts import Config, ModelFacts, read_config
 from smd_cli.models.lora import fuse_lora
+from smd_cli.models.noise import training_alphas
 from smd_cli.models.tokens import Tokenizer
 
 DISTILLED_GUIDANCE = 8.5
@@ -104,14 +104,13 @@ def load(assets: Assets, device: torch.device, dtype: torch.dtype) -> Backbone:
     )
     for path, weight in assets.loras:
         fuse_lora(path, weight, {"unet": unet, "text_encoder": text_encoder})
-    scheduler = DDIMScheduler.from_config(read_json(assets.configs / "scheduler" / "scheduler_config.json"))
     return SD15(
         assets=assets,
         tokenizer=Tokenizer.load(assets.configs / "tokenizer", text_encoder.config.max_position_embeddings),
         text_encoder=text_encoder,
         unet=unet,
         vae=vae,
-        alphas_cumprod=scheduler.alphas_cumprod,
+        alphas_cumprod=training_alphas(assets.configs),
         device=device,
         dtype=dtype,
     )
