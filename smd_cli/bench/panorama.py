@@ -3,6 +3,8 @@
 Import it once a model is loaded: only then are the libraries quiet about what they lack.
 """
 
+from typing import cast
+
 from diffusers.pipelines.deprecated.stable_diffusion_panorama.pipeline_stable_diffusion_panorama import (
     StableDiffusionPanoramaPipeline,
 )
@@ -13,7 +15,6 @@ from smd_cli.bench.programs import Program
 from smd_cli.core.noise import SeededNoise
 from smd_cli.core.tiling import Box
 from smd_cli.engine.stage import Stage
-from smd_cli.errors import UsageError
 from smd_cli.models.facts import read_json
 from smd_cli.models.sd15 import SD15
 
@@ -33,16 +34,10 @@ class EqualTiles(StableDiffusionPanoramaPipeline):  # type: ignore[misc]  # diff
 def diffusers_panorama(stage: Stage) -> Program:
     """Paint a stage of one prompt without guidance by DDIM in as many steps, as many tiles a batch.
 
-    The pipeline averages tiles without ramps: on more than one tile its picture is another.
-
-    Raises:
-        UsageError: the model is of a family that the pipeline cannot drive.
+    The stage's model is of the sd15 family. The pipeline averages tiles without ramps: on more than one tile
+    its picture is another.
     """
-    backbone = stage.backbone
-    if not isinstance(backbone, SD15):
-        raise UsageError(
-            f"--model: diffusers' panorama pipeline drives sd15 only, not {backbone.facts.family}"
-        )
+    backbone = cast(SD15, stage.backbone)
     pipeline = equal_tiles(stage, backbone)
     height, width = (side * backbone.facts.downscale for side in stage.shape[-2:])
     steps = len(stage.method.schedule)

@@ -14,8 +14,10 @@ from PIL import Image, ImageChops
 from smd_cli import __version__
 from smd_cli.bench.programs import Program, plain_loop, this_program
 from smd_cli.bench.report import Row, Speed
+from smd_cli.engine.batching import Batch
 from smd_cli.engine.masks import Setting
 from smd_cli.engine.stage import Stage, set_stage
+from smd_cli.errors import UsageError
 from smd_cli.models.assets import Assets
 from smd_cli.models.backbone import Backbone
 from smd_cli.models.device import device_name, enough_memory
@@ -48,7 +50,7 @@ class Rounds:
     count: int
     device: torch.device
     dtype: torch.dtype
-    batch: int | Literal["auto"]
+    batch: Batch
     tell: Callable[[], None] = lambda: None
 
 
@@ -63,8 +65,12 @@ def measure(cases: Sequence[Case], rounds: Rounds) -> Speed:
     Raises:
         AssetError: weights do not fit their configs.
         DeviceError: the memory of the device is not enough.
-        UsageError: a rival cannot drive the model.
+        UsageError: a rival cannot drive the model; nothing has been loaded then.
     """
+    for case in cases:
+        family = case.assets.facts.family
+        if case.rival == "diffusers" and family != "sd15":
+            raise UsageError(f"--model: diffusers' panorama pipeline drives sd15 models, not {family}")
     rows: list[Row] = []
     with enough_memory(rounds.device):
         for assets, of_model in groupby(cases, key=lambda case: case.assets):

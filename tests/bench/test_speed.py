@@ -12,8 +12,10 @@ from PIL import Image
 from smd_cli.bench import scenes
 from smd_cli.bench.programs import Program
 from smd_cli.bench.report import Speed
-from smd_cli.bench.speed import Rounds, difference, pictures, race
+from smd_cli.bench.speed import Case, Rounds, difference, measure, pictures, race
+from smd_cli.engine.masks import Setting
 from smd_cli.errors import UsageError
+from smd_cli.models.assets import ModelSpec, locate
 from smd_cli.scene.loader import load
 from smd_cli.scene.resolve import resolve
 
@@ -78,6 +80,14 @@ def test_the_panorama_asks_for_nothing_that_diffusers_cannot_do():
     assert PLAN.bootstrap.steps == 0
     assert PLAN.regions == ()
     assert PLAN.background.image == "none"
+
+
+def test_a_model_that_diffusers_cannot_drive_is_told_before_it_is_loaded():
+    assets = locate(ModelSpec("flatland"))
+    other = replace(assets, facts=replace(assets.facts, family="sdxl"), parts={})
+    rounds = Rounds(1, torch.device("cpu"), torch.float32, 1)
+    with pytest.raises(UsageError, match="not sdxl"):
+        measure([Case(PLAN, Setting(()), other, "diffusers")], rounds)
 
 
 def test_the_ready_scenes_are_there_or_asked_for(tmp_path, monkeypatch):
