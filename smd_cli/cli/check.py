@@ -11,8 +11,8 @@ import typer
 
 from smd_cli.cli import options
 from smd_cli.cli.console import Messages, report, result, result_json
+from smd_cli.cli.preview import check_preview, draw_scene
 from smd_cli.errors import SmdError, UsageError
-from smd_cli.media.files import check_target, write_bytes
 
 if TYPE_CHECKING:
     from smd_cli.cli.scenes import OpenScene
@@ -41,12 +41,11 @@ def check(
     if preview and len(scenes) > 1:
         raise UsageError("--preview draws one scene; give only one")
     if preview:
-        options.check_png("--preview", preview)
-        check_target(preview)
+        check_preview(preview)
     overrides = options.scene_overrides(set_, width, height)
     findings = [_look_at(scene, overrides, Messages(quiet)) for scene in scenes]
     if preview and (opened := findings[0].opened):
-        _draw(opened, preview)
+        draw_scene(opened, preview)
     if json:
         result_json({"scenes": [finding.to_dict() for finding in findings]})
     else:
@@ -111,14 +110,3 @@ def _look_at(scene: str, overrides: list[Override], messages: Messages) -> _Find
     except SmdError as error:
         report(error)
         return _Finding(scene, None, error)
-
-
-def _draw(opened: OpenScene, path: Path) -> None:
-    from smd_cli.media.png import encode_png
-    from smd_cli.media.preview import draw_preview
-
-    plan = opened.plan
-    picture = draw_preview(
-        [region.name for region in plan.regions], opened.painted, (plan.canvas.width, plan.canvas.height)
-    )
-    write_bytes(path, encode_png(picture, {}))

@@ -1,5 +1,6 @@
 """Opening a scene for a command: its task, the canvas that follows a picture, and pictures that are bad."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from smd_cli.cli.console import Messages
 from smd_cli.cli.scenes import OpenScene, open_scene
 from smd_cli.errors import AssetError, SceneError, SmdError
 from smd_cli.scene.overrides import parse_override
+from tests.cli.program import smd
 
 PHOTO = "smd: 1\nbackground: {image: b.png}\nregions: [{name: a, prompt: x, mask: {box: [0, 0, 0.5, 1]}}]\n"
 PLAIN = "smd: 1\ncanvas: {width: 128, height: 64}\nbackground: {prompt: x}\n"
@@ -59,6 +61,19 @@ def test_a_picture_too_small_to_follow(tmp_path: Path) -> None:
         "most 67,108,864 pixels; give a canvas"
     )
     assert opened(tmp_path, PHOTO, None, "canvas={width: 128, height: 64}").painted.background
+
+
+def test_check_tells_the_picture_s_size_and_the_new_area(tmp_path: Path) -> None:
+    Image.new("RGB", (70, 90)).save(tmp_path / "b.png")
+    (tmp_path / "s.yaml").write_text(PHOTO)
+    assert smd("check", str(tmp_path / "s.yaml")).stdout.splitlines()[0].endswith(": good, 70x90 px")
+    (found,) = json.loads(smd("check", str(tmp_path / "s.yaml"), "--json").stdout)["scenes"]
+    assert (found["canvas"]["width"], found["size"]) == (72, {"width": 70, "height": 90})
+    assert found["new_area"] == 0
+    changes = ("background={image: b.png, prompt: x, place: [0, 0]}", "canvas={width: 144, height: 88}")
+    sets = [part for change in changes for part in ("--set", change)]
+    (found,) = json.loads(smd("check", str(tmp_path / "s.yaml"), "--json", *sets).stdout)["scenes"]
+    assert found["new_area"] == round(74 / 144, 4)
 
 
 @pytest.mark.parametrize("canvas", ["", "canvas: {width: 128, height: 64}\n"])
