@@ -157,9 +157,14 @@ def build_recipe(plan: Plan, painted: Painted, seed: int, assets: Assets) -> Rec
             "revision": assets.base.revision,
             "sha256": assets.sha256,
         },
-        masks={region.name: sha256(mask.tobytes()).hexdigest() for region, mask in masks},
+        masks={region.name: _digest(mask) for region, mask in masks},
         versions={"smd-cli": __version__, **{name: version(name) for name in LIBRARIES}},
+        background=_digest(painted.background) if painted.background else None,
     )
+
+
+def _digest(image: Image.Image) -> str:
+    return sha256(image.tobytes()).hexdigest()
 
 
 def _report(outputs: tuple[Output, ...], clock: Clock, stage: Stage, backbone: Backbone) -> Report:

@@ -28,6 +28,7 @@ class Recipe:
         model: base, family, revision and sha256 of the weights.
         masks: sha256 of each region's painted mask, by the region's name.
         versions: of this program and of the libraries that did the arithmetic.
+        background: sha256 of the background picture on the canvas, where there is one.
     """
 
     scene: dict[str, Any]
@@ -35,6 +36,7 @@ class Recipe:
     model: dict[str, Any]
     masks: dict[str, str]
     versions: dict[str, str]
+    background: str | None = None
 
     def to_json(self) -> str:
         """Return the recipe as one line of JSON."""

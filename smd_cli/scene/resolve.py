@@ -164,7 +164,7 @@ def resolve(scene: Scene, name: str, base_dir: Path, picture_size: Size | None =
         seed=scene.seed,
         model=_model(scene.model, base_dir),
         sampler=(sampler := _sampler(scene.sampler, scene.task)),
-        bootstrap=_bootstrap(scene.bootstrap, scene.task, len(sampler.indices)),
+        bootstrap=_bootstrap(scene, len(sampler.indices)),
         masks=MasksPlan(scene.masks.type, scene.masks.cover_alpha),
         background=_background(scene.background, scene.negative_prefix, base_dir),
         regions=tuple(_region(region, scene, base_dir) for region in scene.regions),
@@ -199,10 +199,14 @@ def _sampler(sampler: Sampler, task: str) -> SamplerPlan:
     )
 
 
-def _bootstrap(bootstrap: Bootstrap, task: str, taken: int) -> Bootstrap:
-    """The default number of steps is 0 for a panorama, and gives way to a schedule that takes fewer."""
-    off = task == "panorama" and "steps" not in bootstrap.model_fields_set
-    return bootstrap.model_copy(update={"steps": 0 if off else min(bootstrap.steps, taken)})
+def _bootstrap(scene: Scene, taken: int) -> Bootstrap:
+    """The default number of steps gives way to a schedule that takes fewer.
+
+    It is 0 where there is no layout to find: in a panorama, and where a picture is repainted.
+    """
+    has_layout = scene.task == "panorama" or scene.background.strength is not None
+    off = has_layout and "steps" not in scene.bootstrap.model_fields_set
+    return scene.bootstrap.model_copy(update={"steps": 0 if off else min(scene.bootstrap.steps, taken)})
 
 
 def _model(model: Model, base_dir: Path) -> ModelPlan:

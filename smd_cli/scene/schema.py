@@ -154,7 +154,9 @@ class Bootstrap(Part):
     """The first steps, in which each region is painted alone, centred, on a plain background."""
 
     steps: Annotated[int, Field(ge=0, le=1000)] = Field(
-        default=2, description="How many steps; 0 turns it off, and is the default of a panorama."
+        default=2,
+        description="How many steps; 0 turns it off, and is the default of a panorama and with "
+        "background.strength.",
     )
     mix_steps: Annotated[float, Field(ge=0, le=1000)] = Field(
         default=1.5,

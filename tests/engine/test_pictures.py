@@ -123,7 +123,7 @@ def jumps(picture: np.ndarray) -> tuple[float, np.ndarray]:
 
 
 def test_the_ends_of_a_canvas_that_wraps_meet_like_any_neighbours():
-    text = "task: panorama\ncanvas: {{width: 512, height: 128, wrap: {}}}\nbackground: {{prompt: summer mountains}}"
+    text = "task: panorama\ncanvas: {{width: 512, height: 128, wrap: {}}}\nbackground: {{prompt: Alps}}"
     closed, _ = staged(text.format("x"), Path())
     open_, _ = staged(text.format("none"), Path())
     seams = []

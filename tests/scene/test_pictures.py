@@ -147,6 +147,12 @@ def test_panoramas_have_defaults_of_their_own(more: str, indices: tuple[int, ...
     assert (found.sampler.indices, found.bootstrap.steps) == (indices, steps)
 
 
+def test_a_picture_that_is_repainted_has_its_layout_already() -> None:
+    repainted = f"{CANVAS}background: {{image: b.png, prompt: x, strength: 0.5}}\n"
+    assert plan(repainted).bootstrap.steps == 0
+    assert plan(f"{repainted}bootstrap: {{steps: 1}}").bootstrap.steps == 1
+
+
 def test_overlap_and_what_lies_where_are_in_the_plan() -> None:
     found = plan(
         f"{CANVAS}sampler: {{overlap: 0.25}}\n"
