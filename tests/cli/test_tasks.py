@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from smd_cli.media.recipe import read_recipe
 from tests.cli.program import pixels, smd
 
 QUICK = ["--set", "sampler.indices=[0,25]", "--set", "bootstrap.steps=0"]
@@ -73,6 +74,10 @@ def test_an_inpainted_picture_tells_how_to_make_it_again(photo):
     Path("again.yaml").write_text(smd("inspect", "a.png", "--scene").stdout)
     assert smd("inpaint", "again.yaml", "-o", "b.png").exit_code == 0
     assert (pixels("a.png") == pixels("b.png")).all()
+    Image.open("photo.png").rotate(180).save("photo.png")
+    assert smd("inpaint", "again.yaml", "-o", "c.png").exit_code == 0
+    made = [read_recipe(Path(name)).background for name in ("a.png", "b.png", "c.png")]
+    assert made[0] == made[1] != made[2]
 
 
 def test_panorama_paints_a_strip_that_can_close_on_itself(strip):
