@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from smd_cli.flatland.train import __main__ as training
-from smd_cli.flatland.train import loop
+from smd_cli.flatland.train import drawing, loop
 from smd_cli.flatland.train.config import Budget, Config
 from smd_cli.flatland.train.distill import Consistency, boundary
 from smd_cli.flatland.train.text import build_tokenizer, token_ids, word_targets
@@ -28,6 +28,15 @@ def run(tmp_path_factory):
         **dict.fromkeys(stages, tiny),
     )
     return config, training.run(config)
+
+
+@pytest.mark.slow
+def test_processes_draw_what_one_would_in_the_same_order(monkeypatch):
+    alone = [picture.caption for picture in drawing.draw_many(range(9), 8)]
+    monkeypatch.setattr(drawing, "FEW", 0)
+    monkeypatch.setattr(drawing, "WAVE", 4)
+    assert [picture.caption for picture in drawing.draw_many(range(9), 8)] == alone
+    assert len(set(alone)) > 5
 
 
 @pytest.mark.slow

@@ -7,8 +7,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from smd_cli.flatland.train.config import Budget, Config
+from smd_cli.flatland.train.drawing import draw_many
 from smd_cli.flatland.train.loop import MovingAverage, train
-from smd_cli.flatland.world import draw_picture
 
 WIDTH = 32
 LATENT_NOISE = 0.02
@@ -25,9 +25,8 @@ def build(scaling_factor: float = 1.0) -> AutoencoderTiny:
 
 def picture_pool(config: Config) -> np.ndarray:
     """Draw the pictures that crops are taken from: (pool, 256, 256, 3) uint8."""
-    return np.stack(
-        [np.asarray(draw_picture(config.seed + 10_000_000 + i).image) for i in range(config.pool)]
-    )
+    first = config.seed + 10_000_000
+    return np.stack([np.asarray(p.image) for p in draw_many(range(first, first + config.pool))])
 
 
 def crops(pool: np.ndarray, rng: np.random.Generator, count: int, size: int) -> Tensor:

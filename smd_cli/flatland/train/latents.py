@@ -1,5 +1,6 @@
 """Pictures encoded once: the latents and token ids that the UNet trains on."""
 
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import CLIPTokenizer
 
+from smd_cli.flatland.train.drawing import draw_many
 from smd_cli.flatland.train.text import token_ids
-from smd_cli.flatland.world import draw_picture
 
 BATCH = 32
 
@@ -32,8 +33,8 @@ def encode_pictures(
     scale = autoencoder.config.scaling_factor
     encoder = autoencoder.to(memory_format=torch.channels_last).eval()
     latents, captions = [], []
-    for start in range(0, count, BATCH):
-        pictures = [draw_picture(first_seed + i, size) for i in range(start, min(start + BATCH, count))]
+    drawn = draw_many(range(first_seed, first_seed + count), size)
+    while pictures := list(islice(drawn, BATCH)):
         pixels = torch.from_numpy(np.stack([np.asarray(p.image) for p in pictures])).permute(0, 3, 1, 2)
         with torch.autocast("cpu", torch.bfloat16):
             latents.append((encoder.encode(pixels.float() / 127.5 - 1).latents.float() * scale).half())
