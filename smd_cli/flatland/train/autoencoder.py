@@ -11,7 +11,8 @@ from smd_cli.flatland.train.drawing import draw_many
 from smd_cli.flatland.train.loop import MovingAverage, train
 
 WIDTH = 32
-LATENT_NOISE = 0.02
+LATENT_NOISE = {"autoencoder": 0.08, "decoder": 0.02}
+"""What the decoder must forgive. With little, the encoder hides detail in latents that no UNet learns."""
 LATENT_PENALTY = 2e-3
 
 
@@ -42,10 +43,10 @@ def crops(pool: np.ndarray, rng: np.random.Generator, count: int, size: int) -> 
     return (batch.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
 
 
-def reconstruction_loss(model: AutoencoderTiny, pixels: Tensor) -> Tensor:
+def reconstruction_loss(model: AutoencoderTiny, pixels: Tensor, noise: float) -> Tensor:
     """L1 + L2 + edges, with noise on the latents so that the decoder forgives the sampler's errors."""
     latents = model.encoder(pixels)
-    noisy = latents + LATENT_NOISE * torch.randn_like(latents)
+    noisy = latents + noise * torch.randn_like(latents)
     output = model.decoder(noisy).float()
     edges = sum(F.l1_loss(torch.diff(output, dim=axis), torch.diff(pixels, dim=axis)) for axis in (2, 3))
     penalty = LATENT_PENALTY * latents.float().square().mean()
@@ -76,7 +77,7 @@ def _reconstruct(model: AutoencoderTiny, pool: np.ndarray, config: Config, stage
 
     def loss(module: AutoencoderTiny, step: int) -> Tensor:
         rng = np.random.default_rng((config.seed, budget.steps, step))
-        return reconstruction_loss(module, crops(pool, rng, budget.batch, config.crop))
+        return reconstruction_loss(module, crops(pool, rng, budget.batch, config.crop), LATENT_NOISE[stage])
 
     average = MovingAverage(model, config.ema)
     return train(model, loss, budget=budget, folder=config.stage(stage), average=average)

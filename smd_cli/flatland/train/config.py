@@ -22,14 +22,14 @@ class Config:
     pool: int = 4000
     crop: int = 64
     captions: int = 24_000
-    small_pictures: int = 36_000
-    large_pictures: int = 7_000
-    autoencoder: Budget = field(default_factory=lambda: Budget(10_000, 20, 3e-3))
-    decoder: Budget = field(default_factory=lambda: Budget(1500, 24, 1e-3))
+    small_pictures: int = 30_000
+    large_pictures: int = 5_000
+    autoencoder: Budget = field(default_factory=lambda: Budget(6000, 20, 3e-3))
+    decoder: Budget = field(default_factory=lambda: Budget(500, 24, 1e-3))
     text: Budget = field(default_factory=lambda: Budget(1500, 64, 1e-3))
-    unet_small: Budget = field(default_factory=lambda: Budget(4200, 48, 8e-4))
-    unet_large: Budget = field(default_factory=lambda: Budget(1800, 24, 5e-4))
-    distill: Budget = field(default_factory=lambda: Budget(700, 16, 3e-4))
+    unet_small: Budget = field(default_factory=lambda: Budget(1800, 32, 8e-4))
+    unet_large: Budget = field(default_factory=lambda: Budget(2300, 24, 5e-4))
+    distill: Budget = field(default_factory=lambda: Budget(600, 16, 3e-4))
     guidance: float = 2.5
     distill_skip: int = 20
     empty_captions: float = 0.1

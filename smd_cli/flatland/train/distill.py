@@ -54,9 +54,6 @@ def distill(
     teacher = teacher.requires_grad_(False).eval()
     student = copy.deepcopy(teacher.unet).requires_grad_(True).to(memory_format=torch.channels_last)
     average = MovingAverage(student, config.distill_ema)
-    if config.compile:
-        for unet in (teacher.unet, student, average.module):
-            unet.compile()
     alphas = alphas_cumprod()
     consistency = Consistency(alphas)
     empty = teacher.text(empty_ids[None]).last_hidden_state
