@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from smd_cli.cli.options import Rendering
-from smd_cli.cli.rendering import model_spec, setting
+from smd_cli.cli.rendering import check_tiles, model_spec, setting
 from smd_cli.cli.scenes import OpenScene
 from smd_cli.cli.stock import Needed, take_stock
 from smd_cli.core.regions import Work
@@ -73,12 +73,14 @@ def survey(scene: OpenScene, how: Rendering) -> Survey:
 
     Raises:
         DeviceError: the device or dtype is not there.
+        SceneError: the canvas is too narrow for the model's tiles.
     """
     device = choose_device(how.device)
     dtype = choose_dtype(how.dtype, device)
     stock = take_stock(model_spec(scene.plan.model), few_step=scene.plan.sampler.kind == "lcm")
     if stock.assets is None:
         return Survey(scene.plan, stock.needed, None)
+    check_tiles(scene, stock.assets.facts)
     layout = lay_out(
         scene.plan, setting(scene.painted), stock.assets.facts, training_alphas(stock.assets.configs)
     )

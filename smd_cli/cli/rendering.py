@@ -21,6 +21,7 @@ from smd_cli.engine.layout import tile_side
 from smd_cli.engine.masks import Setting
 from smd_cli.engine.oneshot import paint as paint_picture
 from smd_cli.engine.stage import Stage, set_stage
+from smd_cli.errors import SceneError
 from smd_cli.media.files import write_bytes
 from smd_cli.media.paint import Painted
 from smd_cli.media.png import encode_png
@@ -34,6 +35,7 @@ from smd_cli.models.device import (
     enough_memory,
     peak_memory_bytes,
 )
+from smd_cli.models.facts import ModelFacts
 from smd_cli.models.loading import load
 from smd_cli.scene.resolve import ModelPlan, Plan
 
@@ -80,8 +82,8 @@ class Report:
         }
 
 
-def load_model(plan: Plan, how: Rendering) -> Backbone:
-    """Find, check and load a plan's model, and take its hash where recipes need it.
+def load_model(scene: OpenScene, how: Rendering) -> Backbone:
+    """Find, check and load a scene's model, and take its hash where recipes need it.
 
     Raises:
         DeviceError: the device or dtype is not there, or its memory is not enough.
@@ -90,8 +92,9 @@ def load_model(plan: Plan, how: Rendering) -> Backbone:
     """
     device = choose_device(how.device)
     dtype = choose_dtype(how.dtype, device)
+    plan = scene.plan
     assets = locate(model_spec(plan.model), few_step=plan.sampler.kind == "lcm", offline=how.offline)
-    tile_side(plan, assets.facts)  # the one rule of a scene that depends on the model
+    check_tiles(scene, assets.facts)
     if how.metadata:
         _ = assets.sha256  # read here, once: gigabytes take seconds, which belong to loading
     with enough_memory(device):
@@ -119,6 +122,14 @@ def render(
             if on_written is not None:
                 on_written(outputs[-1])
     return _report(tuple(outputs), clock, stage, backbone)
+
+
+def check_tiles(scene: OpenScene, facts: ModelFacts) -> None:
+    """Hold a scene to the one rule that depends on its model. Raises SceneError, with its place."""
+    try:
+        tile_side(scene.plan, facts)
+    except SceneError as error:
+        raise SceneError(f"{scene.locate('canvas', 'width')}: {error}") from error
 
 
 def model_spec(model: ModelPlan) -> ModelSpec:

@@ -156,7 +156,7 @@ def _render(
         with clock.phase("load"):
             from smd_cli.cli import rendering  # imports torch
 
-            backbone = rendering.load_model(opened.plan, how)
+            backbone = rendering.load_model(opened, how)
         on_written = (lambda output: result(output.path)) if say_paths else None
         report = rendering.render(rendering.Job(opened, targets, how), backbone, clock, on_written)
     if not messages.quiet:

@@ -75,7 +75,7 @@ def tile_side(plan: Plan, facts: ModelFacts) -> int:
     tile = facts.native_size if plan.sampler.tile == "native" else plan.sampler.tile
     if plan.canvas.wrap == "x" and plan.canvas.width < tile:
         raise SceneError(
-            f"canvas.width: {plan.canvas.width} px cannot close on themselves, a tile has {tile} px; widen "
-            "the canvas, or set sampler.tile"
+            f"{plan.canvas.width} px cannot close on themselves, a tile has {tile} px; widen the canvas, or "
+            "set sampler.tile"
         )
     return tile

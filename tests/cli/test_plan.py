@@ -240,3 +240,14 @@ def test_an_idle_region_is_a_warning_here_too(scene):
     idle = "regions[sun].mask_strength=0.001"
     assert "region 'sun' is not painted" in smd("plan", scene, "--set", idle).stderr
     assert smd("plan", scene, "--set", idle, "-q").stderr == ""
+
+
+def test_a_canvas_too_narrow_to_wrap_around_the_models_tiles_is_told_at_its_place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = "smd: 1\ntask: panorama\ncanvas: {width: 128, height: 128, wrap: x}\nbackground: {prompt: grass}\n"
+    Path("ring.yaml").write_text(text)
+    for command in ("plan", "panorama"):
+        done = smd(command, "ring.yaml")
+        assert done.exit_code == 3
+        assert done.stderr.startswith("ring.yaml:3:17: canvas.width: 128 px cannot close"), done.stderr
+    assert not list(tmp_path.glob("*.png"))
