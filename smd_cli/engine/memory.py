@@ -1,6 +1,7 @@
 """How much memory a render takes, estimated from the configs and headers of a model's files.
 
-The factors were fitted to peaks measured on the embedded model; docs/results.md compares them.
+The factors were fitted to peaks measured on the embedded model and on a KL autoencoder of full size;
+docs/results.md compares estimates with peaks.
 """
 
 from math import prod
@@ -13,9 +14,9 @@ from smd_cli.models.assets import Assets
 from smd_cli.models.facts import read_config
 from smd_cli.models.weights import read_shapes
 
-PROGRAM = 420 * 2**20  # bytes of the libraries themselves, on the CPU
+PROGRAM = 460 * 2**20  # bytes of the libraries themselves, on the CPU
 ACTIVATIONS = 24  # maps of the UNet's first width that one evaluation holds at its widest
-DECODER_MAPS = 8  # maps of the decoder's last width
+DECODER_MAPS = {"AutoencoderTiny": 4, "AutoencoderKL": 10}  # maps of the decoder's last width
 CANVAS_MAPS = 12  # latents, accumulators and noise, of the size of the canvas, float32
 
 
@@ -44,4 +45,4 @@ def _decoder_bytes(pixels: int, assets: Assets, dtype: torch.dtype) -> int:
     config = read_config(assets.parts["vae"].config)
     widths = config.get("decoder_block_out_channels") or config["block_out_channels"]
     at_once = pixels if pixels <= WHOLE else TILE**2
-    return int(DECODER_MAPS * min(widths) * at_once * dtype.itemsize)
+    return int(DECODER_MAPS[config["_class_name"]] * min(widths) * at_once * dtype.itemsize)
