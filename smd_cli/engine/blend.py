@@ -7,6 +7,7 @@ from torch import Tensor
 
 from smd_cli.engine.masks import Setting, SoftMasks
 from smd_cli.engine.pixels import to_pixels
+from smd_cli.scene.resolve import Plan
 
 
 @dataclass(frozen=True)
@@ -21,8 +22,8 @@ class Keep:
         return torch.lerp(self.picture, painted, self.covered)
 
 
-def keep_picture(setting: Setting, soft: SoftMasks, device: torch.device) -> Keep | None:
-    """Keep a scene's background picture, if it has one."""
-    if setting.background is None:
+def keep_picture(plan: Plan, setting: Setting, soft: SoftMasks, device: torch.device) -> Keep | None:
+    """Keep a scene's background picture, if it has one that is not repainted as a whole."""
+    if setting.background is None or plan.background.strength != "none":
         return None
     return Keep(to_pixels(setting.background).to(device), soft.covered().to(device))

@@ -63,7 +63,7 @@ def set_stage(plan: Plan, setting: Setting, backbone: Backbone, *, batch: Batch 
         table=_prompts(plan, setting, backbone),
         shape=layout.shape,
         source=picture if repainted else None,
-        keep=keep_picture(setting, layout.soft, backbone.device) if background is not None else None,
+        keep=keep_picture(plan, setting, layout.soft, backbone.device),
         size=plan.size,
         wraps=wraps,
     )
