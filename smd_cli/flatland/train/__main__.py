@@ -3,9 +3,16 @@
 import argparse
 import dataclasses
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
+from diffusers.models.attention_processor import AttnProcessor
+from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from torch import Tensor
+from transformers import CLIPTextModel, CLIPTokenizer
 
 from smd_cli.flatland.train.autoencoder import picture_pool, polish_decoder, train_autoencoder
 from smd_cli.flatland.train.config import Config
@@ -23,33 +30,73 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)  # noqa: T201
 
 
-def run(config: Config) -> Path:
-    """Run every stage that is not finished yet; return the folder of the exported model."""
+@dataclass(frozen=True)
+class Parts:
+    """What the UNet's training stands on."""
+
+    tokenizer: CLIPTokenizer
+    generator: Generator
+    autoencoder: AutoencoderTiny
+
+
+def from_nothing(config: Config, pool: np.ndarray) -> Parts:
+    """Train the text encoder, the autoencoder and, on pictures of 128 px, the UNet with the text encoder."""
     say("text: tokenizer and encoder")
     tokenizer, text = train_text(config)
-    empty = token_ids(tokenizer, [""])[0]
     say("autoencoder")
-    pool = picture_pool(config)
     autoencoder = train_autoencoder(pool, config)
     torch.manual_seed(config.seed)
-    generator = Generator(build(), text.requires_grad_(True))
-    sizes = (
-        ("small", 128, SMALL_SEED, config.small_pictures, config.unet_small),
-        ("large", 256, LARGE_SEED, config.large_pictures, config.unet_large),
+    parts = Parts(tokenizer, Generator(build(), text.requires_grad_(True)), autoencoder)
+    data = _latents(parts, config, "small", size=128, first_seed=SMALL_SEED, count=config.small_pictures)
+    say("unet at 128 px")
+    generator = train_unet(
+        parts.generator,
+        data,
+        token_ids(tokenizer, [""])[0],
+        config,
+        budget=config.unet_small,
+        folder=config.stage("unet-small"),
     )
-    for name, size, seed, count, budget in sizes:
-        say(f"latents of {count} pictures at {size} px")
-        path = config.folder / f"latents-{name}.safetensors"
-        data = encode_pictures(path, autoencoder, tokenizer, first_seed=seed, count=count, size=size)
-        say(f"unet at {size} px")
-        folder = config.stage(f"unet-{name}")
-        generator = train_unet(generator, data, empty, config, budget=budget, folder=folder)
-        generator.unet.requires_grad_(True)  # the text encoder learns with the small pictures alone
+    return dataclasses.replace(parts, generator=generator)
+
+
+def from_base(folder: Path) -> Parts:
+    """Read the parts of an exported model that has not been distilled."""
+    unet = UNet2DConditionModel.from_pretrained(folder / "unet", torch_dtype=torch.float32)
+    text = CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=torch.float32)
+    autoencoder = AutoencoderTiny.from_pretrained(folder / "vae", torch_dtype=torch.float32)
+    unet.set_attn_processor(AttnProcessor())
+    generator = Generator(unet, text).requires_grad_(False)
+    return Parts(CLIPTokenizer.from_pretrained(folder / "tokenizer"), generator, autoencoder)
+
+
+def _latents(
+    parts: Parts, config: Config, name: str, *, size: int, first_seed: int, count: int
+) -> dict[str, Tensor]:
+    say(f"latents of {count} pictures at {size} px")
+    path = config.folder / f"latents-{name}.safetensors"
+    return encode_pictures(
+        path, parts.autoencoder, parts.tokenizer, first_seed=first_seed, count=count, size=size
+    )
+
+
+def run(config: Config) -> Path:
+    """Run every stage that is not finished yet; return the folder of the exported model."""
+    say(f"{config.pool} pictures for the autoencoder")
+    pool = picture_pool(config)
+    parts = from_base(config.base) if config.base else from_nothing(config, pool)
+    empty = token_ids(parts.tokenizer, [""])[0]
+    data = _latents(parts, config, "large", size=256, first_seed=LARGE_SEED, count=config.large_pictures)
+    say("unet at 256 px")
+    parts.generator.unet.requires_grad_(True)  # the text encoder learns with the small pictures alone
+    generator = train_unet(
+        parts.generator, data, empty, config, budget=config.unet_large, folder=config.stage("unet-large")
+    )
     say("distillation")
     student = distill(generator, data, empty, config, config.stage("distill"))
     say("decoder")
-    autoencoder = polish_decoder(autoencoder, pool, config)
-    return export(config.folder / "flatland", tokenizer, generator.text, student, autoencoder)
+    autoencoder = polish_decoder(parts.autoencoder, pool, config)
+    return export(config.folder / "flatland", parts.tokenizer, generator.text, student, autoencoder)
 
 
 def main() -> None:
@@ -57,6 +104,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m smd_cli.flatland.train", description=__doc__)
     parser.add_argument(
         "--folder", type=Path, default=Config.folder, help="checkpoints, logs and the exported model"
+    )
+    parser.add_argument(
+        "--base", type=Path, help="go on from this exported model, not yet distilled, at 256 px"
     )
     parser.add_argument("--seed", type=int, default=Config.seed)
     parser.add_argument(

@@ -18,21 +18,23 @@ class Config:
     """The whole training; the defaults made the weights that ship."""
 
     folder: Path = Path("runs/flatland")
+    base: Path | None = None
     seed: int = 0
     pool: int = 4000
     crop: int = 64
     captions: int = 24_000
     small_pictures: int = 30_000
-    large_pictures: int = 5_000
+    large_pictures: int = 12_000
     autoencoder: Budget = field(default_factory=lambda: Budget(6000, 20, 3e-3))
     decoder: Budget = field(default_factory=lambda: Budget(500, 24, 1e-3))
     text: Budget = field(default_factory=lambda: Budget(1500, 64, 1e-3))
     unet_small: Budget = field(default_factory=lambda: Budget(1800, 32, 8e-4))
-    unet_large: Budget = field(default_factory=lambda: Budget(1050, 24, 5e-4))
-    distill: Budget = field(default_factory=lambda: Budget(450, 16, 3e-4))
+    unet_large: Budget = field(default_factory=lambda: Budget(2000, 24, 5e-4))
+    distill: Budget = field(default_factory=lambda: Budget(900, 16, 3e-4))
     guidance: float = 2.5
     distill_skip: int = 20
     empty_captions: float = 0.1
+    noise_offset: float = 0.2
     min_snr: float = 5.0
     ema: float = 0.999
     distill_ema: float = 0.95

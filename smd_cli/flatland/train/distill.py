@@ -9,7 +9,14 @@ from torch import Tensor, nn
 
 from smd_cli.flatland.train.config import Config
 from smd_cli.flatland.train.loop import MovingAverage, train
-from smd_cli.flatland.train.unet import TRAIN_STEPS, Generator, alphas_cumprod, batch_of, noised
+from smd_cli.flatland.train.unet import (
+    TRAIN_STEPS,
+    Generator,
+    alphas_cumprod,
+    batch_of,
+    noise_like,
+    noised,
+)
 
 SIGMA_DATA = 0.5
 TIMESTEP_SCALING = 10.0
@@ -74,7 +81,7 @@ def distill(
         skip = config.distill_skip
         start = torch.randint(1, TRAIN_STEPS // skip + 1, (len(ids),), generator=rng) * skip - 1
         states = teacher.text(ids).last_hidden_state
-        z = noised(latents, torch.randn(latents.shape, generator=rng), start, alphas)
+        z = noised(latents, noise_like(latents, config.noise_offset, rng), start, alphas)
         with torch.no_grad():
             target = consistency(
                 average.module, teacher_step(z, start, start - skip, states), start - skip, states
