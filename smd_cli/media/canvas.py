@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from PIL import Image
 
 from smd_cli.errors import SceneError
 from smd_cli.scene.resolve import BackgroundPlan, Plan, Size
 
+Fit = Literal["cover", "contain", "stretch"]
 Box = tuple[int, int, int, int]  # left, top, right, bottom in px
 
 
@@ -28,7 +30,7 @@ def lay(picture: Image.Image, path: Path, plan: Plan) -> Laid:
     Raises SceneError: the place that the plan gives it is outside the canvas.
     """
     frame = _frame(picture.size, plan.size, plan.background)
-    seen = (max(0, frame[0]), max(0, frame[1]), min(plan.size[0], frame[2]), min(plan.size[1], frame[3]))
+    seen = _seen(frame, plan.size)
     if seen[0] >= seen[2] or seen[1] >= seen[3]:
         raise SceneError(
             f"the picture of {_by(picture.size)} px lies outside the canvas of {_by(plan.size)} px"
@@ -39,6 +41,13 @@ def lay(picture: Image.Image, path: Path, plan: Plan) -> Laid:
         new_area.paste(0, seen)
     image = repeat_edges(_cut(picture, frame, seen), seen[:2], (plan.canvas.width, plan.canvas.height))
     return Laid(image, new_area, tuple(_notes(path, picture.size, frame, seen)))
+
+
+def fit_frame(image: Image.Image, size: Size, fit: Fit) -> Image.Image:
+    """Bring a frame to a canvas of `size`: its middle for `cover`, its edges repeated for `contain`."""
+    frame = _fitted(image.size, size, fit)
+    seen = _seen(frame, size)
+    return repeat_edges(_cut(image, frame, seen), seen[:2], size)
 
 
 def repeat_edges(image: Image.Image, corner: Size, size: Size) -> Image.Image:
@@ -61,13 +70,23 @@ def _frame(picture: Size, canvas: Size, background: BackgroundPlan) -> Box:
     if background.place != "fit":
         (left, top), (width, height) = background.place, picture
         return left, top, left + width, top + height
-    if background.fit == "stretch":
+    return _fitted(picture, canvas, background.fit)
+
+
+def _fitted(picture: Size, canvas: Size, fit: Fit) -> Box:
+    """Where the whole picture lies that is scaled to the canvas."""
+    if fit == "stretch":
         return 0, 0, *canvas
     scales = [whole / side for whole, side in zip(canvas, picture, strict=True)]
-    scale = max(scales) if background.fit == "cover" else min(scales)
+    scale = max(scales) if fit == "cover" else min(scales)
     width, height = (max(1, round(side * scale)) for side in picture)
     left, top = (canvas[0] - width) // 2, (canvas[1] - height) // 2
     return left, top, left + width, top + height
+
+
+def _seen(frame: Box, canvas: Size) -> Box:
+    """The part of a frame that lies on the canvas."""
+    return max(0, frame[0]), max(0, frame[1]), min(canvas[0], frame[2]), min(canvas[1], frame[3])
 
 
 def _cut(picture: Image.Image, frame: Box, seen: Box) -> Image.Image:

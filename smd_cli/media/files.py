@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import tempfile
 from collections.abc import Iterator
@@ -10,6 +11,8 @@ from enum import StrEnum
 from pathlib import Path
 
 from smd_cli.errors import SmdError, UsageError
+
+_DRAFTS = itertools.count()  # several files of one folder can be in the making
 
 
 class Existing(StrEnum):
@@ -64,21 +67,50 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Creates missing folders; writes through a link. Raises SmdError: the system refuses.
     """
-    target = path.resolve()
-    temporary = target.with_name(f".smd-{os.getpid()}.part{target.suffix}")
+    draft = Draft(path)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        temporary.replace(target)
+        with refusals(path):
+            draft.make_room()
+            yield draft.temporary
+            draft.keep()
+    finally:
+        draft.drop()
+
+
+class Draft:
+    """A file in the making: `temporary` lies beside `path`, hidden, until it is kept or dropped."""
+
+    def __init__(self, path: Path) -> None:
+        self._target = path.resolve()
+        self.temporary = self._target.with_name(
+            f".smd-{os.getpid()}-{next(_DRAFTS)}.part{self._target.suffix}"
+        )
+
+    def make_room(self) -> None:
+        """Create missing folders."""
+        self._target.parent.mkdir(parents=True, exist_ok=True)
+
+    def keep(self) -> None:
+        """Put the file in its place."""
+        self.temporary.replace(self._target)
+
+    def drop(self) -> None:
+        """Remove what was not kept."""
+        with suppress(OSError):
+            self.temporary.unlink()
+
+
+@contextmanager
+def refusals(path: Path | str) -> Iterator[None]:
+    """Turn the system's refusals to write into an SmdError that names the path."""
+    try:
+        yield
     except OSError as error:
         raise SmdError(f"{path}: cannot be written: {error.strerror or error}") from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
 
 
 def _is_own(path: Path) -> bool:
-    from smd_cli.media.png import is_own  # and Pillow with it, which most commands start without
+    from smd_cli.media.texts import is_own  # and Pillow with it, which most commands start without
 
     return is_own(path)
 

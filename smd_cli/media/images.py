@@ -35,12 +35,12 @@ def open_picture(path: Path) -> Picture:
     Raises:
         AssetError: there is no readable picture of at most MAX_PIXELS at that path.
     """
-    with _opened(path) as image:
+    with opened(path) as image:
         frames = getattr(image, "n_frames", 1)
         image.load()
         upright = ImageOps.exif_transpose(image)
     notes = (f"{path}: has {frames} frames; the first is used",) if frames > 1 else ()
-    return Picture(_to_8_bit(upright, path), notes)
+    return Picture(to_8_bit(upright, path), notes)
 
 
 def picture_size(path: Path) -> tuple[int, int]:
@@ -51,7 +51,7 @@ def picture_size(path: Path) -> tuple[int, int]:
     Raises:
         AssetError: there is no picture of at most MAX_PIXELS at that path.
     """
-    with _opened(path) as image:
+    with opened(path) as image:
         width, height = image.size
         lies = image.getexif().get(ExifTags.Base.Orientation) in _LYING
         return (height, width) if lies and image.format != "TIFF" else (width, height)  # Pillow turns these
@@ -72,15 +72,21 @@ def on_white(image: Image.Image) -> Image.Image:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def opened(path: Path) -> Iterator[Image.Image]:
     """An opened file; what Pillow raises meanwhile becomes an AssetError."""
-    _check_file(path)
+    check_file(path)
+    with readable(path), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        with Image.open(path) as image:
+            yield image
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Turn what Pillow raises of a file into an AssetError that names it."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                yield image
+        yield
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise AssetError(f"{path}: has more than {MAX_PIXELS // 10**6} megapixels") from None
     except UnidentifiedImageError:
@@ -89,7 +95,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise AssetError(f"{path}: is damaged or cannot be read: {error}") from error
 
 
-def _check_file(path: Path) -> None:
+def check_file(path: Path) -> None:
     """Say what stands in the way before Pillow is asked; a pipe or device would be read for ever."""
     try:
         if path.is_symlink() and not path.exists():
@@ -103,8 +109,8 @@ def _check_file(path: Path) -> None:
         raise AssetError(f"{path}: cannot be read: {error.strerror}") from error
 
 
-def _to_8_bit(image: Image.Image, path: Path) -> Image.Image:
-    """The picture as L, LA, RGB or RGBA."""
+def to_8_bit(image: Image.Image, path: Path) -> Image.Image:
+    """The picture, of the file at `path`, as L, LA, RGB or RGBA."""
     if image.mode in ("L", "LA", "RGB", "RGBA"):
         return image
     if image.mode.startswith("I"):  # 16 bits of grey, which Pillow would clip instead of scale

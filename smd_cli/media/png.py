@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from io import BytesIO
-from pathlib import Path
 
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
@@ -13,21 +12,16 @@ PROGRAM = "Software"  # the keyword that the PNG specification reserves for it
 UNREADABLE = (OSError, SyntaxError, ValueError)  # what Pillow raises of files whose header it cannot read
 
 
+def marked(texts: Mapping[str, str] | None) -> dict[str, str]:
+    """Return the texts that a file carries: the program's mark and `texts`; None leaves even the mark out."""
+    return {} if texts is None else {PROGRAM: f"smd {__version__}", **texts}
+
+
 def encode_png(image: Image.Image, texts: Mapping[str, str] | None) -> bytes:
     """Return a PNG file that carries `texts` by keyword; None leaves even the program's mark out."""
     chunks = PngInfo()
-    if texts is not None:
-        for keyword, text in {PROGRAM: f"smd {__version__}", **texts}.items():
-            chunks.add_itxt(keyword, text)
+    for keyword, text in marked(texts).items():
+        chunks.add_itxt(keyword, text)
     data = BytesIO()
     image.save(data, "png", pnginfo=chunks)
     return data.getvalue()
-
-
-def is_own(path: Path) -> bool:
-    """Tell whether a file is a picture that smd wrote and marked."""
-    try:
-        with Image.open(path) as image:
-            return str(image.info.get(PROGRAM, "")).startswith("smd ")
-    except (*UNREADABLE, Image.DecompressionBombError):
-        return False

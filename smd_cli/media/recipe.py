@@ -1,7 +1,7 @@
 """The recipe that every picture carries: the scene, the seed, the model and the masks that made it.
 
-It lives in the text chunks of a PNG: `smd` holds all of it as JSON, `parameters` the short form that other
-programs show. What is read back is data and is never executed.
+It lives among the texts of a file, the text chunks of a PNG: `smd` holds all of it as JSON, `parameters` the
+short form that other programs show. What is read back is data and is never executed.
 """
 
 import json
@@ -13,6 +13,7 @@ from PIL import Image
 
 from smd_cli.errors import AssetError
 from smd_cli.media.png import UNREADABLE
+from smd_cli.media.texts import read_texts
 
 CHUNK = "smd"
 VERSION = 1
@@ -70,19 +71,18 @@ class Recipe:
 
 
 def read_recipe(path: Path) -> Recipe:
-    """Read the recipe of a picture.
+    """Read the recipe of a picture or film.
 
     Raises:
         AssetError: the file is missing, no picture, or carries no recipe of a version this program knows.
     """
     try:
-        with Image.open(path) as image:
-            text = image.info.get(CHUNK)
+        text = read_texts(path).get(CHUNK)
     except FileNotFoundError:
         raise AssetError(f"{path}: no such file") from None
     except (*UNREADABLE, Image.DecompressionBombError) as error:
         raise AssetError(f"{path}: not a readable picture ({error})") from error
-    if not isinstance(text, str):
+    if text is None:
         raise AssetError(
             f"{path}: carries no smd recipe (was it saved with --no-metadata or by another program?)"
         )

@@ -1,0 +1,196 @@
+"""Video files by ffmpeg, which the extra `video` brings: mp4 is written, other kinds are read too."""
+
+from __future__ import annotations
+
+import logging
+import re
+import subprocess
+import tempfile
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import IO, Any, cast
+
+from PIL import Image
+
+from smd_cli.errors import AssetError, SmdError
+from smd_cli.media.canvas import repeat_edges
+from smd_cli.media.files import Draft, refusals
+from smd_cli.media.texts import packed
+
+# What a film may be: others, lists of films say, can lead to any file or address.
+_KINDS = ("-format_whitelist", "mov,mp4,matroska,webm,avi", "-protocol_whitelist", "file,pipe")
+_EVENLY = ("-fps_mode", "cfr")  # frames at one rate, also of films that have none
+_KEY_SECONDS = 2  # between frames that a player can start from; a file that was cut off ends at one
+_COLORS = ("-color_primaries", "bt709", "-color_trc", "bt709", "-colorspace", "bt709")
+
+
+@dataclass(frozen=True)
+class Film:
+    """What the head of a video says: width and height in px, frames a second."""
+
+    size: tuple[int, int]
+    fps: float
+
+
+def ffmpeg() -> ModuleType:
+    """Return the library that brings ffmpeg. Raises AssetError: one of them is not installed."""
+    try:
+        library = import_module("imageio_ffmpeg")
+        library.get_ffmpeg_exe()
+    except ImportError:
+        raise AssetError("video needs ffmpeg: pip install 'smd-cli[video]'") from None
+    except RuntimeError:
+        raise AssetError("video needs ffmpeg: install it and set IMAGEIO_FFMPEG_EXE to its path") from None
+    return library
+
+
+class Video:
+    """A sink that writes an mp4 file through a running ffmpeg, in fragments that play once written.
+
+    yuv420p, which every player shows, has colours for 2x2 px: an odd side is made even by repeating its edge.
+    """
+
+    def __init__(
+        self, path: Path, size: tuple[int, int], fps: float, texts: Mapping[str, str] | None
+    ) -> None:
+        self._path = path
+        self._size = size[0] + size[0] % 2, size[1] + size[1] % 2
+        self._frames = 0
+        self._ended: str | None = None
+        self._draft = Draft(path)
+        with refusals(path):
+            self._draft.make_room()
+            self._folder = tempfile.TemporaryDirectory(prefix="smd-")
+            self._complaints = Path(self._folder.name) / "complaints.txt"
+            comment = Path(self._folder.name) / "comment.txt"
+            comment.write_text(_metadata(packed(texts)), encoding="utf-8")
+            with self._complaints.open("wb") as complaints:
+                # A session of its own: Ctrl-C is for this program, which then closes the film.
+                self._process = subprocess.Popen(  # noqa: S603 - the library's own program
+                    self._command(fps, comment),
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.DEVNULL,
+                    stderr=complaints,
+                    start_new_session=True,
+                )
+        self._pipe = cast(IO[bytes], self._process.stdin)
+
+    def add(self, image: Image.Image) -> None:
+        """Write a frame."""
+        self._last = repeat_edges(image, (0, 0), self._size).tobytes()
+        self.repeat()
+
+    def repeat(self) -> None:
+        """Write the last frame again."""
+        try:
+            self._pipe.write(self._last)
+            self._pipe.flush()
+        except OSError:
+            raise self._failure(self._end()) from None
+        self._frames += 1
+
+    def close(self) -> None:
+        """Let ffmpeg finish and put the file in its place; without a frame there is none."""
+        told = self._ended is not None
+        said = self._end()
+        if not self._frames:
+            return self._draft.drop()
+        with refusals(self._path):
+            self._draft.keep()
+        if self._process.returncode and not told:
+            raise self._failure(said)
+        return None
+
+    def discard(self) -> None:
+        """Remove what was written."""
+        self._process.kill()
+        self._end()
+        self._draft.drop()
+
+    def _command(self, fps: float, comment: Path) -> list[str]:
+        rate = str(Fraction(fps).limit_denominator(1001))  # of 23.976 and its like
+        pixels = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", "{}x{}".format(*self._size), "-r", rate]
+        inputs = [*pixels, "-i", "pipe:", "-f", "ffmetadata", "-i", str(comment)]
+        maps = ["-map", "0:v", "-map_metadata", "1"]
+        picture = ["-vf", "scale=out_color_matrix=bt709:out_range=tv,format=yuv420p", *_COLORS]
+        codec = ["-c:v", "libx264", "-crf", "17", "-g", str(max(1, round(_KEY_SECONDS * fps)))]
+        fragments = ["-movflags", "+frag_keyframe+empty_moov+default_base_moof"]
+        program = [ffmpeg().get_ffmpeg_exe(), "-loglevel", "error", "-y"]
+        return [*program, *inputs, *maps, *picture, *codec, *fragments, str(self._draft.temporary)]
+
+    def _end(self) -> str:
+        """Close the pipe and wait; what ffmpeg said last."""
+        if self._ended is None:
+            with suppress(OSError):  # what it still held for a program that is gone
+                self._pipe.close()
+            self._process.wait()
+            lines = self._complaints.read_text(encoding="utf-8", errors="replace").split("\n")
+            self._ended = next((line.strip() for line in reversed(lines) if line.strip()), "ffmpeg ended")
+            self._folder.cleanup()
+        return self._ended
+
+    def _failure(self, said: str) -> SmdError:
+        return SmdError(f"{self._path}: cannot be written: {said}")
+
+
+def film(path: Path) -> Film:
+    """Read the head of a video and its first frame.
+
+    Raises AssetError: there is none, or it cannot be read.
+    """
+    with closing(_read(path)) as parts:
+        facts = next(parts)
+        if next(parts, None) is None:
+            raise AssetError(f"{path}: is a video without frames")
+    return Film(tuple(facts["size"]), facts["fps"])
+
+
+def film_frames(path: Path) -> Iterator[Image.Image]:
+    """Yield the frames of a video as RGB, evenly spaced in time.
+
+    Raises AssetError: it cannot be read further.
+    """
+    with closing(_read(path)) as parts:
+        size = next(parts)["size"]
+        for pixels in parts:
+            yield Image.frombytes("RGB", size, pixels)
+
+
+def count_frames(path: Path) -> int:
+    """Count the frames that `film_frames` yields, which means decoding them all.
+
+    Raises AssetError: it cannot be read.
+    """
+    command = [ffmpeg().get_ffmpeg_exe(), *_KINDS, "-i", str(path.absolute()), "-map", "0:v:0", *_EVENLY]
+    done = subprocess.run(  # noqa: S603 - the library's own program
+        [*command, "-f", "null", "-"], stdin=subprocess.DEVNULL, capture_output=True, check=False
+    )
+    counts = re.findall(rb"frame=\s*(\d+)", done.stderr)
+    if done.returncode or not counts:
+        raise AssetError(f"{path}: is damaged or cannot be read")
+    return int(counts[-1])
+
+
+def _read(path: Path) -> Generator[Any]:
+    """What the library yields of a video: the facts of its head, then the bytes of each frame in RGB."""
+    library = ffmpeg()
+    # It warns of every film that was filmed upright; errors it raises.
+    logging.getLogger("imageio_ffmpeg").setLevel(logging.ERROR)
+    parts = library.read_frames(
+        str(path.absolute()), input_params=list(_KINDS), output_params=["-map", "0:v:0", *_EVENLY]
+    )
+    try:
+        yield from parts
+    except (OSError, RuntimeError, LookupError, ValueError, AttributeError):
+        # Its own messages are pages of ffmpeg's output, or slips of its parser on them.
+        raise AssetError(f"{path}: is no readable video (mp4, mov, mkv, webm or avi)") from None
+
+
+def _metadata(comment: str) -> str:
+    """The comment in ffmpeg's own format of metadata files."""
+    return ";FFMETADATA1\ncomment=" + re.sub(r"([=;#\\\n])", r"\\\1", comment) + "\n"
