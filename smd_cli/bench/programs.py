@@ -35,9 +35,9 @@ class BothHalves(Guidance):
     """Guidance that evaluates the negative prompt even where a scale of 1 cancels it."""
 
     @property
-    def rows_per_view(self) -> int:
-        """Model rows that one view takes."""
-        return 2
+    def is_off(self) -> bool:
+        """Tell whether the negative has no say."""
+        return False
 
 
 def this_program(stage: Stage) -> Program:

@@ -93,8 +93,8 @@ def survey(scene: OpenScene, how: Rendering) -> Survey:
 def _forecast(layout: Layout, facts: ModelFacts, memory_bytes: int) -> Forecast:
     everything = layout.work.without_savings // len(layout.schedule)
     steps = tuple(
-        StepWork(number, len(views), len(views) * layout.guidance.rows_per_view, everything)
-        for number, views in enumerate(layout.regions.views, start=1)
+        StepWork(step + 1, len(views), len(views) * layout.guidance.rows_per_view(step), everything)
+        for step, views in enumerate(layout.regions.views)
     )
     px = facts.downscale
     tiles = tuple(

@@ -5,10 +5,10 @@ from torch import Tensor
 
 
 def average(total: Tensor, weight: Tensor) -> Tensor:
-    """Divide the weighted sum (S, C, H, W) by the sum of weights (S, 1, H, W); zero where nothing weighs."""
+    """Divide the weighted sum (..., H, W) by the sum of weights (..., H, W); zero where nothing weighs."""
     return torch.where(weight > 0, total / weight, total)
 
 
 def composite(x: Tensor, weight: Tensor, background: Tensor) -> Tensor:
-    """Show the background through x (S, C, H, W) as far as the weights (S, 1, H, W) fall short of 1."""
+    """Show the background through x (..., H, W) as far as the weights (..., H, W) fall short of 1."""
     return torch.lerp(x, background, (1 - weight).clip(0, 1))

@@ -31,19 +31,22 @@ class Bootstrap:
 
 @dataclass(frozen=True)
 class Ground:
-    """What a row's regions stand on while bootstrapping: a background (C, H, W) at the row's noise level."""
+    """What a row's regions stand on while bootstrapping, in the layers of its canvas.
 
-    latent: Tensor
+    `layers` (2, C, H, W) are a background at the row's noise level and the noise in it.
+    """
+
+    layers: Tensor
     leak_sensitivity: float | None
 
     def place(self, crop: Tensor, mask: Tensor, view: View) -> Tensor:
-        """Cut a crop (C, h, w) to its mask (h, w), lay it on the ground and centre it."""
-        return roll(torch.lerp(view.box.of(self.latent), crop, mask), view.roll)
+        """Cut a crop (K, C, h, w) to its mask (h, w), lay it on the ground and centre it."""
+        return roll(torch.lerp(view.box.of(self.layers[: len(crop)]), crop, mask), view.roll)
 
     def lift(self, estimate: Tensor, view: View) -> tuple[Tensor, Tensor]:
-        """Take a placed estimate (C, h, w) back; return it with its share (h, w) in [0, 1] of its weight."""
+        """Take a placed estimate (K, C, h, w) back; return it with its share of its weight, (h, w)."""
         estimate = unroll(estimate, view.roll)
-        leak = (estimate - view.box.of(self.latent)).square().mean(0)
+        leak = (estimate[0] - view.box.of(self.layers[0])).square().mean(0)
         if self.leak_sensitivity is None:
             return estimate, torch.ones_like(leak)
         return estimate, 2 * torch.sigmoid(leak / self.leak_sensitivity) - 1
@@ -61,4 +64,5 @@ def lay_ground(
         return None
     white_share = min(max(bootstrap.mix_steps - step, 0.0), 1.0)
     clean = torch.lerp(base, bootstrap.white, white_share)
-    return Ground(schedule.noised(clean, noise, [step])[0], bootstrap.leak_sensitivity)
+    layers = torch.cat([schedule.noised(clean, noise, [step]), noise])
+    return Ground(layers, bootstrap.leak_sensitivity)

@@ -68,9 +68,8 @@ class Regions:
 
     def work(self, guidance: Guidance) -> Work:
         """Count the model rows that one picture takes."""
-        views = sum(len(of_step) for of_step in self.views)
-        everything = 2 * len(self) * len(self.tiling.boxes) * len(self.views)
-        return Work(views * guidance.rows_per_view, everything)
+        rows = sum(len(views) * guidance.rows_per_view(step) for step, views in enumerate(self.views))
+        return Work(rows, 2 * len(self) * len(self.tiling.boxes) * len(self.views))
 
 
 def arrange_regions(

@@ -67,6 +67,14 @@ class Schedule:
         """Bring clean latents (N, C, h, w) to the level at which the estimates of their steps stand."""
         return _mix(self.end, clean, noise, steps)
 
+    def as_noise(self, noise: Tensor, steps: Sequence[int]) -> Tensor:
+        """Return the share of x (N, C, h, w) at the start of steps that is its noise."""
+        return _rows(self.start.noise, steps, noise) * noise
+
+    def noise_in(self, share: Tensor, steps: Sequence[int]) -> Tensor:
+        """Undo `as_noise`."""
+        return share / _rows(self.start.noise, steps, share)
+
     def renoise(self, estimate: Tensor, noise: Tensor, steps: Sequence[int]) -> Tensor:
         """Take estimates (N, C, h, w) of the steps before to the level at which `steps`, all above 0, start.
 

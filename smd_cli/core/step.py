@@ -1,7 +1,7 @@
-"""The step: one denoising of S canvases, each at its own place in the schedule.
+"""The step: one denoising of N canvases, each at its own place in the schedule.
 
-A one-shot picture takes it with one row, again and again; a stream takes it with S rows at steps 0..S-1, once
-a tick.
+A one-shot picture takes it with one row, again and again; a stream takes it with a row for each frame in
+flight, once a tick.
 """
 
 from collections.abc import Sequence
@@ -12,8 +12,9 @@ from torch import Tensor
 
 from smd_cli.core.aggregate import average, composite
 from smd_cli.core.bootstrap import Bootstrap, Ground, lay_ground
-from smd_cli.core.guidance import Guidance, Predict, guided
+from smd_cli.core.guidance import Guidance, Inputs, Predict, guided
 from smd_cli.core.regions import Regions
+from smd_cli.core.rows import Rows
 from smd_cli.core.schedule import Schedule
 from smd_cli.core.views import View
 
@@ -37,37 +38,39 @@ class _Site:
     ground: Ground | None
 
 
-def denoise_step(
-    x: Tensor, steps: Sequence[int], regions: Regions, method: Method, predict: Predict, noise: Tensor
-) -> Tensor:
-    """Make the estimates (S, C, H, W), float32, of S canvases x; row n stands at step `steps[n]`.
+def denoise_step(rows: Rows, noise: Tensor, regions: Regions, method: Method, predict: Predict) -> Rows:
+    """Make the estimates of N rows: the same rows, at the levels at which their steps end.
 
     Views are predicted in batches, across rows, tiles and regions, and averaged on the canvas before any
-    noise returns (latent pre-averaging, Lee et al., arXiv 2403.09055). `noise` (S, C, H, W) is for
-    backgrounds: the bootstrap's, and the composited one where a schedule's estimates are not clean.
+    noise returns (latent pre-averaging, Lee et al., arXiv 2403.09055). `noise` (N, C, H, W) is for
+    backgrounds: the bootstrap's, and the composited one where a schedule's estimates are not clean. The
+    residual noise of rows that carry it goes the way of their latents, as a second layer of the canvas.
     """
-    sites = _sites(x, steps, regions, method, noise)
-    total = torch.zeros(x.shape, device=x.device)
-    weight = torch.zeros(x[:, :1].shape, device=x.device)
+    layers = rows.layers(residual=method.guidance.carries_residual)
+    sites = _sites(rows, noise, regions, method)
+    total = torch.zeros_like(layers)
+    weight = torch.zeros_like(layers[:, :1, :1])
     for start in range(0, len(sites), method.batch):
         chunk = sites[start : start + method.batch]
-        inputs = torch.stack([_enter(x, site, regions) for site in chunk])
+        inputs = torch.stack([_enter(layers, site, regions) for site in chunk])
         estimates = _estimate(inputs, [site.view for site in chunk], len(regions), method, predict)
         for site, estimate in zip(chunk, estimates, strict=True):
             estimate, share = _leave(estimate, site, regions)
             site.view.box.add(total[site.row], share * estimate)
             site.view.box.add(weight[site.row], share)
     mean = average(total, weight)
-    if regions.background is None:
-        return mean
-    return composite(mean, weight, method.schedule.settled(regions.background, noise, steps))
+    if regions.background is not None:
+        behind = torch.zeros_like(mean)  # no residual noise is in it
+        behind[:, 0] = method.schedule.settled(regions.background, noise, rows.steps)
+        mean = composite(mean, weight, behind)
+    return Rows(mean[:, 0], rows.steps, mean[:, 1] if method.guidance.carries_residual else None)
 
 
-def _sites(x: Tensor, steps: Sequence[int], regions: Regions, method: Method, noise: Tensor) -> list[_Site]:
+def _sites(rows: Rows, noise: Tensor, regions: Regions, method: Method) -> list[_Site]:
     """List the views that matter to each row."""
-    base = x if regions.background is None else regions.background.expand_as(x)
+    base = rows.x if regions.background is None else regions.background.expand_as(rows.x)
     sites = []
-    for row, step in enumerate(steps):
+    for row, step in enumerate(rows.steps):
         ground = lay_ground(method.bootstrap, method.schedule, step, base[[row]], noise[[row]])
         sites += [
             _Site(row, view, None if view.region in regions.extending else ground)
@@ -76,25 +79,37 @@ def _sites(x: Tensor, steps: Sequence[int], regions: Regions, method: Method, no
     return sites
 
 
-def _enter(x: Tensor, site: _Site, regions: Regions) -> Tensor:
-    """Cut from the canvases x (S, C, H, W) what the model is shown at a site, (C, h, w)."""
-    crop = site.view.box.of(x[site.row])
+def _enter(layers: Tensor, site: _Site, regions: Regions) -> Tensor:
+    """Cut from the canvases (N, K, C, H, W) what the model is shown at a site, (K, C, h, w)."""
+    crop = site.view.box.of(layers[site.row])
     return site.ground.place(crop, regions.mask(site.view), site.view) if site.ground else crop
 
 
 def _estimate(
     inputs: Tensor, views: Sequence[View], regions: int, method: Method, predict: Predict
 ) -> Tensor:
-    """Denoise the inputs (N, C, h, w) of N views of as many as `regions` regions."""
+    """Denoise the inputs (N, K, C, h, w) of N views of as many as `regions` regions."""
+    schedule, guidance = method.schedule, method.guidance
     steps = [view.step for view in views]
-    timesteps = method.schedule.timesteps[steps].to(inputs.device)
     positive = torch.tensor([view.region for view in views], device=inputs.device)
-    prediction = guided(predict, method.guidance, inputs, timesteps, (positive, positive + regions))
-    return method.schedule.estimate(inputs, prediction, steps)
+    asked = Inputs(
+        latents=inputs[:, 0],
+        residual=inputs[:, 1] if guidance.carries_residual else None,
+        timesteps=schedule.timesteps[steps].to(inputs.device),
+        positive=positive,
+        negative=positive + regions,
+        negated=[place for place, step in enumerate(steps) if guidance.asks_negative(step)],
+    )
+    prediction, residual = guided(predict, guidance, asked)
+    estimate = schedule.estimate(asked.latents, prediction, steps)
+    if residual is None:
+        return estimate[:, None]
+    carried = schedule.estimate(schedule.as_noise(residual, steps), prediction, steps)
+    return torch.stack([estimate, carried], dim=1)
 
 
 def _leave(estimate: Tensor, site: _Site, regions: Regions) -> tuple[Tensor, Tensor]:
-    """Bring the estimate (C, h, w) of a site back to its place; return it with its weight (h, w)."""
+    """Bring the estimate (K, C, h, w) of a site back to its place; return it with its weight (h, w)."""
     weight = regions.weight(site.view)
     if site.ground is None:
         return estimate, weight

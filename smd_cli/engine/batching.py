@@ -24,7 +24,9 @@ def views_at_once(batch: Batch, layout: Layout, backbone: Backbone) -> int:
     if batch != "auto":
         return batch
     free = free_memory_bytes(backbone.device) * FREE_SHARE
-    fitting = int(free / (row_bytes(layout, backbone.assets, backbone.dtype) * layout.guidance.rows_per_view))
+    fitting = int(
+        free / (row_bytes(layout, backbone.assets, backbone.dtype) * layout.guidance.rows_per_view(0))
+    )
     return max(min(fitting, MOST[backbone.device.type]), 1)
 
 

@@ -48,7 +48,8 @@ def lay_out(plan: Plan, setting: Setting, facts: ModelFacts, alphas_cumprod: Ten
         wrap=plan.canvas.wrap == "x",
         extending=frozenset({0} if setting.is_painted(plan) and setting.is_extended(plan) else ()),
     )
-    guidance = Guidance("full" if plan.sampler.guidance == "full" else "none", plan.sampler.guidance_scale)
+    sampler = plan.sampler
+    guidance = Guidance(sampler.guidance, sampler.guidance_scale)
     return Layout(schedule, guidance, regions, (1, facts.latent_channels, *size), soft)
 
 

@@ -5,6 +5,7 @@ from PIL import Image
 from torch import Tensor
 
 from smd_cli.core.noise import NoiseSource, SeededNoise
+from smd_cli.core.rows import Rows
 from smd_cli.core.sample import sample
 from smd_cli.engine.autoencoder import decode
 from smd_cli.engine.batching import Evaluator
@@ -34,8 +35,7 @@ def denoise(stage: Stage, noise: NoiseSource, clock: Clock) -> Tensor:
                 torch.cuda.synchronize(estimate.device)
             advance()
 
-        start = noise("init", 0, stage.shape).to(stage.backbone.device)
-        if stage.source is not None:
-            start = schedule.noised(stage.source, start, [0])
+        began = noise("init", 0, stage.shape).to(stage.backbone.device)
+        x = began if stage.source is None else schedule.noised(stage.source, began, [0])
         predict = Evaluator(stage.backbone, stage.table)
-        return sample(start, stage.regions, stage.method, predict, noise, on_step)
+        return sample(Rows(x, (0,), began), stage.regions, stage.method, predict, noise, on_step)

@@ -22,7 +22,7 @@ def test_background_turns_from_white_to_the_pictures_own(mix_steps: float, share
         ground = lay_ground(bootstrap, SCHEDULE, step, BASE, NOISE)
         clean = share * WHITE + (1 - share) * BASE
         expected = SCHEDULE.start.signal[step] * clean + SCHEDULE.start.noise[step] * NOISE
-        torch.testing.assert_close(ground.latent, expected[0])
+        torch.testing.assert_close(ground.layers[0], expected[0])
 
 
 def test_only_the_first_steps_stand_on_ground() -> None:
@@ -32,20 +32,27 @@ def test_only_the_first_steps_stand_on_ground() -> None:
 
 
 def test_a_view_shows_its_region_alone_and_centred() -> None:
-    ground, crop, mask = Ground(torch.zeros(4, 6, 8), None), torch.ones(4, 4, 6), corner()
+    ground, crop, mask = (
+        Ground(torch.tensor([0.0, 7.0]).view(2, 1, 1, 1).expand(2, 4, 6, 8), None),
+        torch.ones(1, 4, 4, 6),
+        corner(),
+    )
     placed = ground.place(crop, mask, VIEW)
-    torch.testing.assert_close(placed, mask.roll((1, 2), (0, 1)).expand(4, 4, 6))
+    torch.testing.assert_close(placed, mask.roll((1, 2), (0, 1)).expand(1, 4, 4, 6))
+    both = ground.place(crop.expand(2, 4, 4, 6), mask, VIEW)
+    assert torch.equal(both[:1], placed)
+    torch.testing.assert_close(both[1:], placed + (1 - mask.roll((1, 2), (0, 1))) * 7)
     back, kept = ground.lift(placed, VIEW)
-    torch.testing.assert_close(back, mask.expand(4, 4, 6))
+    torch.testing.assert_close(back, mask.expand(1, 4, 4, 6))
     assert (kept == 1).all(), "weight was taken without being asked"
 
 
 def test_what_looks_like_its_ground_loses_weight() -> None:
-    ground = Ground(torch.zeros(4, 6, 8), leak_sensitivity=0.5)
-    estimate = torch.zeros(4, 4, 6)
-    estimate[:, 0, 0] = torch.tensor([1.0, 1.0, 0.0, 0.0])  # mean square 0.5, the sensitivity itself
-    estimate[:, 0, 1] = 30
-    kept = ground.lift(estimate.roll(VIEW.roll, (1, 2)), VIEW)[1]
+    ground = Ground(torch.zeros(2, 4, 6, 8), leak_sensitivity=0.5)
+    estimate = torch.zeros(1, 4, 4, 6)
+    estimate[0, :, 0, 0] = torch.tensor([1.0, 1.0, 0.0, 0.0])  # mean square 0.5, the sensitivity itself
+    estimate[0, :, 0, 1] = 30
+    kept = ground.lift(estimate.roll(VIEW.roll, (-2, -1)), VIEW)[1]
     at_sensitivity = 2 * torch.sigmoid(torch.tensor(1.0)) - 1
     torch.testing.assert_close(
         kept[0, :3], torch.stack([at_sensitivity, torch.tensor(1.0), torch.tensor(0.0)])

@@ -10,6 +10,7 @@ from smd_cli.core.bootstrap import Bootstrap
 from smd_cli.core.guidance import Guidance
 from smd_cli.core.masks import quantize, soften
 from smd_cli.core.regions import Regions, arrange_regions
+from smd_cli.core.rows import Rows
 from smd_cli.core.sample import sample
 from smd_cli.core.schedule import Schedule, lcm
 from smd_cli.core.step import Method, denoise_step
@@ -55,7 +56,9 @@ def method(case: Case) -> Method:
         mix_steps=settings.get("bootstrap_mix_steps", 1.0),
         leak_sensitivity=settings.get("bootstrap_leak_sensitivity"),
     )
-    guidance = Guidance(settings.get("cfg_type", "full"), settings["guidance_scale"])
+    guidance = Guidance(
+        settings.get("cfg_type", "full"), settings["guidance_scale"], settings.get("rcfg_delta", 1.0)
+    )
     return Method(schedule(case), guidance, bootstrap)
 
 
@@ -79,7 +82,12 @@ def test_one_shot_pictures_are_those_of_the_published_code(case: Case) -> None:
     predict, estimates = CountingPredict(case), []
     arranged, how = regions(case), method(case)
     final = sample(
-        case.tensors["noise.init"], arranged, how, predict, recorded, lambda _, x: estimates.append(x)
+        Rows(case.tensors["noise.init"], (0,)),
+        arranged,
+        how,
+        predict,
+        recorded,
+        lambda _, x: estimates.append(x),
     )
 
     for step, expected in enumerate(recorded_estimates(case)):
@@ -98,29 +106,29 @@ def test_every_counted_case_is_still_recorded() -> None:
 
 @pytest.mark.parametrize("case", cases("stream"))
 def test_streams_are_the_same_step_with_more_rows(case: Case) -> None:
-    if case.settings["cfg_type"] not in ("none", "full"):
-        pytest.skip(f"guidance {case.settings['cfg_type']} is not part of the core yet")
     frames = list(stream(case))
     for frame, expected in zip(frames, case.tensors["frames.latent"], strict=True):
         assert relative_error(frame, expected) < TOLERANCE
 
 
 def stream(case: Case) -> Iterator[Tensor]:
-    """Yield the frames (C, h, w) of a recorded stream: row i stands at step i and has its own renoise."""
+    """Yield the frames (C, h, w) of a recorded stream: row i stands at step i and has its own renoise.
+
+    It starts with rows of zeros, and the residual noise of the first row is `noise.init[0]`, as published.
+    """
     noise, how, arranged, predict = (
         case.tensors["noise.init"],
         method(case),
         regions(case),
         CountingPredict(case),
     )
-    count = len(how.schedule)
-    x = torch.zeros_like(noise)
+    waiting = Rows(torch.zeros_like(noise[1:]), tuple(range(1, len(noise))), torch.zeros_like(noise[1:]))
     for tick, incoming in enumerate(first_rows(case, how)):
-        x[0] = incoming
-        estimates = denoise_step(x, range(count), arranged, how, predict, noise[:1].expand_as(x))
-        x[1:] = how.schedule.renoise(estimates[:-1], noise[1:], range(1, count))
+        rows = waiting.behind(Rows(incoming[None], (0,), noise[:1]))
+        estimates = denoise_step(rows, noise[:1].expand_as(rows.x), arranged, how, predict)
+        waiting = estimates.at(range(len(noise) - 1)).renoised(how.schedule, noise[1:])
         if tick >= warm_up(case):
-            yield estimates[-1]
+            yield estimates.x[-1]
 
 
 def first_rows(case: Case, how: Method) -> Tensor:

@@ -11,6 +11,7 @@ from smd_cli.core.bootstrap import Bootstrap
 from smd_cli.core.guidance import Guidance
 from smd_cli.core.masks import cover, quantize, soften, with_rest
 from smd_cli.core.regions import arrange_regions
+from smd_cli.core.rows import Rows
 from smd_cli.core.sample import sample
 from smd_cli.core.schedule import lcm
 from smd_cli.core.step import Method
@@ -69,7 +70,7 @@ def render_by_core(problem: Problem, predict: ConvModel, batch: int) -> list[Ten
     recorded = {"renoise": problem.renoise, "bootstrap": problem.bootstrap_noise}
     estimates: list[Tensor] = []
     sample(
-        problem.init,
+        Rows(problem.init, (0,)),
         regions,
         method,
         predict,

@@ -7,6 +7,7 @@ from smd_cli.core.bootstrap import Bootstrap
 from smd_cli.core.guidance import Guidance
 from smd_cli.core.noise import SeededNoise
 from smd_cli.core.regions import arrange_regions
+from smd_cli.core.rows import Rows
 from smd_cli.core.sample import sample
 from smd_cli.core.schedule import lcm
 from smd_cli.core.step import Method
@@ -35,7 +36,7 @@ def picture(masks: Tensor, by: int, *, wrap: bool) -> Tensor:
     regions = arrange_regions(masks.roll(by, -1), TILE, wrap=wrap)
     noise = Turned(3, by)
     start = noise("init", 0, (1, 4, HEIGHT, WIDTH))
-    return sample(start, regions, Method(SCHEDULE, Guidance()), blurring, noise)
+    return sample(Rows(start, (0,)), regions, Method(SCHEDULE, Guidance()), blurring, noise)
 
 
 def test_on_a_canvas_that_wraps_no_column_is_special():
@@ -62,5 +63,5 @@ def test_an_extending_region_sees_the_canvas_from_the_first_step_on():
     for extending in (frozenset({0}), frozenset[int]()):
         seen.clear()
         regions = arrange_regions(masks, TILE, extending=extending)
-        sample(start, regions, Method(SCHEDULE, Guidance(), bootstrap), watching, SeededNoise(0))
+        sample(Rows(start, (0,)), regions, Method(SCHEDULE, Guidance(), bootstrap), watching, SeededNoise(0))
         assert torch.equal(seen[0], start[0, ..., :TILE]) is (0 in extending)

@@ -11,6 +11,7 @@ from smd_cli.core.guidance import Guidance
 from smd_cli.core.masks import quantize, soften, with_rest
 from smd_cli.core.noise import SeededNoise
 from smd_cli.core.regions import Regions, arrange_regions
+from smd_cli.core.rows import Rows
 from smd_cli.core.sample import sample
 from smd_cli.core.schedule import ddim, lcm
 from smd_cli.core.step import Method, denoise_step
@@ -43,7 +44,11 @@ def regions(tile: int = TILE) -> Regions:
 
 def render(regions: Regions, method: Method = METHOD, predict=MODEL, seed: int = 5) -> Tensor:
     noise = SeededNoise(seed)
-    return sample(noise("init", 0, SHAPE), regions, method, predict, noise)
+    return sample(starting(noise), regions, method, predict, noise)
+
+
+def starting(noise: SeededNoise) -> Rows:
+    return Rows(noise("init", 0, SHAPE), (0,), noise("init", 0, SHAPE))
 
 
 @pytest.mark.parametrize("batch", [1, 3, 1000])
@@ -85,33 +90,79 @@ def test_noise_is_asked_for_per_canvas_whatever_the_tiling() -> None:
             calls.append((purpose, step, tuple(shape)))
             return SeededNoise(0)(purpose, step, shape)
 
-        sample(torch.zeros(SHAPE), regions(tile), METHOD, MODEL, recording)
+        sample(Rows(torch.zeros(SHAPE), (0,)), regions(tile), METHOD, MODEL, recording)
     assert asked[4] == asked[6] == asked[14]
     assert {shape for _, _, shape in asked[4]} == {SHAPE}
 
 
 def test_rows_do_not_see_each_other() -> None:
-    steps = [4, 0, 1, 0]
+    steps = (4, 0, 1, 0)
     x, noise = (
         torch.cat([SeededNoise(row)(purpose, 0, SHAPE) for row in range(4)])
         for purpose in ("init", "bootstrap")
     )
-    together = denoise_step(x, steps, regions(), METHOD, MODEL, noise)
+    together = denoise_step(Rows(x, steps), noise, regions(), METHOD, MODEL)
     for row, step in enumerate(steps):
-        alone = denoise_step(x[[row]], [step], regions(), METHOD, MODEL, noise[[row]])
-        torch.testing.assert_close(together[[row]], alone, rtol=1e-5, atol=1e-4)
+        alone = denoise_step(Rows(x[[row]], (step,)), noise[[row]], regions(), METHOD, MODEL)
+        torch.testing.assert_close(together.x[[row]], alone.x, rtol=1e-5, atol=1e-4)
 
 
-def test_a_stream_emits_the_one_shot_picture() -> None:
+@pytest.mark.parametrize(
+    "guidance", [Guidance("full", 1.5), Guidance("self", 1.5, 0.7), Guidance("initialize", 1.5)]
+)
+def test_a_stream_emits_the_one_shot_picture(guidance: Guidance) -> None:
+    method = replace(METHOD, guidance=guidance)
     noise, count = SeededNoise(5), len(SCHEDULE)
     renoise = torch.cat([noise("renoise", step, SHAPE) for step in range(count)])
     ground = torch.cat([noise("bootstrap", step, SHAPE) for step in range(count)])
-    x = torch.zeros(count, *SHAPE[1:])
-    for _ in range(count):
-        x[0] = noise("init", 0, SHAPE)
-        estimates = denoise_step(x, range(count), regions(), METHOD, MODEL, ground)
-        x[1:] = SCHEDULE.renoise(estimates[:-1], renoise[1:], range(1, count))
-    torch.testing.assert_close(estimates[-1:], render(regions()), rtol=1e-5, atol=1e-4)
+    rows = first = starting(noise)
+    for tick in range(count):
+        estimates = denoise_step(rows, ground[: tick + 1], regions(), method, MODEL)
+        rows = estimates.at(range(min(tick + 1, count - 1)))
+        rows = rows.renoised(SCHEDULE, renoise[1 : tick + 2]).behind(first)
+    torch.testing.assert_close(estimates.x[-1:], render(regions(), method), rtol=1e-5, atol=1e-4)
+
+
+def test_residual_guidance_steers_and_takes_fewer_evaluations() -> None:
+    """All kinds give other pictures; the negative costs all views, those of the first step, or none."""
+    kinds = [Guidance("none"), Guidance("self", 1.5), Guidance("initialize", 1.5), Guidance("full", 1.5)]
+    pictures = [render(regions(), replace(METHOD, guidance=guidance)) for guidance in kinds]
+    for place, picture in enumerate(pictures):
+        assert all((picture - other).abs().max() > 0.05 for other in pictures[:place])
+    views = [len(of_step) for of_step in regions().views]
+    counts = [regions().work(guidance).model_evaluations for guidance in kinds]
+    assert counts == [sum(views), sum(views), sum(views) + views[0], 2 * sum(views)]
+
+
+def test_residual_noise_is_what_the_latents_hold_beside_a_clean_picture() -> None:
+    """A model that knows the clean picture: guided by a noise that is exactly in there, nothing changes."""
+    clean = SeededNoise(7)("init", 0, SHAPE)
+
+    def knowing(latents: Tensor, timesteps: Tensor, prompts: Tensor) -> Tensor:
+        level = alphas_cumprod()[timesteps].view(-1, 1, 1, 1)
+        return (latents - level.sqrt() * clean) / (1 - level).sqrt()
+
+    full = arrange_regions(torch.ones(1, 5, 1, HEIGHT, WIDTH), 20)
+    noise = SeededNoise(5)("init", 0, SHAPE)
+    rows = Rows(SCHEDULE.noised(clean, noise, [0]), (0,), noise)
+    method = Method(SCHEDULE, Guidance("self", 3.0))
+    picture = sample(rows, full, method, knowing, SeededNoise(5))
+    torch.testing.assert_close(picture, clean, rtol=1e-3, atol=1e-3)
+
+
+def test_a_background_brings_its_own_noise_and_no_residual() -> None:
+    method = replace(METHOD, guidance=Guidance("self", 1.5))
+    closed = arrange_regions(torch.zeros(2, 5, 1, HEIGHT, WIDTH), TILE).over(IMAGE)
+    fresh = SeededNoise(8)("renoise", 1, SHAPE)
+    estimates = denoise_step(starting(SeededNoise(5)), fresh, closed, method, unasked)
+    following = estimates.renoised(SCHEDULE, fresh)
+    torch.testing.assert_close(following.residual, fresh)
+
+
+def test_rows_without_residual_noise_cannot_be_guided_by_it() -> None:
+    method = replace(METHOD, guidance=Guidance("self", 1.5))
+    with pytest.raises(ValueError, match="noise that the rows began with"):
+        denoise_step(Rows(IMAGE, (0,)), IMAGE, regions(), method, MODEL)
 
 
 def test_bare_canvas_shows_the_background() -> None:
@@ -177,7 +228,14 @@ def test_deterministic_sampling_brings_the_background_along() -> None:
     ddim_regions = arrange_regions(masks(schedule), TILE).over(IMAGE)
     method, noise = Method(schedule, Guidance("none")), SeededNoise(5)
     bare, estimates = masks(schedule)[:, -1].sum(0)[0] == 0, []
-    sample(noise("init", 0, SHAPE), ddim_regions, method, MODEL, noise, lambda _, x: estimates.append(x))
+    sample(
+        starting(noise),
+        ddim_regions,
+        method,
+        MODEL,
+        noise,
+        lambda _, x: estimates.append(x),
+    )
     for step in (0, 9, 19):
         expected = schedule.settled(IMAGE, noise("bootstrap", step, SHAPE), [step])
         torch.testing.assert_close(estimates[step][0, :, bare], expected[0, :, bare])
@@ -187,7 +245,12 @@ def test_deterministic_sampling_brings_the_background_along() -> None:
 def test_sampling_listens_after_each_step_and_repeats() -> None:
     noise, heard = SeededNoise(5), []
     picture = sample(
-        noise("init", 0, SHAPE), regions(), METHOD, MODEL, noise, lambda step, x: heard.append((step, x))
+        starting(noise),
+        regions(),
+        METHOD,
+        MODEL,
+        noise,
+        lambda step, x: heard.append((step, x)),
     )
     assert [step for step, _ in heard] == [0, 1, 2, 3, 4]
     assert heard[-1][1] is picture
