@@ -22,11 +22,12 @@ _STILL = 3  # levels by which a pixel may differ from what was drawn and still c
 _COLORS = 255
 _CLEAR = 255  # the index that leaves a pixel as it is
 _SAMPLE = (128, 128)  # px of a picture that a palette is chosen from; all of them take seconds
-_FAIR = 4.0  # levels of error that need no better palette
+_FAIR = 3.0  # levels of error that need neither a better palette nor dithering, which costs half as much
 _WORSE = 1.5  # times the error of a palette's own picture from which on another one is tried
 _BETTER = 0.7  # times the error that a new palette must come down to
 _PATIENCE = 10  # frames after a palette was tried in vain
-_MOST_DITHER = 6  # levels up and down
+_DITHER = 6  # levels up and down
+_SHIFTS = ((0, 0), (3, 5), (5, 2))  # of red, green and blue, whose patterns would add up to light and dark
 _BAYER = (
     *(0, 32, 8, 40, 2, 34, 10, 42, 48, 16, 56, 24, 50, 18, 58, 26),
     *(12, 44, 4, 36, 14, 46, 6, 38, 60, 28, 52, 20, 62, 30, 54, 22),
@@ -46,17 +47,16 @@ class Palette:
         self.colors = bytes(chosen) + bytes(chosen[:3]) * (256 - len(chosen) // 3)
         self._image = Image.new("P", (1, 1))
         self._image.putpalette(self.colors)
-        self._dither = 0
-        self._dither = min(_MOST_DITHER, round(_error(picture, self.index(picture, (0, 0)))))
+        self._dithers = False
+        self._dithers = _error(picture, self.index(picture, (0, 0))) > _FAIR
         self.error = _error(picture, self.index(picture, (0, 0)))
 
     def index(self, picture: Image.Image, corner: tuple[int, int]) -> Image.Image:
         """The picture in these colours (`P`); `corner` is where it lies in the frame."""
-        if self._dither:
-            lift = _bayer(picture.size, corner).point(
-                [level * 2 * self._dither // 63 for level in range(256)]
-            )
-            picture = ImageChops.add(picture, Image.merge("RGB", (lift,) * 3), 1, -self._dither)
+        if self._dithers:
+            orders = [_bayer(picture.size, (corner[0] + x, corner[1] + y)) for x, y in _SHIFTS]
+            lift = Image.merge("RGB", orders).point([order * 2 * _DITHER // 63 for order in range(256)] * 3)
+            picture = ImageChops.add(picture, lift, 1, -_DITHER)
         return picture.quantize(palette=self._image, dither=Image.Dither.NONE)
 
 

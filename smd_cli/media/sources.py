@@ -97,9 +97,8 @@ def _natural(path: Path) -> list[tuple[int, str]]:
 def _video(path: Path) -> Footage:
     check_file(path)
     head = film(path)
-    return Footage(
-        head.size, head.fps or None, False, partial(film_frames, path), partial(count_frames, path)
-    )
+    read = partial(film_frames, path, head.size)
+    return Footage(head.size, head.fps, False, read, partial(count_frames, path))
 
 
 def _animation(path: Path, frames: int) -> Footage:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import re
 import subprocess
 import tempfile
-from collections.abc import Generator, Iterator, Mapping
-from contextlib import closing, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from importlib import import_module
@@ -24,6 +23,7 @@ from smd_cli.media.texts import packed
 
 # What a film may be: others, lists of films say, can lead to any file or address.
 _KINDS = ("-format_whitelist", "mov,mp4,matroska,webm,avi", "-protocol_whitelist", "file,pipe")
+_QUIET: Mapping[str, Any] = {"stdin": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 _EVENLY = ("-fps_mode", "cfr")  # frames at one rate, also of films that have none
 _KEY_SECONDS = 2  # between frames that a player can start from; a file that was cut off ends at one
 _COLORS = ("-color_primaries", "bt709", "-color_trc", "bt709", "-colorspace", "bt709")
@@ -98,13 +98,12 @@ class Video:
         """Let ffmpeg finish and put the file in its place; without a frame there is none."""
         told = self._ended is not None
         said = self._end()
-        if not self._frames:
-            return self._draft.drop()
-        with refusals(self._path):
-            self._draft.keep()
-        if self._process.returncode and not told:
+        if self._frames and self._draft.temporary.exists():
+            with refusals(self._path):
+                self._draft.keep()
+        self._draft.drop()
+        if self._frames and self._process.returncode and not told:
             raise self._failure(said)
-        return None
 
     def discard(self) -> None:
         """Remove what was written."""
@@ -143,22 +142,36 @@ def film(path: Path) -> Film:
 
     Raises AssetError: there is none, or it cannot be read.
     """
-    with closing(_read(path)) as parts:
-        facts = next(parts)
-        if next(parts, None) is None:
-            raise AssetError(f"{path}: is a video without frames")
-    return Film(tuple(facts["size"]), facts["fps"])
+    # A format whose head, one line of text, tells size and exact rate; ffmpeg's own messages change.
+    command = [*_reading(path), "-frames:v", "1", "-pix_fmt", "yuv420p", "-f", "yuv4mpegpipe", "-"]
+    done = subprocess.run(command, **_QUIET, stdout=subprocess.PIPE, check=False)  # noqa: S603
+    head, _, frame = done.stdout.partition(b"\n")
+    facts = {field[:1]: field[1:].decode("ascii") for field in head.split()[1:]}
+    if done.returncode or not facts:
+        raise AssetError(f"{path}: is no readable video (mp4, mov, mkv, webm or avi)")
+    if not frame:
+        raise AssetError(f"{path}: is a video without frames")
+    return Film((int(facts[b"W"]), int(facts[b"H"])), float(Fraction(facts[b"F"].replace(":", "/"))))
 
 
-def film_frames(path: Path) -> Iterator[Image.Image]:
-    """Yield the frames of a video as RGB, evenly spaced in time.
+def film_frames(path: Path, size: tuple[int, int]) -> Iterator[Image.Image]:
+    """Yield the frames, of `size`, of a video as RGB, evenly spaced in time.
 
     Raises AssetError: it cannot be read further.
     """
-    with closing(_read(path)) as parts:
-        size = next(parts)["size"]
-        for pixels in parts:
-            yield Image.frombytes("RGB", size, pixels)
+    command = [*_reading(path), "-pix_fmt", "rgb24", "-f", "rawvideo", "-"]
+    length = 3 * size[0] * size[1]
+    with subprocess.Popen(  # noqa: S603 - the library's own program
+        command, **_QUIET, stdout=subprocess.PIPE, start_new_session=True
+    ) as process:
+        pixels = cast(IO[bytes], process.stdout)
+        try:
+            while len(frame := pixels.read(length)) == length:
+                yield Image.frombytes("RGB", size, frame)
+            if process.wait():
+                raise AssetError(f"{path}: is damaged")
+        finally:
+            process.kill()  # where nobody wants the rest
 
 
 def count_frames(path: Path) -> int:
@@ -166,29 +179,18 @@ def count_frames(path: Path) -> int:
 
     Raises AssetError: it cannot be read.
     """
-    command = [ffmpeg().get_ffmpeg_exe(), *_KINDS, "-i", str(path.absolute()), "-map", "0:v:0", *_EVENLY]
-    done = subprocess.run(  # noqa: S603 - the library's own program
-        [*command, "-f", "null", "-"], stdin=subprocess.DEVNULL, capture_output=True, check=False
-    )
-    counts = re.findall(rb"frame=\s*(\d+)", done.stderr)
+    command = [*_reading(path), "-progress", "-", "-f", "null", "-"]
+    done = subprocess.run(command, **_QUIET, stdout=subprocess.PIPE, check=False)  # noqa: S603
+    counts = re.findall(rb"^frame=(\d+)", done.stdout, re.MULTILINE)
     if done.returncode or not counts:
-        raise AssetError(f"{path}: is damaged or cannot be read")
+        raise AssetError(f"{path}: is damaged")
     return int(counts[-1])
 
 
-def _read(path: Path) -> Generator[Any]:
-    """What the library yields of a video: the facts of its head, then the bytes of each frame in RGB."""
-    library = ffmpeg()
-    # It warns of every film that was filmed upright; errors it raises.
-    logging.getLogger("imageio_ffmpeg").setLevel(logging.ERROR)
-    parts = library.read_frames(
-        str(path.absolute()), input_params=list(_KINDS), output_params=["-map", "0:v:0", *_EVENLY]
-    )
-    try:
-        yield from parts
-    except (OSError, RuntimeError, LookupError, ValueError, AttributeError):
-        # Its own messages are pages of ffmpeg's output, or slips of its parser on them.
-        raise AssetError(f"{path}: is no readable video (mp4, mov, mkv, webm or avi)") from None
+def _reading(path: Path) -> list[str]:
+    """The beginning of a command that reads a video's picture."""
+    source = [*_KINDS, "-i", str(path.absolute())]
+    return [ffmpeg().get_ffmpeg_exe(), "-loglevel", "quiet", *source, "-map", "0:v:0", *_EVENLY]
 
 
 def _metadata(comment: str) -> str:

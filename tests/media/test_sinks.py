@@ -1,0 +1,288 @@
+"""Sinks: every frame is there, in its place and for its time; whatever ends a stream, what is done plays."""
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from smd_cli.errors import AssetError, SmdError, UsageError
+from smd_cli.media.files import Existing
+from smd_cli.media.recipe import CHUNK
+from smd_cli.media.sinks import Sink, check_sink, open_sink
+from smd_cli.media.texts import is_own, read_texts
+from tests.media.frames import SIZE, error, milliseconds, moving, read, scenery, write
+
+ANIMATIONS = ("x.gif", "x.webp", "x.apng", "x.png")
+FILES = (*ANIMATIONS, "x.mp4")
+ALL = (*FILES, "x")
+MOST_ERROR = {
+    ".gif": 7,
+    ".webp": 10,
+    ".mp4": 10,
+}  # levels, most of it at the disc's edge; others lose nothing
+
+
+def add_until_refused(sink: Sink, image: Image.Image) -> int:
+    """Add frames until the system refuses, which ffmpeg tells late; how many it took."""
+    for number in range(1000):
+        try:
+            sink.add(image.rotate(number))
+        except SmdError as error:
+            (problem,) = error.problems
+            if "cannot be written" in problem:
+                return number
+            raise
+    pytest.fail("nothing was refused")
+
+
+def left_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_frames_come_back_in_their_order(tmp_path: Path, name: str) -> None:
+    frames = list(moving(9))
+    found = read(write(tmp_path / name, frames, repeats=2))
+    assert len(found) == 11
+    wanted = [*frames, frames[-1], frames[-1]]
+    most = MOST_ERROR.get(Path(name).suffix, 0)
+    for number, frame in enumerate(found):
+        errors = [error(frame, other) for other in wanted]
+        assert errors[number] == min(errors) <= most
+    assert left_in(tmp_path) == [name]
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_frames_that_are_all_alike_stay_frames(tmp_path: Path, name: str) -> None:
+    found = read(write(tmp_path / name, [scenery()] * 7))
+    assert len(found) == 7
+    assert error(found[0], found[-1]) <= (2 if name == "x.mp4" else 0.1)
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("color", [(200, 40, 90), (30, 160, 60), (20, 30, 220), (255, 255, 255), (0, 0, 0)])
+def test_colours_stay_what_they_are(tmp_path: Path, name: str, color: tuple[int, int, int]) -> None:
+    image = Image.new("RGB", SIZE, color)
+    assert error(read(write(tmp_path / name, [image, image]))[1], image) <= 3
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_one_frame(tmp_path: Path, name: str) -> None:
+    assert len(read(write(tmp_path / name, [scenery()]))) == 1
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("size", [(33, 17), (1, 1)])
+def test_odd_sizes(tmp_path: Path, name: str, size: tuple[int, int]) -> None:
+    frames = [scenery((64, 64)).resize(size), Image.new("RGB", size, "red"), scenery((64, 64)).resize(size)]
+    found = read(write(tmp_path / name, frames, repeats=1))
+    assert len(found) == 4
+    assert {frame.size for frame in found} == {size if name != "x.mp4" else (size[0] + 1, size[1] + 1)}
+    if name != "x.mp4":  # of so few pixels, halved colours leave little
+        assert max(map(error, found, [*frames, frames[-1]])) < 12
+
+
+@pytest.mark.parametrize("name", ANIMATIONS)
+@pytest.mark.parametrize("fps", [7, 12, 23.976, 24, 60, 0.5])
+def test_the_time_is_right_in_all_and_at_every_frame(tmp_path: Path, name: str, fps: float) -> None:
+    shown = milliseconds(write(tmp_path / name, list(moving(20)), repeats=5, fps=fps))
+    tick = 10 if name == "x.gif" else 1
+    for number in range(1, 26):
+        assert abs(sum(shown[:number]) - 1000 * number / fps) <= tick / 2 + 0.001
+
+
+@pytest.mark.parametrize("name", ANIMATIONS)
+@pytest.mark.parametrize("loop", [0, 1, 2, 5])
+def test_loops_are_how_often_it_plays(tmp_path: Path, name: str, loop: int) -> None:
+    with Image.open(write(tmp_path / name, list(moving(3)), loop=loop)) as image:
+        # A GIF file says how often it starts over, and nothing where it does not.
+        wanted = {0: 0, 1: None}.get(loop, loop - 1) if name == "x.gif" else loop
+        assert image.info.get("loop") == wanted
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_texts_are_read_as_they_were_written(tmp_path: Path, name: str) -> None:
+    path = write(tmp_path / name, [scenery()] * 2)
+    texts = read_texts(path)
+    assert (texts[CHUNK], texts["parameters"]) == ("ü=;#\\\n", "owl")
+    assert is_own(path)
+    assert check_sink(path)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_long_texts(tmp_path: Path, name: str) -> None:
+    sink = open_sink(tmp_path / name, size=SIZE, fps=12, loop=0, texts={CHUNK: "ö" * 100_000})
+    sink.add(scenery())
+    sink.close()
+    assert read_texts(tmp_path / name)[CHUNK] == "ö" * 100_000
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_no_texts(tmp_path: Path, name: str) -> None:
+    sink = open_sink(tmp_path / name, size=SIZE, fps=12, loop=0, texts=None)
+    sink.add(scenery())
+    sink.close()
+    assert CHUNK not in read_texts(tmp_path / name)
+    assert b"smd" not in (tmp_path / name).read_bytes()
+    with pytest.raises(UsageError, match="no picture of smd's"):
+        check_sink(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ANIMATIONS)
+def test_a_file_is_whole_after_every_frame(tmp_path: Path, name: str) -> None:
+    """Nothing has to be finished: a program that is killed leaves a file that plays under its hidden name."""
+    sink = open_sink(tmp_path / name, size=SIZE, fps=12, loop=0, texts={})
+    for number, frame in enumerate(moving(4), start=1):
+        sink.add(frame)
+        (draft,) = tmp_path.iterdir()
+        assert len(read(draft)) == number
+    before = draft.read_bytes()
+    sink.close()
+    assert (tmp_path / name).read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("end", ["close", "discard"])
+def test_without_a_frame_nothing_is_left(tmp_path: Path, name: str, end: str) -> None:
+    getattr(open_sink(tmp_path / name, size=SIZE, fps=12, loop=0, texts={}), end)()
+    assert left_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_discarding_leaves_what_was_there(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"old")
+    sink = open_sink(tmp_path / name, size=SIZE, fps=12, loop=0, texts={})
+    sink.add(scenery())
+    sink.discard()
+    assert left_in(tmp_path) == [name]
+    assert (tmp_path / name).read_bytes() == b"old"
+
+
+def test_discarding_a_folder_s_pictures(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").touch()
+    sink = open_sink(tmp_path, size=SIZE, fps=12, loop=0, texts={})
+    sink.add(scenery())
+    sink.repeat()
+    sink.discard()
+    assert left_in(tmp_path) == ["notes.txt"]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_on_a_full_disk_what_is_done_plays(tmp_path: Path, name: str) -> None:
+    noise = Image.effect_noise((256, 256), 90).convert("RGB")
+    path = tmp_path / name
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, hard))
+    try:
+        sink = open_sink(path, size=noise.size, fps=12, loop=0, texts={})
+        added = add_until_refused(sink, noise)
+        sink.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    found = read(path)
+    assert 0 < len(found) <= added
+    assert name == "x.mp4" or len(found) == added  # ffmpeg has a few frames under way
+    assert left_in(tmp_path) == [name]
+
+
+def test_a_film_whose_encoder_ends_at_the_end_is_kept_and_said(tmp_path: Path) -> None:
+    path = tmp_path / "x.mp4"
+    sink = open_sink(path, size=SIZE, fps=12, loop=0, texts={})
+    sink.add(scenery())
+    os.kill(sink._process.pid, signal.SIGKILL)
+    with pytest.raises(SmdError, match=f"{path}: cannot be written"):
+        sink.close()
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder that nobody can write to")
+@pytest.mark.parametrize("name", ALL)
+def test_where_nothing_can_be_written(name: str) -> None:
+    path = Path("/proc/self") / name
+    with pytest.raises(UsageError, match="cannot be written"):
+        check_sink(path)
+    sink = open_sink(path, size=SIZE, fps=12, loop=0, texts={})
+    add_until_refused(sink, scenery())
+    sink.close()
+
+
+def test_suffixes() -> None:
+    for path in ("x.gif", "x.WEBP", "x.apng", "x.png", "x.mp4", "frames", "new.d/", "-", None):
+        assert check_sink(path)
+    for path in ("x.avi", "x.jpg", Path("x.y.z")):
+        with pytest.raises(
+            UsageError, match=r"unknown suffix .*\.gif, \.webp, \.apng, \.png, \.mp4, a folder"
+        ):
+            check_sink(path)
+
+
+def test_films_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
+    with pytest.raises(AssetError, match=r"pip install 'smd-cli\[video\]'"):
+        check_sink("x.mp4")
+    assert check_sink("x.gif")
+
+
+def test_a_folder_of_pictures_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    write(tmp_path / "f", list(moving(5)))
+    assert check_sink(tmp_path / "f")
+    write(tmp_path / "f", list(moving(3)))
+    assert left_in(tmp_path / "f") == ["000000.png", "000001.png", "000002.png"]
+    assert not check_sink(tmp_path / "f", Existing.SKIP)
+    with pytest.raises(UsageError, match="exists already"):
+        check_sink(tmp_path / "f", Existing.FAIL)
+
+
+def test_pictures_of_others_in_a_folder_stay(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "000003.png")
+    with pytest.raises(UsageError, match=r"000003\.png: exists, and is no picture of smd's"):
+        check_sink(tmp_path)
+    write(tmp_path, list(moving(3)))
+    assert (tmp_path / "000003.png").exists()
+
+
+def test_raw_frames(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    frames = list(moving(3))
+    sink = open_sink(Path("-"), size=SIZE, fps=12, loop=0, texts={})
+    for frame in frames:
+        sink.add(frame)
+    sink.repeat()
+    sink.close()
+    assert capfdbinary.readouterr().out == b"".join(frame.tobytes() for frame in [*frames, frames[-1]])
+
+
+LENGTH = """
+import resource, sys
+from pathlib import Path
+from tests.media.frames import moving
+from smd_cli.media.sinks import open_sink
+path, count = Path(sys.argv[1]), int(sys.argv[2])
+sink = open_sink(path, size=(128, 128), fps=12, loop=0, texts={})
+for number, frame in enumerate(moving(count, (128, 128))):
+    sink.repeat() if number % 5 == 4 else sink.add(frame)
+sink.close()
+for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN):
+    print(resource.getrusage(who).ru_maxrss)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FILES)
+def test_memory_does_not_grow_with_the_frames(tmp_path: Path, name: str) -> None:
+    def peaks(count: int) -> list[int]:
+        command = [sys.executable, "-c", LENGTH, str(tmp_path / name), str(count)]
+        return [int(value) for value in subprocess.check_output(command).split()]
+
+    few, many = peaks(200), peaks(2000)
+    assert many[0] <= 1.05 * few[0]
+    assert many[1] <= 1.3 * few[1]  # ffmpeg's, which is full of buffers only later
+    if name == "x.mp4":
+        assert len(read(tmp_path / name)) == 2000
+    else:
+        with Image.open(tmp_path / name) as image:
+            assert image.n_frames == 2000
+        assert sum(milliseconds(tmp_path / name)) == pytest.approx(2_000_000 / 12, abs=10)
