@@ -119,7 +119,7 @@ def scene_overrides(
     The path of a model is meant from the working directory here, from the scene's folder in a scene.
     """
     from smd_cli.scene.overrides import override, parse_override
-    from smd_cli.scene.resolve import model_source
+    from smd_cli.scene.paths import model_source
 
     named = [
         (f"--width {width}", ("canvas", "width"), width),

@@ -11,8 +11,9 @@ from smd_cli.media.images import picture_size
 from smd_cli.media.paint import Painted, paint
 from smd_cli.scene.loader import LoadedScene, load
 from smd_cli.scene.overrides import Override
+from smd_cli.scene.paths import absolute
 from smd_cli.scene.remarks import remarks
-from smd_cli.scene.resolve import Plan, absolute, resolve
+from smd_cli.scene.resolve import Plan, resolve
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,17 @@ from typing import Any, get_args
 from pydantic_core import ErrorDetails
 
 from smd_cli.scene.masks import HEX_COLOR, MASK_FORMS, PRINTABLE, Part
-from smd_cli.scene.schema import NOT_BLANK, PLAIN_NAME, Scene
+from smd_cli.scene.schema import Scene
+from smd_cli.scene.stream import TIME
 from smd_cli.scene.tree import Loc
+from smd_cli.scene.values import NOT_BLANK, PLAIN_NAME
 
 _PATTERNS = {
     NOT_BLANK: "is blank",
     PLAIN_NAME: "is no name: begin with a letter, and leave out [ ] and =",
     HEX_COLOR: 'is no colour; a colour is written in quotes: "#f92f6c"',
     PRINTABLE: "holds control characters",
+    TIME: "is neither a frame nor a time; a time is written 1.5s",
 }
 _TAG = re.compile(r"<[a-z]+>")  # how the schema marks its choices; YAML's merge key << is a user's
 
@@ -145,6 +148,7 @@ def _count(value: Any, context: dict[str, Any]) -> str:  # noqa: ANN401
 _TELL: dict[str, Callable[[Any, dict[str, Any]], str]] = {
     "greater_than": lambda value, context: f"{short(value)} is not above {_bound(context['gt'])}",
     "greater_than_equal": lambda value, context: f"{short(value)} is below {_bound(context['ge'])}",
+    "less_than": lambda value, context: f"{short(value)} is not below {_bound(context['lt'])}",
     "less_than_equal": lambda value, context: f"{short(value)} is above {_bound(context['le'])}",
     "int_type": lambda value, _: f"{short(value)} is not a whole number",
     "float_type": lambda value, _: f"{short(value)} is not a number",

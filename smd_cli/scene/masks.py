@@ -148,3 +148,8 @@ AnyMask = Annotated[
         custom_error_message="no form of a mask",
     ),
 ]
+
+
+def mask_data(mask: MaskSpec) -> dict[str, Any] | str:
+    """A mask as a scene writes it."""
+    return "rest" if isinstance(mask, RestMask) else mask.model_dump(mode="json")

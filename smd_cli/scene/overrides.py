@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from smd_cli.errors import SceneError, UsageError
 from smd_cli.scene.explain import did_you_mean
 from smd_cli.scene.schema import SHORTHANDS
-from smd_cli.scene.tree import Node, Place, parse
+from smd_cli.scene.tree import Node, Place, Scalar, parse
 
 _PATH = re.compile(r"\w+(\.\w+|\[[^\[\]]+\])*", re.ASCII)
 _STEP = re.compile(r"(\w+)|\[([^\[\]]+)\]", re.ASCII)
@@ -45,8 +45,11 @@ def parse_override(text: str) -> Override:
         raise UsageError(*error.problems) from error
 
 
-def override(option: str, keys: Sequence[str], value: str | float) -> Override:
-    """A value that another option gives: override("--width 512", ("canvas", "width"), 512)."""
+def override(option: str, keys: Sequence[str], value: Scalar) -> Override:
+    """A value that another option gives: override("--width 512", ("canvas", "width"), 512).
+
+    None takes a value away, so that its default holds.
+    """
     return Override(option, tuple(keys), Node(value, Place(option)))
 
 

@@ -94,6 +94,8 @@ def _range(schema: Schema) -> str:
     least, most = schema.get("minimum"), schema.get("maximum")
     if "exclusiveMinimum" in schema:
         return f"above {schema['exclusiveMinimum']}, at most {most}"
+    if "exclusiveMaximum" in schema:
+        return f"{least} or more, below {schema['exclusiveMaximum']}"
     return "" if least is None else f"{least} to {most}"
 
 

@@ -5,17 +5,14 @@ A plan can be written as a scene again (`Plan.to_dict`), which resolves to the s
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from smd_cli.errors import SceneError
-from smd_cli.scene.masks import ColorMask, ImageMask, MaskSpec, RestMask
+from smd_cli.scene.masks import MaskSpec, mask_data
+from smd_cli.scene.paths import absolute, absolute_mask, model_source
 from smd_cli.scene.schema import (
-    MAX_PIXELS,
-    MAX_SIDE,
-    MIN_SIDE,
     VERSION,
     Background,
     Bootstrap,
@@ -25,9 +22,10 @@ from smd_cli.scene.schema import (
     Region,
     Sampler,
     Scene,
-    Stream,
     default_indices,
 )
+from smd_cli.scene.stream_plan import StreamPlan, resolve_stream
+from smd_cli.scene.values import MAX_PIXELS, MAX_SIDE, MIN_SIDE, join_prompts
 
 Size = tuple[int, int]  # width, height in px
 
@@ -56,6 +54,7 @@ class SamplerPlan:
     indices: tuple[int, ...]
     guidance_scale: float
     guidance: Literal["none", "full", "self", "initialize"]
+    delta: float
     tile: int | Literal["native"]
     overlap: float
 
@@ -116,7 +115,7 @@ class Plan:
     masks: MasksPlan
     background: BackgroundPlan
     regions: tuple[RegionPlan, ...]
-    stream: Stream
+    stream: StreamPlan
 
     def to_dict(self) -> dict[str, Any]:
         """The plan as a scene, ready for JSON or YAML; it resolves to this plan again.
@@ -141,8 +140,8 @@ class Plan:
             "bootstrap": self.bootstrap.model_dump(),
             "masks": dict(vars(self.masks)),
             "background": _background_data(self.background),
-            "regions": [{**vars(region), "mask": _mask_data(region.mask)} for region in self.regions],
-            "stream": self.stream.model_dump(mode="json"),
+            "regions": [{**vars(region), "mask": mask_data(region.mask)} for region in self.regions],
+            "stream": self.stream.to_dict(),
         }
 
 
@@ -168,7 +167,9 @@ def resolve(scene: Scene, name: str, base_dir: Path, picture_size: Size | None =
         masks=MasksPlan(scene.masks.type, scene.masks.cover_alpha),
         background=_background(scene.background, scene.negative_prefix, base_dir),
         regions=tuple(_region(region, scene, base_dir) for region in scene.regions),
-        stream=scene.stream,
+        stream=resolve_stream(
+            scene.stream, base_dir, scene.negative_prefix, has_indices=scene.sampler.indices is not None
+        ),
     )
 
 
@@ -194,6 +195,7 @@ def _sampler(sampler: Sampler, task: str) -> SamplerPlan:
         indices=sampler.indices or default_indices(sampler.kind, sampler.steps, task),
         guidance_scale=sampler.guidance_scale,
         guidance=sampler.guidance or ("none" if sampler.guidance_scale == 1 else "full"),
+        delta=sampler.delta,
         tile=sampler.tile,
         overlap=sampler.overlap,
     )
@@ -202,9 +204,10 @@ def _sampler(sampler: Sampler, task: str) -> SamplerPlan:
 def _bootstrap(scene: Scene, taken: int) -> Bootstrap:
     """The default number of steps gives way to a schedule that takes fewer.
 
-    It is 0 where there is no layout to find: in a panorama, and where a picture is repainted.
+    It is 0 where there is no layout to find: in a panorama, and where pictures are repainted.
     """
-    has_layout = scene.task == "panorama" or scene.background.strength is not None
+    repaints = scene.background.strength is not None or (scene.task == "stream" and scene.stream.input)
+    has_layout = scene.task == "panorama" or repaints
     off = has_layout and "steps" not in scene.bootstrap.model_fields_set
     return scene.bootstrap.model_copy(update={"steps": 0 if off else min(scene.bootstrap.steps, taken)})
 
@@ -222,23 +225,10 @@ def _model(model: Model, base_dir: Path) -> ModelPlan:
     )
 
 
-def model_source(text: str, base_dir: Path) -> str:
-    """An absolute path, where the text looks like one or a model lies there; else a name, left as it is.
-
-    A bare word is a path only to a folder that holds a model, so that a folder that happens to be called like
-    an embedded model does not hide it.
-    """
-    path = absolute(text, base_dir)
-    written_as_path = text.startswith(("/", "./", "../", "~")) or text.endswith((".safetensors", ".ckpt"))
-    sign = path if "/" in text else path / "model_index.json"
-    is_there = os.path.exists(sign)  # noqa: PTH110 - of what cannot be asked for, Path's raises
-    return str(path) if written_as_path or is_there else text
-
-
 def _background(background: Background, negative_prefix: str, base_dir: Path) -> BackgroundPlan:
     return BackgroundPlan(
         prompt=background.prompt.strip(),
-        negative_prompt=_join(negative_prefix, background.negative_prompt),
+        negative_prompt=join_prompts(negative_prefix, background.negative_prompt),
         image=absolute(background.image, base_dir) if background.image else "none",
         fit=background.fit,
         place=(place[0], place[1]) if (place := background.place) else "fit",
@@ -251,28 +241,12 @@ def _region(region: Region, scene: Scene, base_dir: Path) -> RegionPlan:
     return RegionPlan(
         name=region.name,
         prompt=region.prompt.strip(),
-        negative_prompt=_join(scene.negative_prefix, region.negative_prompt),
-        mask=_mask(region.mask, base_dir),
+        negative_prompt=join_prompts(scene.negative_prefix, region.negative_prompt),
+        mask=absolute_mask(region.mask, base_dir),
         mask_strength=defaults.strength if region.mask_strength is None else region.mask_strength,
         mask_std=defaults.std if region.mask_std is None else region.mask_std,
         prompt_strength=region.prompt_strength,
     )
-
-
-def _mask(mask: MaskSpec, base_dir: Path) -> MaskSpec:
-    if isinstance(mask, (ImageMask, ColorMask)):
-        return mask.model_copy(update={"image": str(absolute(mask.image, base_dir))})
-    return mask
-
-
-def absolute(text: str, base_dir: Path) -> Path:
-    """A scene's path from where its relative ones start; `~` is a home."""
-    home = os.path.expanduser(text)  # noqa: PTH111 - Path's raises where there is no such home
-    return (base_dir / home).absolute()
-
-
-def _join(*prompts: str) -> str:
-    return ", ".join(part for prompt in prompts if (part := prompt.strip().rstrip(",")))
 
 
 def _background_data(background: BackgroundPlan) -> dict[str, Any]:
@@ -284,7 +258,3 @@ def _background_data(background: BackgroundPlan) -> dict[str, Any]:
         **lies,
         "strength": None if background.strength == "none" else background.strength,
     }
-
-
-def _mask_data(mask: MaskSpec) -> dict[str, Any] | str:
-    return "rest" if isinstance(mask, RestMask) else mask.model_dump(mode="json")

@@ -7,13 +7,13 @@ mistakes of both kinds are reported together and none twice.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
-from smd_cli.scene.explain import Problem, did_you_mean, short
-from smd_cli.scene.schema import LCM_GRID, MAX_PIXELS, Sampler, Stream, default_indices
+from smd_cli.scene.explain import Problem, short
+from smd_cli.scene.given import WRONG, Data, background_of, given, regions_of
+from smd_cli.scene.rules_stream import stream_rules
+from smd_cli.scene.schema import LCM_GRID, Sampler, default_indices
+from smd_cli.scene.values import MAX_PIXELS
 
-Data = Any  # a scene's mapping as a file says it
-WRONG = object()
 DDIM_GRID = 999  # training timesteps, less the one that stands for a clean picture
 
 
@@ -22,29 +22,13 @@ def broken(data: Data) -> list[Problem]:
     return [problem for rule in _RULES for problem in rule(data)]
 
 
-def _at(data: Data, *keys: str, default: Data = None) -> Data:
-    """The value below `keys`, or the default where it is left out or WRONG."""
-    for key in keys:
-        data = data.get(key) if isinstance(data, dict) else None
-    return default if data is None or data is WRONG else data
-
-
-def _regions(data: Data) -> Iterator[tuple[int, Data]]:
-    yield from enumerate(_at(data, "regions", default=()))
-
-
 def _fits(data: Data) -> Iterator[Problem]:
-    width, height = _at(data, "canvas", "width"), _at(data, "canvas", "height")
+    width, height = given(data, "canvas", "width"), given(data, "canvas", "height")
     if width and height and width * height > MAX_PIXELS:
         yield Problem(
             ("canvas",),
             f"{width} x {height} is {width * height:,} pixels; at most {MAX_PIXELS:,} are possible",
         )
-
-
-def _background(data: Data) -> Data:
-    """The background's mapping, or WRONG; a value in it that is WRONG counts as given."""
-    return data.get("background") or {}
 
 
 def _has_prompt(background: Data) -> bool:
@@ -53,14 +37,14 @@ def _has_prompt(background: Data) -> bool:
 
 
 def _size_is_known(data: Data) -> Iterator[Problem]:
-    background = _background(data)
+    background = background_of(data)
     if data.get("canvas") is None and background is not WRONG and not background.get("image"):
         yield Problem((), "canvas is missing (only a background picture can stand in for its size)")
 
 
 def _closes_on_itself(data: Data) -> Iterator[Problem]:
-    width, tile = _at(data, "canvas", "width"), _at(data, "sampler", "tile")
-    if _at(data, "canvas", "wrap") == "x" and width and isinstance(tile, int) and tile > width:
+    width, tile = given(data, "canvas", "width"), given(data, "sampler", "tile")
+    if given(data, "canvas", "wrap") == "x" and width and isinstance(tile, int) and tile > width:
         yield Problem(
             ("canvas", "wrap"),
             f"a canvas {width} px wide cannot wrap around tiles of {tile} px; make it wider, or "
@@ -69,7 +53,7 @@ def _closes_on_itself(data: Data) -> Iterator[Problem]:
 
 
 def _paints_something(data: Data) -> Iterator[Problem]:
-    background = _background(data)
+    background = background_of(data)
     if background is WRONG or data.get("regions"):
         return
     image, prompted = background.get("image"), _has_prompt(background)
@@ -85,10 +69,10 @@ def _paints_something(data: Data) -> Iterator[Problem]:
 
 
 def _has_its_picture(data: Data) -> Iterator[Problem]:
-    background = _background(data)
+    background = background_of(data)
     if background is WRONG or background.get("image"):
         return
-    if _at(data, "task") == "inpaint":
+    if given(data, "task") == "inpaint":
         yield Problem(("background",), "image is missing (the picture that the task inpaint paints on)")
     for key in ("place", "strength"):
         if background.get(key) is not None:
@@ -96,7 +80,7 @@ def _has_its_picture(data: Data) -> Iterator[Problem]:
 
 
 def _lies_one_way(data: Data) -> Iterator[Problem]:
-    background = _background(data)
+    background = background_of(data)
     if background is WRONG or background.get("place") is None:
         return
     if background.get("fit") is not None:
@@ -108,15 +92,15 @@ def _lies_one_way(data: Data) -> Iterator[Problem]:
 
 
 def _strength_has_a_prompt(data: Data) -> Iterator[Problem]:
-    background = _background(data)
+    background = background_of(data)
     if background is not WRONG and background.get("strength") and not _has_prompt(background):
         yield Problem(("background", "strength"), "repaints the picture from background.prompt: give one")
 
 
 def _names_are_unique(data: Data) -> Iterator[Problem]:
     first: dict[str, int] = {}
-    for index, region in _regions(data):
-        name = _at(region, "name")
+    for index, region in regions_of(data):
+        name = given(region, "name")
         if name in first:
             yield Problem(
                 ("regions", index, "name"), f"{short(name)} is already the name of regions[{first[name]}]"
@@ -126,7 +110,7 @@ def _names_are_unique(data: Data) -> Iterator[Problem]:
 
 
 def _one_rest(data: Data) -> Iterator[Problem]:
-    resting = [index for index, region in _regions(data) if _at(region, "mask") == "rest"]
+    resting = [index for index, region in regions_of(data) if given(region, "mask") == "rest"]
     for index in resting[1:]:
         yield Problem(
             ("regions", index, "mask"), f"only one region can be the rest; regions[{resting[0]}] is"
@@ -134,9 +118,9 @@ def _one_rest(data: Data) -> Iterator[Problem]:
 
 
 def _indices_rise(data: Data) -> Iterator[Problem]:
-    steps = _at(data, "sampler", "steps", default=Sampler().steps)
+    steps = given(data, "sampler", "steps", default=Sampler().steps)
     before = None
-    for place, index in enumerate(_at(data, "sampler", "indices", default=())):
+    for place, index in enumerate(given(data, "sampler", "indices", default=())):
         if index is WRONG:
             continue
         if index >= steps:
@@ -149,15 +133,15 @@ def _indices_rise(data: Data) -> Iterator[Problem]:
 
 
 def _grid_suits_the_sampler(data: Data) -> Iterator[Problem]:
-    kind = _at(data, "sampler", "kind", default=Sampler().kind)
-    steps = _at(data, "sampler", "steps", default=Sampler().steps)
+    kind = given(data, "sampler", "kind", default=Sampler().kind)
+    steps = given(data, "sampler", "steps", default=Sampler().steps)
     if kind == "lcm" and steps > LCM_GRID:
         yield Problem(
             ("sampler", "steps"), f"{steps} is above {LCM_GRID}, the grid that lcm models are distilled on"
         )
     if kind == "ddim" and steps > DDIM_GRID:
         yield Problem(("sampler", "steps"), f"{steps} is above {DDIM_GRID}")
-    indices = _at(data, "sampler", "indices")
+    indices = given(data, "sampler", "indices")
     if (
         kind == "ddim"
         and indices is not None
@@ -169,29 +153,22 @@ def _grid_suits_the_sampler(data: Data) -> Iterator[Problem]:
         )
 
 
+def _residual_needs_lcm(data: Data) -> Iterator[Problem]:
+    guidance = given(data, "sampler", "guidance")
+    if given(data, "sampler", "kind") == "ddim" and guidance in ("self", "initialize"):
+        yield Problem(
+            ("sampler", "guidance"), f"{guidance} needs the lcm sampler; ddim goes with none and full"
+        )
+
+
 def _bootstrap_ends(data: Data) -> Iterator[Problem]:
-    kind = _at(data, "sampler", "kind", default=Sampler().kind)
-    grid = _at(data, "sampler", "steps", default=Sampler().steps)
-    task = _at(data, "task", default="generate")
-    taken = len(_at(data, "sampler", "indices", default=default_indices(kind, grid, task)))
-    steps = _at(data, "bootstrap", "steps", default=0)  # the default gives way to a short schedule
+    kind = given(data, "sampler", "kind", default=Sampler().kind)
+    grid = given(data, "sampler", "steps", default=Sampler().steps)
+    task = given(data, "task", default="generate")
+    taken = len(given(data, "sampler", "indices", default=default_indices(kind, grid, task)))
+    steps = given(data, "bootstrap", "steps", default=0)  # the default gives way to a short schedule
     if steps > taken:
         yield Problem(("bootstrap", "steps"), f"{steps} is more than the sampler's {taken} steps")
-
-
-def _timeline_fits(data: Data) -> Iterator[Problem]:
-    names = [_at(region, "name") for _, region in _regions(data)]
-    all_named = data.get("regions") is not WRONG and None not in names
-    frames = _at(data, "stream", "frames", default=Stream().frames)
-    for place, change in enumerate(_at(data, "stream", "timeline", default=())):
-        at, region = _at(change, "at"), _at(change, "region")
-        if at is not None and at >= frames:
-            yield Problem(("stream", "timeline", place, "at"), f"{at} is past the last frame, {frames - 1}")
-        if all_named and region is not None and region not in names:
-            known = did_you_mean(region, names)
-            yield Problem(
-                ("stream", "timeline", place, "region"), f"no region is named {short(region)}; {known}"
-            )
 
 
 _RULES = (
@@ -206,6 +183,7 @@ _RULES = (
     _one_rest,
     _indices_rise,
     _grid_suits_the_sampler,
+    _residual_needs_lcm,
     _bootstrap_ends,
-    _timeline_fits,
+    stream_rules,
 )

@@ -4,58 +4,19 @@ What a scene leaves out may be None here; `scene.resolve` fills every default in
 are in `scene.rules`; `scene.validate` is the way from plain data to a Scene.
 """
 
-import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
-from pydantic_core import PydanticCustomError
+from pydantic import BeforeValidator, Discriminator, Field, Tag
 
 from smd_cli.scene.masks import AnyMask, FilePath, Part
+from smd_cli.scene.stream import Stream
+from smd_cli.scene.values import Blur, Pixels, Prompt, RegionName, RegionPrompt, Repaint, Share, Side
 
 VERSION = 1
-MAX_PIXELS = 2**26  # 8192 x 8192
-MIN_SIDE, MAX_SIDE = 64, 16384  # px of a canvas
 SHORTHANDS = {"model": "base", "mask": "image"}  # keys that take a bare text for a mapping with that one key
 LCM_GRID = 50  # steps of the teachers (Luo et al., arXiv 2310.04378)
 LCM_INDICES = (0, 4, 12, 25, 37)  # of that grid: StreamMultiDiffusion, the published examples
 PANORAMA_INDICES = (0, 12, 25, 37)  # the same source's, for panoramas, which go without bootstrap
-
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")  # all but tab and line feed; lone surrogates
-NOT_BLANK = r"\S"
-PLAIN_NAME = (
-    r"^[^\d\s\[\]=\x00-\x1f\x7f][^\[\]=\x00-\x1f\x7f]*$"  # so that --set regions[name] can address it
-)
-
-
-def _multiple_of_8(length: int) -> int:
-    if length % 8:
-        below = length // 8 * 8
-        near = f"{below} or {below + 8}" if length % 8 == 4 else str(round(length / 8) * 8)
-        raise PydanticCustomError("step", f"{length} is not a multiple of 8; the nearest is {near}")
-    return length
-
-
-def _no_control_characters(text: str) -> str:
-    if _CONTROL.search(text):
-        raise PydanticCustomError("text", "holds control characters")
-    return text
-
-
-Prompt = Annotated[str, Field(max_length=4000), AfterValidator(_no_control_characters)]
-RegionPrompt = Annotated[
-    str, Field(max_length=4000, pattern=NOT_BLANK), AfterValidator(_no_control_characters)
-]
-RegionName = Annotated[str, Field(min_length=1, max_length=64, pattern=PLAIN_NAME)]
-Side = Annotated[
-    int,
-    Field(ge=MIN_SIDE, le=MAX_SIDE, json_schema_extra={"multipleOf": 8}),
-    AfterValidator(_multiple_of_8),
-]
-Share = Annotated[float, Field(ge=0, le=1)]
-Blur = Annotated[float, Field(ge=0, le=256)]
-Pixels = Annotated[
-    int, Field(ge=64, le=4096, json_schema_extra={"multipleOf": 8}), AfterValidator(_multiple_of_8)
-]
 
 
 class Canvas(Part):
@@ -136,8 +97,13 @@ class Sampler(Part):
     )
     guidance: Literal["none", "full", "self", "initialize"] | None = Field(
         default=None,
-        description="`full` evaluates the negative prompt at every step, `self` and `initialize` (streams) "
-        "estimate it; default: `none` where guidance_scale is 1, else `full`.",
+        description="`full` evaluates the negative prompt at every step; for `lcm`, `self` estimates it and "
+        "`initialize` evaluates it at the first step only; default: `none` where guidance_scale is 1, else "
+        "`full`.",
+    )
+    delta: Annotated[float, Field(ge=0, le=10)] = Field(
+        default=1.0,
+        description="Strength of the estimated negative in residual guidance (`self`, `initialize`).",
     )
     tile: Annotated[
         Annotated[Pixels, Tag("<px>")] | Annotated[Literal["native"], Tag("<word>")],
@@ -155,8 +121,8 @@ class Bootstrap(Part):
 
     steps: Annotated[int, Field(ge=0, le=1000)] = Field(
         default=2,
-        description="How many steps; 0 turns it off, and is the default of a panorama and with "
-        "background.strength.",
+        description="How many steps; 0 turns it off, and is the default of a panorama, with "
+        "background.strength and of a stream with an input.",
     )
     mix_steps: Annotated[float, Field(ge=0, le=1000)] = Field(
         default=1.5,
@@ -205,7 +171,7 @@ class Background(Part):
         description="[x, y] in px: instead of `fit`, the picture unscaled with its top left corner there; "
         "the background's prompt fills the new area around it.",
     )
-    strength: Annotated[float, Field(gt=0, le=1)] | None = Field(
+    strength: Repaint | None = Field(
         default=None,
         description="How far the background's prompt repaints the picture, 1 being wholly; default: not "
         "at all.",
@@ -223,26 +189,6 @@ class Region(Part):
     mask_std: Blur | None = Field(default=None, description="Instead of `masks.std`.")
     prompt_strength: Share = Field(
         default=1.0, description="Between the background's prompt (0) and this region's own (1)."
-    )
-
-
-class Change(Part):
-    """A region's new prompt from one frame on."""
-
-    at: Annotated[int, Field(ge=0, le=999_999)] = Field(description="The frame, counted from 0.")
-    region: RegionName = Field(description="The name of the region.")
-    prompt: RegionPrompt = Field(description="What to paint there from now on.")
-
-
-class Stream(Part):
-    """Frames over time (task `stream`)."""
-
-    frames: Annotated[int, Field(ge=1, le=1_000_000)] = Field(default=50, description="How many frames.")
-    fps: Annotated[float, Field(gt=0, le=240)] = Field(
-        default=12.0, description="Frames a second in a video file."
-    )
-    timeline: Annotated[tuple[Change, ...], Field(max_length=1000)] = Field(
-        default=(), description="Prompts that change while the stream runs."
     )
 
 

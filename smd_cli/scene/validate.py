@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from smd_cli.scene import rules
 from smd_cli.scene.explain import Problem, explain, short
+from smd_cli.scene.given import WRONG
 from smd_cli.scene.schema import VERSION, Scene
 from smd_cli.scene.tree import Loc
 
@@ -49,12 +50,12 @@ def validate(data: Any) -> Scene:  # noqa: ANN401 - what a file says, of any sha
 
 
 def _without(data: Any, loc: Loc) -> Any:  # noqa: ANN401
-    """The data with rules.WRONG at `loc`."""
+    """The data with WRONG at `loc`."""
     if not loc:
         return data
     key, *below = loc
     if isinstance(data, dict) and key in data:
-        return {**data, key: _without(data[key], tuple(below)) if below else rules.WRONG}
+        return {**data, key: _without(data[key], tuple(below)) if below else WRONG}
     if isinstance(data, tuple) and isinstance(key, int) and key < len(data):
-        return (*data[:key], _without(data[key], tuple(below)) if below else rules.WRONG, *data[key + 1 :])
+        return (*data[:key], _without(data[key], tuple(below)) if below else WRONG, *data[key + 1 :])
     return data

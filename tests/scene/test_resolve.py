@@ -44,6 +44,7 @@ def test_defaults() -> None:
             "indices": [0, 4, 12, 25, 37],
             "guidance_scale": 1.0,
             "guidance": "none",
+            "delta": 1.0,
             "tile": "native",
             "overlap": 0.5,
         },
@@ -57,7 +58,21 @@ def test_defaults() -> None:
             "strength": None,
         },
         "regions": [],
-        "stream": {"frames": 50, "fps": 12.0, "timeline": []},
+        "stream": {
+            "frames": 50,
+            "seconds": None,
+            "fps": 12.0,
+            "loop": 0,
+            "buffer": 1,
+            "mode": "batch",
+            "autoflush": False,
+            "variation": 0.0,
+            "input": None,
+            "fit": "cover",
+            "strength": None,
+            "similarity": None,
+            "timeline": [],
+        },
     }
 
 
@@ -76,6 +91,14 @@ def test_regions_take_the_masks_defaults_and_the_negative_prefix() -> None:
     assert second.prompt == "z"
     assert resolved.background.negative_prompt == "ugly"
     assert first.mask.model_dump()["image"] == "/scenes/m/a.png"
+
+
+@pytest.mark.parametrize("prompt", ["a ,", "a , ,", " a,, ", "a\u00a0,"])
+def test_a_negative_prompt_is_joined_once_and_for_all(prompt: str) -> None:
+    joined = plan(f"negative_prefix: '{prompt}'\nbackground: {{prompt: x, negative_prompt: b}}")
+    assert joined.background.negative_prompt == "a, b"
+    alone = plan(f"background: {{prompt: x, negative_prompt: '{prompt}'}}")
+    assert alone.background.negative_prompt == "a" == again(alone).background.negative_prompt
 
 
 @pytest.mark.parametrize(
@@ -149,6 +172,53 @@ REGION = {
     "prompt": st.text("abc :#'\"{}[]-\n", min_size=1).filter(str.strip),
     "mask": MASKS,
 }
+REGION_CHANGES = {
+    "prompt": st.just(" new "),
+    "negative_prompt": st.text("ab, "),
+    "mask": MASKS,
+    "mask_std": fractions(0, 256),
+    "prompt_strength": fractions(0, 1),
+    "shift": st.tuples(fractions(-2, 2), fractions(-2, 2)),
+}
+WHEN = st.fixed_dictionaries(
+    {"at": st.one_of(st.integers(0, 8), st.just("0.125s"))},
+    optional={"ease": st.sampled_from(["none", "linear", "smooth"])},
+)
+KEYFRAME = st.builds(
+    dict.__or__,
+    WHEN,
+    st.one_of(
+        st.fixed_dictionaries(
+            {"region": st.just("n"), "mask_strength": fractions(0, 1)}, optional=REGION_CHANGES
+        ),
+        st.fixed_dictionaries(
+            {
+                "background": st.fixed_dictionaries(
+                    {"prompt": st.text("ab, ")},
+                    optional={"negative_prompt": st.text("ab, "), "image": st.just("./c.jpg")},
+                )
+            }
+        ),
+    ),
+)
+STREAM = st.builds(
+    dict.__or__,
+    st.one_of(st.just({}), st.just({"frames": 9}), st.just({"seconds": 3.5})),
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "fps": fractions(3, 60),
+            "loop": st.integers(0, 9),
+            "buffer": st.integers(1, 64),
+            "mode": st.sampled_from(["batch", "sequential"]),
+            "autoflush": st.booleans(),
+            "variation": fractions(0, 1),
+            "input": st.sampled_from(["clip.mp4", "frames/*.png"]),
+            "similarity": st.fixed_dictionaries({}, optional={"max_skip": st.integers(1, 9)}),
+            "timeline": st.lists(KEYFRAME, max_size=1),
+        },
+    ),
+)
 SCENES = st.fixed_dictionaries(
     {
         "smd": st.just(1),
@@ -180,7 +250,7 @@ SCENES = st.fixed_dictionaries(
             {"prompt": st.text("ab, "), "image": st.sampled_from([None, "b.jpg"])}
         ),
         "negative_prefix": st.text("ab, "),
-        "stream": st.just({"frames": 9, "timeline": [{"at": 3, "region": "n", "prompt": "new"}]}),
+        "stream": STREAM,
     },
 )
 
