@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
-Purpose = Literal["init", "renoise", "bootstrap"]
+Purpose = Literal["init", "renoise", "bootstrap", "frame"]
 
 
 class NoiseSource(Protocol):

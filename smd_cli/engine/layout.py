@@ -49,17 +49,18 @@ def lay_out(plan: Plan, setting: Setting, facts: ModelFacts, alphas_cumprod: Ten
         extending=frozenset({0} if setting.is_painted(plan) and setting.is_extended(plan) else ()),
     )
     sampler = plan.sampler
-    guidance = Guidance(sampler.guidance, sampler.guidance_scale)
+    guidance = Guidance(sampler.guidance, sampler.guidance_scale, sampler.delta)
     return Layout(schedule, guidance, regions, (1, facts.latent_channels, *size), soft)
 
 
 def build_schedule(plan: Plan, facts: ModelFacts, alphas_cumprod: Tensor) -> Schedule:
     """Build the schedule that a scene asks for from the model's own noise levels.
 
-    Image-to-image goes the last part of the way, `background.strength` of it: consistency models in as many
+    Image-to-image goes the last part of the way, the `strength` of it: consistency models in as many
     steps, for they can start anywhere on their grid; DDIM in the steps that lie there.
     """
-    sampler, strength = plan.sampler, plan.background.strength
+    sampler, has_input = plan.sampler, plan.task == "stream" and plan.stream.input != "none"
+    strength = plan.stream.strength if has_input else plan.background.strength
     share = 1.0 if strength == "none" else strength
     if sampler.kind == "ddim":
         whole = schedules.ddim(alphas_cumprod, sampler.steps, prediction=facts.prediction_type)

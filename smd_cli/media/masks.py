@@ -44,6 +44,18 @@ def read_mask(mask: FileMask, picture: Picture, size: Size) -> tuple[Image.Image
     return _resize(found, size), (*picture.notes, resized(Path(mask.image), found.size, size))
 
 
+def moved(mask: Image.Image, shift: tuple[float, float], *, wraps: bool) -> Image.Image:
+    """Move a mask right and down by shares of its size; where it wraps, what leaves comes in again."""
+    right, down = (round(share * side) for share, side in zip(shift, mask.size, strict=True))
+    if not (right or down):
+        return mask
+    place = Image.new("L", mask.size)
+    if wraps:
+        mask, right = ImageChops.offset(mask, right, 0), 0
+    place.paste(mask, (right, down))
+    return place
+
+
 def paint_rest(others: Sequence[Image.Image], size: Size) -> Image.Image:
     """Paint what no other mask covers."""
     return ImageChops.invert(union(others, size))

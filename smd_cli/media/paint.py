@@ -13,9 +13,19 @@ from PIL import Image, ImageChops
 from smd_cli.errors import AssetError, SceneError, SmdError
 from smd_cli.media.canvas import Laid, lay, repeat_edges
 from smd_cli.media.images import Picture, has_alpha, on_white, open_picture
-from smd_cli.media.masks import FileMask, lightness, paint_rest, paint_shape, read_mask, share, union
-from smd_cli.scene.masks import ColorMask, ImageMask, MaskSpec, RestMask
-from smd_cli.scene.resolve import Plan
+from smd_cli.media.masks import (
+    FileMask,
+    Shape,
+    lightness,
+    moved,
+    paint_rest,
+    paint_shape,
+    read_mask,
+    share,
+    union,
+)
+from smd_cli.scene.masks import ColorMask, ImageMask, RestMask
+from smd_cli.scene.resolve import Plan, RegionPlan
 from smd_cli.scene.tree import dotted
 
 T = TypeVar("T")
@@ -50,11 +60,12 @@ class Painted:
         return ImageChops.multiply(mask, ImageChops.invert(union(self.masks[index + 1 :], mask.size)))
 
 
-def paint(plan: Plan, locate: Locate = lambda *loc: dotted(loc)) -> Painted:
+def paint(plan: Plan, locate: Locate = lambda *loc: dotted(loc), *, may_leave: bool = False) -> Painted:
     """Open and paint every picture of a plan.
 
     `locate` turns a place such as ("regions", 1, "mask") into what messages begin with; `LoadedScene.locate`
-    adds the file, line and column.
+    adds the file, line and column. With `may_leave` a mask may be empty: a region of a stream can leave the
+    canvas and come back.
 
     Raises:
         SceneError: a mask is empty or lacks a channel; the background picture lies outside the canvas, or
@@ -63,6 +74,8 @@ def paint(plan: Plan, locate: Locate = lambda *loc: dotted(loc)) -> Painted:
     """
     painter = _Painter(plan, locate)
     masks, laid = painter.masks(), painter.background()
+    if not may_leave:
+        painter.problems += painter.empty(masks)
     if painter.problems:
         only_assets = all(isinstance(problem, AssetError) for problem in painter.problems)
         raise (AssetError if only_assets else SceneError)(*map(str, painter.problems))
@@ -114,22 +127,26 @@ class _Painter:
 
     def masks(self) -> tuple[Image.Image, ...]:
         """Every region's mask; `rest` last, when the others are known. Empty where there are problems."""
-        found = [self._mask(index, region.mask) for index, region in enumerate(self.plan.regions)]
+        found = [self._mask(index, region) for index, region in enumerate(self.plan.regions)]
         if self.problems:
             return ()
         rest = paint_rest([mask for mask in found if mask], self.plan.size)
-        masks = tuple(repeat_edges(mask or rest, (0, 0), self.canvas) for mask in found)
-        for index, mask in enumerate(masks):
-            if not mask.getbbox():
-                self.problems.append(
-                    SceneError(f"{self.where(index)} has an empty mask: no part of the canvas")
-                )
-        return masks
+        return tuple(repeat_edges(mask or rest, (0, 0), self.canvas) for mask in found)
 
-    def _mask(self, index: int, spec: MaskSpec) -> Image.Image | None:
-        """One mask; None for `rest`, and where there is a problem."""
+    def empty(self, masks: Sequence[Image.Image]) -> list[SmdError]:
+        """A problem for each region without a part of the canvas."""
+        empty = (index for index, mask in enumerate(masks) if not mask.getbbox())
+        return [SceneError(f"{self.where(at)} has an empty mask: no part of the canvas") for at in empty]
+
+    def _mask(self, index: int, region: RegionPlan) -> Image.Image | None:
+        """One mask, where its shift puts it; None for `rest`, and where there is a problem."""
+        spec = region.mask
         if isinstance(spec, RestMask):
             return None
+        mask = self._unmoved(index, spec)
+        return mask and moved(mask, region.shift, wraps=self.plan.canvas.wrap == "x")
+
+    def _unmoved(self, index: int, spec: Shape | FileMask) -> Image.Image | None:
         if not isinstance(spec, (ImageMask, ColorMask)):
             return paint_shape(spec, self.plan.size, wraps=self.plan.canvas.wrap == "x")
         return self._attempt(self.where(index), lambda: self._read(spec))

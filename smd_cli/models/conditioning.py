@@ -1,10 +1,13 @@
 """Encoded prompts, as rows of one table that the core indexes without seeing."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+Mix = Mapping[str, float]
+"""A prompt: texts and how much each weighs, 1 in all. Most prompts are one text."""
 
 
 @dataclass(frozen=True)
@@ -27,37 +30,32 @@ class Conditioning:
         at = torch.as_tensor(index, device=self.embeds.device)
         return Conditioning(self.embeds[at], None if self.pooled is None else self.pooled[at])
 
-    def lerp(self, other: "Conditioning", weight: Tensor) -> "Conditioning":
-        """Towards `other` by `weight` (N,): 0 keeps this, 1 gives `other`."""
-        weight = weight.to(self.embeds)
-        embeds = self.embeds.lerp(other.embeds, weight[:, None, None])
-        if self.pooled is None or other.pooled is None:
-            return Conditioning(embeds)
-        return Conditioning(embeds, self.pooled.lerp(other.pooled, weight[:, None].to(self.pooled)))
+    @staticmethod
+    def joined(parts: Sequence["Conditioning"]) -> "Conditioning":
+        """The rows of one after those of another."""
+        pooled = [part.pooled for part in parts if part.pooled is not None]
+        return Conditioning(torch.cat([part.embeds for part in parts]), torch.cat(pooled) if pooled else None)
+
+    def mixed(self, weights: Tensor) -> "Conditioning":
+        """Rows that are mixtures of these: `weights` (M, N) of each of them in each."""
+        embeds = torch.einsum("mn,nld->mld", weights.to(self.embeds.device), self.embeds.float())
+        if self.pooled is None:
+            return Conditioning(embeds.to(self.embeds))
+        pooled = weights.to(self.pooled.device) @ self.pooled.float()
+        return Conditioning(embeds.to(self.embeds), pooled.to(self.pooled))
 
 
-@dataclass(frozen=True)
-class Prompt:
-    """What to show and what to avoid."""
+def mix(*prompts: tuple[Mix, float]) -> Mix:
+    """Mix mixtures, each by its weight; what weighs nothing is left out."""
+    mixed: dict[str, float] = {}
+    for prompt, weight in prompts:
+        for text, share in prompt.items():
+            mixed[text] = mixed.get(text, 0.0) + weight * share
+    return {text: share for text, share in mixed.items() if share}
 
-    positive: str
-    negative: str = ""
 
-
-def prompt_table(
-    encode: Callable[[list[str]], Conditioning],
-    regions: Sequence[Prompt],
-    background: Prompt,
-    strengths: Sequence[float],
-) -> Conditioning:
-    """Table (2P rows) of P regions: rows 0..P-1 their positive prompts, rows P..2P-1 their negatives.
-
-    Each row lies between the background's prompt and its region's: lerp(background, region, strength), for
-    the negatives too (Lee et al., 2403.09055, prompt strength). A text that occurs twice is encoded once.
-    """
-    texts = [prompt.positive for prompt in regions] + [prompt.negative for prompt in regions]
-    behind = [background.positive] * len(regions) + [background.negative] * len(regions)
-    unique = list(dict.fromkeys([*texts, *behind]))
-    encoded = encode(unique)
-    own, base = (encoded.rows([unique.index(text) for text in column]) for column in (texts, behind))
-    return base.lerp(own, torch.tensor([*strengths, *strengths]))
+def prompt_table(encode: Callable[[list[str]], Conditioning], prompts: Sequence[Mix]) -> Conditioning:
+    """Encode prompts, a row for each: a text, or a point between several. Each text is encoded once."""
+    texts = list(dict.fromkeys(text for prompt in prompts for text in prompt))
+    weights = torch.tensor([[prompt.get(text, 0.0) for text in texts] for prompt in prompts])
+    return encode(texts).mixed(weights)

@@ -85,12 +85,16 @@ class BackgroundPlan:
 
 @dataclass(frozen=True)
 class RegionPlan:
-    """A prompt, its mask (with an absolute path where it has one), and how they act; `mask_std` in px."""
+    """A prompt, its mask (with an absolute path where it has one), and how they act.
+
+    `shift` is x, y in shares of the canvas; `mask_std` in px.
+    """
 
     name: str
     prompt: str
     negative_prompt: str
     mask: MaskSpec
+    shift: tuple[float, float]
     mask_strength: float
     mask_std: float
     prompt_strength: float
@@ -140,7 +144,7 @@ class Plan:
             "bootstrap": self.bootstrap.model_dump(),
             "masks": dict(vars(self.masks)),
             "background": _background_data(self.background),
-            "regions": [{**vars(region), "mask": mask_data(region.mask)} for region in self.regions],
+            "regions": [_region_data(region) for region in self.regions],
             "stream": self.stream.to_dict(),
         }
 
@@ -243,10 +247,15 @@ def _region(region: Region, scene: Scene, base_dir: Path) -> RegionPlan:
         prompt=region.prompt.strip(),
         negative_prompt=join_prompts(scene.negative_prefix, region.negative_prompt),
         mask=absolute_mask(region.mask, base_dir),
+        shift=(region.shift[0], region.shift[1]),
         mask_strength=defaults.strength if region.mask_strength is None else region.mask_strength,
         mask_std=defaults.std if region.mask_std is None else region.mask_std,
         prompt_strength=region.prompt_strength,
     )
+
+
+def _region_data(region: RegionPlan) -> dict[str, Any]:
+    return {**vars(region), "mask": mask_data(region.mask), "shift": list(region.shift)}
 
 
 def _background_data(background: BackgroundPlan) -> dict[str, Any]:

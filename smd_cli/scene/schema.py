@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag
 
 from smd_cli.scene.masks import AnyMask, FilePath, Part
 from smd_cli.scene.stream import Stream
-from smd_cli.scene.values import Blur, Pixels, Prompt, RegionName, RegionPrompt, Repaint, Share, Side
+from smd_cli.scene.values import Blur, Pixels, Prompt, RegionName, RegionPrompt, Repaint, Share, Shift, Side
 
 VERSION = 1
 SHORTHANDS = {"model": "base", "mask": "image"}  # keys that take a bare text for a mapping with that one key
@@ -185,6 +185,11 @@ class Region(Part):
     prompt: RegionPrompt = Field(description="What to paint here.")
     negative_prompt: Prompt = Field(default="", description="What to keep away from here.")
     mask: AnyMask = Field(description="Where: a picture file, a shape, or `rest`.")
+    shift: Shift = Field(
+        default=(0.0, 0.0),
+        description="[x, y]: how far the mask lies from where `mask` puts it, in shares of the canvas, to "
+        "the right and down; `rest` stays.",
+    )
     mask_strength: Share | None = Field(default=None, description="Instead of `masks.strength`.")
     mask_std: Blur | None = Field(default=None, description="Instead of `masks.std`.")
     prompt_strength: Share = Field(

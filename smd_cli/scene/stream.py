@@ -1,19 +1,26 @@
 """The scene language's section `stream`: frames over time, what comes in, and the timeline of edits."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import BeforeValidator, Discriminator, Field, Tag
+from pydantic_core import PydanticCustomError
 
 from smd_cli.scene.masks import AnyMask, FilePath, Part
-from smd_cli.scene.values import Blur, Prompt, RegionName, RegionPrompt, Repaint, Share
+from smd_cli.scene.values import Blur, Prompt, RegionName, RegionPrompt, Repaint, Share, Shift
 
 DEFAULT_FRAMES, DEFAULT_FPS, DEFAULT_STRENGTH = 50, 12.0, 0.5
 MAX_FRAMES = 1_000_000
 TIME = r"^[0-9]{1,6}(\.[0-9]{1,3})?s$"
 
-Offset = Annotated[float, Field(ge=-2, le=2)]
+
+def _no_fraction(at: Any) -> Any:  # noqa: ANN401 - what a file says, of any shape
+    if isinstance(at, float):
+        raise PydanticCustomError("frame", f"{at:g} is no frame; a time is written {at:g}s")
+    return at
+
+
 At = Annotated[
-    Annotated[Annotated[int, Field(ge=0, le=MAX_FRAMES - 1)], Tag("<frame>")]
+    Annotated[Annotated[int, Field(ge=0, le=MAX_FRAMES - 1), BeforeValidator(_no_fraction)], Tag("<frame>")]
     | Annotated[Annotated[str, Field(pattern=TIME)], Tag("<time>")],
     Discriminator(lambda value: "<time>" if isinstance(value, str) else "<frame>"),
 ]
@@ -63,7 +70,7 @@ class Keyframe(Part):
     )
     mask_strength: Share | None = Field(default=None, description="Scale of the mask before quantization.")
     mask_std: Blur | None = Field(default=None, description="Blur of the edge: standard deviation in px.")
-    shift: Annotated[tuple[Offset, ...], Field(min_length=2, max_length=2)] | None = Field(
+    shift: Shift | None = Field(
         default=None,
         description="[x, y]: how far the mask lies from where `mask` puts it, in shares of the canvas; to "
         "the right and down.",

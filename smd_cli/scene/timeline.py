@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
@@ -75,6 +75,28 @@ def show_at(plan: Plan, frame: int, *, fps: float) -> Show:
         ),
         regions=tuple(_region_at(region, frame) for region in regions),
     )
+
+
+def opening(plan: Plan) -> Show:
+    """The scene as it stands, whatever its timeline makes of it."""
+    return show_at(replace(plan, stream=replace(plan.stream, timeline=())), 0, fps=1.0)
+
+
+def plan_at(plan: Plan, show: Show) -> Plan:
+    """A plan with a show for its scene. Of a prompt on its way, which a plan cannot hold, it has the end."""
+    behind = show.background
+    background = replace(
+        plan.background,
+        prompt=behind.prompt.after,
+        negative_prompt=behind.negative_prompt.after,
+        image=behind.image,
+    )
+    texts = ("prompt", "negative_prompt")
+    regions = tuple(
+        RegionPlan(**{**vars(state), **{text: getattr(state, text).after for text in texts}})
+        for state in show.regions
+    )
+    return replace(plan, background=background, regions=regions)
 
 
 def can_ease(before: MaskSpec, after: MaskSpec) -> bool:
@@ -146,7 +168,7 @@ def _region_tracks(region: RegionPlan, timed: Iterable[tuple[int, KeyframePlan]]
         negative_prompt=_track(own, "negative_prompt", region.negative_prompt),
         prompt_strength=_track(own, "prompt_strength", region.prompt_strength),
         mask=_track(own, "mask", region.mask),
-        shift=_track(own, "shift", (0.0, 0.0)),
+        shift=_track(own, "shift", region.shift),
         mask_strength=_track(own, "mask_strength", region.mask_strength),
         mask_std=_track(own, "mask_std", region.mask_std),
     )

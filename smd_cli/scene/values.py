@@ -43,6 +43,7 @@ Side = Annotated[
 Share = Annotated[float, Field(ge=0, le=1)]
 Repaint = Annotated[float, Field(gt=0, le=1)]  # how far a picture is repainted, 1 being wholly
 Blur = Annotated[float, Field(ge=0, le=256)]
+Shift = Annotated[tuple[Annotated[float, Field(ge=-2, le=2)], ...], Field(min_length=2, max_length=2)]
 Pixels = Annotated[
     int, Field(ge=64, le=4096, json_schema_extra={"multipleOf": 8}), AfterValidator(_multiple_of_8)
 ]

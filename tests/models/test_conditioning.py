@@ -2,7 +2,7 @@
 
 import torch
 
-from smd_cli.models.conditioning import Conditioning, Prompt, prompt_table
+from smd_cli.models.conditioning import Conditioning, mix, prompt_table
 
 
 def encode(texts):
@@ -20,25 +20,33 @@ def test_rows_repeat_and_reorder():
     assert Conditioning(table.embeds).rows([1]).pooled is None
 
 
-def test_positives_come_before_negatives():
-    regions = [Prompt("a" * 10, "b" * 20), Prompt("c" * 30)]
-    table = prompt_table(encode, regions, Prompt("background"), [1.0, 1.0])
-    assert table.embeds[:, 0, 0].tolist() == [10, 30, 20, 0]
-    assert table.pooled[:, 0].tolist() == [10, 30, 20, 0]
+def test_a_row_for_each_prompt_in_order():
+    table = prompt_table(encode, [{"a" * 10: 1.0}, {"b" * 30: 1.0}, {"": 1.0}, {"a" * 10: 1.0}])
+    assert table.embeds[:, 0, 0].tolist() == [10, 30, 0, 10]
+    assert table.pooled[:, 0].tolist() == [10, 30, 0, 10]
 
 
-def test_strength_leads_from_the_background_prompt_for_the_negatives_too():
-    regions = [Prompt("a" * 10, "b" * 20), Prompt("c" * 30, "d" * 40)]
-    table = prompt_table(encode, regions, Prompt("e" * 100, "f" * 200), [0.25, 0.0])
-    torch.testing.assert_close(table.embeds[:, 0, 0], torch.tensor([77.5, 100.0, 155.0, 200.0]))
+def test_mixtures_lie_between_their_texts():
+    own, behind = {"a" * 10: 1.0}, {"e" * 100: 1.0}
+    leaning = mix((behind, 0.75), (own, 0.25))
+    table = prompt_table(encode, [leaning, mix((behind, 1.0), (own, 0.0)), mix((leaning, 0.5), (own, 0.5))])
+    torch.testing.assert_close(table.embeds[:, 0, 0], torch.tensor([77.5, 100.0, 43.75]))
+    torch.testing.assert_close(table.pooled[:, 0], torch.tensor([77.5, 100.0, 43.75]))
 
 
-def test_a_text_is_encoded_once():
+def test_mixtures_of_half_precision_stay_so():
+    halves = Conditioning(torch.ones(2, 3, 2).bfloat16(), torch.ones(2, 1).bfloat16())
+    mixed = halves.mixed(torch.tensor([[0.25, 0.75]]))
+    assert mixed.embeds.dtype == mixed.pooled.dtype == torch.bfloat16
+
+
+def test_a_text_is_encoded_once_and_one_without_weight_not_at_all():
     asked = []
 
     def counting(texts):
         asked.extend(texts)
         return encode(texts)
 
-    prompt_table(counting, [Prompt("sky"), Prompt("sky"), Prompt("sea")], Prompt("sky"), [1, 0.5, 1])
-    assert sorted(asked) == ["", "sea", "sky"]
+    sky, sea = {"sky": 1.0}, {"sea": 1.0}
+    prompt_table(counting, [sky, mix((sky, 0.5), (sea, 0.5)), mix((sky, 1.0), ({"unheard": 1.0}, 0.0))])
+    assert sorted(asked) == ["sea", "sky"]

@@ -1,0 +1,128 @@
+"""A pipeline: stages that work at the same time, each in a thread, on what the one before hands on.
+
+A stage is a function from an iterator to an iterator. Between two of them lies a channel that holds a few
+items: who is ahead waits, so that memory does not depend on how much comes through.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from types import TracebackType
+from typing import Any, Generic, TypeVar
+
+Item = TypeVar("Item")
+Stage = Callable[[Iterator[Any]], Iterator[Any]]
+CAPACITY = 4  # items that wait between two stages
+
+
+class Closed(Exception):  # noqa: N818 - nothing went wrong
+    """Nobody wants more of a channel."""
+
+
+class Channel(Generic[Item]):
+    """Hands items from one thread to another, `capacity` of them at most waiting."""
+
+    def __init__(self, capacity: int = CAPACITY) -> None:
+        self.capacity = capacity
+        self._items: deque[Item] = deque()
+        self._changed = threading.Condition()
+        self._ended = self._closed = False
+        self._error: BaseException | None = None
+
+    def __len__(self) -> int:
+        """Return how many items wait."""
+        return len(self._items)
+
+    def put(self, item: Item) -> None:
+        """Hand on an item, waiting for room. Raises Closed: nobody wants it."""
+        with self._changed:
+            self._changed.wait_for(lambda: len(self._items) < self.capacity or self._closed)
+            if self._closed:
+                raise Closed
+            self._items.append(item)
+            self._changed.notify_all()
+
+    def end(self, error: BaseException | None = None) -> None:
+        """Say that no more items come, or that an error ended them, which the taker then meets."""
+        with self._changed:
+            self._ended, self._error = True, error
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Want no more: what waits is dropped, and the next `put` raises Closed."""
+        with self._changed:
+            self._closed = True
+            self._items.clear()
+            self._changed.notify_all()
+
+    def __iter__(self) -> Iterator[Item]:
+        """Take the items as they come. Raises what ended them."""
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._items or self._ended or self._closed)
+                if not self._items:
+                    if self._error is not None:
+                        raise self._error
+                    return
+                item = self._items.popleft()
+                self._changed.notify_all()
+            yield item
+
+
+class Pipeline:
+    """Runs stages over a source; within `with` it is iterated for what the last stage makes.
+
+    Leaving the `with` block, for whatever reason, ends all threads. An error in a stage is raised where the
+    results are taken, after those that were made before it.
+    """
+
+    def __init__(self, source: Iterable[Any], stages: Sequence[Stage], capacity: int = CAPACITY) -> None:
+        self.channels: list[Channel[Any]] = [Channel(capacity) for _ in range(len(stages) + 1)]
+        self._threads = [
+            threading.Thread(target=_run, args=(stage, taken, handed), daemon=True)
+            for stage, taken, handed in zip(
+                (lambda _: iter(source), *stages), (None, *self.channels), self.channels, strict=False
+            )
+        ]
+
+    def depths(self) -> list[int]:
+        """Return how many items wait after the source and after each stage."""
+        return [len(channel) for channel in self.channels]
+
+    def __enter__(self) -> "Pipeline":
+        """Start the threads."""
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __iter__(self) -> Iterator[Any]:
+        """Take what the last stage makes."""
+        return iter(self.channels[-1])
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """End the threads."""
+        for channel in self.channels:
+            channel.close()
+        for thread in self._threads:
+            thread.join()
+
+
+def _run(stage: Stage, taken: Channel[Any] | None, handed: Channel[Any]) -> None:
+    """Do one stage's work until there is no more, nobody wants more, or it fails."""
+    error: BaseException | None = None
+    try:
+        for item in stage(iter(taken if taken is not None else ())):
+            handed.put(item)
+    except Closed:
+        pass
+    except BaseException as raised:  # whatever it is, it is raised again where the results are taken
+        error = raised
+    finally:
+        if taken is not None:
+            taken.close()
+        handed.end(error)

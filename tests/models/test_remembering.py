@@ -1,0 +1,78 @@
+"""The backbone that remembers: the same answers, asked for once."""
+
+from types import SimpleNamespace
+
+import torch
+
+from smd_cli.models.conditioning import Conditioning
+from smd_cli.models.remembering import PICTURES, PROMPTS, Remembering
+
+
+class Counting:
+    """Encodes a text as its length and a picture as its double, and counts."""
+
+    def __init__(self, pooled: bool = False) -> None:
+        self.texts: list[str] = []
+        self.pictures = 0
+        self.pooled = pooled
+
+    def encode_prompts(self, prompts):
+        self.texts += prompts
+        lengths = torch.tensor([float(len(text)) for text in prompts])
+        return Conditioning(lengths[:, None, None], lengths[:, None] if self.pooled else None)
+
+    def encode_image(self, pixels):
+        self.pictures += 1
+        return 2 * pixels
+
+
+def test_each_prompt_is_encoded_once_and_comes_where_it_is_asked_for():
+    counting = Counting(pooled=True)
+    backbone = Remembering(counting)
+    assert backbone.encode_prompts(["sea", "mountain", "sea"]).embeds.flatten().tolist() == [3, 8, 3]
+    later = backbone.encode_prompts(["mountain", "sun"])
+    assert later.embeds.flatten().tolist() == later.pooled.flatten().tolist() == [8, 3]
+    assert counting.texts == ["sea", "mountain", "sun"]
+
+
+def test_pictures_are_known_by_what_they_show():
+    counting = Counting()
+    backbone = Remembering(counting)
+    picture = torch.rand(1, 3, 8, 16)
+    for _ in range(3):
+        assert torch.equal(backbone.encode_image(picture.clone()), 2 * picture)
+    assert counting.pictures == 1
+    backbone.encode_image(picture.reshape(1, 3, 16, 8))
+    backbone.encode_image(picture + 1e-6)
+    assert counting.pictures == 3
+
+
+def test_what_was_not_asked_for_lately_is_forgotten():
+    counting = Counting()
+    backbone = Remembering(counting)
+    for number in range(2 * PROMPTS):
+        backbone.encode_prompts(["the first", "x" * number])
+    assert counting.texts.count("the first") == 1
+    assert len(backbone._prompts._values) == PROMPTS
+    for number in range(2 * PICTURES):
+        backbone.encode_image(torch.full((1, 3, 2, 2), float(number)))
+    assert len(backbone._pictures._values) == PICTURES
+
+
+def test_all_else_is_the_backbones_own():
+    facts, device = SimpleNamespace(family="any"), torch.device("cpu")
+    inner = SimpleNamespace(
+        facts=facts,
+        assets="files",
+        alphas_cumprod=torch.ones(3),
+        device=device,
+        dtype=torch.float32,
+        predict=lambda *asked: asked,
+        decode=lambda latents: latents + 1,
+    )
+    backbone = Remembering(inner)
+    assert (backbone.facts, backbone.assets, backbone.device) == (facts, "files", device)
+    assert backbone.dtype is torch.float32
+    assert backbone.alphas_cumprod is inner.alphas_cumprod
+    assert backbone.predict(1, 2, 3) == (1, 2, 3)
+    assert backbone.decode(1) == 2
