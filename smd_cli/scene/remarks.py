@@ -69,12 +69,13 @@ def _about_easing(plan: Plan, locate: Locate) -> Iterator[str]:
 
 def _about_rest(plan: Plan, locate: Locate) -> Iterator[str]:
     masks = {region.name: region.mask for region in plan.regions}
+    useless = "has no effect on the mask rest, which lies where the others do not"
+    for index, region in enumerate(plan.regions):
+        if any(region.shift) and isinstance(region.mask, RestMask):
+            yield f"{locate('regions', index, 'shift')}: {useless}"
     for _, index, keyframe in _in_order(plan):
         if not isinstance(keyframe, RegionKeyframe):
             continue
         masks[keyframe.region] = keyframe.mask or masks[keyframe.region]
         if keyframe.shift and isinstance(masks[keyframe.region], RestMask):
-            yield (
-                f"{locate('stream', 'timeline', index, 'shift')}: has no effect on the mask rest, which lies "
-                "where the others do not"
-            )
+            yield f"{locate('stream', 'timeline', index, 'shift')}: {useless}"

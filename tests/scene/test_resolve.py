@@ -172,13 +172,14 @@ REGION = {
     "prompt": st.text("abc :#'\"{}[]-\n", min_size=1).filter(str.strip),
     "mask": MASKS,
 }
+SHIFT = st.tuples(fractions(-2, 2), fractions(-2, 2))
 REGION_CHANGES = {
     "prompt": st.just(" new "),
     "negative_prompt": st.text("ab, "),
     "mask": MASKS,
     "mask_std": fractions(0, 256),
     "prompt_strength": fractions(0, 1),
-    "shift": st.tuples(fractions(-2, 2), fractions(-2, 2)),
+    "shift": SHIFT,
 }
 WHEN = st.fixed_dictionaries(
     {"at": st.one_of(st.integers(0, 8), st.just("0.125s"))},
@@ -225,7 +226,7 @@ SCENES = st.fixed_dictionaries(
         "canvas": st.fixed_dictionaries(
             {"width": st.just(512), "height": st.just(64), "wrap": st.sampled_from(["none", "x"])}
         ),
-        "regions": st.lists(st.fixed_dictionaries(REGION), min_size=1, max_size=1),
+        "regions": st.lists(st.fixed_dictionaries(REGION, optional={"shift": SHIFT}), min_size=1, max_size=1),
     },
     optional={
         "seed": st.integers(0, 2**63 - 1),

@@ -1,0 +1,175 @@
+"""The show of a scene at each frame of a stream."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from smd_cli.scene.loader import load_text
+from smd_cli.scene.masks import BoxMask, EllipseMask, ImageMask, PolygonMask
+from smd_cli.scene.resolve import Plan, resolve
+from smd_cli.scene.timeline import Blend, Show, show_at
+
+SCENE = """\
+smd: 1
+task: stream
+canvas: {width: 384, height: 256}
+negative_prefix: ugly
+background: {prompt: the sea}
+regions:
+  - {name: owl, prompt: an owl, mask: {box: [0, 0, 0.5, 1]}, mask_std: 8, prompt_strength: 0.5}
+  - {name: cat, prompt: a cat, mask: m.png}
+"""
+
+
+def plan(*keyframes: str, more: str = "") -> Plan:
+    timeline = "".join(f"    - {{{keyframe}}}\n" for keyframe in keyframes)
+    text = f"{SCENE}stream:\n  fps: 10\n  timeline:\n{timeline}{more}" if keyframes else SCENE
+    loaded = load_text(text, "s.yaml", "s", Path("/scenes"))
+    return resolve(loaded.scene, loaded.name, loaded.base_dir)
+
+
+def show(frame: int, *keyframes: str) -> Show:
+    return show_at(plan(*keyframes), frame, fps=10)
+
+
+def owl(frame: int, key: str, *keyframes: str) -> Any:
+    return getattr(show(frame, *keyframes).regions[0], key)
+
+
+def rests(text: str) -> Blend[str]:
+    return Blend(text, text, 1.0)
+
+
+def test_a_static_scene_is_the_same_at_every_frame() -> None:
+    still = plan()
+    shows = {show_at(still, frame, fps=12) for frame in (0, 1, 49, 10_000)}
+    (only,) = shows
+    assert only.background.prompt == rests("the sea")
+    assert only.background.image == "none"
+    first = only.regions[0]
+    assert (first.name, first.prompt, first.negative_prompt) == ("owl", rests("an owl"), rests("ugly"))
+    assert (first.prompt_strength, first.mask_strength, first.mask_std, first.shift) == (0.5, 1, 8, (0, 0))
+    assert first.mask == BoxMask(box=(0, 0, 0.5, 1))
+
+
+def test_a_value_jumps_at_its_frame_and_stays() -> None:
+    keyframe = "at: 20, region: owl, prompt: a dove, negative_prompt: blue, mask: rest"
+    assert show(19, keyframe) == show(0)
+    assert owl(20, "prompt", keyframe) == rests("a dove")
+    assert owl(20, "negative_prompt", keyframe) == rests("ugly, blue")
+    assert show(20, keyframe) == show(999, keyframe)
+    assert show(20, keyframe).regions[1] == show(0).regions[1]
+
+
+@pytest.mark.parametrize(
+    ("ease", "shares"),
+    [("linear", (0, 0.25, 0.5, 0.75, 1)), ("smooth", (0, 0.15625, 0.5, 0.84375, 1))],
+)
+def test_numbers_are_eased_from_the_first_frame(ease: str, shares: tuple[float, ...]) -> None:
+    keyframe = f"at: 4, region: owl, mask_std: 16, prompt_strength: 0, ease: {ease}"
+    found = [show(frame, keyframe).regions[0] for frame in range(5)]
+    assert [state.mask_std for state in found] == [8 + 8 * share for share in shares]
+    assert [state.prompt_strength for state in found] == [0.5 - 0.5 * share for share in shares]
+    assert show(5, keyframe) == show(4, keyframe)
+
+
+def test_each_value_is_eased_from_the_keyframe_that_named_it_last() -> None:
+    keyframes = (
+        "at: 20, region: owl, shift: [0.4, -0.2], ease: linear",
+        "at: 10, region: owl, shift: [0.2, 0]",
+        "at: 15, region: owl, mask_std: 0",
+        "at: 15, region: cat, shift: [2, 2]",
+    )
+    found = [owl(frame, "shift", *keyframes) for frame in (9, 10, 15, 20, 30)]
+    assert found == [(0, 0), (0.2, 0), pytest.approx((0.3, -0.1)), (0.4, -0.2), (0.4, -0.2)]
+
+
+def test_a_shift_is_eased_from_the_region_s_own() -> None:
+    text = SCENE.replace("mask: m.png", "mask: m.png, shift: [1, 0]")
+    text += "stream: {timeline: [{at: 4, region: cat, shift: [0, 0.5], ease: linear}]}"
+    shifted = resolve(load_text(text, "s.yaml").scene, "s", Path("/scenes"))
+    found = [show_at(shifted, frame, fps=12).regions[1].shift for frame in (0, 2, 4)]
+    assert found == [(1, 0), (0.5, 0.25), (0, 0.5)]
+
+
+def test_prompts_are_on_their_way_from_one_to_the_other() -> None:
+    keyframe = "at: 4, background: {prompt: the desert, negative_prompt: fog}, ease: linear"
+    found = [show(frame, keyframe).background for frame in (0, 1, 4, 5)]
+    assert [state.prompt for state in found] == [
+        rests("the sea"),
+        Blend("the sea", "the desert", 0.25),
+        rests("the desert"),
+        rests("the desert"),
+    ]
+    assert found[1].negative_prompt == Blend("ugly", "ugly, fog", 0.25)
+
+
+def test_a_prompt_that_stays_the_same_is_not_on_its_way() -> None:
+    keyframe = "at: 4, region: owl, prompt: ' an owl ', mask_std: 8, ease: linear"
+    assert len({show(frame, keyframe) for frame in range(6)}) == 1
+
+
+def test_what_a_keyframe_at_frame_0_says_holds_from_the_beginning() -> None:
+    keyframes = (
+        "at: 0, region: owl, mask_std: 0, ease: linear",
+        "at: 4, region: owl, mask_std: 8, ease: linear",
+    )
+    assert [owl(frame, "mask_std", *keyframes) for frame in (0, 2, 4)] == [0, 4, 8]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "halfway"),
+    [
+        ("{box: [0, 0, 0.5, 1]}", "{box: [0.5, 0, 1, 0.5]}", BoxMask(box=(0.25, 0, 0.75, 0.75))),
+        (
+            "{ellipse: [0, 0, 1, 1]}",
+            "{ellipse: [0.5, 1, 0.5, 0.5]}",
+            EllipseMask(ellipse=(0.25, 0.5, 0.75, 0.75)),
+        ),
+        (
+            "{polygon: [[0, 0], [1, 0], [1, 1]]}",
+            "{polygon: [[1, 0], [1, 1], [0, 0]]}",
+            PolygonMask(polygon=((0.5, 0), (1, 0.5), (0.5, 0.5))),
+        ),
+    ],
+)
+def test_shapes_of_one_kind_are_eased(first: str, second: str, halfway: object) -> None:
+    keyframes = (f"at: 2, region: owl, mask: {first}", f"at: 4, region: owl, mask: {second}, ease: linear")
+    assert owl(3, "mask", *keyframes) == halfway
+    assert owl(4, "mask", *keyframes).model_dump() == owl(9, "mask", *keyframes).model_dump()
+
+
+@pytest.mark.parametrize(
+    "after", ["{ellipse: [0, 0, 1, 1]}", "rest", "n.png", "{polygon: [[0, 0], [1, 0], [1, 1]]}"]
+)
+def test_other_masks_jump_while_the_rest_is_eased(after: str) -> None:
+    keyframe = f"at: 4, region: owl, mask: {after}, shift: [1, 0], ease: linear"
+    on_its_way = show(3, keyframe).regions[0]
+    assert (on_its_way.mask, on_its_way.shift) == (BoxMask(box=(0, 0, 0.5, 1)), (0.75, 0))
+    assert show(4, keyframe).regions[0].mask != on_its_way.mask
+
+
+def test_polygons_of_unlike_corners_jump() -> None:
+    keyframes = (
+        "at: 2, region: owl, mask: {polygon: [[0, 0], [1, 0], [1, 1]]}",
+        "at: 4, region: owl, mask: {polygon: [[0, 0], [1, 0], [1, 1], [0, 1]]}, ease: smooth",
+    )
+    assert [len(owl(frame, "mask", *keyframes).polygon) for frame in (2, 3, 4)] == [3, 3, 4]
+
+
+def test_pictures_jump() -> None:
+    keyframe = "at: 4, background: {prompt: the desert, image: b.png}, ease: linear"
+    assert [show(frame, keyframe).background.image for frame in (3, 4)] == ["none", Path("/scenes/b.png")]
+    assert show(9, "at: 4, region: cat, mask: n.png").regions[1].mask == ImageMask(image="/scenes/n.png")
+
+
+def test_times_are_told_by_the_rate() -> None:
+    keyframe = "at: 1.5s, region: owl, prompt: a dove"
+    clip = plan(keyframe, more="  input: a.mp4\n").stream
+    assert clip.timeline[0].at == 15  # the scene says fps
+    text = SCENE + f"stream: {{input: a.mp4, timeline: [{{{keyframe}}}]}}"
+    film = resolve(load_text(text, "s.yaml").scene, "s", Path("/scenes"))
+    for fps, frame in ((10, 15), (24, 36), (29.97, 45)):
+        before, there = (show_at(film, number, fps=fps).regions[0].prompt for number in (frame - 1, frame))
+        assert (before, there) == (rests("an owl"), rests("a dove"))
