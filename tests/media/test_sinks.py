@@ -190,6 +190,29 @@ def test_on_a_full_disk_what_is_done_plays(tmp_path: Path, name: str) -> None:
     assert left_in(tmp_path) == [name]
 
 
+INTERRUPTED = """
+import os, signal, sys
+from tests.media.frames import moving, SIZE
+from smd_cli.media.sinks import open_sink
+sink = open_sink(sys.argv[1], size=SIZE, fps=12, loop=0, texts={})
+try:
+    for frame in moving(20):
+        sink.add(frame)
+    os.killpg(0, signal.SIGINT)
+finally:
+    sink.close()
+"""
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_ctrl_c_ends_a_file_that_plays_to_there(tmp_path: Path, name: str) -> None:
+    command = [sys.executable, "-c", INTERRUPTED, str(tmp_path / name)]
+    done = subprocess.run(command, start_new_session=True, capture_output=True, check=False)
+    assert b"KeyboardInterrupt" in done.stderr
+    assert len(read(tmp_path / name)) == 20
+    assert left_in(tmp_path) == [name]
+
+
 def test_a_film_whose_encoder_ends_at_the_end_is_kept_and_said(tmp_path: Path) -> None:
     path = tmp_path / "x.mp4"
     sink = open_sink(path, size=SIZE, fps=12, loop=0, texts={})

@@ -42,6 +42,32 @@ def test_the_rate_of_other_programs_animations(tmp_path: Path) -> None:
         assert open_footage(tmp_path / "x.gif").fps == fps
 
 
+def encode(path: Path, *arguments: str) -> Path:
+    """A film by another program: two seconds of a test picture at NTSC's rate."""
+    source = ("-f", "lavfi", "-i", "testsrc=s=64x48:d=2:r=30000/1001")
+    command = [ffmpeg().get_ffmpeg_exe(), "-loglevel", "error", *source, *arguments, str(path)]
+    subprocess.run(command, check=True)
+    return path
+
+
+@pytest.mark.parametrize("name", ["x.mp4", "x.m4v", "x.mov", "x.mkv", "x.webm", "x.avi"])
+def test_films_of_other_programs(tmp_path: Path, name: str) -> None:
+    footage = open_footage(encode(tmp_path / name, "-f", "lavfi", "-i", "sine=d=1"))
+    assert footage.size == (64, 48)
+    assert footage.fps == pytest.approx(30000 / 1001, rel=1e-9)
+    assert len(list(footage)) == footage.frames
+    assert footage.frames in (60, 61)  # sound that starts early makes ffmpeg show the first frame twice
+
+
+def test_films_of_odd_size_and_of_no_even_rate(tmp_path: Path) -> None:
+    odd = open_footage(encode(tmp_path / "x.mkv", "-c:v", "ffv1", "-vf", "scale=33:17"))
+    assert {frame.size for frame in odd} == {odd.size} == {(33, 17)}
+    uneven = open_footage(
+        encode(tmp_path / "x.mp4", "-vf", "select=lt(n\\,9)+gt(n\\,49)", "-fps_mode", "vfr")
+    )
+    assert uneven.frames == len(list(uneven)) >= 59  # still frames fill the gap
+
+
 def test_one_picture(tmp_path: Path) -> None:
     scenery().save(tmp_path / "x.png")
     footage = open_footage(tmp_path / "x.png")
@@ -89,9 +115,7 @@ def test_unreadable_files(tmp_path: Path, name: str, data: bytes) -> None:
 
 
 def test_a_video_of_no_length(tmp_path: Path) -> None:
-    source = ("-f", "lavfi", "-i", "color=red:s=32x32:d=1", "-t", "0")
-    command = [ffmpeg().get_ffmpeg_exe(), "-loglevel", "quiet", *source, str(tmp_path / "x.mp4")]
-    subprocess.run(command, check=True)
+    encode(tmp_path / "x.mp4", "-t", "0")
     with pytest.raises(AssetError, match=r"without frames|no readable video"):
         open_footage(tmp_path / "x.mp4")
 
