@@ -14,6 +14,7 @@ from smd_cli.cli.inspect import inspect
 from smd_cli.cli.new import new
 from smd_cli.cli.plan import plan
 from smd_cli.cli.schema import schema
+from smd_cli.cli.stream import stream
 from smd_cli.cli.tasks import TASKS, render
 
 app = typer.Typer(
@@ -26,7 +27,7 @@ app = typer.Typer(
 )
 for _task, _help in TASKS.items():
     app.command(_task, help=_help, cls=Command)(render)
-for _command in (plan, check, new, schema, inspect):
+for _command in (stream, plan, check, new, schema, inspect):
     app.command(cls=Command)(_command)
 app.add_typer(bench, name="bench")
 

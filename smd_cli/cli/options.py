@@ -103,6 +103,13 @@ def existing_policy(*, overwrite: bool, skip: bool, fail: bool) -> Existing:
     return Existing.OVERWRITE if overwrite else Existing.REPLACE_OWN
 
 
+def one_place(context: typer.Context, output: Path | str | None) -> None:
+    """Raise UsageError where the command line names both a file and a folder; the environment may."""
+    source = context.get_parameter_source("output_dir")
+    if output is not None and source is not None and source.name == "COMMANDLINE":
+        raise UsageError(f"--output {output}: --output-dir names a folder as well; give only one of them")
+
+
 def check_png(option: str, path: Path) -> None:
     """Raise UsageError where a name does not say that the file will be a PNG."""
     if path.suffix.lower() != ".png":
@@ -128,3 +135,29 @@ def scene_overrides(
     ]
     changes = [override(option, keys, value) for option, keys, value in named if value is not None]
     return changes + [parse_override(text) for text in sets or ()]
+
+
+def stream_overrides(
+    frames: int | None, seconds: float | None, fps: float | None, loop: int | None, source: str | None
+) -> list[Override]:
+    """What the options of a stream change in its section. Raises UsageError.
+
+    A number of frames replaces the scene's seconds, and the other way round. The path of an input is meant
+    from the working directory here, from the scene's folder in a scene.
+    """
+    from smd_cli.scene.overrides import override
+
+    if frames is not None and seconds is not None:
+        raise UsageError("--frames and --seconds: give only one of them")
+    named: list[tuple[str, str, str | float | None]] = [
+        (f"--frames {frames}", "frames", frames),
+        (f"--seconds {seconds}", "seconds", seconds),
+        (f"--fps {fps}", "fps", fps),
+        (f"--loop {loop}", "loop", loop),
+        (f"--input {source}", "input", source and str(Path.cwd() / source)),
+    ]
+    changes = [override(option, ("stream", key), value) for option, key, value in named if value is not None]
+    if frames is not None or seconds is not None:
+        other = "seconds" if seconds is None else "frames"
+        changes.append(override(named[0][0], ("stream", other), None))
+    return changes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,8 @@ from smd_cli.engine.events import Advanced, Event, Finished, Listener, Phase, St
 
 if TYPE_CHECKING:
     from smd_cli.cli.rendering import Report
+    from smd_cli.cli.streaming import Progress as StreamProgress
+    from smd_cli.cli.streaming import StreamReport
 
 MIB = 2**20
 
@@ -63,10 +65,6 @@ def watch(*, quiet: bool) -> Iterator[Listener]:
 
 def show_timing(report: Report) -> None:
     """Show a report's timing, work and memory as a table on stderr."""
-    table = Table(box=None, pad_edge=False)
-    table.add_column("phase")
-    table.add_column("seconds", justify="right")
-    table.add_column("", style="dim")
     pictures = len(report.outputs)
     evaluations, everything = report.work["model_evaluations"], report.work["without_savings"]
     denoise = report.timing["denoise_s"] / (report.steps * pictures)
@@ -76,7 +74,53 @@ def show_timing(report: Report) -> None:
         "save": "1 picture" if pictures == 1 else f"{pictures} pictures",
         "total": f"peak memory {report.device['peak_memory_bytes'] / MIB:.0f} MiB",
     }
-    for name, seconds in report.timing.items():
+    _show_times(report.timing, notes)
+
+
+@contextmanager
+def watch_stream(frames: int | None, *, quiet: bool) -> Iterator[Callable[[StreamProgress], None]]:
+    """Give a function that draws on stderr how a stream goes; off a terminal, or when quiet, nothing."""
+    console = rich_console()
+    columns = (
+        TextColumn("frames"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}", style="cyan"),
+        TextColumn("{task.fields[queues]}", style="dim"),
+    )
+    with Progress(
+        *columns, console=console, transient=True, disable=quiet or not console.is_terminal
+    ) as bars:
+        task = bars.add_task("frames", total=frames, rate="", queues="")
+
+        def watch(progress: StreamProgress) -> None:
+            waiting = ", ".join(f"{count} {name}" for name, count in progress.queues.items())
+            skipped = f", {progress.skipped} skipped" if progress.skipped else ""
+            rate = f"{progress.frames_per_second:.1f}/s, {progress.latency:.2f} s a frame{skipped}"
+            bars.update(task, completed=progress.frames, rate=rate, queues=f"waiting: {waiting}")
+
+        yield watch
+
+
+def show_stream(report: StreamReport) -> None:
+    """Show what a stream did as a table on stderr."""
+    progress, work = report.progress, report.work
+    notes = {
+        "load": f"{report.device['name']}, {report.device['dtype']}",
+        "denoise": f"{work['model_evaluations']} evaluations, {work['without_savings']} without savings",
+        "save": f"{progress.frames} frames, {progress.skipped} skipped",
+        "total": f"{progress.frames_per_second:.2f} frames a second, {progress.latency:.2f} s on the way; "
+        f"peak memory {report.device['peak_memory_bytes'] / MIB:.0f} MiB",
+    }
+    _show_times(report.timing, notes)
+
+
+def _show_times(timing: dict[str, float], notes: dict[str, str]) -> None:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("phase")
+    table.add_column("seconds", justify="right")
+    table.add_column("", style="dim")
+    for name, seconds in timing.items():
         phase = name.removesuffix("_s")
         table.add_row(phase, f"{seconds:.2f}", notes.get(phase, ""))
     rich_console().print(table)

@@ -182,9 +182,13 @@ def _report(outputs: tuple[Output, ...], clock: Clock, stage: Stage, backbone: B
     timing: dict[str, float] = {f"{phase}_s": seconds for phase, seconds in clock.seconds.items()}
     timing["total_s"] = clock.total()
     work = {name: count * len(outputs) for name, count in stage.work._asdict().items()}
-    device = {
+    return Report(outputs, timing, work, device_facts(backbone), len(stage.method.schedule))
+
+
+def device_facts(backbone: Backbone) -> dict[str, Any]:
+    """Tell what a model ran on, and how much memory that took at most."""
+    return {
         "name": device_name(backbone.device),
         "dtype": str(backbone.dtype).removeprefix("torch."),
         "peak_memory_bytes": peak_memory_bytes(backbone.device),
     }
-    return Report(outputs, timing, work, device, len(stage.method.schedule))

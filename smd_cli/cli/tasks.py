@@ -86,7 +86,7 @@ def render(
     existing = options.existing_policy(overwrite=overwrite, skip=skip_existing, fail=fail_existing)
     how = options.Rendering(device, dtype, offline, options.batch_size(batch), metadata=not no_metadata)
     messages = Messages(quiet)
-    _one_place(context, output)
+    options.one_place(context, output)
     overrides = options.scene_overrides(set_, width, height, model)
     opened = open_scene(scene, overrides, messages, task=context.command.name)
     targets = _targets(opened.plan.name, seed or [opened.plan.seed], output, output_dir)
@@ -97,13 +97,6 @@ def render(
     report = _render(opened, wanted, how, messages, say_paths=not json) if wanted else None
     if json:
         result_json(report.to_dict() if report else {"outputs": []})
-
-
-def _one_place(context: typer.Context, output: Path | None) -> None:
-    """Raise UsageError where the command line names both a file and a folder; the environment may."""
-    source = context.get_parameter_source("output_dir")
-    if output is not None and source is not None and source.name == "COMMANDLINE":
-        raise UsageError(f"--output {output}: --output-dir names a folder as well; give only one of them")
 
 
 def _targets(name: str, seeds: list[int], output: Path | None, folder: Path) -> list[tuple[int, Path]]:

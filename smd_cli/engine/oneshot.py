@@ -17,11 +17,17 @@ from smd_cli.engine.stage import Stage
 def paint(stage: Stage, seed: int, clock: Clock) -> Image.Image:
     """Paint the picture of a seed."""
     latents = denoise(stage, SeededNoise(seed), clock)
-    with clock.phase("decode"), torch.inference_mode():
-        pixels = decode(stage.backbone, latents, wrap=stage.wraps)
-        if stage.keep is not None:
-            pixels = stage.keep.under(pixels)
-        return to_image(pixels).crop((0, 0, *stage.size))
+    with clock.phase("decode"):
+        return develop(stage, latents)
+
+
+@torch.inference_mode()
+def develop(stage: Stage, latents: Tensor) -> Image.Image:
+    """Make the picture of clean latents (1, C, h, w)."""
+    pixels = decode(stage.backbone, latents, wrap=stage.wraps)
+    if stage.keep is not None:
+        pixels = stage.keep.under(pixels)
+    return to_image(pixels).crop((0, 0, *stage.size))
 
 
 @torch.inference_mode()

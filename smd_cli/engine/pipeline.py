@@ -5,6 +5,7 @@ items: who is ahead waits, so that memory does not depend on how much comes thro
 """
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
@@ -24,6 +25,7 @@ class Channel(Generic[Item]):
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         self.capacity = capacity
+        self.waited = 0.0  # seconds that the taker has waited for items
         self._items: deque[Item] = deque()
         self._changed = threading.Condition()
         self._ended = self._closed = False
@@ -59,7 +61,9 @@ class Channel(Generic[Item]):
         """Take the items as they come. Raises what ended them."""
         while True:
             with self._changed:
+                began = time.perf_counter()
                 self._changed.wait_for(lambda: self._items or self._ended or self._closed)
+                self.waited += time.perf_counter() - began
                 if not self._items:
                     if self._error is not None:
                         raise self._error
@@ -77,17 +81,18 @@ class Pipeline:
     """
 
     def __init__(self, source: Iterable[Any], stages: Sequence[Stage], capacity: int = CAPACITY) -> None:
-        self.channels: list[Channel[Any]] = [Channel(capacity) for _ in range(len(stages) + 1)]
-        self._threads = [
-            threading.Thread(target=_run, args=(stage, taken, handed), daemon=True)
-            for stage, taken, handed in zip(
-                (lambda _: iter(source), *stages), (None, *self.channels), self.channels, strict=False
-            )
-        ]
+        self._workers = [_Worker(lambda _: iter(source), None, Channel(capacity))]
+        for stage in stages:
+            self._workers.append(_Worker(stage, self._workers[-1].handed, Channel(capacity)))
+        self._threads = [threading.Thread(target=worker.run, daemon=True) for worker in self._workers]
 
     def depths(self) -> list[int]:
         """Return how many items wait after the source and after each stage."""
-        return [len(channel) for channel in self.channels]
+        return [len(worker.handed) for worker in self._workers]
+
+    def busy(self) -> list[float]:
+        """Return the seconds that the source and each stage have worked, without waiting for others."""
+        return [worker.seconds - (worker.taken.waited if worker.taken else 0) for worker in self._workers]
 
     def __enter__(self) -> "Pipeline":
         """Start the threads."""
@@ -97,7 +102,7 @@ class Pipeline:
 
     def __iter__(self) -> Iterator[Any]:
         """Take what the last stage makes."""
-        return iter(self.channels[-1])
+        return iter(self._workers[-1].handed)
 
     def __exit__(
         self,
@@ -106,23 +111,42 @@ class Pipeline:
         traceback: TracebackType | None,
     ) -> None:
         """End the threads."""
-        for channel in self.channels:
-            channel.close()
+        for worker in self._workers:
+            worker.handed.close()
         for thread in self._threads:
             thread.join()
 
 
-def _run(stage: Stage, taken: Channel[Any] | None, handed: Channel[Any]) -> None:
-    """Do one stage's work until there is no more, nobody wants more, or it fails."""
-    error: BaseException | None = None
-    try:
-        for item in stage(iter(taken if taken is not None else ())):
-            handed.put(item)
-    except Closed:
-        pass
-    except BaseException as raised:  # whatever it is, it is raised again where the results are taken
-        error = raised
-    finally:
-        if taken is not None:
-            taken.close()
-        handed.end(error)
+class _Worker:
+    """Does one stage's work, from a channel to a channel."""
+
+    def __init__(self, stage: Stage, taken: Channel[Any] | None, handed: Channel[Any]) -> None:
+        self.stage = stage
+        self.taken = taken
+        self.handed = handed
+        self.seconds = 0.0  # in the stage, waiting for what it takes included
+
+    def run(self) -> None:
+        """Work until there is no more, nobody wants more, or the stage fails."""
+        error: BaseException | None = None
+        try:
+            for item in self._items():
+                self.handed.put(item)
+        except Closed:
+            pass
+        except BaseException as raised:  # whatever it is, it is raised again where the results are taken
+            error = raised
+        finally:
+            if self.taken is not None:
+                self.taken.close()
+            self.handed.end(error)
+
+    def _items(self) -> Iterator[Any]:
+        items = self.stage(iter(self.taken if self.taken is not None else ()))
+        while True:
+            began = time.perf_counter()
+            item = next(items, self)
+            self.seconds += time.perf_counter() - began
+            if item is self:
+                return
+            yield item

@@ -76,6 +76,7 @@ class StreamSampler:
         self._cues: deque[Cue] = deque()  # those in flight, the oldest first
         self._evaluator: Evaluator | None = None
 
+    @torch.inference_mode()
     def frames(self, cues: Iterable[Cue | Skip]) -> Iterator[Done | Skip]:
         """Paint all frames; they leave in the order in which they came."""
         waiting: deque[Cue | Skip] = deque()  # seen and not admitted
@@ -92,6 +93,7 @@ class StreamSampler:
                 first = order.popleft()
                 yield first if isinstance(first, Skip) else finished.pop(first.frame)
 
+    @torch.inference_mode()
     def one_by_one(self, cues: Iterable[Cue | Skip]) -> Iterator[Done | Skip]:
         """Paint one frame after the other, each wholly on its own stage."""
         for cue in cues:

@@ -192,7 +192,9 @@ def test_equal_shows_share_a_stage_and_prompts_are_encoded_once(monkeypatch):
     made = plan(EDITED)
     asked = []
     encode = backbone().encode_prompts
-    monkeypatch.setattr(backbone(), "encode_prompts", lambda texts: asked.extend(texts) or encode(texts))
+    monkeypatch.setattr(
+        type(backbone()), "encode_prompts", lambda _, texts: asked.extend(texts) or encode(texts)
+    )
     stages = [cue.stage for cue in director(made).cues(takes(made, 12))]
     assert len({id(stage) for stage in stages}) == 2
     assert stages[0] is stages[5]
@@ -237,7 +239,7 @@ def test_edits_at_every_tick_neither_leak_nor_drift():
         last = done
         if done.frame in (warm, 295):
             gc.collect()
-            objects[done.frame] = sum(isinstance(found, Tensor) for found in gc.get_objects())
+            objects[done.frame] = sum(type(found) is Tensor for found in gc.get_objects())
     assert objects[295] <= objects[warm] + 80  # what the last prompts and pictures keep
 
     fresh = StreamSampler(SeededNoise(5), Pace())

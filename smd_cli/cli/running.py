@@ -1,0 +1,89 @@
+"""How a stream runs: what comes in, how many frames and how fast; and whether its timeline can be painted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import chain, repeat
+from typing import TypeVar
+
+from PIL import Image
+
+from smd_cli.cli.scenes import OpenScene
+from smd_cli.errors import SceneError, SmdError
+from smd_cli.media.canvas import fit_frame
+from smd_cli.media.paint import paint
+from smd_cli.media.sources import Footage, open_footage
+from smd_cli.scene.resolve import Plan
+from smd_cli.scene.stream import DEFAULT_FPS, DEFAULT_FRAMES
+from smd_cli.scene.stream_plan import Seconds, frames_in
+from smd_cli.scene.timeline import plan_at, show_at
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Running:
+    """A stream's length, once its input is known; `frames` None: as long as the input lasts."""
+
+    footage: Footage | None
+    frames: int | None
+    fps: float
+
+    def images(self, plan: Plan) -> Iterator[Image.Image | None]:
+        """Read what comes in, frame by frame, brought to the canvas; None for ever, where nothing does."""
+        if self.footage is None:
+            return repeat(None)
+        canvas = (plan.canvas.width, plan.canvas.height)
+        fitted = (fit_frame(image, canvas, plan.stream.fit) for image in self.footage)
+        return chain.from_iterable(repeat(image) for image in fitted) if self.footage.still else fitted
+
+
+def find_running(opened: OpenScene) -> Running:
+    """Look at a stream's input, and paint its timeline once to see that it can be.
+
+    Raises:
+        AssetError: the input cannot be read, or is empty.
+        SceneError: a keyframe lies beyond the end, or a mask or picture of it cannot be painted.
+    """
+    plan = opened.plan
+    footage = None
+    if plan.stream.input != "none":
+        footage = _at(opened, "input", lambda: open_footage(plan.stream.input))
+    fps = plan.stream.fps if plan.stream.fps != "input" else (footage and footage.fps) or DEFAULT_FPS
+    running = Running(footage, _frames(plan, footage, fps), fps)
+    _check_timeline(opened, running)
+    return running
+
+
+def _frames(plan: Plan, footage: Footage | None, fps: float) -> int | None:
+    frames = plan.stream.frames
+    if isinstance(frames, Seconds):
+        return frames_in(frames, fps)
+    if frames == "input":
+        return DEFAULT_FRAMES if footage is None or footage.still else None
+    return frames
+
+
+def _at(opened: OpenScene, key: str, look: Callable[[], T]) -> T:
+    """Look at something; what is wrong with it begins with the place that names it."""
+    try:
+        return look()
+    except SmdError as error:
+        raise type(error)(f"{opened.locate('stream', key)}: {error}") from error
+
+
+def _check_timeline(opened: OpenScene, running: Running) -> None:
+    """Paint the scene at each keyframe, as it will be painted."""
+    plan, frames = opened.plan, running.frames
+    if plan.stream.timeline and frames is None and (footage := running.footage) is not None:
+        frames = _at(opened, "input", lambda: footage.frames)
+    for index, keyframe in enumerate(plan.stream.timeline):
+        place = opened.locate("stream", "timeline", index)
+        frame = keyframe.at.frame(running.fps) if isinstance(keyframe.at, Seconds) else keyframe.at
+        if frames is not None and frame >= frames:
+            last = f"the last frame, {frames - 1}"
+            at = opened.locate("stream", "timeline", index, "at")
+            raise SceneError(f"{at}: frame {frame} is past {last}")
+        shown = plan_at(plan, show_at(plan, frame, fps=running.fps))
+        paint(shown, lambda *_, place=place: place, may_leave=True)
