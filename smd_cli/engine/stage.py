@@ -68,7 +68,7 @@ def set_stage(
         backbone=backbone,
         method=_method(plan, layout, white, batch=views_at_once(batch, layout, backbone)),
         regions=layout.regions.to(backbone.device).over(background, white),
-        table=_prompts(plan, setting, show or opening(plan), backbone.encode_prompts),
+        table=backbone.prepare(_prompts(plan, setting, show or opening(plan), backbone.encode_prompts)),
         shape=layout.shape,
         source=picture if repainted else None,
         keep=keep_picture(plan, setting, layout.soft, backbone.device),

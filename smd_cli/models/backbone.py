@@ -36,6 +36,9 @@ class Backbone(Protocol):
     def encode_prompts(self, prompts: list[str]) -> Conditioning:
         """N prompts to N rows; one too long for the encoder is cut, and a warning says what fell off."""
 
+    def prepare(self, table: Conditioning) -> Conditioning:
+        """The same prompts, with what every evaluation would make of them again, where that can be kept."""
+
     def predict(self, latents: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
         """Output for latents (N, C, h, w) at timesteps (N,) under N rows; shape and dtype of `latents`."""
 

@@ -17,10 +17,12 @@ class Conditioning:
     Attributes:
         embeds: (N, L, D), a vector a token.
         pooled: (N, P), a vector a prompt, for the families that take one.
+        keys: for each layer that attends to prompts (N, L, K), what it makes of them, where that is known.
     """
 
     embeds: Tensor
     pooled: Tensor | None = None
+    keys: tuple[Tensor, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.embeds)
@@ -28,7 +30,9 @@ class Conditioning:
     def rows(self, index: Tensor | Sequence[int]) -> "Conditioning":
         """The rows at `index` (M,), repeats allowed."""
         at = torch.as_tensor(index, device=self.embeds.device)
-        return Conditioning(self.embeds[at], None if self.pooled is None else self.pooled[at])
+        pooled = None if self.pooled is None else self.pooled[at]
+        keys = None if self.keys is None else tuple(of_layer[at] for of_layer in self.keys)
+        return Conditioning(self.embeds[at], pooled, keys)
 
     @staticmethod
     def joined(parts: Sequence["Conditioning"]) -> "Conditioning":

@@ -74,6 +74,10 @@ class Remembering:
         encode = self.backbone.encode_prompts
         return Conditioning.joined([self._prompts.get(text, partial(encode, [text])) for text in prompts])
 
+    def prepare(self, table: Conditioning) -> Conditioning:
+        """Ask the backbone."""
+        return self.backbone.prepare(table)
+
     def predict(self, latents: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
         """Ask the backbone."""
         return self.backbone.predict(latents, timesteps, conditioning)

@@ -1,6 +1,6 @@
 """Stable Diffusion 1.x and what shares its interfaces: one CLIP text encoder, a UNet, a KL or tiny VAE."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -18,6 +18,7 @@ from smd_cli.models.backbone import Backbone
 from smd_cli.models.components import FileLayout, Weights, load_part
 from smd_cli.models.conditioning import Conditioning
 from smd_cli.models.facts import Config, ModelFacts, read_config
+from smd_cli.models.keys import KnownPrompts
 from smd_cli.models.lora import fuse_lora
 from smd_cli.models.noise import training_alphas
 from smd_cli.models.tokens import Tokenizer
@@ -38,6 +39,7 @@ class SD15:
     alphas_cumprod: Tensor
     device: torch.device
     dtype: torch.dtype
+    known: KnownPrompts
 
     @property
     def facts(self) -> ModelFacts:
@@ -49,8 +51,13 @@ class SD15:
         tokens = self.tokenizer(prompts).to(self.device)
         return Conditioning(self.text_encoder(tokens).last_hidden_state)
 
+    def prepare(self, table: Conditioning) -> Conditioning:
+        """The prompts with the keys and values of every cross-attention layer."""
+        return replace(table, keys=self.known.make(table.embeds))
+
     def predict(self, latents: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
         """The UNet's output for latents (N, C, h, w) at timesteps (N,), in the dtype of `latents`."""
+        self.known.tell(conditioning)
         output: Tensor = self.unet(
             latents.to(self.device, self.dtype),
             timesteps.to(self.device),
@@ -113,6 +120,7 @@ def load(assets: Assets, device: torch.device, dtype: torch.dtype) -> Backbone:
         alphas_cumprod=training_alphas(assets.configs),
         device=device,
         dtype=dtype,
+        known=KnownPrompts(unet),
     )
 
 

@@ -67,6 +67,7 @@ def test_all_else_is_the_backbones_own():
         alphas_cumprod=torch.ones(3),
         device=device,
         dtype=torch.float32,
+        prepare=lambda table: (table, "keys"),
         predict=lambda *asked: asked,
         decode=lambda latents: latents + 1,
     )
@@ -74,5 +75,6 @@ def test_all_else_is_the_backbones_own():
     assert (backbone.facts, backbone.assets, backbone.device) == (facts, "files", device)
     assert backbone.dtype is torch.float32
     assert backbone.alphas_cumprod is inner.alphas_cumprod
+    assert backbone.prepare("table") == ("table", "keys")
     assert backbone.predict(1, 2, 3) == (1, 2, 3)
     assert backbone.decode(1) == 2

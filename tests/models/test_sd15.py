@@ -1,5 +1,6 @@
 """The SD1.5 backbone gives what diffusers' own pipeline gives, from every layout."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -150,3 +151,25 @@ def test_an_autoencoder_of_an_unknown_kind(make, copy):
     make.edit_json(copy / "vae/config.json", _class_name="AutoencoderDC")
     with pytest.raises(AssetError, match="autoencoder AutoencoderDC is not supported"):
         load_spec(copy)
+
+
+def test_keys_made_once_give_the_same_predictions(backbone, pipeline):
+    """The processors are this program's own: with and without known keys they do what diffusers' do."""
+    table = backbone.encode_prompts(["a red circle", "", "the moon over the sea"])
+    latents, timesteps = torch.randn(4, 4, 16, 16), torch.tensor([999, 759, 259, 1])
+    picked = table.rows([2, 0, 1, 0])
+    expected = pipeline.unet(latents, timesteps, encoder_hidden_states=picked.embeds).sample
+    prepared = backbone.prepare(table)
+    assert prepared.keys
+    assert all(len(of_layer) == 3 for of_layer in prepared.keys)
+    for conditioning in (picked, prepared.rows([2, 0, 1, 0]), picked):
+        torch.testing.assert_close(backbone.predict(latents, timesteps, conditioning), expected)
+
+
+def test_known_keys_are_used(backbone):
+    table = backbone.prepare(backbone.encode_prompts(["a red circle"]))
+    other = replace(table, keys=tuple(torch.zeros_like(of_layer) for of_layer in table.keys))
+    latents, timesteps = torch.randn(1, 4, 16, 16), torch.tensor([999])
+    assert not torch.allclose(
+        backbone.predict(latents, timesteps, table), backbone.predict(latents, timesteps, other)
+    )

@@ -1,0 +1,63 @@
+"""Attention to prompts with their keys and values known beforehand.
+
+A prompt is the same at every step, in every tile and every frame, and so are the keys and values that each
+layer of a UNet makes of it: they are made once for a table of prompts and looked up by its rows.
+"""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from smd_cli.models.conditioning import Conditioning
+
+
+class PromptAttention:
+    """A processor of diffusers' cross-attention layers; `known` (N, L, 2·D) are keys, then values."""
+
+    def __init__(self) -> None:
+        self.known: Tensor | None = None
+
+    def make(self, attention: Any, embeds: Tensor) -> Tensor:  # noqa: ANN401 - diffusers has no types
+        """Make the keys and values of prompts (N, L, E)."""
+        return torch.cat([attention.to_k(embeds), attention.to_v(embeds)], dim=-1)
+
+    def __call__(
+        self,
+        attention: Any,  # noqa: ANN401
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor,
+        **_: object,
+    ) -> Tensor:
+        """Attend from latents (N, T, C) to prompts (N, L, E)."""
+        known = self.make(attention, encoder_hidden_states) if self.known is None else self.known
+        query, key, value = (
+            heads.unflatten(-1, (attention.heads, -1)).transpose(1, 2)
+            for heads in (attention.to_q(hidden_states), *known.chunk(2, dim=-1))
+        )
+        found = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
+        to_output, dropout = attention.to_out
+        output: Tensor = dropout(to_output(found))
+        return output
+
+
+class KnownPrompts:
+    """The cross-attention layers of a UNet, in order, and what they know of the prompts at hand."""
+
+    def __init__(self, unet: nn.Module) -> None:
+        self._layers = [
+            (module, PromptAttention()) for name, module in unet.named_modules() if name.endswith("attn2")
+        ]
+        for attention, processor in self._layers:
+            attention.set_processor(processor)
+
+    def make(self, embeds: Tensor) -> tuple[Tensor, ...]:
+        """Make the keys and values of prompts (N, L, E) for each layer."""
+        return tuple(processor.make(attention, embeds) for attention, processor in self._layers)
+
+    def tell(self, conditioning: Conditioning) -> None:
+        """Let the layers know the prompts of the evaluation to come, or that they have to look."""
+        known = conditioning.keys or (None,) * len(self._layers)
+        for (_, processor), of_layer in zip(self._layers, known, strict=True):
+            processor.known = of_layer
