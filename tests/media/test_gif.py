@@ -39,6 +39,8 @@ def test_nearly_still_pixels_do_not_flicker_either_and_do_not_wander(tmp_path: P
     near = [still.point([min(255, level + number % 3) for level in range(256)] * 3) for number in range(9)]
     assert len({frame.tobytes() for frame in read(write(tmp_path / "x.gif", near))}) == 1
     slow = [Image.new("RGB", SIZE, (100 + number,) * 3) for number in range(60)]
+    for number, frame in enumerate(slow):
+        frame.putpixel((0, 0), (number % 2 * 255,) * 3)
     found = read(write(tmp_path / "x.gif", slow))
     assert max(map(error, found, slow)) <= 8
 
@@ -49,11 +51,12 @@ def test_still_parts_outlast_a_new_palette(tmp_path: Path) -> None:
         frame = frames[0].copy()
         frame.paste(scenery().resize((48, 64)), (0, 0))
         ImageDraw.Draw(frame).point((number, number), (255, 0, 255))
+        frame.putpixel((95, number), (255, 0, 255))  # what changes lies around what is still
         frames.append(frame)
     path = write(tmp_path / "x.gif", frames)
     assert local_palettes(path) == [1, 2, 3, 4, 5]
     found = read(path)
-    assert len({frame.crop((48, 0, *SIZE)).tobytes() for frame in found}) == 1
+    assert len({frame.crop((48, 8, *SIZE)).tobytes() for frame in found}) == 1
     assert error(found[1], frames[1]) < 6
 
 
@@ -61,6 +64,17 @@ def test_one_palette_serves_while_the_colours_stay(tmp_path: Path) -> None:
     assert local_palettes(write(tmp_path / "x.gif", list(moving(15)))) == []
     turned = [scenery().rotate(180 * (number % 2)) for number in range(6)]
     assert local_palettes(write(tmp_path / "x.gif", turned)) == []
+
+
+def test_a_new_palette_that_serves_no_better_is_not_taken(tmp_path: Path) -> None:
+    """Where only noise changes, it is the noise that 255 colours do not suffice for, not these 255."""
+    frames = []
+    for number in range(6):
+        frame = Image.new("RGB", SIZE, (90, 120, 150))
+        noise = [Image.effect_noise((40, 40), 120).rotate(number) for _ in range(3)]
+        frame.paste(Image.merge("RGB", noise), (10, 10))
+        frames.append(frame)
+    assert local_palettes(write(tmp_path / "x.gif", frames)) == []
 
 
 def test_few_colours_are_kept_as_they_are(tmp_path: Path) -> None:

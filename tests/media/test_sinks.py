@@ -64,6 +64,13 @@ def test_frames_that_are_all_alike_stay_frames(tmp_path: Path, name: str) -> Non
     assert error(found[0], found[-1]) <= (2 if name == "x.mp4" else 0.1)
 
 
+@pytest.mark.parametrize("name", ANIMATIONS)
+def test_a_frame_again_costs_little(tmp_path: Path, name: str) -> None:
+    frames = list(moving(2))
+    few, many = (write(tmp_path / name, frames, repeats=count).stat().st_size for count in (1, 51))
+    assert many - few <= 50 * 100
+
+
 @pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize("color", [(200, 40, 90), (30, 160, 60), (20, 30, 220), (255, 255, 255), (0, 0, 0)])
 def test_colours_stay_what_they_are(tmp_path: Path, name: str, color: tuple[int, int, int]) -> None:
