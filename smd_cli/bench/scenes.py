@@ -1,5 +1,6 @@
 """The scenes that benchmarks run where the user names none."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from smd_cli.errors import UsageError
@@ -8,15 +9,16 @@ PANORAMA = Path(__file__).with_name("panorama.yaml")
 """One prompt on a wide canvas, for programs that know no regions."""
 
 READY = ("valley.yaml", "times_square.yaml")
+STREAM = ("olympus_stream.yaml",)
 
 _PACKAGE = Path(__file__).parents[1]
 _PLACES = (_PACKAGE / "scenes", _PACKAGE.parent / "scenes")  # as installed; in a checkout
 
 
-def ready_scenes() -> list[Path]:
-    """Find the ready scenes with regions. Raises UsageError: they did not come with this installation."""
+def ready_scenes(names: Sequence[str] = READY) -> list[Path]:
+    """Find ready scenes, those with regions. Raises UsageError: they did not come with this installation."""
     for place in _PLACES:
-        scenes = [place / name for name in READY]
+        scenes = [place / name for name in names]
         if all(scene.exists() for scene in scenes):
             return scenes
-    raise UsageError(f"SCENE: give a scene file; the ready ones ({', '.join(READY)}) are not installed here")
+    raise UsageError(f"SCENE: give a scene file; the ready ones ({', '.join(names)}) are not installed here")

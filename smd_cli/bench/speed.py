@@ -77,7 +77,7 @@ def measure(cases: Sequence[Case], rounds: Rounds) -> Speed:
             backbone = load(assets, rounds.device, rounds.dtype)
             for case in of_model:
                 rows += _compare(case, backbone, rounds)
-    return Speed(_machine(rounds), tuple(rows))
+    return Speed(machine(rounds), tuple(rows))
 
 
 def _compare(case: Case, backbone: Backbone, rounds: Rounds) -> list[Row]:
@@ -134,7 +134,8 @@ def difference(one: Image.Image, other: Image.Image) -> int:
     return max(ImageChops.difference(one, other).tobytes())
 
 
-def _machine(rounds: Rounds) -> dict[str, str | int]:
+def machine(rounds: Rounds) -> dict[str, str | int]:
+    """Tell on what was measured."""
     return {
         "device": device_name(rounds.device),
         "dtype": str(rounds.dtype).removeprefix("torch."),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from smd_cli.bench.report import Row, Speed
     from smd_cli.bench.speed import Case
     from smd_cli.cli.scenes import OpenScene
+    from smd_cli.models.assets import Assets
 
 Scenes = Annotated[
     list[str] | None,
@@ -29,6 +31,15 @@ Scenes = Annotated[
 ]
 Repeats = Annotated[
     int, typer.Option("--repeats", min=1, max=1000, help="Timed pictures of a scene, of each program.")
+]
+StreamScene = Annotated[
+    str | None,
+    typer.Argument(metavar="SCENE", help="A stream's scene.", show_default="the ready olympus_stream"),
+]
+Frames = Annotated[int, typer.Option("--frames", min=1, max=10_000, help="Frames of each stream.")]
+OtherVae = Annotated[
+    Path | None,
+    typer.Option("--vae", metavar="PATH", help="Another autoencoder of the model, a tiny one say."),
 ]
 
 bench = typer.Typer(help="Measure this program beside others.", no_args_is_help=True)
@@ -60,13 +71,34 @@ def speed(
     messages = Messages(quiet)
     how = options.Rendering(device, dtype, offline, options.batch_size(batch), metadata=False)
     report = _measure(_open(scenes, model, messages), how, repeats, messages)
-    messages.warnings(_doubts(report.rows))
-    if not json:
-        result_layout(_table(report.rows))
-        return
-    if not quiet:
-        rich_console().print(_table(report.rows))
-    result_json(report.to_dict())
+    _tell(report, json=json, messages=messages)
+
+
+@bench.command(cls=Command)
+def stream(
+    scene: StreamScene = None,
+    frames: Frames = 10,
+    repeats: Repeats = 3,
+    vae: OtherVae = None,
+    model: options.Model = None,
+    device: options.Device = "auto",
+    dtype: options.Dtype = "auto",
+    batch: options.Batch = "auto",
+    offline: options.Offline = False,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Time ways to stream a still scene, in turns, on the same weights and noise.
+
+    The stream batch against the same steps in turn, which paint the same frames; guidance none against self,
+    initialize and full; with --vae, decoding by the model's autoencoder against another one. Seconds are of
+    all frames, from noise to pixels.
+    """
+    messages = Messages(quiet)
+    how = options.Rendering(device, dtype, offline, options.batch_size(batch), metadata=False)
+    report = _measure_stream(_open_stream(scene, model, messages), how, (frames, repeats, vae), messages)
+    _tell(report, json=json, messages=messages)
 
 
 def _open(scenes: Sequence[str] | None, model: str | None, messages: Messages) -> list[OpenScene]:
@@ -112,6 +144,59 @@ def _cases(opened: Sequence[OpenScene], *, offline: bool) -> list[Case]:
         )
         for scene in opened
     ]
+
+
+def _open_stream(scene: str | None, model: str | None, messages: Messages) -> OpenScene:
+    from smd_cli.bench.scenes import STREAM, ready_scenes
+    from smd_cli.cli.scenes import open_scene
+
+    path = scene or str(ready_scenes(STREAM)[0])
+    return open_scene(path, options.scene_overrides(None, model=model), messages, task="stream")
+
+
+def _measure_stream(
+    scene: OpenScene, how: options.Rendering, what: tuple[int, int, Path | None], messages: Messages
+) -> Speed:
+    """Find the model and measure; `what` is frames, rounds and another autoencoder."""
+    from smd_cli.cli.progress import hear_warnings
+    from smd_cli.models.sources import go_offline
+
+    if how.offline:
+        go_offline()
+    hear_warnings(messages)
+    from smd_cli.bench.speed import Rounds  # imports torch
+    from smd_cli.bench.stream import measure_stream, stream_pictures
+    from smd_cli.models.device import choose_device, choose_dtype
+
+    frames, repeats, vae = what
+    device = choose_device(how.device)
+    dtype = choose_dtype(how.dtype, device)
+    (case,) = _cases([scene], offline=how.offline)
+    other = _with_vae(scene, vae, offline=how.offline) if vae else None
+    with _progress(stream_pictures(repeats, other=vae is not None), quiet=messages.quiet) as advance:
+        return measure_stream(case, other, Rounds(repeats, device, dtype, how.batch, advance), frames)
+
+
+def _with_vae(scene: OpenScene, vae: Path, *, offline: bool) -> Assets:
+    """Find a scene's model with another autoencoder."""
+    from dataclasses import replace
+
+    from smd_cli.cli.rendering import model_spec
+    from smd_cli.models.assets import locate
+
+    spec = replace(model_spec(scene.plan.model), vae=str(vae.absolute()))
+    return locate(spec, few_step=scene.plan.sampler.kind == "lcm", offline=offline)
+
+
+def _tell(report: Speed, *, json: bool, messages: Messages) -> None:
+    """Say what was measured."""
+    messages.warnings(_doubts(report.rows))
+    if not json:
+        result_layout(_table(report.rows))
+        return
+    if not messages.quiet:
+        rich_console().print(_table(report.rows))
+    result_json(report.to_dict())
 
 
 @contextmanager
