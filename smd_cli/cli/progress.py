@@ -27,9 +27,13 @@ class _Warnings(logging.Handler):
     def __init__(self, messages: Messages) -> None:
         super().__init__(logging.WARNING)
         self.messages = messages
+        self._said: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.messages.warnings([record.getMessage()])
+        text = record.getMessage()
+        if text not in self._said:  # a stream meets the same again and again
+            self._said.add(text)
+            self.messages.warnings([text])
 
 
 def hear_warnings(messages: Messages) -> None:

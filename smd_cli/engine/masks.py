@@ -83,7 +83,7 @@ def quantized_masks(
 
     strengths = torch.tensor([region.mask_strength for region in plan.regions])
     quantized = quantize(soft.regions * strengths.view(-1, 1, 1, 1))
-    _tell_idle_regions(plan, quantized)
+    _tell_idle_regions(plan, soft.regions, quantized)
     if not setting.is_painted(plan):
         return quantized
     complete = maths.with_rest(quantized)
@@ -108,10 +108,14 @@ def _blurred(masks: Tensor, std: Sequence[float], *, wraps: bool) -> Tensor:
     return maths.soften(wide, std, ones)[..., reach:-reach]
 
 
-def _tell_idle_regions(plan: Plan, quantized: Tensor) -> None:
-    """Warn of regions whose masks (P, S, 1, h, w) open at no step, which no picture would explain."""
-    for region, opens in zip(plan.regions, quantized.flatten(1).any(1).tolist(), strict=True):
-        if not opens:
+def _tell_idle_regions(plan: Plan, soft: Tensor, quantized: Tensor) -> None:
+    """Warn of regions whose masks open at no step, which no picture would explain.
+
+    `soft` (P, 1, H, W) is empty where a region of a stream has left the canvas; `quantized` (P, S, 1, h, w).
+    """
+    idle = soft.flatten(1).any(1) & ~quantized.flatten(1).any(1)
+    for region, is_idle in zip(plan.regions, idle.tolist(), strict=True):
+        if is_idle:
             _log.warning(
                 "region %r is not painted: at every step its mask is too faint or too small", region.name
             )

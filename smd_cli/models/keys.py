@@ -4,6 +4,8 @@ A prompt is the same at every step, in every tile and every frame, and so are th
 layer of a UNet makes of it: they are made once for a table of prompts and looked up by its rows.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -56,8 +58,14 @@ class KnownPrompts:
         """Make the keys and values of prompts (N, L, E) for each layer."""
         return tuple(processor.make(attention, embeds) for attention, processor in self._layers)
 
-    def tell(self, conditioning: Conditioning) -> None:
-        """Let the layers know the prompts of the evaluation to come, or that they have to look."""
+    @contextmanager
+    def of(self, conditioning: Conditioning) -> Iterator[None]:
+        """Let the layers know the prompts of an evaluation, as far as their keys are known."""
         known = conditioning.keys or (None,) * len(self._layers)
         for (_, processor), of_layer in zip(self._layers, known, strict=True):
             processor.known = of_layer
+        try:
+            yield
+        finally:
+            for _, processor in self._layers:
+                processor.known = None

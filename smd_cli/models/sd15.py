@@ -57,14 +57,14 @@ class SD15:
 
     def predict(self, latents: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
         """The UNet's output for latents (N, C, h, w) at timesteps (N,), in the dtype of `latents`."""
-        self.known.tell(conditioning)
-        output: Tensor = self.unet(
-            latents.to(self.device, self.dtype),
-            timesteps.to(self.device),
-            encoder_hidden_states=conditioning.embeds,
-            timestep_cond=self._guidance_embedding(len(latents)),
-            return_dict=False,
-        )[0]
+        with self.known.of(conditioning):
+            output: Tensor = self.unet(
+                latents.to(self.device, self.dtype),
+                timesteps.to(self.device),
+                encoder_hidden_states=conditioning.embeds,
+                timestep_cond=self._guidance_embedding(len(latents)),
+                return_dict=False,
+            )[0]
         return output.to(latents)
 
     def encode_image(self, pixels: Tensor) -> Tensor:
