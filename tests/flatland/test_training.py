@@ -5,13 +5,16 @@ import json
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from smd_cli.flatland.train import __main__ as training
 from smd_cli.flatland.train import drawing, loop
 from smd_cli.flatland.train.config import Budget, Config
 from smd_cli.flatland.train.distill import Consistency, boundary
 from smd_cli.flatland.train.text import build_tokenizer, token_ids, word_targets
-from smd_cli.flatland.train.unet import alphas_cumprod, noised
+from smd_cli.flatland.train.unet import alphas_cumprod, noise_like, noised, noisy_timesteps
+
+WEIGHTS = "diffusion_pytorch_model.safetensors"
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +67,46 @@ def test_a_finished_run_is_resumed_without_training_again(run):
     before = (config.folder / "distill" / "log.jsonl").read_text()
     training.run(config)
     assert (config.folder / "distill" / "log.jsonl").read_text() == before
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_training_goes_on_from_an_exported_base(run, tmp_path):
+    """The base's encoder stays, its UNet and text encoder learn on; no stage before is run again."""
+    config, base = run
+    folder = training.run(dataclasses.replace(config, folder=tmp_path, base=base))
+    assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {
+        "unet-large",
+        "distill",
+        "decoder",
+        "flatland",
+    }
+    old, new = (load_file(place / "vae" / WEIGHTS) for place in (base, folder))
+    assert all(torch.equal(old[name], new[name]) for name in old if name.startswith("encoder."))
+    old, new = (load_file(place / "unet" / WEIGHTS) for place in (base, folder))
+    assert not all(torch.equal(old[name], new[name]) for name in old)
+
+
+def test_noise_says_nothing_of_colours_at_any_scale():
+    """The means of whole latents, of quarters and of sixteenths are random beyond what fine noise makes them."""
+    latents = torch.zeros(800, 4, 32, 32)
+    fine = noise_like(latents, (), torch.Generator().manual_seed(0))
+    coarse = noise_like(latents, Config.coarse_noise, torch.Generator().manual_seed(0))
+    for cells, least in ((1, 0.18), (2, 0.2), (4, 0.25)):
+        expected = cells / 32
+        of_fine, of_coarse = (
+            torch.nn.functional.adaptive_avg_pool2d(noise, cells).std() for noise in (fine, coarse)
+        )
+        assert of_fine == pytest.approx(expected, rel=0.1)
+        assert of_coarse > max(least, 1.5 * expected)
+    assert coarse.mean().abs() < 0.02
+
+
+def test_noisy_timesteps_are_likelier():
+    timesteps = noisy_timesteps(4000, 1000, torch.Generator().manual_seed(0))
+    assert 0 <= timesteps.min() < 100
+    assert timesteps.max() == 999
+    assert timesteps.float().mean() == pytest.approx(666, abs=15)
 
 
 def test_training_goes_on_where_it_stopped(tmp_path, monkeypatch):

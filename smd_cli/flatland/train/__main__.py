@@ -88,7 +88,7 @@ def run(config: Config) -> Path:
     empty = token_ids(parts.tokenizer, [""])[0]
     data = _latents(parts, config, "large", size=256, first_seed=LARGE_SEED, count=config.large_pictures)
     say("unet at 256 px")
-    parts.generator.unet.requires_grad_(True)  # the text encoder learns with the small pictures alone
+    parts.generator.requires_grad_(True)
     generator = train_unet(
         parts.generator, data, empty, config, budget=config.unet_large, folder=config.stage("unet-large")
     )

@@ -29,12 +29,12 @@ class Config:
     decoder: Budget = field(default_factory=lambda: Budget(500, 24, 1e-3))
     text: Budget = field(default_factory=lambda: Budget(1500, 64, 1e-3))
     unet_small: Budget = field(default_factory=lambda: Budget(1800, 32, 8e-4))
-    unet_large: Budget = field(default_factory=lambda: Budget(2000, 24, 5e-4))
-    distill: Budget = field(default_factory=lambda: Budget(900, 16, 3e-4))
-    guidance: float = 2.5
+    unet_large: Budget = field(default_factory=lambda: Budget(700, 24, 4e-4))
+    distill: Budget = field(default_factory=lambda: Budget(600, 16, 3e-4))
+    guidance: float = 3.0
     distill_skip: int = 20
     empty_captions: float = 0.1
-    noise_offset: float = 0.2
+    coarse_noise: tuple[tuple[int, float], ...] = ((1, 0.2), (2, 0.2), (4, 0.15))
     min_snr: float = 5.0
     ema: float = 0.999
     distill_ema: float = 0.95

@@ -16,6 +16,7 @@ from smd_cli.flatland.train.unet import (
     batch_of,
     noise_like,
     noised,
+    noisy_timesteps,
 )
 
 SIGMA_DATA = 0.5
@@ -79,9 +80,9 @@ def distill(
     def loss(module: UNet2DConditionModel, step: int) -> Tensor:
         latents, ids, rng = batch_of(data, config.distill.batch, config.seed * 9_000_011 + step)
         skip = config.distill_skip
-        start = torch.randint(1, TRAIN_STEPS // skip + 1, (len(ids),), generator=rng) * skip - 1
+        start = (noisy_timesteps(len(ids), TRAIN_STEPS // skip, rng) + 1) * skip - 1
         states = teacher.text(ids).last_hidden_state
-        z = noised(latents, noise_like(latents, config.noise_offset, rng), start, alphas)
+        z = noised(latents, noise_like(latents, config.coarse_noise, rng), start, alphas)
         with torch.no_grad():
             target = consistency(
                 average.module, teacher_step(z, start, start - skip, states), start - skip, states

@@ -1,11 +1,13 @@
 """The UNet and its text encoder, trained together to predict noise on stored latents."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from diffusers.models.attention_processor import AttnProcessor
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor, nn
+from torch.nn import functional as F
 from transformers import CLIPTextModel
 
 from smd_cli.flatland.train.config import Budget, Config
@@ -60,15 +62,23 @@ def noised(latents: Tensor, noise: Tensor, timesteps: Tensor, alphas: Tensor) ->
     return alpha.sqrt() * latents + (1 - alpha).sqrt() * noise
 
 
-def noise_like(latents: Tensor, offset: float, generator: torch.Generator) -> Tensor:
-    """Return noise (N, 4, h, w) whose mean a channel is random too, with a spread of `offset`.
+def noise_like(latents: Tensor, coarse: Sequence[tuple[int, float]], generator: torch.Generator) -> Tensor:
+    """Return noise (N, 4, h, w) that is coarse too: for (cells a side, spread) pairs, noise of such cells.
 
-    The schedule leaves 0.068 of a picture in its noisiest step, and the mean of a thousand latents can be
-    read off that. A model that learns to read it takes the mean of a sampler's noise, which is zero, for a
-    colour.
+    The schedule leaves 0.068 of a picture in its noisiest step, and the mean colour of the picture, or of a
+    hundred latents, can be read off that. A model that learns to read it takes the mean of a sampler's noise,
+    which says nothing, for a colour, and listens less to its prompt.
     """
     noise = torch.randn(latents.shape, generator=generator)
-    return noise + offset * torch.randn(*latents.shape[:2], 1, 1, generator=generator)
+    for cells, spread in coarse:
+        small = torch.randn(*latents.shape[:2], cells, cells, generator=generator)
+        noise += spread * F.interpolate(small, latents.shape[-2:], mode="bilinear")
+    return noise
+
+
+def noisy_timesteps(count: int, steps: int, generator: torch.Generator) -> Tensor:
+    """Return `count` timesteps below `steps`, later ones likelier: few-step samplers start there."""
+    return torch.randint(steps, (2, count), generator=generator).amax(0)
 
 
 def batch_of(data: dict[str, Tensor], count: int, seed: int) -> tuple[Tensor, Tensor, torch.Generator]:
@@ -103,8 +113,8 @@ def train_unet(
         latents, ids, rng = batch_of(data, budget.batch, config.seed * 7_000_003 + step)
         dropped = torch.rand(len(ids), generator=rng) < config.empty_captions
         ids = torch.where(dropped[:, None], empty_ids, ids)
-        timesteps = torch.randint(TRAIN_STEPS, (len(ids),), generator=rng)
-        noise = noise_like(latents, config.noise_offset, rng)
+        timesteps = noisy_timesteps(len(ids), TRAIN_STEPS, rng)
+        noise = noise_like(latents, config.coarse_noise, rng)
         predicted = module(noised(latents, noise, timesteps, alphas), timesteps, ids).float()
         snr = alphas[timesteps] / (1 - alphas[timesteps])
         weight = snr.clamp(max=config.min_snr) / snr
