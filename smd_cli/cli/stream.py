@@ -37,7 +37,7 @@ Frames = Annotated[int | None, typer.Option("--frames", metavar="N", help="How m
 Seconds = Annotated[float | None, typer.Option("--seconds", metavar="S", help="For how long instead.")]
 Fps = Annotated[float | None, typer.Option("--fps", metavar="RATE", help="Frames a second.")]
 Loop = Annotated[
-    int | None, typer.Option("--loop", metavar="N", help="How often an animation repeats; 0: for ever.")
+    int | None, typer.Option("--loop", metavar="N", help="How often an animation plays; 0: for ever.")
 ]
 Input = Annotated[
     str | None,

@@ -91,11 +91,11 @@ class Stream(Part):
     seconds: Annotated[float, Field(gt=0, le=86_400)] | None = Field(
         default=None, description="Instead of `frames`: for how long."
     )
-    fps: Annotated[float, Field(gt=0, le=240)] | None = Field(
+    fps: Annotated[float, Field(ge=0.01, le=240)] | None = Field(
         default=None, description="Frames a second; default: the input's, else 12."
     )
     loop: Annotated[int, Field(ge=0, le=65_535)] = Field(
-        default=0, description="How often an animated picture repeats; 0: for ever."
+        default=0, description="How often an animation plays; 0: for ever."
     )
     buffer: Annotated[int, Field(ge=1, le=64)] = Field(
         default=1, description="How many frames enter the batch, and leave it, at a time."

@@ -50,7 +50,7 @@ def timeline(*keyframes: str) -> str:
 @pytest.mark.parametrize(
     ("stream", "problem"),
     [
-        ("{fps: 0}", "stream.fps: 0 is not above 0"),
+        ("{fps: 0}", "stream.fps: 0 is below 0.01"),
         ("{frames: 0}", "stream.frames: 0 is below 1"),
         ("{frames: 5, seconds: 2}", "stream.seconds: does not go with frames: give one of them"),
         (
