@@ -1,6 +1,8 @@
 """The `smd` program."""
 
+import atexit
 import codecs
+import gc
 import io
 import os
 import sys
@@ -10,13 +12,15 @@ def main() -> None:
     """Run the command line."""
     # pydantic would search every installed package for plugins, which takes longer than reading a scene.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    from smd_cli.cli.app import app
+    # What has been imported is no garbage, and to look through all of it at the end takes a while.
+    atexit.register(gc.freeze)
+    from smd_cli.cli.app import program
 
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A path is printed as its bytes, whatever they are; a narrow encoding gets names spelled out.
         is_utf_8 = codecs.lookup(sys.stdout.encoding).name == "utf-8"
         sys.stdout.reconfigure(errors="surrogateescape" if is_utf_8 else "backslashreplace")
-    app(prog_name="smd")
+    program(*sys.argv[1:2])(prog_name="smd")
 
 
 if __name__ == "__main__":

@@ -153,3 +153,10 @@ AnyMask = Annotated[
 def mask_data(mask: MaskSpec) -> dict[str, Any] | str:
     """A mask as a scene writes it."""
     return "rest" if isinstance(mask, RestMask) else mask.model_dump(mode="json")
+
+
+def can_ease(before: MaskSpec, after: MaskSpec) -> bool:
+    """Tell whether there are masks between two: shapes of one kind, polygons with as many corners."""
+    if isinstance(before, PolygonMask) and isinstance(after, PolygonMask):
+        return len(before.polygon) == len(after.polygon)
+    return isinstance(before, (BoxMask, EllipseMask)) and type(before) is type(after)

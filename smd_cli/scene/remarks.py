@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from smd_cli.scene.masks import RestMask
+from smd_cli.scene.masks import RestMask, can_ease
 from smd_cli.scene.resolve import Plan
 from smd_cli.scene.stream import DEFAULT_FPS
 from smd_cli.scene.stream_plan import BackgroundKeyframe, KeyframePlan, RegionKeyframe, frame_of
-from smd_cli.scene.timeline import can_ease
 
 Locate = Callable[..., str]
 

@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
-from smd_cli.scene.masks import BoxMask, EllipseMask, MaskSpec, PolygonMask
+from smd_cli.scene.masks import MaskSpec, can_ease
 from smd_cli.scene.resolve import Plan, RegionPlan
 from smd_cli.scene.stream import Ease
 from smd_cli.scene.stream_plan import BackgroundKeyframe, KeyframePlan, RegionKeyframe, frame_of
@@ -97,13 +97,6 @@ def plan_at(plan: Plan, show: Show) -> Plan:
         for state in show.regions
     )
     return replace(plan, background=background, regions=regions)
-
-
-def can_ease(before: MaskSpec, after: MaskSpec) -> bool:
-    """Tell whether there are masks between two: shapes of one kind, polygons with as many corners."""
-    if isinstance(before, PolygonMask) and isinstance(after, PolygonMask):
-        return len(before.polygon) == len(after.polygon)
-    return isinstance(before, (BoxMask, EllipseMask)) and type(before) is type(after)
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 from smd_cli import __version__
+from smd_cli.cli.app import app, program
 from smd_cli.cli.docs import ROOT, generated
 from tests.cli.program import smd
 
@@ -186,6 +188,18 @@ class TestProgram:
         """Importing torch or numpy takes longer than everything that these commands do."""
         ending = "try: main()\nfinally: sys.exit(str({'torch', 'numpy', 'rich'} & set(sys.modules)))"
         assert process(RUN.format(["smd", *arguments]) + ending).stderr == "set()\n"
+
+    def test_a_command_set_up_alone_is_the_same(self) -> None:
+        everything = app.registered_commands
+        assert len(everything) > 5
+        for command in everything:
+            alone = program(command.name)
+            assert [command.name] == [kept.name for kept in alone.registered_commands]
+            asked = [command.name or "", "--help"]
+            assert CliRunner().invoke(alone, asked).stdout == CliRunner().invoke(app, asked).stdout
+        for asked_for in (None, "bench", "chekc", "--help"):
+            all_of_it = CliRunner().invoke(program(asked_for), ["--help"]).stdout
+            assert all_of_it == CliRunner().invoke(app, ["--help"]).stdout
 
     def test_an_interrupt_ends_with_130(self, scene: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         def interrupted(*_: object) -> None:
