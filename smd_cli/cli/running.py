@@ -14,6 +14,7 @@ from smd_cli.errors import SceneError, SmdError
 from smd_cli.media.canvas import fit_frame
 from smd_cli.media.paint import paint
 from smd_cli.media.sources import Footage, open_footage
+from smd_cli.scene.edits import misfits_with_input
 from smd_cli.scene.resolve import Plan
 from smd_cli.scene.stream import DEFAULT_FPS, DEFAULT_FRAMES
 from smd_cli.scene.stream_plan import Seconds, frames_in
@@ -74,16 +75,16 @@ def _at(opened: OpenScene, key: str, look: Callable[[], T]) -> T:
 
 
 def _check_timeline(opened: OpenScene, running: Running) -> None:
-    """Paint the scene at each keyframe, as it will be painted."""
+    """Hold the timeline to the stream's length and rate, and paint the scene at each keyframe."""
     plan, frames = opened.plan, running.frames
-    if plan.stream.timeline and frames is None and (footage := running.footage) is not None:
+    if not plan.stream.timeline:
+        return
+    if frames is None and (footage := running.footage) is not None:
         frames = _at(opened, "input", lambda: footage.frames)
+    if frames is not None and (problems := misfits_with_input(plan, fps=running.fps, frames=frames)):
+        raise SceneError(*(f"{opened.locate(*problem.loc)}: {problem.text}" for problem in problems))
     for index, keyframe in enumerate(plan.stream.timeline):
         place = opened.locate("stream", "timeline", index)
         frame = keyframe.at.frame(running.fps) if isinstance(keyframe.at, Seconds) else keyframe.at
-        if frames is not None and frame >= frames:
-            last = f"the last frame, {frames - 1}"
-            at = opened.locate("stream", "timeline", index, "at")
-            raise SceneError(f"{at}: frame {frame} is past {last}")
         shown = plan_at(plan, show_at(plan, frame, fps=running.fps))
         paint(shown, lambda *_, place=place: place, may_leave=True)

@@ -190,7 +190,7 @@ WRONG = {
     "a keyframe beyond the end of the input": (
         ["--input", "film.gif", "--set", "stream.frames=null", "--set", LATE],
         3,
-        "frame 3 is past the last frame, 2",
+        "3 is past the last frame, 2",
     ),
     "a seed out of range": (["--seed", "-1"], 2, "--seed -1"),
     "another task": (["--set", "task=generate"], 3, "task"),

@@ -88,7 +88,7 @@ def test_training_goes_on_from_an_exported_base(run, tmp_path):
 
 
 def test_noise_says_nothing_of_colours_at_any_scale():
-    """The means of whole latents, of quarters and of sixteenths are random beyond what fine noise makes them."""
+    """The means of whole latents, of quarters and of sixteenths are random beyond what fine noise makes."""
     latents = torch.zeros(800, 4, 32, 32)
     fine = noise_like(latents, (), torch.Generator().manual_seed(0))
     coarse = noise_like(latents, Config.coarse_noise, torch.Generator().manual_seed(0))
