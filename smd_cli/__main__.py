@@ -7,9 +7,19 @@ import io
 import os
 import sys
 
+from smd_cli.errors import INTERRUPTED
+
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line; Ctrl-C ends it alike while its parts are still being imported."""
+    try:
+        _run()
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        sys.exit(INTERRUPTED)
+
+
+def _run() -> None:
     # pydantic would search every installed package for plugins, which takes longer than reading a scene.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     # What has been imported is no garbage, and to look through all of it at the end takes a while.

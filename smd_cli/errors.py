@@ -5,6 +5,8 @@ Every error carries one line per problem; a line says where, what, and the way o
 
 from typing import ClassVar
 
+INTERRUPTED = 130  # the exit code of Ctrl-C, which is no error
+
 
 class SmdError(Exception):
     """A render or a write failed. `problems` holds one line each."""

@@ -9,9 +9,7 @@ import typer
 from typer.core import TyperCommand
 
 from smd_cli.cli.console import report, report_internal
-from smd_cli.errors import SmdError
-
-INTERRUPTED = 130
+from smd_cli.errors import INTERRUPTED, SmdError
 
 
 class Command(TyperCommand):

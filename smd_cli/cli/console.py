@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -21,8 +22,16 @@ _ANY = 10_000  # columns of a page that nobody looks at
 
 
 def result(line: str) -> None:
-    """Say a result, on stdout. Flushed at once, so that a closed pipe is noticed here and not at exit."""
-    print(line, flush=True)  # noqa: T201 - the one place that writes results
+    """Say a result, on stdout. Flushed at once, so that a closed pipe is noticed here and not at exit.
+
+    Raises SmdError: it cannot be written; OSError: its reader has gone.
+    """
+    try:
+        print(line, flush=True)  # noqa: T201 - the one place that writes results
+    except OSError as error:
+        if error.errno == errno.EPIPE:
+            raise
+        raise SmdError(f"standard output: cannot be written: {error.strerror}") from error
 
 
 def result_json(document: Any) -> None:  # noqa: ANN401 - any JSON document

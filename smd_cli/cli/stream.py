@@ -28,8 +28,8 @@ Output = Annotated[
         "--output",
         "-o",
         metavar="FILE",
-        help="A .gif, .webp, .apng or .mp4 file, a folder (ending in /) for numbered pictures, or - for raw "
-        "RGB frames on stdout.",
+        help="A .gif, .webp, .apng (or .png) or .mp4 file, a folder (ending in /) for numbered pictures, or "
+        "- for raw RGB frames on stdout.",
     ),
 ]
 Seed = Annotated[int | None, typer.Option("--seed", metavar="SEED", help="Instead of the scene's seed.")]
@@ -42,7 +42,9 @@ Loop = Annotated[
 Input = Annotated[
     str | None,
     typer.Option(
-        "--input", metavar="PATH", help="Frames to repaint: a picture, an animation, a video or a folder."
+        "--input",
+        metavar="PATH",
+        help="Frames to repaint: a picture, an animation, a video, a folder or a pattern.",
     ),
 ]
 

@@ -54,16 +54,21 @@ class Director:
 
     @torch.inference_mode()
     def cues(self, takes: Iterable[Take], unlike: SimilarityFilter | None = None) -> Iterator[Cue | Skip]:
-        """Make frames ready to be painted; input frames that the filter stops are skipped."""
+        """Make frames ready to be painted; input frames that the filter stops are skipped.
+
+        A frame whose show is another than the last painted one's is never skipped.
+        """
         before: tuple[Image.Image, Tensor] | None = None
+        painted: Show | None = None
         for take in takes:
             if take.image is None:
                 yield Cue(take.frame, self.stage(take.show))
                 continue
             pixels = to_pixels(take.image).to(self.backbone.device)
-            if unlike is not None and not unlike.passes(pixels):
+            if unlike is not None and not unlike.passes(pixels, anyway=take.show != painted):
                 yield Skip(take.frame)
                 continue
+            painted = take.show
             if before is None or before[0] is not take.image:  # a still picture comes as one object
                 before = take.image, encode(self.backbone, pixels, wrap=self.plan.canvas.wrap == "x")
             yield Cue(take.frame, self.stage(take.show), before[1])

@@ -24,10 +24,10 @@ class SimilarityFilter:
         self._last: Tensor | None = None
         self._skipped = 0
 
-    def passes(self, pixels: Tensor) -> bool:
-        """Tell whether a frame (..., H, W) in [-1, 1] is worth painting."""
+    def passes(self, pixels: Tensor, *, anyway: bool = False) -> bool:
+        """Tell whether a frame (..., H, W) in [-1, 1] is worth painting; `anyway`: whatever it shows."""
         chance = self._random.random()  # one draw a frame, whatever becomes of it
-        if self._last is not None and self._skipped < self.max_skip:
+        if self._last is not None and self._skipped < self.max_skip and not anyway:
             similarity = float(torch.cosine_similarity(self._last.flatten(), pixels.flatten(), dim=0))
             if chance < (similarity - self.threshold) / (1 - self.threshold):
                 self._skipped += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -63,7 +64,7 @@ def kind_of(path: Output) -> Kind:
     """
     if path is None or str(path) == "-":
         return "raw"
-    if str(path).endswith("/") or Path(path).is_dir():
+    if str(path).endswith("/") or os.path.isdir(path):  # noqa: PTH112 - of a name too long, Path's raises
         return "folder"
     kind = _KINDS.get(Path(path).suffix.lower())
     if kind is None:
@@ -108,6 +109,8 @@ def open_sink(
     """
     kind = kind_of(path)
     if path is None or kind == "raw":
+        if sys.stdout is None:
+            raise UsageError("standard output is closed; give a file name")
         return RawFrames()
     if kind == "folder":
         return Numbered(Path(path), texts)

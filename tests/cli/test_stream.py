@@ -223,3 +223,20 @@ def test_a_missing_codec_says_what_to_install(scene, tmp_path, monkeypatch):
         done = smd("stream", scene, *arguments, "--overwrite")
         assert done.exit_code == 4
         assert "pip install 'smd-cli[video]'" in done.stderr
+
+
+def test_an_early_interrupt_is_no_traceback(scene, tmp_path):
+    code = "import sys; sys.argv = ['smd', 'stream', 'day.yaml']; import smd_cli.__main__ as main\n"
+    code += "def interrupt(): raise KeyboardInterrupt\nmain._run = interrupt\nmain.main()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "interrupted\n")
+
+
+def test_a_name_too_long_and_a_full_output_are_one_line(scene, tmp_path):
+    done = smd("stream", scene, "-o", "x" * 260 + ".gif")
+    assert done.exit_code == 2
+    assert len(done.stderr.splitlines()) == 1
+    with open("/dev/full", "w") as full:  # noqa: PTH123 - a device
+        command = [sys.executable, "-m", "smd_cli", "schema"]
+        result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert result.stderr.splitlines()[0].startswith("standard output: cannot be written: No space left")

@@ -188,6 +188,14 @@ def test_a_still_input_is_encoded_once_and_mostly_skipped():
     assert len({id(cue.source) for cue in cues if isinstance(cue, Cue)}) == 1
 
 
+def test_an_edit_is_painted_however_alike_the_input_frames_are():
+    made = plan("stream: {input: film.gif, timeline: [{at: 3, region: star, prompt: a blue star}]}")
+    cues = director(made).cues(
+        takes(made, 12, Image.new("RGB", (64, 64), "navy")), SimilarityFilter(0.9, 5, 0)
+    )
+    assert [cue.frame for cue in cues if isinstance(cue, Cue)] == [0, 3, 9]
+
+
 def test_equal_shows_share_a_stage_and_prompts_are_encoded_once(monkeypatch):
     made = plan(EDITED)
     asked = []

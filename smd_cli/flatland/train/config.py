@@ -29,8 +29,8 @@ class Config:
     decoder: Budget = field(default_factory=lambda: Budget(500, 24, 1e-3))
     text: Budget = field(default_factory=lambda: Budget(1500, 64, 1e-3))
     unet_small: Budget = field(default_factory=lambda: Budget(1800, 32, 8e-4))
-    unet_large: Budget = field(default_factory=lambda: Budget(700, 24, 4e-4))
-    distill: Budget = field(default_factory=lambda: Budget(600, 16, 3e-4))
+    unet_large: Budget = field(default_factory=lambda: Budget(3750, 24, 5e-4))
+    distill: Budget = field(default_factory=lambda: Budget(1000, 16, 3e-4))
     guidance: float = 3.0
     distill_skip: int = 20
     empty_captions: float = 0.1

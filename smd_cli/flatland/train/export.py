@@ -40,6 +40,14 @@ def export(
     tokenizer.save_pretrained(folder / "tokenizer")
     for name, module in (("text_encoder", text), ("unet", unet), ("vae", autoencoder)):
         module.half().save_pretrained(folder / name)
+        _forget_origin(folder / name / "config.json")
     index = {"_class_name": "StableDiffusionPipeline", **{name: list(part) for name, part in PARTS.items()}}
     (folder / "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
     return folder
+
+
+def _forget_origin(path: Path) -> None:
+    """Leave out of a config the folder that the part was once read from."""
+    config = json.loads(path.read_text())
+    config.pop("_name_or_path", None)
+    path.write_text(json.dumps(config, indent=2) + "\n")
