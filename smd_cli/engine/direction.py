@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import torch
 from PIL import Image
-from torch import Tensor
 
 from smd_cli.engine.autoencoder import encode
 from smd_cli.engine.batching import Batch
@@ -36,8 +35,7 @@ class Director:
 
     def __init__(self, plan: Plan, backbone: Backbone, paint: Paint, *, batch: Batch = "auto") -> None:
         self.plan = plan
-        self.backbone = backbone
-        self._remembering = Remembering(backbone)
+        self.backbone = Remembering(backbone)
         self._paint = paint
         self._batch = batch
         self._show: Show | None = None
@@ -48,7 +46,7 @@ class Director:
         if self._stage is None or show != self._show:
             plan = plan_at(self.plan, show)
             setting = self._paint(plan)
-            self._stage = set_stage(plan, setting, self._remembering, batch=self._batch, show=show)
+            self._stage = set_stage(plan, setting, self.backbone, batch=self._batch, show=show)
             self._show = show
         return self._stage
 
@@ -58,7 +56,6 @@ class Director:
 
         A frame whose show is another than the last painted one's is never skipped.
         """
-        before: tuple[Image.Image, Tensor] | None = None
         painted: Show | None = None
         for take in takes:
             if take.image is None:
@@ -69,6 +66,5 @@ class Director:
                 yield Skip(take.frame)
                 continue
             painted = take.show
-            if before is None or before[0] is not take.image:  # a still picture comes as one object
-                before = take.image, encode(self.backbone, pixels, wrap=self.plan.canvas.wrap == "x")
-            yield Cue(take.frame, self.stage(take.show), before[1])
+            source = encode(self.backbone, pixels, wrap=self.plan.canvas.wrap == "x")
+            yield Cue(take.frame, self.stage(take.show), source)

@@ -2,8 +2,10 @@
 
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from hashlib import blake2b
+from threading import RLock
 from typing import Generic, TypeVar
 
 import torch
@@ -37,12 +39,17 @@ class _Recent(Generic[Value]):
 
 
 class Remembering:
-    """A backbone whose prompts and pictures are encoded once as long as they are among the last asked for."""
+    """A backbone whose prompts and pictures are encoded once as long as they are among the last asked for.
+
+    Threads may share it. On a CPU they take turns: two networks at once would fight for the same cores.
+    """
 
     def __init__(self, backbone: Backbone) -> None:
         self.backbone = backbone
         self._prompts: _Recent[Conditioning] = _Recent(PROMPTS)
         self._pictures: _Recent[Tensor] = _Recent(PICTURES)
+        is_shared = backbone.device.type == "cpu"
+        self._turn: AbstractContextManager[object] = RLock() if is_shared else nullcontext()
 
     @property
     def facts(self) -> ModelFacts:
@@ -72,22 +79,27 @@ class Remembering:
     def encode_prompts(self, prompts: list[str]) -> Conditioning:
         """Encode those of the prompts that are not known, each by itself."""
         encode = self.backbone.encode_prompts
-        return Conditioning.joined([self._prompts.get(text, partial(encode, [text])) for text in prompts])
+        with self._turn:
+            return Conditioning.joined([self._prompts.get(text, partial(encode, [text])) for text in prompts])
 
     def prepare(self, table: Conditioning) -> Conditioning:
         """Ask the backbone."""
-        return self.backbone.prepare(table)
+        with self._turn:
+            return self.backbone.prepare(table)
 
     def predict(self, latents: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
         """Ask the backbone."""
-        return self.backbone.predict(latents, timesteps, conditioning)
+        with self._turn:
+            return self.backbone.predict(latents, timesteps, conditioning)
 
     def encode_image(self, pixels: Tensor) -> Tensor:
         """Encode pixels unless they are known, by their bytes."""
         data = pixels.contiguous().cpu()
         key = blake2b(data.numpy().tobytes() + str(tuple(data.shape)).encode(), digest_size=16).hexdigest()
-        return self._pictures.get(key, lambda: self.backbone.encode_image(pixels))
+        with self._turn:
+            return self._pictures.get(key, lambda: self.backbone.encode_image(pixels))
 
     def decode(self, latents: Tensor) -> Tensor:
         """Ask the backbone."""
-        return self.backbone.decode(latents)
+        with self._turn:
+            return self.backbone.decode(latents)

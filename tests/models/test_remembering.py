@@ -1,5 +1,7 @@
 """The backbone that remembers: the same answers, asked for once."""
 
+import threading
+import time
 from types import SimpleNamespace
 
 import torch
@@ -15,6 +17,7 @@ class Counting:
         self.texts: list[str] = []
         self.pictures = 0
         self.pooled = pooled
+        self.device = torch.device("cpu")
 
     def encode_prompts(self, prompts):
         self.texts += prompts
@@ -78,3 +81,25 @@ def test_all_else_is_the_backbones_own():
     assert backbone.prepare("table") == ("table", "keys")
     assert backbone.predict(1, 2, 3) == (1, 2, 3)
     assert backbone.decode(1) == 2
+
+
+def test_threads_take_turns_on_a_cpu():
+    """Whoever is inside is alone, so that networks do not fight for the same cores."""
+    inside, most = 0, 0
+
+    def predict(*_):
+        nonlocal inside, most
+        inside += 1
+        most = max(most, inside)
+        time.sleep(0.01)
+        inside -= 1
+
+    inner = SimpleNamespace(device=torch.device("cpu"), predict=predict, decode=predict)
+    backbone = Remembering(inner)
+    threads = [threading.Thread(target=backbone.predict, args=(1, 2, 3)) for _ in range(4)]
+    threads += [threading.Thread(target=backbone.decode, args=(1,)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == 1
