@@ -107,7 +107,7 @@ def train_unet(
     model.unet.to(memory_format=torch.channels_last)
     average = MovingAverage(model, config.ema)
     if config.compile:
-        model.compile()
+        model.unet.compile()
 
     def loss(module: Generator, step: int) -> Tensor:
         latents, ids, rng = batch_of(data, budget.batch, config.seed * 7_000_003 + step)
