@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import subprocess
 import tempfile
@@ -98,7 +100,8 @@ class Video:
         """Let ffmpeg finish and put the file in its place; without a frame there is none."""
         told = self._ended is not None
         said = self._end()
-        if self._frames and self._draft.temporary.exists():
+        written = self._draft.temporary
+        if self._frames and written.exists() and written.stat().st_size:
             with refusals(self._path):
                 self._draft.keep()
         self._draft.drop()
@@ -128,13 +131,21 @@ class Video:
             with suppress(OSError):  # what it still held for a program that is gone
                 self._pipe.close()
             self._process.wait()
-            lines = self._complaints.read_text(encoding="utf-8", errors="replace").split("\n")
-            self._ended = next((line.strip() for line in reversed(lines) if line.strip()), "ffmpeg ended")
+            self._ended = complaint(self._complaints.read_text(encoding="utf-8", errors="replace"))
             self._folder.cleanup()
         return self._ended
 
     def _failure(self, said: str) -> SmdError:
         return SmdError(f"{self._path}: cannot be written: {said}")
+
+
+def complaint(text: str) -> str:
+    """What of ffmpeg's messages tells a user most: that the disk is full, or the last one."""
+    lines = [line.strip() for line in text.split("\n") if line.strip()] or ["ffmpeg ended"]
+    full = os.strerror(errno.ENOSPC)
+    if any(full in line for line in lines):
+        return full
+    return re.sub(r"^(\[[^]]*\] )+", "", lines[-1])
 
 
 def film(path: Path) -> Film:
