@@ -14,6 +14,7 @@ from smd_cli.cli.command import Command
 from smd_cli.cli.console import Messages, result_json, result_layout, rich_console
 
 if TYPE_CHECKING:
+    import torch
     from rich.table import Table
 
     from smd_cli.bench.report import Row, Speed
@@ -113,20 +114,26 @@ def _open(scenes: Sequence[str] | None, model: str | None, messages: Messages) -
 
 def _measure(opened: Sequence[OpenScene], how: options.Rendering, repeats: int, messages: Messages) -> Speed:
     """Find the models and measure, showing how far it is."""
+    device, dtype = _chosen(how, messages)
+    from smd_cli.bench.speed import Rounds, measure, pictures  # imports torch
+
+    cases = _cases(opened, offline=how.offline)
+    with _progress(pictures(len(cases), repeats), quiet=messages.quiet) as advance:
+        return measure(cases, Rounds(repeats, device, dtype, how.batch, advance))
+
+
+def _chosen(how: options.Rendering, messages: Messages) -> tuple[torch.device, torch.dtype]:
+    """Hear warnings, stay offline if asked to, and choose device and dtype."""
     from smd_cli.cli.progress import hear_warnings
     from smd_cli.models.sources import go_offline
 
     if how.offline:
         go_offline()
     hear_warnings(messages)
-    from smd_cli.bench.speed import Rounds, measure, pictures  # imports torch
-    from smd_cli.models.device import choose_device, choose_dtype
+    from smd_cli.models.device import choose_device, choose_dtype  # imports torch
 
     device = choose_device(how.device)
-    dtype = choose_dtype(how.dtype, device)
-    cases = _cases(opened, offline=how.offline)
-    with _progress(pictures(len(cases), repeats), quiet=messages.quiet) as advance:
-        return measure(cases, Rounds(repeats, device, dtype, how.batch, advance))
+    return device, choose_dtype(how.dtype, device)
 
 
 def _cases(opened: Sequence[OpenScene], *, offline: bool) -> list[Case]:
@@ -158,19 +165,11 @@ def _measure_stream(
     scene: OpenScene, how: options.Rendering, what: tuple[int, int, Path | None], messages: Messages
 ) -> Speed:
     """Find the model and measure; `what` is frames, rounds and another autoencoder."""
-    from smd_cli.cli.progress import hear_warnings
-    from smd_cli.models.sources import go_offline
-
-    if how.offline:
-        go_offline()
-    hear_warnings(messages)
+    frames, repeats, vae = what
+    device, dtype = _chosen(how, messages)
     from smd_cli.bench.speed import Rounds  # imports torch
     from smd_cli.bench.stream import measure_stream, stream_pictures
-    from smd_cli.models.device import choose_device, choose_dtype
 
-    frames, repeats, vae = what
-    device = choose_device(how.device)
-    dtype = choose_dtype(how.dtype, device)
     (case,) = _cases([scene], offline=how.offline)
     other = _with_vae(scene, vae, offline=how.offline) if vae else None
     with _progress(stream_pictures(repeats, other=vae is not None), quiet=messages.quiet) as advance:

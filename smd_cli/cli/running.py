@@ -17,7 +17,7 @@ from smd_cli.media.sources import Footage, open_footage
 from smd_cli.scene.edits import misfits_with_input
 from smd_cli.scene.resolve import Plan
 from smd_cli.scene.stream import DEFAULT_FPS, DEFAULT_FRAMES
-from smd_cli.scene.stream_plan import KeyframePlan, Seconds, frames_in
+from smd_cli.scene.stream_plan import Seconds, frame_of, frames_in
 from smd_cli.scene.timeline import plan_at, show_at
 
 T = TypeVar("T")
@@ -66,10 +66,6 @@ def _frames(plan: Plan, footage: Footage | None, fps: float) -> int | None:
     return frames
 
 
-def _frame(keyframe: KeyframePlan, fps: float) -> int:
-    return keyframe.at.frame(fps) if isinstance(keyframe.at, Seconds) else keyframe.at
-
-
 def _at(opened: OpenScene, key: str, look: Callable[[], T]) -> T:
     """Look at something; what is wrong with it begins with the place that names it."""
     try:
@@ -87,7 +83,7 @@ def _check_timeline(opened: OpenScene, running: Running) -> None:
         frames = _at(opened, "input", lambda: footage.frames)
     if frames is not None and (problems := misfits_with_input(plan, fps=running.fps, frames=frames)):
         raise SceneError(*(f"{opened.locate(*problem.loc)}: {problem.text}" for problem in problems))
-    timed = [(_frame(keyframe, running.fps), at) for at, keyframe in enumerate(plan.stream.timeline)]
+    timed = [(frame_of(keyframe.at, running.fps), at) for at, keyframe in enumerate(plan.stream.timeline)]
     for frame, index in sorted(timed):  # so that the first one that something is wrong with is named
         place = opened.locate("stream", "timeline", index)
         shown = plan_at(plan, show_at(plan, frame, fps=running.fps))
