@@ -1,10 +1,12 @@
 """The UNet and its text encoder, trained together to predict noise on stored latents."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
 from diffusers.models.attention_processor import AttnProcessor
+from diffusers.models.upsampling import Upsample2D
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -54,6 +56,24 @@ class Generator(nn.Module):
         states = self.text(ids).last_hidden_state
         noise: Tensor = self.unet(latents, timesteps, encoder_hidden_states=states, return_dict=False)[0]
         return noise
+
+
+def compile_unet(unet: UNet2DConditionModel) -> None:
+    """Compile a UNet in place, with upsampling that repeats pixels.
+
+    What torch 2.13 compiles for a CPU from `interpolate` under bf16 autocast passes no gradient back: all
+    that lies below the outermost level, and the text encoder, would learn nothing.
+    """
+    for module in unet.modules():
+        if isinstance(module, Upsample2D):
+            module.forward = partial(_repeated, module.conv)
+    unet.compile()
+
+
+def _repeated(conv: nn.Module, states: Tensor, output_size: tuple[int, int] | None = None) -> Tensor:
+    """Return conv(states, every pixel twice in both directions); sizes here are never odd."""
+    upsampled: Tensor = conv(states.repeat_interleave(2, 2).repeat_interleave(2, 3))
+    return upsampled
 
 
 def noised(latents: Tensor, noise: Tensor, timesteps: Tensor, alphas: Tensor) -> Tensor:
@@ -107,7 +127,7 @@ def train_unet(
     model.unet.to(memory_format=torch.channels_last)
     average = MovingAverage(model, config.ema)
     if config.compile:
-        model.unet.compile()
+        compile_unet(model.unet)
 
     def loss(module: Generator, step: int) -> Tensor:
         latents, ids, rng = batch_of(data, budget.batch, config.seed * 7_000_003 + step)

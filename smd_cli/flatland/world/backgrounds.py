@@ -63,8 +63,8 @@ def sunset(image: Image.Image, rng: random.Random) -> None:
 def starry_night(image: Image.Image, rng: random.Random) -> None:
     """A dark blue night sky full of stars."""
     _gradient(image, vary(rng, (10, 14, 48), 5), vary(rng, (36, 42, 100), 6))
-    for _ in range(rng.randint(28, 46)):
-        r = rng.choice((0.006, 0.008, 0.012))
+    for _ in range(rng.randint(22, 36)):
+        r = rng.choice((0.008, 0.01, 0.014))
         _disc(image, rng.random(), rng.random(), r, r, (250, 246, 214))
 
 

@@ -9,6 +9,7 @@ from smd_cli.flatland.world import captions, people, things
 from smd_cli.flatland.world.backgrounds import BACKGROUNDS
 from smd_cli.flatland.world.brush import Brush, vary
 from smd_cli.flatland.world.palette import SHAPE_COLORS, SHIRT_COLORS
+from smd_cli.flatland.world.styles import STYLES
 
 SUPERSAMPLE = 2
 SHAPES = ("circle", "square", "triangle", "star")
@@ -16,50 +17,105 @@ COLORED = (*SHAPES, "house", "flower")
 PLAIN = ("sun", "moon", "tree", "waterfall", "cloud", "boat", "owl", "cat")
 PEOPLE = ("boy", "girl", "goddess")
 KINDS = (*SHAPES, *SHAPES, "house", "flower", *PLAIN, "owl", *("boy", "girl") * 5, "goddess", "goddess")
+"""What may be drawn, as often as it is named: people have most to be told about."""
+
+SCENIC = (*(name for name in BACKGROUNDS if name != "white"), "times square")
+"""Backgrounds behind things; the busiest twice, because colours are hardest to tell in front of it."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How things stand in a picture.
+
+    Attributes:
+        spots: x of each thing's centre, as a share of the width; one thing stands anywhere.
+        scale: least and greatest radius, as shares of the width.
+        people: how likely a thing is drawn as a person where chance chose something else.
+        named: how likely the caption names the background: a region's prompt seldom does.
+    """
+
+    spots: tuple[float, ...]
+    scale: tuple[float, float]
+    people: float
+    named: float
+
+
+LAYOUTS: dict[str, tuple[int, Layout]] = {
+    "white": (29, Layout((0.5,), (0.2, 0.46), people=0.0, named=0.2)),
+    "one": (38, Layout((0.5,), (0.18, 0.46), people=0.25, named=0.6)),
+    "two": (13, Layout((0.26, 0.74), (0.16, 0.25), people=0.25, named=0.6)),
+    "three": (4, Layout((0.18, 0.5, 0.82), (0.12, 0.17), people=0.1, named=0.6)),
+    "background": (16, Layout((), (0, 0), people=0.0, named=1.0)),
+}
+"""The layouts and how often each is drawn. A thing on white is the state a bootstrapped region starts from."""
+
+WHITE_ANYWAY = 0.03
+PATCHES = 0.35
+STYLED = 0.08
+ONLY_ONE_SAID = 0.25
+ONLY_BACKGROUND_SAID = 0.06
+
+
+@dataclass(frozen=True)
+class Thing:
+    """A drawn thing, in the words of its caption; `box` is (left, top, right, bottom) in shares of a side."""
+
+    kind: str
+    color: str | None
+    hair: str | None
+    clothes: str | None
+    box: tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A drawn picture, the caption it is trained with, and the names of what is in it."""
+    """A drawn picture, the caption it is trained with, and what is in it."""
 
     image: Image.Image
     caption: str
     background: str
-    things: tuple[str, ...]
+    things: tuple[Thing, ...]
 
 
 def draw_picture(seed: int, size: int = 256) -> Picture:
-    """Draw the picture of a seed at `size` px.
-
-    Four layouts: one thing on white (the state a bootstrapped region starts from), one thing on any
-    background, two things side by side, and a background alone (now and then as a patch on white).
-    """
+    """Draw the picture of a seed at `size` px."""
     rng = random.Random(seed)  # noqa: S311 - a world is drawn, not a secret
     canvas = size * SUPERSAMPLE
     image = Image.new("RGB", (canvas, canvas), (255, 255, 255))
-    layout = rng.choices(("white", "one", "two", "background"), (34, 38, 11, 17))[0]
-    scenic = [name for name in BACKGROUNDS if name != "white"]
-    background = "white" if layout == "white" or rng.random() < 0.03 else rng.choice(scenic)
-    if layout == "background" and rng.random() < 0.3:
+    name = rng.choices(list(LAYOUTS), [share for share, _ in LAYOUTS.values()])[0]
+    layout = LAYOUTS[name][1]
+    background = "white" if name == "white" or rng.random() < WHITE_ANYWAY else rng.choice(SCENIC)
+    if name == "background" and rng.random() < PATCHES:
         caption = _patch(image, rng, background)
-        names: tuple[str, ...] = ()
-    else:
-        BACKGROUNDS[background](image, rng)
-        names, subject = _things(image, rng, layout)
-        caption = captions.finish(rng, subject, _named_background(rng, layout, background))
-    return Picture(image.reduce(SUPERSAMPLE), caption, background, names)
+        return Picture(image.reduce(SUPERSAMPLE), caption, background, ())
+    BACKGROUNDS[background](image, rng)
+    drawn = _things(image, rng, layout)
+    style = rng.choice(list(STYLES)) if background != "white" and rng.random() < STYLED else None
+    caption = _caption(rng, layout, background, [words for _, words in drawn])
+    if style is not None:
+        image = STYLES[style].paint(image, rng)
+        caption = f"{caption}, {rng.choice(STYLES[style].words)}"
+    return Picture(image.reduce(SUPERSAMPLE), caption, background, tuple(thing for thing, _ in drawn))
 
 
-def _named_background(rng: random.Random, layout: str, background: str) -> str:
-    """Name the background, or leave it unsaid: region prompts seldom name one."""
-    named = {"white": 0.2, "one": 0.65, "two": 0.7, "background": 1.0}[layout]
-    return captions.background_words(rng, background) if rng.random() < named else ""
+def _caption(rng: random.Random, layout: Layout, background: str, said: list[str]) -> str:
+    """Tell what is drawn; now and then only a part: a region's prompt does not tell of its neighbours."""
+    named = captions.background_words(rng, background) if rng.random() < layout.named else ""
+    if background != "white" and rng.random() < ONLY_BACKGROUND_SAID:
+        return captions.finish(rng, "", captions.background_words(rng, background))
+    if len(said) > 1 and rng.random() < ONLY_ONE_SAID:
+        said = [rng.choice(said)]
+    elif rng.random() < 0.4:
+        said = said[::-1]
+    return captions.finish(rng, rng.choice((", ", " and ", " beside ")).join(said), named)
 
 
 def _patch(image: Image.Image, rng: random.Random, background: str) -> str:
-    """Draw a background inside a patch on white, as a region of it looks while bootstrapping."""
+    """Draw a background inside a patch on white or on another one, as regions of them stand together."""
     patch = Image.new("RGB", image.size)
     BACKGROUNDS[background](patch, rng)
+    if rng.random() < 0.5:
+        BACKGROUNDS[rng.choice(SCENIC)](image, rng)
     mask = Image.new("L", image.size, 0)
     s = image.width
     x, y, rx, ry = (rng.uniform(a, b) * s for a, b in ((0.4, 0.6), (0.4, 0.6), (0.25, 0.5), (0.2, 0.5)))
@@ -70,45 +126,40 @@ def _patch(image: Image.Image, rng: random.Random, background: str) -> str:
     return captions.finish(rng, captions.background_words(rng, background), "")
 
 
-def _things(image: Image.Image, rng: random.Random, layout: str) -> tuple[tuple[str, ...], str]:
-    """Draw what stands in front of the background; return the names and the words for it."""
-    if layout == "background":
-        return (), ""
-    s = image.width
-    if layout in ("white", "one"):
-        scale = rng.uniform(0.24, 0.46)
+def _things(image: Image.Image, rng: random.Random, layout: Layout) -> list[tuple[Thing, str]]:
+    """Draw what stands in front of the background; return the things, each with the words for it."""
+    drawn = []
+    for spot in layout.spots:
+        scale = rng.uniform(*layout.scale)
         slack = 0.5 - scale
-        center = (0.5 + rng.uniform(-0.6, 0.6) * slack, 0.5 + rng.uniform(-0.6, 0.6) * slack)
-        name, words = _thing(image, rng, (center[0] * s, center[1] * s), scale * s)
-        return (name,), words
-    scale = rng.uniform(0.17, 0.25)
-    drawn = [
-        _thing(image, rng, ((x + rng.uniform(-0.03, 0.03)) * s, rng.uniform(0.4, 0.6) * s), scale * s)
-        for x in (0.26, 0.74)
-    ]
-    if rng.random() < 0.4:
-        drawn.reverse()
-    return tuple(name for name, _ in drawn), rng.choice((", ", " and ", " beside ")).join(
-        words for _, words in drawn
-    )
+        if len(layout.spots) == 1:
+            center = (spot + rng.uniform(-0.8, 0.8) * slack, 0.5 + rng.uniform(-0.8, 0.8) * slack)
+        else:
+            center = (spot + rng.uniform(-0.03, 0.03), rng.uniform(0.38, 0.62))
+        person = rng.random() < layout.people
+        kind = rng.choice(PEOPLE[:2]) if person else rng.choice(KINDS)
+        drawn.append(_thing(image, rng, kind, center, scale))
+    return drawn
 
 
 def _thing(
-    image: Image.Image, rng: random.Random, center: tuple[float, float], radius: float
-) -> tuple[str, str]:
-    """Draw one thing of a random kind; return its name and the words for it."""
-    kind = rng.choice(KINDS)
-    brush = Brush(ImageDraw.Draw(image), center, radius, mirror=rng.random() < 0.5)
+    image: Image.Image, rng: random.Random, kind: str, center: tuple[float, float], radius: float
+) -> tuple[Thing, str]:
+    """Draw one thing; `center` and `radius` are shares of the width. Return it and the words for it."""
+    s = image.width
+    x, y = center
+    brush = Brush(ImageDraw.Draw(image), (x * s, y * s), radius * s, mirror=rng.random() < 0.5)
+    box = (x - radius, y - radius, x + radius, y + radius)
     if kind in PEOPLE:
         person = people.random_person(rng, kind)
-        if rng.random() < 0.35 and radius > 0.3 * image.width:
+        if rng.random() < 0.35 and radius > 0.3:
             brush = brush.at(0, 0.55, 1.45)
         people.draw_person(brush, rng, person)
-        return f"{person.hair} {kind}", captions.person_words(rng, person)
+        return Thing(kind, None, person.hair, person.clothes, box), captions.person_words(rng, person)
     if kind in COLORED:
         colors = SHAPE_COLORS if kind in SHAPES else SHIRT_COLORS
         color = rng.choice(list(colors))
         getattr(things, kind)(brush, rng, vary(rng, colors[color]))
-        return f"{color} {kind}", captions.thing_words(rng, kind, color)
+        return Thing(kind, color, None, None, box), captions.thing_words(rng, kind, color)
     getattr(things, kind)(brush, rng)
-    return kind, captions.thing_words(rng, kind, None)
+    return Thing(kind, None, None, None, box), captions.thing_words(rng, kind, None)
