@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from smd_cli.errors import AssetError
-from smd_cli.models.assets import NO_LORA, Assets, ModelSpec, locate
-from smd_cli.models.families import FAMILIES
+from smd_cli.models.assets import NO_LORA, Assets, ModelSpec, lcm_lora_of, locate
 
 Role = Literal["base", "vae", "lora", "lcm_lora"]
 
@@ -50,11 +49,11 @@ def take_stock(spec: ModelSpec, *, few_step: bool) -> Stock:
         needed += [Needed(role, source, None) for role, source, _ in extras]
         return Stock(tuple(needed), None)
     needed += [_needed(role, source, _locate(with_it)) for role, source, with_it in extras]
-    lcm_lora = spec.lcm_lora or FAMILIES[base.facts.family].lcm_lora
+    lcm_lora = lcm_lora_of(spec, base.base.path, base.facts.family)
     if few_step and lcm_lora not in (source for source, _ in spec.loras):
         found = _locate(replace(bare, lcm_lora=spec.lcm_lora), few_step=True)
         if isinstance(found, AssetError) or found.loras:
-            needed.append(_needed("lcm_lora", lcm_lora, found))
+            needed.append(_needed("lcm_lora", lcm_lora.replace(str(base.base.path), spec.base), found))
     whole = _locate(spec, few_step=few_step)
     return Stock(tuple(needed), base if isinstance(whole, AssetError) else whole)
 

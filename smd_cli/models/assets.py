@@ -23,15 +23,21 @@ COMPONENTS = {
 NO_LORA = "none"
 """What `ModelSpec.lcm_lora` says of weights that are few-step ones although their configs do not tell."""
 
+LCM_LORA = "lcm_lora"
+"""Folder in which a model may bring an LCM-LoRA of its own."""
+
 _CONFIGS = ("model_index.json", "*/config.json", "scheduler/*.json", "tokenizer/*")
-_WEIGHTS = tuple(f"{folder}/{stem}.safetensors" for folder, stem in COMPONENTS.items())
+_LORA = ("pytorch_lora_weights.safetensors",)
+_WEIGHTS = (
+    *(f"{folder}/{stem}.safetensors" for folder, stem in COMPONENTS.items()),
+    *(f"{LCM_LORA}/{file}" for file in _LORA),
+)
 _VAE = (
     "config.json",
     "diffusion_pytorch_model.safetensors",
     "vae/config.json",
     "vae/diffusion_pytorch_model.safetensors",
 )
-_LORA = ("pytorch_lora_weights.safetensors",)
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,8 @@ class ModelSpec:
         vae: another autoencoder; None keeps the checkpoint's own.
         loras: adapters to fuse and their weights, in order.
         config: model folder or hub id that gives a single file its configs and tokenizer; None: the family's.
-        lcm_lora: the LoRA that makes ordinary weights few-step ones; None: the family's; or `NO_LORA`.
+        lcm_lora: the LoRA that makes ordinary weights few-step ones; or `NO_LORA`; None: the model's own in
+            its folder `lcm_lora`, else the family's.
     """
 
     base: str
@@ -121,7 +128,9 @@ def locate(spec: ModelSpec, *, few_step: bool = False, offline: bool = False) ->
             parts["vae"] = _vae(spec.vae, parts["vae"].config, offline=offline)
         facts = read_facts(configs, parts["vae"].config, family)
         _check(configs, parts)
-        loras = _loras(spec, facts, few_step=few_step, offline=offline)
+        needed = few_step and not facts.few_step and spec.lcm_lora != NO_LORA
+        lcm_lora = lcm_lora_of(spec, base.path, family) if needed else None
+        loras = _loras(spec, lcm_lora, offline=offline)
     except OSError as error:
         raise AssetError(f"{error.filename or spec.base}: {error.strerror or error}") from error
     return Assets(base, configs, facts, parts, loras)
@@ -186,14 +195,16 @@ def _vae(reference: str, config: Path, *, offline: bool) -> Part:
     return Part(folder, component_file(folder, COMPONENTS["vae"]))
 
 
-def _loras(
-    spec: ModelSpec, facts: ModelFacts, *, few_step: bool, offline: bool
-) -> tuple[tuple[Path, float], ...]:
-    """The user's LoRAs and, where the sampler needs it and the user does not name it, the LCM-LoRA."""
+def lcm_lora_of(spec: ModelSpec, base: Path, family: str) -> str:
+    """Where the LCM-LoRA of a model at `base` comes from: the user's choice, the model's own, the family's."""
+    own = base / LCM_LORA
+    return spec.lcm_lora or (str(own) if own.is_dir() else FAMILIES[family].lcm_lora)
+
+
+def _loras(spec: ModelSpec, lcm_lora: str | None, *, offline: bool) -> tuple[tuple[Path, float], ...]:
+    """The user's LoRAs and, where it is needed and the user does not name it, the LCM-LoRA."""
     wanted = list(spec.loras)
-    lcm_lora = spec.lcm_lora or FAMILIES[facts.family].lcm_lora
-    needed = few_step and not facts.few_step and lcm_lora != NO_LORA
-    if needed and lcm_lora not in (reference for reference, _ in wanted):
+    if lcm_lora is not None and lcm_lora not in (reference for reference, _ in wanted):
         wanted.append((lcm_lora, 1.0))
     found = []
     for reference, weight in wanted:

@@ -60,7 +60,8 @@ class Model(Part):
     lcm_lora: FilePath | None = Field(
         default=None,
         description="The LoRA that makes ordinary weights few-step ones for the `lcm` sampler, or `none` "
-        "where the weights are few-step ones already; default: the family's published one.",
+        "where the weights are few-step ones already; default: the model's own, in its folder `lcm_lora`, "
+        "else the family's published one.",
     )
 
 

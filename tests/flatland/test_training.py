@@ -2,17 +2,27 @@
 
 import dataclasses
 import json
+import shutil
 
 import pytest
 import torch
+from diffusers import UNet2DConditionModel
 from safetensors.torch import load_file
 
 from smd_cli.flatland.train import __main__ as training
 from smd_cli.flatland.train import drawing, loop
+from smd_cli.flatland.train.adapter import adapt, save_adapter
 from smd_cli.flatland.train.config import Budget, Config
 from smd_cli.flatland.train.distill import Consistency, boundary
 from smd_cli.flatland.train.text import build_tokenizer, token_ids, word_targets
-from smd_cli.flatland.train.unet import alphas_cumprod, noise_like, noised, noisy_timesteps
+from smd_cli.flatland.train.unet import (
+    alphas_cumprod,
+    compile_unet,
+    noise_like,
+    noised,
+    noisy_timesteps,
+)
+from smd_cli.models.lora import fuse_lora
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 
@@ -44,7 +54,7 @@ def test_processes_draw_what_one_would_in_the_same_order(monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_every_stage_logs_and_the_export_loads_as_a_few_step_model(run):
+def test_every_stage_logs_and_the_export_loads_with_its_adapter(run):
     from smd_cli.models.assets import ModelSpec, locate
     from smd_cli.models.loading import load
 
@@ -52,8 +62,10 @@ def test_every_stage_logs_and_the_export_loads_as_a_few_step_model(run):
     for stage in ("autoencoder", "decoder", "text", "unet-small", "unet-large", "distill"):
         lines = (config.folder / stage / "log.jsonl").read_text().splitlines()
         assert json.loads(lines[-1])["step"] == 2
-    backbone = load(locate(ModelSpec(str(folder))), torch.device("cpu"), torch.float32)
-    assert backbone.facts.few_step
+    assets = locate(ModelSpec(str(folder)), few_step=True, offline=True)
+    assert [path.parent for path, _ in assets.loras] == [folder / "lcm_lora"]
+    backbone = load(assets, torch.device("cpu"), torch.float32)
+    assert not backbone.facts.few_step
     assert backbone.facts.native_size == 256
     latents = backbone.encode_image(torch.ones(1, 3, 64, 64))
     assert latents.shape == (1, 4, 8, 8)
@@ -85,6 +97,64 @@ def test_training_goes_on_from_an_exported_base(run, tmp_path):
     assert all(torch.equal(old[name], new[name]) for name in old if name.startswith("encoder."))
     old, new = (load_file(place / "unet" / WEIGHTS) for place in (base, folder))
     assert not all(torch.equal(old[name], new[name]) for name in old)
+
+
+def tiny_unet() -> UNet2DConditionModel:
+    torch.manual_seed(0)
+    return UNet2DConditionModel(
+        sample_size=8,
+        block_out_channels=(32, 32),
+        layers_per_block=1,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        cross_attention_dim=16,
+        attention_head_dim=4,
+        norm_num_groups=8,
+    )
+
+
+def test_the_program_reads_an_adapter_as_it_was_trained(tmp_path):
+    adapted = adapt(tiny_unet(), rank=3, seed=1)
+    for name, factor in adapted.named_parameters():
+        if name.endswith(".up"):
+            torch.nn.init.normal_(factor, std=0.1)
+    assert all(parameter.requires_grad == ("original" not in n) for n, parameter in trainable(adapted))
+    save_adapter(adapted, tmp_path)
+    inputs = torch.randn(1, 4, 8, 8), torch.tensor(500), torch.randn(1, 7, 16)
+    with torch.no_grad():
+        expected, plain = (unet(*inputs).sample for unet in (adapted, tiny_unet()))
+        fused = tiny_unet()
+        fuse_lora(tmp_path / "pytorch_lora_weights.safetensors", 1.0, {"unet": fused})
+        assert (expected - plain).abs().mean() > 0.1 * expected.abs().mean()
+        assert torch.allclose(fused(*inputs).sample, expected, atol=2e-3)
+
+
+def trainable(network: torch.nn.Module):
+    """The parameters of the adapted layers."""
+    return [pair for pair in network.named_parameters() if "parametrizations" in pair[0]]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+@pytest.mark.filterwarnings("ignore")
+def test_a_compiled_unet_passes_its_gradients_to_every_level_and_to_the_prompt():
+    def gradients(compiled: bool) -> dict[str, torch.Tensor]:
+        torch._dynamo.reset()
+        unet = tiny_unet()
+        if compiled:
+            compile_unet(unet)
+        rng = torch.Generator().manual_seed(2)
+        states = torch.randn(2, 7, 16, generator=rng).requires_grad_(True)
+        latents = torch.randn(2, 4, 8, 8, generator=rng)
+        with torch.autocast("cpu", torch.bfloat16):
+            noise = unet(latents, torch.tensor([5, 600]), encoder_hidden_states=states).sample
+        noise.float().square().mean().backward()
+        return {"states": states.grad} | {name: p.grad for name, p in unet.named_parameters()}
+
+    eager, compiled = gradients(compiled=False), gradients(compiled=True)
+    for name, gradient in eager.items():
+        if gradient.norm() > 1e-5:
+            assert (compiled[name] - gradient).norm() < 0.1 * gradient.norm(), name
 
 
 def test_noise_says_nothing_of_colours_at_any_scale():

@@ -14,6 +14,7 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from smd_cli.flatland.train.adapter import save_adapter
 from smd_cli.flatland.train.autoencoder import picture_pool, polish_decoder, train_autoencoder
 from smd_cli.flatland.train.config import Config
 from smd_cli.flatland.train.distill import distill
@@ -21,6 +22,7 @@ from smd_cli.flatland.train.export import export
 from smd_cli.flatland.train.latents import encode_pictures
 from smd_cli.flatland.train.text import token_ids, train_text
 from smd_cli.flatland.train.unet import Generator, build, train_unet
+from smd_cli.models.assets import LCM_LORA
 
 SMALL_SEED, LARGE_SEED = 30_000_000, 40_000_000
 
@@ -61,7 +63,7 @@ def from_nothing(config: Config, pool: np.ndarray) -> Parts:
 
 
 def from_base(folder: Path) -> Parts:
-    """Read the parts of an exported model that has not been distilled."""
+    """Read the parts of an exported model; its adapter is left out."""
     unet = UNet2DConditionModel.from_pretrained(folder / "unet", torch_dtype=torch.float32)
     text = CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=torch.float32)
     autoencoder = AutoencoderTiny.from_pretrained(folder / "vae", torch_dtype=torch.float32)
@@ -96,7 +98,9 @@ def run(config: Config) -> Path:
     student = distill(generator, data, empty, config, config.stage("distill"))
     say("decoder")
     autoencoder = polish_decoder(parts.autoencoder, pool, config)
-    return export(config.folder / "flatland", parts.tokenizer, generator.text, student, autoencoder)
+    folder = export(config.folder / "flatland", parts.tokenizer, generator.text, generator.unet, autoencoder)
+    save_adapter(student, folder / LCM_LORA)
+    return folder
 
 
 def main() -> None:
@@ -106,7 +110,7 @@ def main() -> None:
         "--folder", type=Path, default=Config.folder, help="checkpoints, logs and the exported model"
     )
     parser.add_argument(
-        "--base", type=Path, help="go on from this exported model, not yet distilled, at 256 px"
+        "--base", type=Path, help="go on from this exported model, at 256 px"
     )
     parser.add_argument("--seed", type=int, default=Config.seed)
     parser.add_argument(

@@ -33,6 +33,7 @@ class Config:
     distill: Budget = field(default_factory=lambda: Budget(1000, 16, 3e-4))
     guidance: float = 3.0
     distill_skip: int = 20
+    rank: int = 32
     empty_captions: float = 0.1
     coarse_noise: tuple[tuple[int, float], ...] = ((1, 0.2), (2, 0.2), (4, 0.15))
     min_snr: float = 5.0

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from diffusers import LCMScheduler
+from diffusers import DDIMScheduler
 from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from transformers import CLIPTextModel, CLIPTokenizer
@@ -11,7 +11,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from smd_cli.flatland.train.unet import BETA_END, BETA_START, TRAIN_STEPS
 
 PARTS = {
-    "scheduler": ("diffusers", "LCMScheduler"),
+    "scheduler": ("diffusers", "DDIMScheduler"),
     "text_encoder": ("transformers", "CLIPTextModel"),
     "tokenizer": ("transformers", "CLIPTokenizer"),
     "unet": ("diffusers", "UNet2DConditionModel"),
@@ -26,15 +26,18 @@ def export(
     unet: UNet2DConditionModel,
     autoencoder: AutoencoderTiny,
 ) -> Path:
-    """Save the parts under `folder` with SD1.5's layout and an LCM scheduler; return the folder.
+    """Save the parts under `folder` with SD1.5's layout and scheduler; return the folder.
 
     The modules are turned to fp16 in place.
     """
-    scheduler = LCMScheduler(
+    scheduler = DDIMScheduler(
         num_train_timesteps=TRAIN_STEPS,
         beta_start=BETA_START,
         beta_end=BETA_END,
         beta_schedule="scaled_linear",
+        clip_sample=False,
+        set_alpha_to_one=False,
+        steps_offset=1,
     )
     scheduler.save_pretrained(folder / "scheduler")
     tokenizer.save_pretrained(folder / "tokenizer")
