@@ -45,10 +45,10 @@ def run(tmp_path_factory):
 
 @pytest.mark.slow
 def test_processes_draw_what_one_would_in_the_same_order(monkeypatch):
-    alone = [picture.caption for picture in drawing.draw_many(range(9), 8)]
+    alone = [picture.caption for picture in drawing.draw_pictures(range(9), 8)]
     monkeypatch.setattr(drawing, "FEW", 0)
     monkeypatch.setattr(drawing, "WAVE", 4)
-    assert [picture.caption for picture in drawing.draw_many(range(9), 8)] == alone
+    assert [picture.caption for picture in drawing.draw_pictures(range(9), 8)] == alone
     assert len(set(alone)) > 5
 
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from smd_cli.flatland.train.config import Budget, Config
-from smd_cli.flatland.train.drawing import draw_many
+from smd_cli.flatland.train.drawing import draw_pictures
 from smd_cli.flatland.train.loop import MovingAverage, train
 
 WIDTH = 32
@@ -27,7 +27,7 @@ def build(scaling_factor: float = 1.0) -> AutoencoderTiny:
 def picture_pool(config: Config) -> np.ndarray:
     """Draw the pictures that crops are taken from: (pool, 256, 256, 3) uint8."""
     first = config.seed + 10_000_000
-    return np.stack([np.asarray(p.image) for p in draw_many(range(first, first + config.pool))])
+    return np.stack([np.asarray(p.image) for p in draw_pictures(range(first, first + config.pool))])
 
 
 def crops(pool: np.ndarray, rng: np.random.Generator, count: int, size: int) -> Tensor:

@@ -2,9 +2,10 @@
 
 import multiprocessing
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from typing import TypeVar
 
 from smd_cli.flatland.world import Picture, draw_picture
 
@@ -12,10 +13,16 @@ CHUNK = 32  # pictures that a process draws before it hands them over
 WAVE = 1024  # pictures that may wait in memory
 FEW = 4 * CHUNK  # drawn here: starting processes would take longer
 
+Drawn = TypeVar("Drawn")
 
-def draw_many(seeds: Sequence[int], size: int = 256) -> Iterator[Picture]:
+
+def draw_pictures(seeds: Sequence[int], size: int = 256) -> Iterator[Picture]:
     """Draw the pictures of seeds at `size` px, in order."""
-    draw = partial(draw_picture, size=size)
+    return draw_many(seeds, partial(draw_picture, size=size))
+
+
+def draw_many(seeds: Sequence[int], draw: Callable[[int], Drawn]) -> Iterator[Drawn]:
+    """Draw what `draw`, a function of a module, makes of each seed, in order."""
     if len(seeds) <= FEW:
         yield from map(draw, seeds)
         return

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import CLIPTokenizer
 
-from smd_cli.flatland.train.drawing import draw_many
+from smd_cli.flatland.train.drawing import draw_pictures
 from smd_cli.flatland.train.text import token_ids
 
 BATCH = 32
@@ -33,7 +33,7 @@ def encode_pictures(
     scale = autoencoder.config.scaling_factor
     encoder = autoencoder.to(memory_format=torch.channels_last).eval()
     latents, captions = [], []
-    drawn = draw_many(range(first_seed, first_seed + count), size)
+    drawn = draw_pictures(range(first_seed, first_seed + count), size)
     while pictures := list(islice(drawn, BATCH)):
         pixels = torch.from_numpy(np.stack([np.asarray(p.image) for p in pictures])).permute(0, 3, 1, 2)
         with torch.autocast("cpu", torch.bfloat16):

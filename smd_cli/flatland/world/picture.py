@@ -69,11 +69,14 @@ class Thing:
 
 @dataclass(frozen=True)
 class Picture:
-    """A drawn picture, the caption it is trained with, and what is in it."""
+    """A drawn picture, the caption it is trained with, and what is in it.
+
+    `background` is None where two share the picture.
+    """
 
     image: Image.Image
     caption: str
-    background: str
+    background: str | None
     things: tuple[Thing, ...]
 
 
@@ -87,7 +90,7 @@ def draw_picture(seed: int, size: int = 256) -> Picture:
     background = "white" if name == "white" or rng.random() < WHITE_ANYWAY else rng.choice(SCENIC)
     if name == "background" and rng.random() < PATCHES:
         caption = _patch(image, rng, background)
-        return Picture(image.reduce(SUPERSAMPLE), caption, background, ())
+        return Picture(image.reduce(SUPERSAMPLE), caption, None, ())
     BACKGROUNDS[background](image, rng)
     drawn = _things(image, rng, layout)
     style = rng.choice(list(STYLES)) if background != "white" and rng.random() < STYLED else None
@@ -138,11 +141,11 @@ def _things(image: Image.Image, rng: random.Random, layout: Layout) -> list[tupl
             center = (spot + rng.uniform(-0.03, 0.03), rng.uniform(0.38, 0.62))
         person = rng.random() < layout.people
         kind = rng.choice(PEOPLE[:2]) if person else rng.choice(KINDS)
-        drawn.append(_thing(image, rng, kind, center, scale))
+        drawn.append(draw_thing(image, rng, kind, center, scale))
     return drawn
 
 
-def _thing(
+def draw_thing(
     image: Image.Image, rng: random.Random, kind: str, center: tuple[float, float], radius: float
 ) -> tuple[Thing, str]:
     """Draw one thing; `center` and `radius` are shares of the width. Return it and the words for it."""

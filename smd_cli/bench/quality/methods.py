@@ -1,0 +1,125 @@
+"""The ways of painting that are compared: settings of the scene, and what the scene language cannot undo.
+
+The rows of the ablation of Lee et al. (arXiv 2403.09055, section 4): MultiDiffusion with many steps, the same
+on a few-step sampler, and the three techniques, one on top of the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from PIL import Image
+from torch import Tensor
+
+from smd_cli.core.aggregate import average
+from smd_cli.core.noise import Purpose, SeededNoise
+from smd_cli.core.regions import Regions
+from smd_cli.engine.events import Clock
+from smd_cli.engine.oneshot import denoise, develop
+from smd_cli.engine.stage import Stage
+from smd_cli.engine.stream import Cue, Done, Pace, StreamSampler
+
+STD = 4.0
+"""Blur of the masks, px: half a latent, as wide against flatland's 256 px as the paper's 8 px against 512."""
+
+STREAM_FRAMES = 3
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A way of painting.
+
+    Attributes:
+        name: what tables call it.
+        settings: keys of the scene, by path, and their values.
+        averages_noise: views are averaged after each has got noise of its own, not before.
+        centers: bootstrapped regions are painted in the middle of their tiles.
+        streams: the picture is the last frame of a short stream.
+    """
+
+    name: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    averages_noise: bool = False
+    centers: bool = True
+    streams: bool = False
+
+    @property
+    def few_step(self) -> bool:
+        """Tell whether the weights have to be few-step ones."""
+        return self.settings.get("sampler.kind", "lcm") == "lcm"
+
+
+def _bootstrapped(steps: int, std: float = STD, kind: str = "discrete") -> dict[str, Any]:
+    return {"bootstrap.steps": steps, "masks.std": std, "masks.type": kind}
+
+
+MULTIDIFFUSION = Variant(
+    "MultiDiffusion, 50 DDIM steps, guidance 3",
+    {
+        "sampler.kind": "ddim",
+        "sampler.steps": 50,
+        "sampler.guidance_scale": 3.0,
+        "bootstrap.leak_sensitivity": 0.0,
+        "bootstrap.mix_steps": 10.0,
+        **_bootstrapped(10, std=0.0),
+    },
+    centers=False,
+)
+FULL = Variant("+ quantized masks, std 4 (all)", _bootstrapped(2))
+
+VARIANTS = (
+    MULTIDIFFUSION,
+    Variant("MultiDiffusion on 5 LCM steps", _bootstrapped(0, std=0.0), averages_noise=True),
+    Variant("+ latent pre-averaging", _bootstrapped(0, std=0.0)),
+    Variant("+ bootstrap, not centred", _bootstrapped(2, std=0.0), centers=False),
+    Variant("+ centering", _bootstrapped(2, std=0.0)),
+    FULL,
+    Variant("all, semi-continuous masks", _bootstrapped(2, kind="semi-continuous")),
+    Variant("all, continuous masks", _bootstrapped(2, kind="continuous")),
+    *(Variant(f"all, bootstrap {steps}", _bootstrapped(steps)) for steps in (0, 1, 3, 4, 5)),
+    Variant("all, as frames of a stream", _bootstrapped(2), streams=True),
+)
+
+
+@dataclass(frozen=True)
+class AveragedNoise:
+    """The noise that is left when every view gets its own and the views are averaged after that."""
+
+    source: SeededNoise
+    regions: Regions
+
+    def __call__(self, purpose: Purpose, step: int, shape: Sequence[int]) -> Tensor:
+        """Return the views' mean noise before `step`; other noise as it comes from the source."""
+        noise = self.source(purpose, step, shape)
+        if purpose != "renoise":
+            return noise
+        total, weight = noise * 0, noise[:, :1] * 0
+        for number, view in enumerate(self.regions.views[step - 1]):
+            own = SeededNoise((self.source.seed << 16) + number + 1)(purpose, step, shape)
+            share = self.regions.weight(view).cpu()
+            view.box.add(total[0], share * view.box.of(own[0]))
+            view.box.add(weight[0], share)
+        return average(total, weight) + (weight == 0) * noise
+
+
+def uncentered(stage: Stage) -> Stage:
+    """Return the stage with every view where its mask is."""
+    views = tuple(tuple(replace(view, roll=(0, 0)) for view in step) for step in stage.regions.views)
+    return replace(stage, regions=replace(stage.regions, views=views))
+
+
+def paint_variant(variant: Variant, stage: Stage, seed: int) -> Image.Image:
+    """Paint a stage in the way of a variant."""
+    if not variant.centers:
+        stage = uncentered(stage)
+    source = SeededNoise(seed)
+    if variant.streams:
+        cues = [Cue(frame, stage) for frame in range(STREAM_FRAMES)]
+        done = [each for each in StreamSampler(source, Pace()).frames(cues) if isinstance(each, Done)]
+        return develop(stage, done[-1].latent)
+    noise = AveragedNoise(source, stage.regions) if variant.averages_noise else source
+    return develop(stage, denoise(stage, noise, Clock()))
+
+
