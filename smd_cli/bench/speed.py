@@ -77,7 +77,7 @@ def measure(cases: Sequence[Case], rounds: Rounds) -> Speed:
             backbone = load(assets, rounds.device, rounds.dtype)
             for case in of_model:
                 rows += _compare(case, backbone, rounds)
-    return Speed(machine(rounds), tuple(rows))
+    return Speed(machine(rounds.device, rounds.dtype), tuple(rows))
 
 
 def _compare(case: Case, backbone: Backbone, rounds: Rounds) -> list[Row]:
@@ -134,11 +134,11 @@ def difference(one: Image.Image, other: Image.Image) -> int:
     return max(ImageChops.difference(one, other).tobytes())
 
 
-def machine(rounds: Rounds) -> dict[str, str | int]:
+def machine(device: torch.device, dtype: torch.dtype) -> dict[str, str | int]:
     """Tell on what was measured."""
     return {
-        "device": device_name(rounds.device),
-        "dtype": str(rounds.dtype).removeprefix("torch."),
+        "device": device_name(device),
+        "dtype": str(dtype).removeprefix("torch."),
         "threads": torch.get_num_threads(),
         "smd-cli": __version__,
         **{name: version(name) for name in ("torch", "diffusers")},

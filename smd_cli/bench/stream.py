@@ -49,7 +49,7 @@ def measure_stream(case: Case, other: Assets | None, rounds: Rounds, frames: int
         rows: list[Row] = []
         for programs in compared:
             rows += race(case.plan, programs, rounds)
-    return Speed(machine(rounds), tuple(rows))
+    return Speed(machine(rounds.device, rounds.dtype), tuple(rows))
 
 
 def _batch(stage: Stage, frames: int) -> Program:

@@ -114,15 +114,15 @@ def _open(scenes: Sequence[str] | None, model: str | None, messages: Messages) -
 
 def _measure(opened: Sequence[OpenScene], how: options.Rendering, repeats: int, messages: Messages) -> Speed:
     """Find the models and measure, showing how far it is."""
-    device, dtype = _chosen(how, messages)
+    device, dtype = chosen_device(how, messages)
     from smd_cli.bench.speed import Rounds, measure, pictures  # imports torch
 
     cases = _cases(opened, offline=how.offline)
-    with _progress(pictures(len(cases), repeats), quiet=messages.quiet) as advance:
+    with progress(pictures(len(cases), repeats), quiet=messages.quiet) as advance:
         return measure(cases, Rounds(repeats, device, dtype, how.batch, advance))
 
 
-def _chosen(how: options.Rendering, messages: Messages) -> tuple[torch.device, torch.dtype]:
+def chosen_device(how: options.Rendering, messages: Messages) -> tuple[torch.device, torch.dtype]:
     """Hear warnings, stay offline if asked to, and choose device and dtype."""
     from smd_cli.cli.progress import hear_warnings
     from smd_cli.models.sources import go_offline
@@ -166,13 +166,13 @@ def _measure_stream(
 ) -> Speed:
     """Find the model and measure; `what` is frames, rounds and another autoencoder."""
     frames, repeats, vae = what
-    device, dtype = _chosen(how, messages)
+    device, dtype = chosen_device(how, messages)
     from smd_cli.bench.speed import Rounds  # imports torch
     from smd_cli.bench.stream import measure_stream, stream_pictures
 
     (case,) = _cases([scene], offline=how.offline)
     other = _with_vae(scene, vae, offline=how.offline) if vae else None
-    with _progress(stream_pictures(repeats, other=vae is not None), quiet=messages.quiet) as advance:
+    with progress(stream_pictures(repeats, other=vae is not None), quiet=messages.quiet) as advance:
         return measure_stream(case, other, Rounds(repeats, device, dtype, how.batch, advance), frames)
 
 
@@ -199,7 +199,7 @@ def _tell(report: Speed, *, json: bool, messages: Messages) -> None:
 
 
 @contextmanager
-def _progress(total: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
+def progress(total: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
     """Give a function to call after each picture; it draws a bar where someone can see it."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 

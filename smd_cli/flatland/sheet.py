@@ -13,38 +13,13 @@ from smd_cli.engine.events import Clock
 from smd_cli.engine.masks import Setting
 from smd_cli.engine.oneshot import paint
 from smd_cli.engine.stage import set_stage
+from smd_cli.flatland.prompts import PROMPTS
 from smd_cli.models.assets import ModelSpec, locate
 from smd_cli.models.backbone import Backbone
 from smd_cli.models.loading import load
 from smd_cli.scene.loader import load_text
 from smd_cli.scene.resolve import resolve
 
-PROMPTS = (
-    "1girl, pink hair, leather jacket, looking at viewer, white background",
-    "1boy, brown hair, casual shirt, smile",
-    "a Greek goddess, lifts arm, Mount Olympus",
-    "1girl, blue hair, red shirt, on a beach",
-    "1boy, blonde hair, green shirt, snow",
-    "1girl, white hair, times square",
-    "a small, sitting owl",
-    "a cat on grass",
-    "a large tree, summer mountains",
-    "a giant waterfall",
-    "the sun, clear deep blue sky",
-    "the moon, starry night sky",
-    "a red house, snow",
-    "a yellow flower, grass",
-    "a boat on a clean deep blue lake",
-    "a cloud, clear deep blue sky",
-    "a red circle, white background",
-    "a purple star on a sunset",
-    "a blue square",
-    "a green triangle on sand",
-    "Alps",
-    "times square",
-    "sunset",
-    "clean deep blue lake",
-)
 SIZE = 256
 COLUMNS = 6
 LABEL = 30
@@ -87,8 +62,12 @@ def main() -> None:
     parser.add_argument("--model", default="flatland", help="flatland, or a folder that a training exported")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--settings", default="", help="further lines of the scene, for example a sampler")
+    parser.add_argument(
+        "--base", action="store_true", help="without the LCM-LoRA, for samplers of many steps"
+    )
     options = parser.parse_args()
-    backbone = load(locate(ModelSpec(options.model)), torch.device("cpu"), torch.float32)
+    assets = locate(ModelSpec(options.model), few_step=not options.base)
+    backbone = load(assets, torch.device("cpu"), torch.float32)
     sheet(backbone, options.seed, options.settings).save(options.output)
 
 

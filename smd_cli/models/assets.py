@@ -196,7 +196,7 @@ def _vae(reference: str, config: Path, *, offline: bool) -> Part:
 
 
 def lcm_lora_of(spec: ModelSpec, base: Path, family: str) -> str:
-    """Where the LCM-LoRA of a model at `base` comes from: the user's choice, the model's own, the family's."""
+    """Where the LCM-LoRA of a model at `base` comes from: the user's, the model's own, or the family's."""
     own = base / LCM_LORA
     return spec.lcm_lora or (str(own) if own.is_dir() else FAMILIES[family].lcm_lora)
 

@@ -1,7 +1,7 @@
 """Random region scenes of the drawn world, with what a judge should find where.
 
-A seed is a scene: one to five regions (boxes, ellipses, polygons; some small, off-centre or overlapping), each
-with a thing of its own kind and colours, on a background.
+A seed is a scene: one to five regions (boxes, ellipses, polygons; some small, off-centre or overlapping),
+each with a thing of its own kind and colours, on a background.
 """
 
 from __future__ import annotations

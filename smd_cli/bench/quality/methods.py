@@ -32,6 +32,7 @@ class Variant:
     """A way of painting.
 
     Attributes:
+        key: what files call it.
         name: what tables call it.
         settings: keys of the scene, by path, and their values.
         averages_noise: views are averaged after each has got noise of its own, not before.
@@ -39,16 +40,17 @@ class Variant:
         streams: the picture is the last frame of a short stream.
     """
 
+    key: str
     name: str
-    settings: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict, hash=False)
     averages_noise: bool = False
     centers: bool = True
     streams: bool = False
 
     @property
     def few_step(self) -> bool:
-        """Tell whether the weights have to be few-step ones."""
-        return self.settings.get("sampler.kind", "lcm") == "lcm"
+        """Tell whether the weights have to be few-step ones: lcm is what samples where nothing is said."""
+        return "sampler.kind" not in self.settings
 
 
 def _bootstrapped(steps: int, std: float = STD, kind: str = "discrete") -> dict[str, Any]:
@@ -56,6 +58,7 @@ def _bootstrapped(steps: int, std: float = STD, kind: str = "discrete") -> dict[
 
 
 MULTIDIFFUSION = Variant(
+    "multidiffusion",
     "MultiDiffusion, 50 DDIM steps, guidance 3",
     {
         "sampler.kind": "ddim",
@@ -67,19 +70,22 @@ MULTIDIFFUSION = Variant(
     },
     centers=False,
 )
-FULL = Variant("+ quantized masks, std 4 (all)", _bootstrapped(2))
+FULL = Variant("full", "+ quantized masks, std 4 (all)", _bootstrapped(2))
 
 VARIANTS = (
     MULTIDIFFUSION,
-    Variant("MultiDiffusion on 5 LCM steps", _bootstrapped(0, std=0.0), averages_noise=True),
-    Variant("+ latent pre-averaging", _bootstrapped(0, std=0.0)),
-    Variant("+ bootstrap, not centred", _bootstrapped(2, std=0.0), centers=False),
-    Variant("+ centering", _bootstrapped(2, std=0.0)),
+    Variant("lcm", "MultiDiffusion on 5 LCM steps", _bootstrapped(0, std=0.0), averages_noise=True),
+    Variant("preaveraging", "+ latent pre-averaging", _bootstrapped(0, std=0.0)),
+    Variant("bootstrap", "+ bootstrap, not centred", _bootstrapped(2, std=0.0), centers=False),
+    Variant("centering", "+ centering", _bootstrapped(2, std=0.0)),
     FULL,
-    Variant("all, semi-continuous masks", _bootstrapped(2, kind="semi-continuous")),
-    Variant("all, continuous masks", _bootstrapped(2, kind="continuous")),
-    *(Variant(f"all, bootstrap {steps}", _bootstrapped(steps)) for steps in (0, 1, 3, 4, 5)),
-    Variant("all, as frames of a stream", _bootstrapped(2), streams=True),
+    Variant("semi-continuous", "all, semi-continuous masks", _bootstrapped(2, kind="semi-continuous")),
+    Variant("continuous", "all, continuous masks", _bootstrapped(2, kind="continuous")),
+    *(
+        Variant(f"bootstrap-{steps}", f"all, bootstrap {steps}", _bootstrapped(steps))
+        for steps in (0, 1, 3, 4, 5)
+    ),
+    Variant("stream", "all, as frames of a stream", _bootstrapped(2), streams=True),
 )
 
 
@@ -121,5 +127,3 @@ def paint_variant(variant: Variant, stage: Stage, seed: int) -> Image.Image:
         return develop(stage, done[-1].latent)
     noise = AveragedNoise(source, stage.regions) if variant.averages_noise else source
     return develop(stage, denoise(stage, noise, Clock()))
-
-

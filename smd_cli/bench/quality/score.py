@@ -2,41 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
 from smd_cli.bench.quality.layouts import Box, Expected, Layout
-from smd_cli.flatland.judge.labels import Answers
+from smd_cli.bench.quality.report import Interval
+from smd_cli.flatland.judge.labels import NOTHING, Answers
 from smd_cli.flatland.judge.network import Judge, judge_crops
 
 ATTRIBUTES = ("color", "hair")
-RESAMPLES = 1000
+RESAMPLES = 2000
 CONFIDENCE = 0.95
 
-
-@dataclass(frozen=True)
-class Interval:
-    """A figure with the bounds between which it lies at 95 % when scenes are drawn anew."""
-
-    value: float
-    low: float
-    high: float
+FIGURES = ("regions", "leaked", "whole", "background", "seam")
+"""Shares of regions that show what was asked for, that show a neighbour's thing or colour, of named things
+that are whole; of squares with the right background; and the step at tiles' edges against other columns."""
 
 
 @dataclass(frozen=True)
 class SceneScore:
-    """What the judge found in one picture: counts over its regions, and features of its squares."""
+    """What the judge found in one picture.
 
-    regions: int
-    right: int
-    leaked: int
-    whole: int
-    nameable: int
-    backgrounds: float
-    seam: float | None
+    Attributes:
+        counts: a row (found, of how many) for each of `FIGURES`; over scenes, both are summed.
+        features: of the picture's squares, (squares, F).
+    """
+
+    counts: np.ndarray
     features: np.ndarray
 
 
@@ -45,28 +40,27 @@ def score_scene(judge: Judge, layout: Layout, image: Image.Image, seams: Sequenc
     squares = _squares(image.size)
     crops = [image.crop(_around(region.box, image.size)) for region in layout.regions]
     verdict = judge_crops(judge, [*crops, *(image.crop(square) for square in squares)])
-    named, of_squares = verdict.answers[: len(crops)], verdict.answers[len(crops) :]
-    right = [is_right(found, region.answers) for found, region in zip(named, layout.regions, strict=True)]
-    nameable = [found["kind"] == r.answers["kind"] for found, r in zip(named, layout.regions, strict=True)]
-    return SceneScore(
-        regions=len(crops),
-        right=sum(right),
-        leaked=sum(
-            leaks(found, region, layout.regions)
-            for found, region in zip(named, layout.regions, strict=True)
-        ),
-        whole=sum(
-            found["whole"] == "whole" for found, known in zip(named, nameable, strict=True) if known
-        ),
-        nameable=sum(nameable),
-        backgrounds=float(np.mean([found["background"] == layout.background for found in of_squares])),
-        seam=seam_score(image, seams),
-        features=verdict.features[len(crops) :],
+    found, of_squares = verdict.answers[: len(crops)], verdict.answers[len(crops) :]
+    pairs = list(zip(found, layout.regions, strict=True))
+    named = [answers for answers, region in pairs if answers["kind"] == region.answers["kind"]]
+    seam = seam_score(image, seams)
+    counts = (
+        (sum(is_right(answers, region.answers) for answers, region in pairs), len(crops)),
+        (sum(leaks(answers, region, layout.regions) for answers, region in pairs), len(crops)),
+        (sum(answers["whole"] == "whole" for answers in named), len(named)),
+        (sum(answers["background"] == layout.background for answers in of_squares), len(squares)),
+        (seam or 0.0, seam is not None),
     )
+    return SceneScore(np.array(counts, dtype=np.float64), verdict.features[len(crops) :])
 
 
 def is_right(found: Answers, wanted: Answers) -> bool:
-    """Tell whether the judge names the prompted thing: its kind, and its colour or hair where it has one."""
+    """Tell whether the judge names the prompted thing: its kind, and its colour or hair where it has one.
+
+    Of a background alone, it has to name the background.
+    """
+    if wanted["kind"] == NOTHING:
+        return found["background"] == wanted["background"]
     return all(found[q] == wanted[q] for q in ("kind", *ATTRIBUTES) if q in wanted)
 
 
@@ -83,7 +77,7 @@ def leaks(found: Answers, region: Expected, regions: Sequence[Expected]) -> bool
 
 
 def seam_score(image: Image.Image, seams: Sequence[int]) -> float | None:
-    """Return the mean step of grey levels across tiles' edges, over the median of all columns; None: no tiles.
+    """Return the mean step of grey levels across tiles' edges over the columns' median; None: no tiles.
 
     At 1 a seam is as smooth as any other column.
     """
@@ -95,7 +89,7 @@ def seam_score(image: Image.Image, seams: Sequence[int]) -> float | None:
 
 
 def frechet(one: np.ndarray, other: np.ndarray) -> float:
-    """Return the Fréchet distance of two sets of features (N, F), taken as normal (Heusel et al., 1706.08500)."""
+    """Return the Fréchet distance of two sets of features (N, F) (Heusel et al., arXiv 1706.08500)."""
     means = [features.mean(axis=0) for features in (one, other)]
     spreads = [np.cov(features, rowvar=False) for features in (one, other)]
     # the trace of √(A B) is the sum of the roots of its eigenvalues, which are real and not negative
@@ -104,14 +98,36 @@ def frechet(one: np.ndarray, other: np.ndarray) -> float:
     return apart + float(np.trace(spreads[0]) + np.trace(spreads[1]) - 2 * roots)
 
 
-def interval(
-    scores: Sequence[SceneScore], figure: Callable[[Sequence[SceneScore]], float], seed: int = 0
-) -> Interval:
-    """Return a figure of scenes with its bootstrapped interval: the scenes are drawn again and again."""
-    rng = np.random.default_rng(seed)
-    drawn = [figure([scores[i] for i in rng.integers(0, len(scores), len(scores))]) for _ in range(RESAMPLES)]
-    low, high = np.quantile(drawn, ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2))
-    return Interval(figure(scores), float(low), float(high))
+def intervals(scores: Sequence[SceneScore]) -> dict[str, Interval]:
+    """Return every figure of scenes with the interval in which it lies when scenes are drawn anew."""
+    counts = np.stack([score.counts for score in scores])
+    return _named(_shares(counts.sum(axis=0)), _shares(_redrawn(counts)))
+
+
+def effects(scores: Sequence[SceneScore], before: Sequence[SceneScore]) -> dict[str, Interval]:
+    """Return how much higher each figure is than on the same scenes painted in another way."""
+    pairs = np.stack([[score.counts for score in each] for each in (scores, before)], axis=1)
+    whole, redrawn = _shares(pairs.sum(axis=0)), _shares(_redrawn(pairs))
+    return _named(whole[0] - whole[1], redrawn[:, 0] - redrawn[:, 1])
+
+
+def _redrawn(counts: np.ndarray) -> np.ndarray:
+    """Sum counts (N, ..., 2) over N scenes drawn with replacement, again and again: (RESAMPLES, ..., 2)."""
+    rng = np.random.default_rng(0)
+    times = rng.multinomial(len(counts), np.full(len(counts), 1 / len(counts)), size=RESAMPLES)
+    sums: np.ndarray = np.tensordot(times, counts, axes=1)
+    return sums
+
+
+def _shares(counts: np.ndarray) -> np.ndarray:
+    """Divide found by asked, (..., 2) to (...); nothing asked is nothing found."""
+    shares: np.ndarray = counts[..., 0] / np.maximum(counts[..., 1], 1)
+    return shares
+
+
+def _named(values: np.ndarray, redrawn: np.ndarray) -> dict[str, Interval]:
+    low, high = np.quantile(redrawn, ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2), axis=0)
+    return {name: Interval(float(values[i]), float(low[i]), float(high[i])) for i, name in enumerate(FIGURES)}
 
 
 def _around(box: Box, size: tuple[int, int]) -> Box:

@@ -19,7 +19,7 @@ CANVAS = 256
 CUT_FROM, WHOLE_BELOW = 0.15, 0.04
 """Shares of a thing outside its patch from which it counts as cut, and below which as whole."""
 UNNAMEABLE = {"shape": 0.15, "thing": 0.45}
-"""The share outside its patch from which nobody could name a thing: a circle without its sides is no circle."""
+"""Shares outside its patch from which nobody could name a thing: a circle without sides is no circle."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def _hidden(stage: Image.Image, ground: Image.Image, mask: Image.Image) -> float
 
 
 def _judged(answers: Answers, hidden: float) -> Answers:
-    """Say whether a thing is whole; what is hidden too far has no answers, what is in between this one not."""
+    """Say whether a thing is whole, unless it is in between; what is hidden too far has no answers."""
     if hidden > UNNAMEABLE["shape" if answers["kind"] in SHAPES else "thing"]:
         return {}
     if WHOLE_BELOW <= hidden < CUT_FROM:

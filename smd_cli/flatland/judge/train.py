@@ -57,7 +57,7 @@ def lessons(path: Path, first_seed: int, count: int) -> dict[str, Tensor]:
 def learn(data: dict[str, Tensor], course: Course, folder: Path) -> Judge:
     """Train (or resume) on all questions at once; crops are mirrored and their light varies."""
     torch.manual_seed(0)
-    judge = Judge().to(memory_format=torch.channels_last)
+    judge = Judge()
 
     def loss(module: Judge, step: int) -> Tensor:
         rng = torch.Generator().manual_seed(step)
@@ -73,9 +73,8 @@ def learn(data: dict[str, Tensor], course: Course, folder: Path) -> Judge:
         ]
         return torch.stack(losses).sum()
 
-    return train(
-        judge, loss, budget=course.budget, folder=folder, average=MovingAverage(judge, AVERAGE)
-    ).eval()
+    average = MovingAverage(judge, AVERAGE)
+    return train(judge, loss, budget=course.budget, folder=folder, average=average)
 
 
 @torch.inference_mode()

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import torch
 from diffusers.models.attention_processor import AttnProcessor
-from diffusers.models.upsampling import Upsample2D
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from diffusers.models.upsampling import Upsample2D
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import CLIPTextModel

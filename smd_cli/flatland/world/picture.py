@@ -47,7 +47,7 @@ LAYOUTS: dict[str, tuple[int, Layout]] = {
     "three": (4, Layout((0.18, 0.5, 0.82), (0.12, 0.17), people=0.1, named=0.6)),
     "background": (16, Layout((), (0, 0), people=0.0, named=1.0)),
 }
-"""The layouts and how often each is drawn. A thing on white is the state a bootstrapped region starts from."""
+"""The layouts and how often each is drawn. A thing on white is how a bootstrapped region starts."""
 
 WHITE_ANYWAY = 0.03
 PATCHES = 0.35
