@@ -18,7 +18,7 @@ from smd_cli.scene.resolve import resolve
 
 @cache
 def backbone():
-    return load(locate(ModelSpec("flatland")), torch.device("cpu"), torch.float32)
+    return load(locate(ModelSpec("flatland"), few_step=True), torch.device("cpu"), torch.float32)
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ ALL = "{name: all, prompt: a blue square, mask: {box: [0, 0, 1, 1]}}"
 
 @cache
 def backbone():
-    return load(locate(ModelSpec("flatland")), torch.device("cpu"), torch.float32)
+    return load(locate(ModelSpec("flatland"), few_step=True), torch.device("cpu"), torch.float32)
 
 
 def stage(settings: str, width: int = 256) -> Stage:

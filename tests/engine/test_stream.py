@@ -46,7 +46,7 @@ stream:
 
 @cache
 def backbone():
-    return load(locate(ModelSpec("flatland")), torch.device("cpu"), torch.float32)
+    return load(locate(ModelSpec("flatland"), few_step=True), torch.device("cpu"), torch.float32)
 
 
 def plan(text: str = "") -> Plan:

@@ -107,7 +107,7 @@ class _Painted:
 
 
 def _paint(variant: Variant, layout: Layout, backbone: Backbone, bench: Bench) -> _Painted:
-    stage = _stage(variant, layout, backbone, bench.batch)
+    stage = stage_of(variant, layout, backbone, bench.batch)
     began = time.perf_counter()
     image = paint_variant(variant, stage, layout.seed)
     seconds = time.perf_counter() - began
@@ -119,7 +119,8 @@ def _paint(variant: Variant, layout: Layout, backbone: Backbone, bench: Bench) -
     return _Painted(image, seconds, stage.work.model_evaluations, _seams(stage))
 
 
-def _stage(variant: Variant, layout: Layout, backbone: Backbone, batch: Batch) -> Stage:
+def stage_of(variant: Variant, layout: Layout, backbone: Backbone, batch: Batch) -> Stage:
+    """Make a layout ready for a model, with the settings of a variant."""
     scene = json.loads(json.dumps(layout.scene))
     for path, value in variant.settings.items():
         section, key = path.split(".")
