@@ -12,7 +12,10 @@ from smd_cli.cli import options
 from smd_cli.cli.console import result, result_json
 from smd_cli.errors import UsageError
 
-Picture = Annotated[Path, typer.Argument(metavar="IMAGE", help="A picture that smd made.")]
+Picture = Annotated[
+    Path,
+    typer.Argument(metavar="IMAGE", help="A picture or film of smd's, or a folder of its frames."),
+]
 AsScene = Annotated[bool, typer.Option("--scene", help="Print a scene that renders the picture again.")]
 
 
@@ -21,10 +24,11 @@ def inspect(
 ) -> None:
     """Tell what made a picture: its prompts and settings, or with --scene the scene itself."""
     from smd_cli.media.recipe import read_recipe
+    from smd_cli.media.sinks import FIRST_FRAME
 
     if scene and json:
         raise UsageError("--scene and --json: give only one of them")
-    recipe = read_recipe(image)
+    recipe = read_recipe(image / FIRST_FRAME if image.is_dir() else image)
     if json:
         result_json(asdict(recipe))
     elif scene:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from glob import has_magic
 from itertools import chain, repeat
+from pathlib import Path
 from typing import TypeVar
 
 from PIL import Image
 
 from smd_cli.cli.scenes import OpenScene
-from smd_cli.errors import SceneError, SmdError
+from smd_cli.errors import SceneError, SmdError, UsageError
 from smd_cli.media.canvas import fit_frame
 from smd_cli.media.paint import paint
 from smd_cli.media.sources import Footage, open_footage
@@ -31,12 +33,17 @@ class Running:
     frames: int | None
     fps: float
 
-    def images(self, plan: Plan) -> Iterator[Image.Image | None]:
-        """Read what comes in, frame by frame, brought to the canvas; None for ever, where nothing does."""
+    def images(self, opened: OpenScene) -> Iterator[Image.Image | None]:
+        """Read what comes in, frame by frame, brought to the canvas; None for ever, where nothing does.
+
+        Raises AssetError: a frame cannot be read; begins with the place that names the input.
+        """
         if self.footage is None:
             return repeat(None)
+        plan, footage = opened.plan, iter(self.footage)
         canvas = (plan.canvas.width, plan.canvas.height)
-        fitted = (fit_frame(image, canvas, plan.stream.fit) for image in self.footage)
+        frames = iter(lambda: _at(opened, "input", lambda: next(footage, None)), None)
+        fitted = (fit_frame(image, canvas, plan.stream.fit) for image in frames)
         return chain.from_iterable(repeat(image) for image in fitted) if self.footage.still else fitted
 
 
@@ -55,6 +62,14 @@ def find_running(opened: OpenScene) -> Running:
     running = Running(footage, _frames(plan, footage, fps), fps)
     _check_timeline(opened, running)
     return running
+
+
+def check_apart(opened: OpenScene, target: str) -> None:
+    """Raise UsageError where a stream would write over, or among, the frames that it reads."""
+    source = Path(opened.plan.stream.input)
+    place = source.parent if has_magic(source.name) else source
+    if opened.plan.stream.input != "none" and target != "-" and Path(target).resolve() == place.resolve():
+        raise UsageError(f"--output {target}: the input comes from there; give another name")
 
 
 def _frames(plan: Plan, footage: Footage | None, fps: float) -> int | None:

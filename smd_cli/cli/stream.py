@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ import typer
 from smd_cli.cli import options
 from smd_cli.cli.console import Messages, result, result_json
 from smd_cli.cli.plan import tell_plan
-from smd_cli.cli.tasks import LAST_SEED, DryRun, NoMetadata, OutputDir
+from smd_cli.cli.tasks import LAST_SEED, DryRun, NoMetadata
 from smd_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -30,6 +31,16 @@ Output = Annotated[
         metavar="FILE",
         help="A .gif, .webp, .apng (or .png) or .mp4 file, a folder (ending in /) for numbered pictures, or "
         "- for raw RGB frames on stdout.",
+    ),
+]
+OutputDir = Annotated[
+    Path,
+    typer.Option(
+        "--output-dir",
+        envvar="SMD_OUTPUT_DIR",
+        metavar="DIR",
+        help="Write {scene}_{seed}_0000.gif into this folder.",
+        show_default="the working directory",
     ),
 ]
 Seed = Annotated[int | None, typer.Option("--seed", metavar="SEED", help="Instead of the scene's seed.")]
@@ -82,7 +93,7 @@ def stream(
     The scene's timeline edits it as it runs. The path of the file goes to stdout, progress and timing to
     stderr.
     """
-    from smd_cli.cli.running import find_running
+    from smd_cli.cli.running import check_apart, find_running
     from smd_cli.cli.scenes import open_scene
     from smd_cli.media.sinks import check_sink
 
@@ -99,7 +110,11 @@ def stream(
     opened = open_scene(scene, overrides, messages, task="stream")
     running = find_running(opened)
     number = opened.plan.seed if seed is None else seed
+    is_named = Path(output or "-").suffix or output in (None, "-") or str(output).endswith("/")
+    if not is_named and not os.path.isdir(str(output)):  # noqa: PTH112 - of a name too long, Path's raises
+        raise UsageError(f"--output {output}: no suffix; a folder ends in /, a film in .gif or .mp4, say")
     target = output or str(output_dir / f"{opened.plan.name}_{number}_0000.gif")
+    check_apart(opened, target)
     wanted = check_sink(target, existing, way_out=options.REPLACING)
     if dry_run:
         tell_plan(opened, how, messages, json=json)

@@ -92,7 +92,7 @@ def stream(
     director = Director(plan, backbone, _setting, batch=job.how.batch)
     started = time.perf_counter()
     with enough_memory(backbone.device), _writing(job, backbone) as sink:
-        cast = broadcast(plan, director, _takes(plan, job.running, began), job.seed)
+        cast = broadcast(plan, director, _takes(job, began), job.seed)
         saving = 0.0
         with cast.pipeline as frames:
             for shown in frames:
@@ -107,13 +107,13 @@ def stream(
     return _report(job, backbone, cast, progress, {"load_s": loading, "save_s": saving})
 
 
-def _takes(plan: Plan, running: Running, began: dict[int, float]) -> Iterator[Take]:
+def _takes(job: StreamJob, began: dict[int, float]) -> Iterator[Take]:
     """Read the frames to come; `began` is told when each was asked for."""
-    for frame, image in enumerate(running.images(plan)):
-        if frame == running.frames:
+    for frame, image in enumerate(job.running.images(job.scene)):
+        if frame == job.running.frames:
             return
         began[frame] = time.perf_counter()
-        yield Take(frame, show_at(plan, frame, fps=running.fps), image)
+        yield Take(frame, show_at(job.scene.plan, frame, fps=job.running.fps), image)
 
 
 def _setting(plan: Plan) -> Setting:

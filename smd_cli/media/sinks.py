@@ -37,7 +37,8 @@ _CONTAINERS: Mapping[Kind, Callable[[float, int, Mapping[str, str] | None], Cont
     "apng": Apng,
 }
 
-
+FIRST_FRAME = "000000.png"
+"""The first of a stream's numbered pictures; all of them carry the recipe."""
 _NUMBERS = "[0-9]" * 6 + ".png"
 
 
@@ -93,7 +94,7 @@ def check_sink(
         ffmpeg()
     targets = [Path(path)]
     if kind == "folder":
-        targets = sorted(Path(path).glob(_NUMBERS)) or [Path(path) / _picture(0)]
+        targets = sorted(Path(path).glob(_NUMBERS)) or [Path(path) / FIRST_FRAME]
     return all(check_target(target, existing, way_out=way_out) for target in targets)
 
 

@@ -167,6 +167,10 @@ def test_a_stream_that_is_stopped_leaves_a_file_that_plays(scene, tmp_path, stop
 
 LATE = "stream.timeline=[{at: 3, region: sun, prompt: x}]"
 WRONG = {
+    "no suffix, which might be a slip": (["-o", "film"], 2, "--output film: no suffix"),
+    "its own input as the output": (["--input", "film.gif", "-o", "film.gif"], 2, "the input comes from"),
+    "the folder of its input": (["--input", "shots", "-o", "shots/"], 2, "the input comes from there"),
+    "the folder of its pattern": (["--input", "shots/*.png", "-o", "shots/"], 2, "the input comes from"),
     "an unknown suffix": (["-o", "a.mpg"], 2, "unknown suffix"),
     "json beside raw frames": (["-o", "-", "--json"], 2, "--output -: frames and --json both go to stdout"),
     "two lengths": (["--frames", "3", "--seconds", "1"], 2, "--frames and --seconds: give only one of them"),
@@ -205,6 +209,8 @@ def test_a_mistake_is_one_line_before_any_weights_load(scene, tmp_path, name, mo
     monkeypatch.setattr("smd_cli.models.loading.load", refuse)
     (tmp_path / "empty").mkdir()
     (tmp_path / "zero.gif").touch()
+    (tmp_path / "shots").mkdir()
+    Image.new("RGB", (64, 64)).save(tmp_path / "shots" / "1.png")
     film(tmp_path / "film.gif", 3)
     before = names(tmp_path)
     arguments, code, says = WRONG[name]
@@ -214,6 +220,26 @@ def test_a_mistake_is_one_line_before_any_weights_load(scene, tmp_path, name, mo
     assert says in done.stderr
     assert done.stdout == ""
     assert names(tmp_path) == before
+
+
+def test_an_input_that_breaks_on_the_way_is_named_and_what_is_written_plays(scene, tmp_path):
+    (tmp_path / "shots").mkdir()
+    for number in range(6):
+        Image.new("RGB", (64, 64), "navy").save(tmp_path / "shots" / f"{number}.png")
+    (tmp_path / "shots" / "4.png").write_bytes(bytes(40))
+    done = smd("stream", scene, "--input", "shots", "--set", "stream.similarity=null", "-o", "a.gif")
+    assert done.exit_code == 4
+    assert done.stderr.splitlines()[-1].startswith("--input shots: stream.input: ")
+    assert "4.png" in done.stderr.splitlines()[-1]
+    assert 1 <= len(frames("a.gif")) <= 4
+
+
+def test_a_folder_of_frames_is_inspected_by_its_first(scene):
+    assert smd("stream", scene, "-o", "frames/").exit_code == 0
+    assert smd("inspect", "frames").stdout == smd("inspect", "frames/000003.png").stdout
+    done = smd("inspect", ".")
+    assert done.exit_code == 4
+    assert "000000.png: no such file" in done.stderr
 
 
 def test_a_missing_codec_says_what_to_install(scene, tmp_path, monkeypatch):
