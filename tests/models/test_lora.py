@@ -169,6 +169,16 @@ def test_few_step_sampling_gets_the_lcm_lora_and_distilled_weights_do_not(
     assert locate(ModelSpec(str(copy), lcm_lora=path), few_step=True).loras == ()
 
 
+def test_a_model_may_bring_its_own_lcm_lora(plain, copy, tmp_path):
+    (copy / "lcm_lora").mkdir()
+    own = kohya(plain, copy / "lcm_lora" / "pytorch_lora_weights.safetensors")
+    other = kohya(plain, tmp_path / "other.safetensors")
+    assert locate(ModelSpec(str(copy)), few_step=True, offline=True).loras == ((own, 1.0),)
+    assert locate(ModelSpec(str(copy)), few_step=False, offline=True).loras == ()
+    named = ModelSpec(str(copy), lcm_lora=str(other))
+    assert locate(named, few_step=True, offline=True).loras == ((other, 1.0),)
+
+
 def test_without_the_lcm_lora_the_way_out_is_named(folder, monkeypatch, tmp_path):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(AssetError) as caught:

@@ -112,7 +112,7 @@ def main() -> None:
     parser.add_argument("--base", type=Path, help="go on from this exported model, at 256 px")
     parser.add_argument("--seed", type=int, default=Config.seed)
     parser.add_argument(
-        "--compile", action="store_true", help="train a sixth faster; needs a C++ compiler and two minutes"
+        "--compile", action="store_true", help="train a fifth faster; needs a C++ compiler and two minutes"
     )
     config = dataclasses.replace(Config(), **vars(parser.parse_args()))
     say(f"exported to {run(config)}")
