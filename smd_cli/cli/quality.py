@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from smd_cli.bench.quality.methods import Variant
     from smd_cli.bench.quality.report import Interval, Quality
 
+SHOWN = 8
+"""Scenes on the sheet of pictures."""
+
 ScenesCount = Annotated[
     int, typer.Option("--scenes", min=2, max=100_000, help="Random scenes that every row paints.")
 ]
@@ -30,7 +33,8 @@ Singles = Annotated[
     bool, typer.Option("--singles/--no-singles", help="Also paint 24 prompts alone, from 20 seeds each.")
 ]
 Pictures = Annotated[
-    Path | None, typer.Option("--pictures", metavar="FOLDER", help="Keep every picture, in a folder a row.")
+    Path | None,
+    typer.Option("--pictures", metavar="FOLDER", help="Keep every picture, a folder a row, and a sheet."),
 ]
 
 
@@ -90,8 +94,15 @@ def _measure(
     """Load judge and model and measure; `what` is the model, how many scenes, lone prompts and a folder."""
     model, scenes, singles, pictures = what
     device, dtype = chosen_device(how, messages)
+    from smd_cli.bench.quality.gallery import write_gallery
     from smd_cli.bench.quality.report import Quality
-    from smd_cli.bench.quality.run import Bench, measure_quality, measure_singles, paintings  # imports torch
+    from smd_cli.bench.quality.run import (
+        FIRST_SEED,
+        Bench,
+        measure_quality,
+        measure_singles,
+        paintings,
+    )
     from smd_cli.bench.speed import machine
     from smd_cli.flatland.judge.network import load_judge
     from smd_cli.models.assets import ModelSpec
@@ -101,6 +112,8 @@ def _measure(
         judge = load_judge()
         alone = measure_singles(task, judge) if singles else {}
         rows = measure_quality(task, judge, variants)
+    if pictures is not None:
+        write_gallery(pictures, variants, [FIRST_SEED + i for i in range(min(scenes, SHOWN))])
     return Quality(machine(device, dtype), scenes, alone, tuple(rows))
 
 

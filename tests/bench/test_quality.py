@@ -8,9 +8,10 @@ import pytest
 import torch
 from PIL import Image
 
+from smd_cli.bench.quality.gallery import write_gallery
 from smd_cli.bench.quality.layouts import Expected, draw_layout
 from smd_cli.bench.quality.methods import FULL, VARIANTS, AveragedNoise, Variant, uncentered
-from smd_cli.bench.quality.run import Bench, measure_quality, stage_of
+from smd_cli.bench.quality.run import FIRST_SEED, Bench, measure_quality, stage_of
 from smd_cli.bench.quality.score import (
     FIGURES,
     SceneScore,
@@ -228,6 +229,9 @@ def test_a_small_run_measures_every_row(tmp_path):
     assert [row.name for row in rows] == [few.name, FULL.name, stream.name]
     assert len(told) == 6
     assert len(list(tmp_path.glob("*/*.png"))) == 6
+    with Image.open(write_gallery(tmp_path, (few, FULL, stream), [FIRST_SEED, FIRST_SEED + 1])) as sheet:
+        assert sheet.height > 3 * 128
+        assert len(set(sheet.convert("L").tobytes())) > 50
     full = rows[1]
     assert all(effect.value == 0 for effect in full.against_full.values())
     assert rows[0].evaluations < full.evaluations
