@@ -16,7 +16,7 @@ NAME = "sheet.png"
 
 
 def write_gallery(folder: Path, variants: Sequence[Variant], seeds: Sequence[int]) -> Path:
-    """Lay the pictures that a benchmark kept in `folder` into one, the seeds' in each row; return its path."""
+    """Lay the pictures of seeds that a benchmark kept in `folder` into one, a row a way; return its path."""
     rows = [[_small(folder / variant.key / f"{seed}.png") for seed in seeds] for variant in variants]
     width = max(sum(picture.width + GAP for picture in row) for row in rows)
     page = Image.new("RGB", (width, len(rows) * (HEIGHT + LABEL)), "white")
