@@ -36,14 +36,10 @@ def scene(tmp_path, monkeypatch):
 
 @pytest.fixture
 def ordinary(tmp_path):
-    """The embedded model, whose scheduler does not tell that its weights are few-step ones."""
+    """The embedded model without the LCM-LoRA that it brings."""
     embedded = resolve("flatland", (), offline=True).path
-    folder = shutil.copytree(embedded, tmp_path / "ordinary", copy_function=os.symlink)
-    config = folder / "scheduler" / "scheduler_config.json"
-    text = config.read_text().replace("LCMScheduler", "PNDMScheduler")
-    config.unlink()
-    config.write_text(text)
-    return folder
+    without = shutil.ignore_patterns("lcm_lora")
+    return shutil.copytree(embedded, tmp_path / "ordinary", copy_function=os.symlink, ignore=without)
 
 
 def plan(*arguments: str) -> dict:
@@ -88,7 +84,10 @@ def test_json(scene):
     step = {"views": 3, "evaluations": 3, "without_savings": 8}
     assert found["steps"] == [{"step": 1, **step}, {"step": 2, **step}]
     assert found["tiles"] == {"count": 2, "px": [256, 256]}
-    assert found["models"] == [{"role": "base", "source": "flatland", "present": True}]
+    assert found["models"] == [
+        {"role": "base", "source": "flatland", "present": True},
+        {"role": "lcm_lora", "source": "flatland/lcm_lora", "present": True},
+    ]
     assert found["memory_bytes"] > 2**26
 
 
@@ -176,6 +175,7 @@ class TestModels:
             ("base", True),
             ("lora", False),
             ("lora", False),
+            ("lcm_lora", True),
         ]
         gone, lost = done.stderr.splitlines()
         assert "gone.safetensors: no such file" in gone

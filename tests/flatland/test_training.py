@@ -18,6 +18,7 @@ from smd_cli.flatland.train.text import build_tokenizer, token_ids, word_targets
 from smd_cli.flatland.train.unet import (
     alphas_cumprod,
     compile_unet,
+    loss_weight,
     noise_like,
     noised,
     noisy_timesteps,
@@ -170,6 +171,16 @@ def test_noise_says_nothing_of_colours_at_any_scale():
         assert of_fine == pytest.approx(expected, rel=0.1)
         assert of_coarse > max(least, 1.5 * expected)
     assert coarse.mean().abs() < 0.02
+
+
+def test_the_loss_weighs_the_noisiest_steps_more_than_errors_in_noise_alone_would():
+    snr = torch.tensor([500.0, 50.0, 5.0, 1.0, 0.01, 0.005])
+    weight = loss_weight(snr, most=5.0)
+    assert weight[:2] == pytest.approx(5 / snr[:2], rel=0.02)
+    assert weight[3].item() == pytest.approx(2**0.5)
+    assert weight[5] / weight[4] == pytest.approx(2**0.5, rel=0.01)
+    of_picture = weight * snr  # an error in the noise is one of 1/snr in the picture
+    assert (of_picture.diff() < 0).sum() == 3
 
 
 def test_noisy_timesteps_are_likelier():

@@ -101,6 +101,16 @@ def noisy_timesteps(count: int, steps: int, generator: torch.Generator) -> Tenso
     return torch.randint(steps, (2, count), generator=generator).amax(0)
 
 
+def loss_weight(snr: Tensor, most: float) -> Tensor:
+    """Return the weight of an error in the noise at signal-to-noise ratios (N,).
+
+    Where the picture shows, that of Hang et al. (arXiv 2303.09556). Where it hardly does, errors in the noise
+    are small however wrong the picture is that they imply, and a few-step sampler commits itself there to
+    what only the prompt can tell: so they weigh more, by the root of what would weigh pictures alike.
+    """
+    return snr.clamp(max=most) / snr * (1 + 1 / snr).sqrt()
+
+
 def batch_of(data: dict[str, Tensor], count: int, seed: int) -> tuple[Tensor, Tensor, torch.Generator]:
     """Return latents (count, 4, h, w) float32, ids and the generator that chose them."""
     generator = torch.Generator().manual_seed(seed)
@@ -118,7 +128,7 @@ def train_unet(
     budget: Budget,
     folder: Path,
 ) -> Generator:
-    """Train (or resume) on noise prediction with min-SNR weights (Hang et al., arXiv 2303.09556).
+    """Train (or resume) on noise prediction, each level of noise weighed by `loss_weight`.
 
     `empty_ids` (77,) stands in for a share of the captions, so that guidance has an unconditional half.
     """
@@ -136,8 +146,7 @@ def train_unet(
         timesteps = noisy_timesteps(len(ids), TRAIN_STEPS, rng)
         noise = noise_like(latents, config.coarse_noise, rng)
         predicted = module(noised(latents, noise, timesteps, alphas), timesteps, ids).float()
-        snr = alphas[timesteps] / (1 - alphas[timesteps])
-        weight = snr.clamp(max=config.min_snr) / snr
+        weight = loss_weight(alphas[timesteps] / (1 - alphas[timesteps]), config.min_snr)
         error: Tensor = (weight * (predicted - noise).square().mean(dim=(1, 2, 3))).mean()
         return error
 
