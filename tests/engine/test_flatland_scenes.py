@@ -67,6 +67,12 @@ def test_shapes_keep_their_colors_apart():
     assert min(good.values()) >= 9, good
 
 
+def upper_half(mask: np.ndarray) -> np.ndarray:
+    """The part of a person's mask where the hair is: leather jackets are brown too."""
+    rows = np.flatnonzero(mask.any(axis=1))
+    return mask & (np.arange(len(mask)) <= rows.mean())[:, None]
+
+
 @pytest.mark.parametrize("inside_a_photo", [False, True])
 def test_hair_has_its_prompted_color(inside_a_photo, tmp_path):
     """On times_square, painted or a grainy picture: each colour where it was asked for, twice the other."""
@@ -83,6 +89,6 @@ def test_hair_has_its_prompted_color(inside_a_photo, tmp_path):
     good = {"boy": 0, "girl": 0}
     for image in images:
         for region, color, other in (("boy", "brown", "pink"), ("girl", "pink", "brown")):
-            found = shares(image[masks[region]], hair)
+            found = shares(image[upper_half(masks[region])], hair)
             good[region] += found[color] > max(0.04, 2 * found[other])
     assert min(good.values()) >= 8, good
