@@ -29,9 +29,9 @@ AVERAGE = 0.998
 class Course:
     """What the judge learns from, and what it is examined on."""
 
-    crops: int = 36_000
+    crops: int = 20_000
     exam: int = 4_000
-    budget: Budget = Budget(5000, 128, 2e-3)  # noqa: RUF009 - frozen
+    budget: Budget = Budget(2200, 96, 2e-3)  # noqa: RUF009 - frozen
 
 
 def draw_one(seed: int) -> Crop:

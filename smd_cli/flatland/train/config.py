@@ -15,7 +15,7 @@ class Budget:
 
 @dataclass(frozen=True)
 class Config:
-    """The whole training; the defaults made the weights that ship."""
+    """The whole training; docs/flatland.md says how the weights that ship came about."""
 
     folder: Path = Path("runs/flatland")
     base: Path | None = None
@@ -24,13 +24,13 @@ class Config:
     crop: int = 64
     captions: int = 24_000
     small_pictures: int = 30_000
-    large_pictures: int = 12_000
+    large_pictures: int = 26_000
     autoencoder: Budget = field(default_factory=lambda: Budget(6000, 20, 3e-3))
     decoder: Budget = field(default_factory=lambda: Budget(500, 24, 1e-3))
     text: Budget = field(default_factory=lambda: Budget(1500, 64, 1e-3))
     unet_small: Budget = field(default_factory=lambda: Budget(1800, 32, 8e-4))
-    unet_large: Budget = field(default_factory=lambda: Budget(3750, 24, 5e-4))
-    distill: Budget = field(default_factory=lambda: Budget(1000, 16, 3e-4))
+    unet_large: Budget = field(default_factory=lambda: Budget(8000, 24, 4e-4))
+    distill: Budget = field(default_factory=lambda: Budget(800, 16, 1.5e-3))
     guidance: float = 3.0
     distill_skip: int = 20
     rank: int = 32
