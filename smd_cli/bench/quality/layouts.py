@@ -81,7 +81,8 @@ def prompt_of(answers: Answers) -> str:
 
 def _things(rng: random.Random, count: int) -> list[Answers]:
     """Choose things of different kinds, no colour and no hair twice."""
-    kinds = rng.sample([*SHAPES, *SHAPES, "house", "flower", *PLAIN, *("boy", "girl") * 4], 30)
+    kinds = [*SHAPES, *SHAPES, "house", "flower", *PLAIN, *("boy", "girl") * 4]
+    rng.shuffle(kinds)
     colors, hair = rng.sample(list(SHAPE_COLORS), len(SHAPE_COLORS)), rng.sample(list(HAIR_COLORS), 9)
     chosen: list[Answers] = []
     for kind in dict.fromkeys(kinds):
