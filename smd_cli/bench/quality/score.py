@@ -17,6 +17,9 @@ ATTRIBUTES = ("color", "hair")
 RESAMPLES = 2000
 CONFIDENCE = 0.95
 
+FLAT = 0.25
+"""Mean step, grey levels, below which a picture is as good as flat and no seam is worth a figure."""
+
 FIGURES = ("regions", "leaked", "whole", "background", "seam")
 """Shares of regions that show what was asked for, that show a neighbour's thing or colour, of named things
 that are whole; of squares with the right background; and the step at tiles' edges against other columns."""
@@ -77,7 +80,7 @@ def leaks(found: Answers, region: Expected, regions: Sequence[Expected]) -> bool
 
 
 def seam_score(image: Image.Image, seams: Sequence[int]) -> float | None:
-    """Return the mean step of grey levels across tiles' edges over the columns' median; None: no tiles.
+    """Return the mean step of grey levels across tiles' edges over that of all columns; None: no tiles.
 
     At 1 a seam is as smooth as any other column.
     """
@@ -85,7 +88,7 @@ def seam_score(image: Image.Image, seams: Sequence[int]) -> float | None:
         return None
     pixels = np.asarray(image.convert("RGB")).astype(np.float64)
     steps = np.abs(np.diff(pixels, axis=1)).mean(axis=(0, 2))
-    return float(steps[[column - 1 for column in seams]].mean() / max(np.median(steps), 1e-6))
+    return float(steps[[column - 1 for column in seams]].mean() / max(steps.mean(), FLAT))
 
 
 def frechet(one: np.ndarray, other: np.ndarray) -> float:
