@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -77,6 +77,17 @@ class Rendering:
     offline: bool
     batch: int | Literal["auto"]
     metadata: bool
+
+
+def output_dir(name: str) -> Any:  # noqa: ANN401 - what Typer makes an option of
+    """The option that names a folder for files of a name."""
+    return typer.Option(
+        "--output-dir",
+        envvar="SMD_OUTPUT_DIR",
+        metavar="DIR",
+        help=f"Write {name} into this folder.",
+        show_default="the working directory",
+    )
 
 
 def batch_size(text: str) -> int | Literal["auto"]:

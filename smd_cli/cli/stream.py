@@ -33,16 +33,7 @@ Output = Annotated[
         "- for raw RGB frames on stdout.",
     ),
 ]
-OutputDir = Annotated[
-    Path,
-    typer.Option(
-        "--output-dir",
-        envvar="SMD_OUTPUT_DIR",
-        metavar="DIR",
-        help="Write {scene}_{seed}_0000.gif into this folder.",
-        show_default="the working directory",
-    ),
-]
+OutputDir = Annotated[Path, options.output_dir("{scene}_{seed}_0000.gif")]
 Seed = Annotated[int | None, typer.Option("--seed", metavar="SEED", help="Instead of the scene's seed.")]
 Frames = Annotated[int | None, typer.Option("--frames", metavar="N", help="How many frames.")]
 Seconds = Annotated[float | None, typer.Option("--seconds", metavar="S", help="For how long instead.")]

@@ -32,16 +32,7 @@ Output = Annotated[
     Path | None,
     typer.Option("--output", "-o", metavar="PNG", help="Write the picture to this file; for one seed."),
 ]
-OutputDir = Annotated[
-    Path,
-    typer.Option(
-        "--output-dir",
-        envvar="SMD_OUTPUT_DIR",
-        metavar="DIR",
-        help="Write {scene}_{seed}_{index:04}.png into this folder.",
-        show_default="the working directory",
-    ),
-]
+OutputDir = Annotated[Path, options.output_dir("{scene}_{seed}_{index:04}.png")]
 Seeds = Annotated[
     list[int] | None,
     typer.Option(

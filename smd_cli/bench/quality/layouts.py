@@ -11,9 +11,9 @@ import random
 from dataclasses import dataclass
 from typing import Any
 
-from smd_cli.flatland.judge.labels import Answers
+from smd_cli.flatland.judge.labels import CLOTHES, Answers
 from smd_cli.flatland.world.captions import BACKGROUND_WORDS, THING_WORDS
-from smd_cli.flatland.world.palette import HAIR_COLORS, SHAPE_COLORS, SHIRT_COLORS
+from smd_cli.flatland.world.palette import HAIR_COLORS, SHAPE_COLORS
 from smd_cli.flatland.world.picture import COLORED, PLAIN, SHAPES
 
 Box = tuple[int, int, int, int]
@@ -23,7 +23,6 @@ MOST_REGIONS = (3, 4, 5)
 SIDES = (72, 168)
 OVERLAP = 0.25
 TRIES = 60
-CLOTHES = ("casual shirt", "leather jacket", *(f"{color} shirt" for color in SHIRT_COLORS))
 
 
 @dataclass(frozen=True)

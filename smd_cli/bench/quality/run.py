@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -61,7 +63,11 @@ def measure_quality(bench: Bench, judge: Judge, variants: Sequence[Variant]) -> 
     """
     layouts = [draw_layout(FIRST_SEED + i) for i in range(bench.scenes)]
     reference = judge_crops(judge, [draw_view(REFERENCE_SEED + i).image for i in range(REFERENCES)]).features
-    found = {variant: _measure(bench, judge, variant, layouts) for variant in variants}
+    backbone_of = cache(partial(_backbone, bench))  # rows share weights
+    found = {
+        variant: _measure(bench, judge, variant, layouts, backbone_of(variant.few_step))
+        for variant in variants
+    }
     full = found[FULL].scores
     return [_row(variant, measured, full, reference) for variant, measured in found.items()]
 
@@ -74,8 +80,14 @@ class _Measured:
     painted: list[_Painted]
 
 
-def _measure(bench: Bench, judge: Judge, variant: Variant, layouts: Sequence[Layout]) -> _Measured:
-    backbone = load(locate(bench.spec, few_step=variant.few_step), bench.device, bench.dtype)
+def _backbone(bench: Bench, few_step: bool) -> Backbone:
+    """Load the model, with the LoRA that makes it a few-step one or without."""
+    return load(locate(bench.spec, few_step=few_step), bench.device, bench.dtype)
+
+
+def _measure(
+    bench: Bench, judge: Judge, variant: Variant, layouts: Sequence[Layout], backbone: Backbone
+) -> _Measured:
     measured = _Measured([], [])
     for layout in layouts:
         painted = _paint(variant, layout, backbone, bench)
@@ -86,7 +98,7 @@ def _measure(bench: Bench, judge: Judge, variant: Variant, layouts: Sequence[Lay
 
 def measure_singles(bench: Bench, judge: Judge) -> dict[str, float]:
     """Paint each of the 24 prompts alone, from `SINGLE_SEEDS` seeds; return the share of right pictures."""
-    backbone = load(locate(bench.spec, few_step=True), bench.device, bench.dtype)
+    backbone = _backbone(bench, True)
     shares = {}
     for prompt, wanted in PROMPTS.items():
         pictures = []
@@ -121,7 +133,7 @@ def _paint(variant: Variant, layout: Layout, backbone: Backbone, bench: Bench) -
 
 def stage_of(variant: Variant, layout: Layout, backbone: Backbone, batch: Batch) -> Stage:
     """Make a layout ready for a model, with the settings of a variant."""
-    scene = json.loads(json.dumps(layout.scene))
+    scene = deepcopy(layout.scene)
     for path, value in variant.settings.items():
         section, key = path.split(".")
         scene.setdefault(section, {})[key] = value

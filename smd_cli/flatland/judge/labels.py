@@ -5,13 +5,14 @@ from smd_cli.flatland.world.palette import HAIR_COLORS, SHIRT_COLORS
 from smd_cli.flatland.world.picture import PEOPLE, PLAIN, SHAPES
 
 NOTHING = "nothing"
+CLOTHES = ("casual shirt", "leather jacket", *(f"{color} shirt" for color in SHIRT_COLORS))
 ROBE = "robe"
 
 QUESTIONS: dict[str, tuple[str, ...]] = {
     "kind": (*SHAPES, "house", "flower", *PLAIN, *PEOPLE, NOTHING),
     "color": tuple(SHIRT_COLORS),
     "hair": tuple(HAIR_COLORS),
-    "clothes": ("casual shirt", "leather jacket", *(f"{color} shirt" for color in SHIRT_COLORS), ROBE),
+    "clothes": (*CLOTHES, ROBE),
     "background": tuple(BACKGROUNDS),
     "whole": ("cut", "whole"),
 }
