@@ -18,8 +18,10 @@ SIDE = 64
 CANVAS = 256
 CUT_FROM, WHOLE_BELOW = 0.15, 0.04
 """Shares of a thing outside its patch from which it counts as cut, and below which as whole."""
-UNNAMEABLE = {"shape": 0.15, "thing": 0.45}
+UNNAMEABLE = {"shape": 0.15, "thing": 0.3}
 """Shares outside its patch from which nobody could name a thing: a circle without sides is no circle."""
+TIGHT, WIDE = (0.35, 0.85), (1.1, 1.8)
+"""Half sides of patches as shares of the thing's radius: those that cut it, and those that seldom do."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ def draw_crop(seed: int) -> Crop:
         return _empty(ground, rng, background)
     radius = rng.uniform(0.13, 0.4)
     center = _place(rng, radius)
-    patched = rng.random() < 0.5
+    patched = rng.random() < 0.6
     around = _ground(rng.choice(SCENIC), rng) if patched else ground
     if rng.random() < 0.4:
         _neighbour(around, rng, center, radius)
@@ -107,8 +109,9 @@ def _neighbour(image: Image.Image, rng: random.Random, center: tuple[float, floa
 def _patch(rng: random.Random, center: tuple[float, float], radius: float) -> Image.Image:
     """Draw the mask of a patch around a place, too small for the thing there as often as not."""
     mask = Image.new("L", (CANVAS, CANVAS), 0)
-    x, y = (value + rng.uniform(-0.35, 0.35) * radius for value in center)
-    rx, ry = (rng.uniform(0.55, 1.7) * radius for _ in range(2))
+    x, y = (value + rng.uniform(-0.3, 0.3) * radius for value in center)
+    sides = (TIGHT, WIDE) if rng.random() < 0.7 else (WIDE, WIDE)
+    rx, ry = (rng.uniform(*side) * radius for side in rng.sample(sides, 2))
     draw = ImageDraw.Draw(mask)
     shape = draw.ellipse if rng.random() < 0.4 else draw.rectangle
     shape([value * CANVAS for value in (x - rx, y - ry, x + rx, y + ry)], fill=255)
@@ -122,12 +125,14 @@ def _hidden(stage: Image.Image, ground: Image.Image, mask: Image.Image) -> float
 
 
 def _judged(answers: Answers, hidden: float) -> Answers:
-    """Say whether a thing is whole, unless it is in between; what is hidden too far has no answers."""
-    if hidden > UNNAMEABLE["shape" if answers["kind"] in SHAPES else "thing"]:
-        return {}
-    if WHOLE_BELOW <= hidden < CUT_FROM:
-        return answers
-    return answers | {"whole": "cut" if hidden >= CUT_FROM else "whole"}
+    """Say whether a thing is whole, unless it is in between; of what is hidden too far, only that.
+
+    A square that is cut is an oblong, which is no less whole to look at.
+    """
+    named = answers if hidden <= UNNAMEABLE["shape" if answers["kind"] in SHAPES else "thing"] else {}
+    if WHOLE_BELOW <= hidden < CUT_FROM or (answers["kind"] == "square" and hidden >= CUT_FROM):
+        return named
+    return named | {"whole": "cut" if hidden >= CUT_FROM else "whole"}
 
 
 def _finish(image: Image.Image, rng: random.Random, center: tuple[float, float], side: float) -> Image.Image:

@@ -23,15 +23,16 @@ from smd_cli.flatland.train.loop import MovingAverage, train
 LEARN_SEED, EXAM_SEED = 70_000_000, 90_000_000
 VIEWS = 4  # every fourth crop is a whole picture
 AVERAGE = 0.998
+SHIFT = 4  # px of a crop
 
 
 @dataclass(frozen=True)
 class Course:
     """What the judge learns from, and what it is examined on."""
 
-    crops: int = 20_000
+    crops: int = 40_000
     exam: int = 4_000
-    budget: Budget = Budget(2200, 96, 2e-3)  # noqa: RUF009 - frozen
+    budget: Budget = Budget(4000, 96, 2e-3)  # noqa: RUF009 - frozen
 
 
 def draw_one(seed: int) -> Crop:
@@ -55,7 +56,7 @@ def lessons(path: Path, first_seed: int, count: int) -> dict[str, Tensor]:
 
 
 def learn(data: dict[str, Tensor], course: Course, folder: Path) -> Judge:
-    """Train (or resume) on all questions at once; crops are mirrored and their light varies."""
+    """Train (or resume) on all questions at once; crops are mirrored and moved, and their light varies."""
     torch.manual_seed(0)
     judge = Judge()
 
@@ -65,7 +66,7 @@ def learn(data: dict[str, Tensor], course: Course, folder: Path) -> Judge:
         pixels = to_tensor(data["crops"][rows].numpy())
         flipped = torch.rand(len(rows), 1, 1, 1, generator=rng) < 0.5
         light = 1 + 0.06 * torch.randn(len(rows), 3, 1, 1, generator=rng)
-        pixels = torch.where(flipped, pixels.flip(3), pixels) * light
+        pixels = _moved(torch.where(flipped, pixels.flip(3), pixels), rng) * light
         answers = data["answers"][rows]
         losses = [
             F.cross_entropy(logits.float(), answers[:, column], ignore_index=UNASKED)
@@ -75,6 +76,13 @@ def learn(data: dict[str, Tensor], course: Course, folder: Path) -> Judge:
 
     average = MovingAverage(judge, AVERAGE)
     return train(judge, loss, budget=course.budget, folder=folder, average=average)
+
+
+def _moved(pixels: Tensor, rng: torch.Generator) -> Tensor:
+    """Shift a batch (N, 3, s, s) by up to `SHIFT` px either way; its edges repeat."""
+    x, y = torch.randint(2 * SHIFT + 1, (2,), generator=rng).tolist()
+    side = pixels.shape[-1]
+    return F.pad(pixels, (SHIFT,) * 4, mode="replicate")[..., y : y + side, x : x + side]
 
 
 @torch.inference_mode()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from PIL import Image, ImageDraw, ImageOps
 
 from smd_cli.flatland.world.brush import Color, Point, shade, vary
+from smd_cli.flatland.world.street import street
 
 Painter = Callable[[Image.Image, random.Random], None]
 
@@ -206,6 +207,7 @@ BACKGROUNDS: dict[str, Painter] = {
     "sand": sand,
     "snow": snow,
     "times square": city_night,
+    "street": street,
     "alps": alps,
     "summer mountains": summer_mountains,
 }

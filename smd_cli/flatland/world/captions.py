@@ -20,6 +20,7 @@ BACKGROUND_WORDS: dict[str, tuple[str, ...]] = {
         "a city street at night",
         "city",
     ),
+    "street": ("busy street", "a busy street by day", "a street in a city by day", "downtown"),
     "alps": ("Alps", "dolomites", "Mount Olympus", "snowy mountains", "rocky mountains", "the Alps"),
     "summer mountains": ("summer mountains", "green mountains", "green hills", "summer mountains, green"),
 }
