@@ -6,19 +6,26 @@ import torch
 from torch import Tensor
 
 from smd_cli.engine.masks import Setting, SoftMasks
-from smd_cli.engine.pixels import to_pixels
+from smd_cli.engine.pixels import mask_tensor, to_pixels
+from smd_cli.engine.tone import Joint, toned
 from smd_cli.scene.resolve import Plan
 
 
 @dataclass(frozen=True)
 class Keep:
-    """A picture (1, 3, H, W) in [-1, 1], and how far it is painted over, (1, 1, H, W) in [0, 1]."""
+    """A picture (1, 3, H, W) in [-1, 1], and how far it is painted over, (1, 1, H, W) in [0, 1].
+
+    `joint` is how new area meets it, or None where it covers the canvas.
+    """
 
     picture: Tensor
     covered: Tensor
+    joint: Joint | None
 
     def under(self, painted: Tensor) -> Tensor:
         """Blend painted pixels (1, 3, H, W) over the picture; where nothing covers it, it stays exactly."""
+        if self.joint is not None:
+            painted = toned(painted, self.picture, self.joint)
         return torch.lerp(self.picture, painted, self.covered)
 
 
@@ -26,4 +33,8 @@ def keep_picture(plan: Plan, setting: Setting, soft: SoftMasks, device: torch.de
     """Keep a scene's background picture, if it has one that is not repainted as a whole."""
     if setting.background is None or plan.background.strength != "none":
         return None
-    return Keep(to_pixels(setting.background).to(device), soft.covered().to(device))
+    joint = None
+    if setting.new_area is not None and soft.new_area is not None:
+        known = 1 - mask_tensor([setting.new_area], plan.canvas.width, plan.canvas.height)
+        joint = Joint(soft.new_area.to(device), known.to(device))
+    return Keep(to_pixels(setting.background).to(device), soft.covered().to(device), joint)

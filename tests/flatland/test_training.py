@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from smd_cli.flatland.train import __main__ as training
 from smd_cli.flatland.train import drawing, loop
-from smd_cli.flatland.train.adapter import adapt, save_adapter
+from smd_cli.flatland.train.adapter import adapt, load_adapter, save_adapter
 from smd_cli.flatland.train.config import Budget, Config
 from smd_cli.flatland.train.distill import Consistency, boundary
 from smd_cli.flatland.train.text import build_tokenizer, token_ids, word_targets
@@ -85,9 +85,10 @@ def test_a_finished_run_is_resumed_without_training_again(run):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_training_goes_on_from_an_exported_base(run, tmp_path):
-    """The base's encoder stays, its UNet and text encoder learn on; no stage before is run again."""
+    """The base's encoder stays, its UNet, text encoder and adapter learn on; no stage before is run again."""
     config, base = run
-    folder = training.run(dataclasses.replace(config, folder=tmp_path, base=base))
+    no_distillation = dataclasses.replace(config.distill, steps=0)
+    folder = training.run(dataclasses.replace(config, folder=tmp_path, base=base, distill=no_distillation))
     assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {
         "unet-large",
         "distill",
@@ -98,6 +99,11 @@ def test_training_goes_on_from_an_exported_base(run, tmp_path):
     assert all(torch.equal(old[name], new[name]) for name in old if name.startswith("encoder."))
     old, new = (load_file(place / "unet" / WEIGHTS) for place in (base, folder))
     assert not all(torch.equal(old[name], new[name]) for name in old)
+    old, new = (
+        load_file(place / "lcm_lora" / "pytorch_lora_weights.safetensors") for place in (base, folder)
+    )
+    assert any(factor.any() for name, factor in old.items() if name.endswith("lora_B.weight"))
+    assert all(torch.equal(old[name], new[name]) for name in old)
 
 
 def tiny_unet() -> UNet2DConditionModel:
@@ -128,6 +134,9 @@ def test_the_program_reads_an_adapter_as_it_was_trained(tmp_path):
         fuse_lora(tmp_path / "pytorch_lora_weights.safetensors", 1.0, {"unet": fused})
         assert (expected - plain).abs().mean() > 0.1 * expected.abs().mean()
         assert torch.allclose(fused(*inputs).sample, expected, atol=2e-3)
+        learning_on = adapt(tiny_unet(), rank=3, seed=2)
+        load_adapter(learning_on, tmp_path)
+        assert torch.allclose(learning_on(*inputs).sample, expected, atol=2e-3)
 
 
 def trainable(network: torch.nn.Module):

@@ -63,7 +63,7 @@ def from_nothing(config: Config, pool: np.ndarray) -> Parts:
 
 
 def from_base(folder: Path) -> Parts:
-    """Read the parts of an exported model; its adapter is left out."""
+    """Read the parts of an exported model, without its adapter."""
     unet = UNet2DConditionModel.from_pretrained(folder / "unet", torch_dtype=torch.float32)
     text = CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=torch.float32)
     autoencoder = AutoencoderTiny.from_pretrained(folder / "vae", torch_dtype=torch.float32)

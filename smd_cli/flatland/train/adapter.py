@@ -1,14 +1,17 @@
 """A LoRA (Hu et al., arXiv 2106.09685) over every linear and convolution layer of a network, and its file."""
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 Network = TypeVar("Network", bound=nn.Module)
+
+FILE = "pytorch_lora_weights.safetensors"
 
 
 class LowRank(nn.Module):
@@ -38,9 +41,7 @@ def adapt(network: Network, rank: int, seed: int) -> Network:
 def adapter_of(network: nn.Module, prefix: str = "unet") -> dict[str, Tensor]:
     """Return an adapted network's factors, fp16, by the names that diffusers gives them."""
     factors = {}
-    for name, layer in network.named_modules():
-        if not parametrize.is_parametrized(layer, "weight"):
-            continue
+    for name, layer in _adapted(network):
         low_rank = layer.parametrizations["weight"][0]
         shape = layer.weight.shape
         down = low_rank.down.view(-1, *shape[1:])
@@ -53,4 +54,21 @@ def adapter_of(network: nn.Module, prefix: str = "unet") -> dict[str, Tensor]:
 def save_adapter(network: nn.Module, folder: Path) -> None:
     """Write an adapted network's factors as diffusers would: `folder`/pytorch_lora_weights.safetensors."""
     folder.mkdir(parents=True, exist_ok=True)
-    save_file(adapter_of(network), folder / "pytorch_lora_weights.safetensors", metadata={"format": "pt"})
+    save_file(adapter_of(network), folder / FILE, metadata={"format": "pt"})
+
+
+@torch.no_grad()
+def load_adapter(network: nn.Module, folder: Path, prefix: str = "unet") -> None:
+    """Copy the factors that `save_adapter` wrote into an adapted network of the same rank."""
+    factors = load_file(folder / FILE)
+    for name, layer in _adapted(network):
+        low_rank = layer.parametrizations["weight"][0]
+        low_rank.down.copy_(factors[f"{prefix}.{name}.lora_A.weight"].view_as(low_rank.down))
+        low_rank.up.copy_(factors[f"{prefix}.{name}.lora_B.weight"].view_as(low_rank.up))
+
+
+def _adapted(network: nn.Module) -> Iterator[tuple[str, Any]]:
+    """Give the adapted layers and their names."""
+    for name, layer in network.named_modules():
+        if parametrize.is_parametrized(layer, "weight"):
+            yield name, layer

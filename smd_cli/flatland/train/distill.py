@@ -10,7 +10,7 @@ import torch
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor, nn
 
-from smd_cli.flatland.train.adapter import adapt
+from smd_cli.flatland.train.adapter import adapt, load_adapter
 from smd_cli.flatland.train.config import Config
 from smd_cli.flatland.train.loop import MovingAverage, train
 from smd_cli.flatland.train.unet import (
@@ -22,6 +22,7 @@ from smd_cli.flatland.train.unet import (
     noised,
     noisy_timesteps,
 )
+from smd_cli.models.assets import LCM_LORA
 
 SIGMA_DATA = 0.5
 TIMESTEP_SCALING = 10.0
@@ -64,11 +65,14 @@ def distill(
 ) -> UNet2DConditionModel:
     """Distil the guided teacher's DDIM steps of 20 timesteps into an adapter of its UNet.
 
+    Where the training goes on from an exported model, so does the adapter.
     Returns the moving average of the adapted UNet; `adapter_of` takes the adapter from it.
     """
     teacher = teacher.requires_grad_(False).eval()
     teacher.unet.to(memory_format=torch.channels_last)
     student = adapt(copy.deepcopy(teacher.unet), config.rank, config.seed)
+    if config.base is not None and (config.base / LCM_LORA).exists():
+        load_adapter(student, config.base / LCM_LORA)
     average = MovingAverage(student, config.distill_ema)
     alphas = alphas_cumprod()
     consistency = Consistency(alphas)
