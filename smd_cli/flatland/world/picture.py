@@ -41,8 +41,8 @@ class Layout:
 
 
 LAYOUTS: dict[str, tuple[int, Layout]] = {
-    "white": (29, Layout((0.5,), (0.2, 0.46), people=0.0, named=0.2)),
-    "one": (38, Layout((0.5,), (0.18, 0.46), people=0.25, named=0.6)),
+    "white": (29, Layout((0.5,), (0.12, 0.46), people=0.0, named=0.2)),
+    "one": (38, Layout((0.5,), (0.12, 0.46), people=0.25, named=0.6)),
     "two": (13, Layout((0.26, 0.74), (0.16, 0.25), people=0.25, named=0.6)),
     "three": (4, Layout((0.18, 0.5, 0.82), (0.12, 0.17), people=0.1, named=0.6)),
     "background": (16, Layout((), (0, 0), people=0.0, named=1.0)),
