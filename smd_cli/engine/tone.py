@@ -31,7 +31,7 @@ def toned(painted: Tensor, picture: Tensor, joint: Joint) -> Tensor:
     shift = carried_on(*_pooled(picture - painted, both, CELL))
     height, width = painted.shape[-2:]
     shift = F.interpolate(shift, scale_factor=CELL, mode="bilinear")[..., :height, :width]
-    return painted + joint.new_area * shift
+    return painted + (2 * joint.new_area).clamp(max=1) * shift  # whole where it was measured
 
 
 def carried_on(values: Tensor, weights: Tensor) -> Tensor:

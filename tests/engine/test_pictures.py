@@ -74,6 +74,8 @@ def test_new_area_is_painted_and_joined_while_the_picture_stays(folder):
     assert abs(made[:, 260:] - photo[:, 260:]).mean() > 8  # not the edge of the picture, repeated
     across = abs(np.diff(made, axis=1)).mean(axis=(0, 2))
     assert across[190:210].max() <= np.quantile(across, 0.999)
+    paler = stage.keep.picture + 0.2
+    assert (stage.keep.under(paler) - stage.keep.picture).abs().max() < 0.03
 
 
 def test_new_area_is_never_drawn_alone_on_white(folder):
