@@ -68,8 +68,10 @@ def test_what_a_patch_hides_is_measured_and_judged():
     assert crops._judged(owl, 0.0)["whole"] == "whole"
     assert crops._judged(owl, 0.3)["whole"] == "cut"
     assert "whole" not in crops._judged(owl, 0.1)
-    assert crops._judged(owl, 0.6) == {}
-    assert crops._judged(circle, 0.3) == {}
+    assert crops._judged(owl, 0.6) == crops._judged(circle, 0.3) == {"whole": "cut"}
+    square = {"kind": "square", "color": "red"}
+    assert crops._judged(square, 0.3) == {}  # an oblong is no less whole
+    assert crops._judged(square, 0.01)["whole"] == "whole"
 
 
 def test_a_patch_lies_around_its_place():
@@ -105,7 +107,7 @@ def test_an_exam_counts_right_answers():
 
 
 def test_the_judge_that_ships_knows_drawings_it_never_saw():
-    """The exam of docs/flatland.md on fewer crops; it is a judge from 97 % on, which these weights miss."""
+    """The exam of docs/flatland.md on fewer crops: what names a thing wrong more often than three times in a hundred is no judge."""
     seen = [draw_one(EXAM_SEED + 10_000 + i) for i in range(600)]
     verdict = judge_crops(load_judge(), [crop.image for crop in seen])
     assert verdict.features.shape == (600, FEATURES)
@@ -113,8 +115,9 @@ def test_the_judge_that_ships_knows_drawings_it_never_saw():
         (crop.answers[question], found[question])
         for crop, found in zip(seen, verdict.answers, strict=True)
         for question in crop.answers
+        if question != "whole"
     ]
-    assert sum(wanted == named for wanted, named in pairs) > 0.94 * len(pairs)
+    assert sum(wanted == named for wanted, named in pairs) > 0.97 * len(pairs)
 
 
 def test_prompts_expect_what_the_judge_can_name():
