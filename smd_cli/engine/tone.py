@@ -7,6 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 CELL = 16  # px: differences within a cell are forms, which stay; those between cells are tone
+SURE = 0.9
+"""How far new area is new where it is measured: farther in, what is painted leans on the picture already."""
 EPSILON = 1e-6
 
 
@@ -27,7 +29,7 @@ def toned(painted: Tensor, picture: Tensor, joint: Joint) -> Tensor:
     Where new area reaches into the picture, both are known; their difference there is carried on over the
     rest. A few-step sampler settles colours in its first step, when it sees next to nothing of the picture.
     """
-    both = (joint.new_area > 0.5) * joint.known
+    both = (joint.new_area > SURE) * joint.known
     shift = carried_on(*_pooled(picture - painted, both, CELL))
     height, width = painted.shape[-2:]
     shift = F.interpolate(shift, scale_factor=CELL, mode="bilinear")[..., :height, :width]

@@ -107,7 +107,7 @@ def test_an_exam_counts_right_answers():
 
 
 def test_the_judge_that_ships_knows_drawings_it_never_saw():
-    """The exam of docs/flatland.md on fewer crops: what names a thing wrong more often than three times in a hundred is no judge."""
+    """The exam of docs/flatland.md, on fewer crops: below 97 % of right names it would be no judge."""
     seen = [draw_one(EXAM_SEED + 10_000 + i) for i in range(600)]
     verdict = judge_crops(load_judge(), [crop.image for crop in seen])
     assert verdict.features.shape == (600, FEATURES)
