@@ -167,11 +167,11 @@ def test_a_compiled_unet_passes_its_gradients_to_every_level_and_to_the_prompt()
             assert (compiled[name] - gradient).norm() < 0.1 * gradient.norm(), name
 
 
-def test_the_noisiest_noise_says_nothing_of_colours_at_any_scale():
+def test_noise_says_nothing_of_colours_at_any_scale():
     """The means of whole latents, of quarters and of sixteenths are random beyond what fine noise makes."""
-    latents, last = torch.zeros(800, 4, 32, 32), torch.full((800,), 999)
-    fine = noise_like(latents, last, (), torch.Generator().manual_seed(0))
-    coarse = noise_like(latents, last, Config.coarse_noise, torch.Generator().manual_seed(0))
+    latents = torch.zeros(800, 4, 32, 32)
+    fine = noise_like(latents, (), torch.Generator().manual_seed(0))
+    coarse = noise_like(latents, Config.coarse_noise, torch.Generator().manual_seed(0))
     for cells, least in ((1, 0.18), (2, 0.2), (4, 0.25)):
         expected = cells / 32
         of_fine, of_coarse = (
@@ -180,8 +180,6 @@ def test_the_noisiest_noise_says_nothing_of_colours_at_any_scale():
         assert of_fine == pytest.approx(expected, rel=0.1)
         assert of_coarse > max(least, 1.5 * expected)
     assert coarse.mean().abs() < 0.02
-    later = noise_like(latents, last - 700, Config.coarse_noise, torch.Generator().manual_seed(0))
-    assert (later - fine).abs().max() < 0.02 * (coarse - fine).abs().max()
 
 
 def test_the_loss_weighs_the_noisiest_steps_more_than_errors_in_noise_alone_would():

@@ -94,7 +94,7 @@ def distill(
         skip = config.distill_skip
         start = (noisy_timesteps(len(ids), TRAIN_STEPS // skip, rng) + 1) * skip - 1
         states = teacher.text(ids).last_hidden_state
-        z = noised(latents, noise_like(latents, start, config.coarse_noise, rng), start, alphas)
+        z = noised(latents, noise_like(latents, config.coarse_noise, rng), start, alphas)
         with torch.no_grad():
             target = consistency(
                 average.module, teacher_step(z, start, start - skip, states), start - skip, states

@@ -18,8 +18,6 @@ from smd_cli.flatland.train.text import WIDTH
 
 TRAIN_STEPS = 1000
 BETA_START, BETA_END = 0.00085, 0.012
-COARSE_FADES = 4
-"""The power of t / T by which coarse noise fades: of five steps, the second has 0.7 of it, the third 0.3."""
 
 
 def alphas_cumprod() -> Tensor:
@@ -84,21 +82,17 @@ def noised(latents: Tensor, noise: Tensor, timesteps: Tensor, alphas: Tensor) ->
     return alpha.sqrt() * latents + (1 - alpha).sqrt() * noise
 
 
-def noise_like(
-    latents: Tensor, timesteps: Tensor, coarse: Sequence[tuple[int, float]], generator: torch.Generator
-) -> Tensor:
+def noise_like(latents: Tensor, coarse: Sequence[tuple[int, float]], generator: torch.Generator) -> Tensor:
     """Return noise (N, 4, h, w) that is coarse too: for (cells a side, spread) pairs, noise of such cells.
 
     The schedule leaves 0.068 of a picture in its noisiest step, and the mean colour of the picture, or of a
     hundred latents, can be read off that. A model that learns to read it takes the mean of a sampler's noise,
-    which says nothing, for a colour, and listens less to its prompt. In later steps there is a picture to be
-    read, be it only that all around a region's mask is white, and the coarse noise fades.
+    which says nothing, for a colour, and listens less to its prompt.
     """
     noise = torch.randn(latents.shape, generator=generator)
-    fading = ((timesteps + 1) / TRAIN_STEPS)[:, None, None, None] ** COARSE_FADES
     for cells, spread in coarse:
         small = torch.randn(*latents.shape[:2], cells, cells, generator=generator)
-        noise += spread * fading * F.interpolate(small, latents.shape[-2:], mode="bilinear")
+        noise += spread * F.interpolate(small, latents.shape[-2:], mode="bilinear")
     return noise
 
 
@@ -150,7 +144,7 @@ def train_unet(
         dropped = torch.rand(len(ids), generator=rng) < config.empty_captions
         ids = torch.where(dropped[:, None], empty_ids, ids)
         timesteps = noisy_timesteps(len(ids), TRAIN_STEPS, rng)
-        noise = noise_like(latents, timesteps, config.coarse_noise, rng)
+        noise = noise_like(latents, config.coarse_noise, rng)
         predicted = module(noised(latents, noise, timesteps, alphas), timesteps, ids).float()
         weight = loss_weight(alphas[timesteps] / (1 - alphas[timesteps]), config.min_snr)
         error: Tensor = (weight * (predicted - noise).square().mean(dim=(1, 2, 3))).mean()
