@@ -1,4 +1,9 @@
-"""What every test shares: one thread, and property tests that try the same examples each time."""
+"""What every test shares: one thread, property tests that try the same examples each time, and Ctrl-C.
+
+A shell's background jobs ignore Ctrl-C and hand that on to whatever they start, the programs under test too.
+"""
+
+import signal
 
 import torch
 from hypothesis import settings
@@ -7,3 +12,6 @@ torch.set_num_threads(1)
 
 settings.register_profile("repeatable", deadline=None, derandomize=True, max_examples=40)
 settings.load_profile("repeatable")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
