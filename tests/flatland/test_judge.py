@@ -20,7 +20,7 @@ from smd_cli.flatland.world.palette import SHAPE_COLORS
 
 @pytest.fixture(scope="module")
 def drawn():
-    return [crops.draw_crop(seed) for seed in range(250)]
+    return [crops.draw_crop(seed) for seed in range(450)]
 
 
 def test_a_seed_is_a_crop():
@@ -39,12 +39,12 @@ def test_every_question_is_asked_and_answered_in_its_words(drawn):
             crop.answers
         )
     whole = Counter(crop.answers["whole"] for crop in drawn if "whole" in crop.answers)
-    assert min(whole.values()) > 10
+    assert min(whole.values()) > 20
 
 
 def test_shapes_show_their_colour(drawn):
     shapes = [c for c in drawn if "color" in c.answers and c.answers["kind"] in ("circle", "square")]
-    assert len(shapes) > 12
+    assert len(shapes) > 20
     near = 0
     for crop in shapes:
         color = np.array(SHAPE_COLORS[crop.answers["color"]])
