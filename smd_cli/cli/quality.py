@@ -34,7 +34,11 @@ Singles = Annotated[
 ]
 Pictures = Annotated[
     Path | None,
-    typer.Option("--pictures", metavar="FOLDER", help="Keep every picture, a folder a row, and a sheet."),
+    typer.Option(
+        "--pictures",
+        metavar="FOLDER",
+        help="Keep every picture, a folder a row, and a sheet; go on from what it keeps.",
+    ),
 ]
 
 

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from smd_cli.bench.quality.gallery import write_gallery
+from smd_cli.bench.quality.kept import Painted, Took, keeping
 from smd_cli.bench.quality.layouts import Expected, draw_layout
 from smd_cli.bench.quality.methods import FULL, VARIANTS, AveragedNoise, Variant, uncentered
 from smd_cli.bench.quality.run import FIRST_SEED, Bench, measure_quality, stage_of
@@ -221,6 +222,26 @@ def test_a_variant_that_does_not_centre_paints_regions_where_their_masks_are(bac
     assert {view.roll for views in uncentered(stage).regions.views for view in views} == {(0, 0)}
 
 
+def test_a_picture_is_painted_again_only_where_something_it_follows_from_has_changed(tmp_path):
+    kept_at, painted = tmp_path / "row" / "1.png", []
+
+    def paint() -> Painted:
+        painted.append(Image.new("RGB", (4, 4), (len(painted), 0, 0)))
+        return Painted(painted[-1], Took(0.5, 7, (32, 64)))
+
+    first = keeping(kept_at, {"scene": (1, 2), "dtype": "float32"}, paint)
+    again = keeping(kept_at, {"scene": (1, 2), "dtype": "float32"}, paint)
+    assert len(painted) == 1
+    assert again.took == first.took
+    assert again.image.getpixel((0, 0)) == (0, 0, 0)
+    assert keeping(kept_at, {"scene": (1, 2), "dtype": "bfloat16"}, paint).image.getpixel((0, 0)) == (1, 0, 0)
+    kept_at.write_bytes(kept_at.read_bytes()[:40])
+    keeping(kept_at, {"scene": (1, 2), "dtype": "bfloat16"}, paint)
+    painted[0].save(kept_at)
+    keeping(kept_at, {"scene": (1, 2), "dtype": "bfloat16"}, paint)
+    assert len(painted) == 4
+
+
 @pytest.mark.slow
 def test_a_small_run_measures_every_row(tmp_path):
     told = []
@@ -231,6 +252,7 @@ def test_a_small_run_measures_every_row(tmp_path):
     assert [row.name for row in rows] == [few.name, FULL.name, stream.name]
     assert len(told) == 6
     assert len(list(tmp_path.glob("*/*.png"))) == 6
+    assert measure_quality(bench, load_judge(), (few, FULL, stream)) == rows, "seconds too are those kept"
     with Image.open(write_gallery(tmp_path, (few, FULL, stream), [FIRST_SEED, FIRST_SEED + 1])) as sheet:
         assert sheet.height > 3 * 128
         assert len(set(sheet.convert("L").tobytes())) > 50

@@ -6,14 +6,16 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 
+from smd_cli import __version__
+from smd_cli.bench.quality.kept import Painted, Took, keeping
 from smd_cli.bench.quality.layouts import Layout, draw_layout
 from smd_cli.bench.quality.methods import FULL, Variant, paint_variant
 from smd_cli.bench.quality.report import QualityRow
@@ -63,10 +65,9 @@ def measure_quality(bench: Bench, judge: Judge, variants: Sequence[Variant]) -> 
     """
     layouts = [draw_layout(FIRST_SEED + i) for i in range(bench.scenes)]
     reference = judge_crops(judge, [draw_view(REFERENCE_SEED + i).image for i in range(REFERENCES)]).features
-    backbone_of = cache(partial(_backbone, bench))  # rows share weights
+    model_of = cache(partial(_model, bench))  # rows share weights
     found = {
-        variant: _measure(bench, judge, variant, layouts, backbone_of(variant.few_step))
-        for variant in variants
+        variant: _measure(bench, judge, variant, layouts, model_of(variant.few_step)) for variant in variants
     }
     full = found[FULL].scores
     return [_row(variant, measured, full, reference) for variant, measured in found.items()]
@@ -77,28 +78,48 @@ class _Measured:
     """A variant's scores, and what each of its pictures took."""
 
     scores: list[SceneScore]
-    painted: list[_Painted]
+    took: list[Took]
 
 
-def _backbone(bench: Bench, few_step: bool) -> Backbone:
-    """Load the model, with the LoRA that makes it a few-step one or without."""
-    return load(locate(bench.spec, few_step=few_step), bench.device, bench.dtype)
+def _model(bench: Bench, few_step: bool) -> tuple[str, Backbone]:
+    """Load the model, with the LoRA that makes it a few-step one or without; return its digest beside it."""
+    assets = locate(bench.spec, few_step=few_step)
+    return assets.sha256, load(assets, bench.device, bench.dtype)
 
 
 def _measure(
-    bench: Bench, judge: Judge, variant: Variant, layouts: Sequence[Layout], backbone: Backbone
+    bench: Bench, judge: Judge, variant: Variant, layouts: Sequence[Layout], model: tuple[str, Backbone]
 ) -> _Measured:
     measured = _Measured([], [])
+    digest, backbone = model
     for layout in layouts:
-        painted = _paint(variant, layout, backbone, bench)
-        measured.painted.append(painted)
-        measured.scores.append(score_scene(judge, layout, painted.image, painted.seams))
+        paint_it = partial(_paint, variant, layout, backbone, bench.batch)
+        if bench.pictures is None:
+            painted = paint_it()
+        else:
+            kept_at = bench.pictures / variant.key / f"{layout.seed}.png"
+            painted = keeping(kept_at, _conditions(bench, variant, layout, digest), paint_it)
+        bench.tell()
+        measured.took.append(painted.took)
+        measured.scores.append(score_scene(judge, layout, painted.image, painted.took.seams))
     return measured
+
+
+def _conditions(bench: Bench, variant: Variant, layout: Layout, digest: str) -> dict[str, Any]:
+    """All that a picture of the benchmark follows from."""
+    return {
+        "program": __version__,
+        "weights": digest,
+        "device": str(bench.device),
+        "dtype": str(bench.dtype),
+        "variant": asdict(variant),
+        "scene": layout.scene,
+    }
 
 
 def measure_singles(bench: Bench, judge: Judge) -> dict[str, float]:
     """Paint each of the 24 prompts alone, from `SINGLE_SEEDS` seeds; return the share of right pictures."""
-    backbone = _backbone(bench, True)
+    _, backbone = _model(bench, True)
     shares = {}
     for prompt, wanted in PROMPTS.items():
         pictures = []
@@ -110,25 +131,12 @@ def measure_singles(bench: Bench, judge: Judge) -> dict[str, float]:
     return shares
 
 
-@dataclass(frozen=True)
-class _Painted:
-    image: Image.Image
-    seconds: float
-    evaluations: int
-    seams: tuple[int, ...]
-
-
-def _paint(variant: Variant, layout: Layout, backbone: Backbone, bench: Bench) -> _Painted:
-    stage = stage_of(variant, layout, backbone, bench.batch)
+def _paint(variant: Variant, layout: Layout, backbone: Backbone, batch: Batch) -> Painted:
+    stage = stage_of(variant, layout, backbone, batch)
     began = time.perf_counter()
     image = paint_variant(variant, stage, layout.seed)
     seconds = time.perf_counter() - began
-    if bench.pictures is not None:
-        folder = bench.pictures / variant.key
-        folder.mkdir(parents=True, exist_ok=True)
-        image.save(folder / f"{layout.seed}.png")
-    bench.tell()
-    return _Painted(image, seconds, stage.work.model_evaluations, _seams(stage))
+    return Painted(image, Took(seconds, stage.work.model_evaluations, _seams(stage)))
 
 
 def stage_of(variant: Variant, layout: Layout, backbone: Backbone, batch: Batch) -> Stage:
@@ -160,6 +168,6 @@ def _row(
         figures=intervals(measured.scores),
         against_full=effects(measured.scores, full),
         frechet=frechet(features, reference),
-        evaluations=float(np.mean([each.evaluations for each in measured.painted])),
-        seconds=float(np.median([each.seconds for each in measured.painted])),
+        evaluations=float(np.mean([each.evaluations for each in measured.took])),
+        seconds=float(np.median([each.seconds for each in measured.took])),
     )
