@@ -6,17 +6,19 @@ import shutil
 
 import pytest
 import torch
-from diffusers import UNet2DConditionModel
-from safetensors.torch import load_file
+from diffusers import DDIMScheduler, UNet2DConditionModel
+from safetensors.torch import load_file, save_file
 
 from smd_cli.flatland.train import __main__ as training
 from smd_cli.flatland.train import drawing, loop
 from smd_cli.flatland.train.adapter import adapt, load_adapter, save_adapter
 from smd_cli.flatland.train.config import Budget, Config
-from smd_cli.flatland.train.distill import Consistency, boundary
+from smd_cli.flatland.train.distill import boundary
+from smd_cli.flatland.train.paths import ddim_path, middles_in_others, read_paths, start_of_paths
 from smd_cli.flatland.train.text import build_tokenizer, token_ids, word_targets
 from smd_cli.flatland.train.unet import (
     alphas_cumprod,
+    cleaned,
     compile_unet,
     loss_weight,
     noise_like,
@@ -39,6 +41,7 @@ def run(tmp_path_factory):
         captions=400,
         small_pictures=8,
         large_pictures=8,
+        paths=8,
         **dict.fromkeys(stages, tiny),
     )
     return config, training.run(config)
@@ -258,4 +261,74 @@ def test_clean_inverts_noising():
     timesteps = torch.tensor([10, 500, 999])
     clean, noise = torch.randn(2, 3, 4, 8, 8, generator=torch.Generator().manual_seed(1))
     z = noised(clean, noise, timesteps, alphas)
-    assert torch.allclose(Consistency(alphas).clean(z, noise, timesteps), clean, atol=1e-4)
+    assert torch.allclose(cleaned(z, noise, timesteps, alphas), clean, atol=1e-4)
+    assert torch.equal(noised(clean, noise, torch.full((3,), -1), alphas), clean)
+
+
+def test_a_path_is_what_diffusers_makes_of_guided_ddim_steps():
+    unet = tiny_unet()
+    rng = torch.Generator().manual_seed(3)
+    z = torch.randn(2, 4, 8, 8, generator=rng)
+    named, unnamed = torch.randn(2, 2, 7, 16, generator=rng)
+    scheduler = DDIMScheduler(
+        1000, 0.00085, 0.012, "scaled_linear", clip_sample=False, timestep_spacing="trailing"
+    )
+    scheduler.set_timesteps(4)
+    expected, seen = z, []
+    with torch.no_grad():
+        for t in scheduler.timesteps:
+            seen.append(expected)
+            said, unsaid = (unet(expected, t, encoder_hidden_states=s).sample for s in (named, unnamed))
+            expected = scheduler.step(unsaid + 3 * (said - unsaid), t, expected).prev_sample
+    points, end = ddim_path(unet, z, scheduler.timesteps.tolist(), (named, unnamed), 3.0)
+    assert torch.allclose(points, torch.stack(seen), atol=1e-4)
+    assert torch.allclose(end, expected, atol=1e-4)
+    assert (end - z).abs().mean() > 0.1
+
+
+def test_paths_start_at_noise_or_on_the_way_and_step_through_what_samplers_ask_for():
+    latents = torch.full((3, 4, 8, 8), 5.0)
+    rng = torch.Generator().manual_seed(0)
+    of_noise, of_drawn, of_mixed = (
+        [start_of_paths(latents, start, rng) for _ in range(40)] for start in ("noise", "drawn", "mixed")
+    )
+    asked = {19 + 20 * number for number in range(50)}
+    assert set().union(*(timesteps for _, timesteps in of_noise)) == asked
+    assert all(steps[0] == 999 and steps == sorted(steps, reverse=True) for _, steps in of_noise)
+    assert abs(torch.stack([z for z, _ in of_noise]).mean()) < 0.02
+    assert min(steps[0] for _, steps in of_drawn) < 500 < 600 < min(steps[0] for _, steps in of_mixed)
+    for z, steps in (*of_drawn, *of_mixed):
+        assert set(steps) < asked
+        assert z.mean() == pytest.approx(5 * alphas_cumprod()[steps[0]].sqrt().item(), abs=0.2)
+
+
+def test_middles_of_pictures_stand_in_others():
+    latents = torch.arange(6.0)[:, None, None, None].expand(6, 4, 16, 16)
+    mixed = middles_in_others(latents, torch.Generator().manual_seed(0))
+    assert torch.equal(mixed[:, :, 7:9, 7:9], latents[:, :, 7:9, 7:9])
+    assert torch.equal(mixed[:, :, 0, 0], latents.roll(1, 0)[:, :, 0, 0])
+    kept = (mixed == latents).float().mean(dim=(1, 2, 3))
+    assert 0.07 < kept.min() < kept.max() < 0.8
+    assert len(kept.unique()) == 6
+
+
+def test_every_point_is_handed_out_with_the_prompt_and_the_end_of_its_own_path(tmp_path):
+    """Two files of two paths; a point holds its path's number and its timestep."""
+    files = [tmp_path / "0.safetensors", tmp_path / "1.safetensors"]
+    for number, (file, timesteps) in enumerate(zip(files, ([999, 500], [800, 400, 100]), strict=True)):
+        path = torch.arange(2) + 2 * number
+        points = path + torch.tensor(timesteps)[:, None] / 1024
+        save_file(
+            {
+                "z": points[..., None, None, None].half(),
+                "timesteps": torch.tensor(timesteps),
+                "end": path[:, None, None, None].half(),
+                "ids": path[:, None].expand(2, 77).contiguous(),
+            },
+            file,
+        )
+    z, timesteps, ids, ends = read_paths(files).batch(400, seed=1)
+    assert torch.equal(ids[:, 0].float(), ends.flatten())
+    assert torch.allclose(z.flatten(), ends.flatten() + timesteps / 1024, atol=2e-3)
+    assert set(ids[:, 0].tolist()) == {0, 1, 2, 3}
+    assert (timesteps == 999).sum() > 2 * (timesteps == 100).sum() > 0

@@ -30,15 +30,15 @@ class Config:
     text: Budget = field(default_factory=lambda: Budget(1500, 64, 1e-3))
     unet_small: Budget = field(default_factory=lambda: Budget(1800, 32, 8e-4))
     unet_large: Budget = field(default_factory=lambda: Budget(8000, 24, 4e-4))
-    distill: Budget = field(default_factory=lambda: Budget(800, 16, 1.5e-3))
+    distill: Budget = field(default_factory=lambda: Budget(2400, 16, 1e-3))
     guidance: float = 3.0
-    distill_skip: int = 20
+    paths: int = 3000
     rank: int = 32
     empty_captions: float = 0.1
     coarse_noise: tuple[tuple[int, float], ...] = ((1, 0.2), (2, 0.2), (4, 0.15))
     min_snr: float = 5.0
     ema: float = 0.999
-    distill_ema: float = 0.95
+    distill_ema: float = 0.995
     compile: bool = False
 
     def stage(self, name: str) -> Path:

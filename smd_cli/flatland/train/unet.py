@@ -76,10 +76,22 @@ def _repeated(conv: nn.Module, states: Tensor, output_size: tuple[int, int] | No
     return upsampled
 
 
+def weights_at(timesteps: Tensor, alphas: Tensor) -> tuple[Tensor, Tensor]:
+    """Return √ᾱ and √(1−ᾱ) (N, 1, 1, 1), what a picture and its noise weigh; below timestep 0 is no noise."""
+    alpha = torch.where(timesteps >= 0, alphas[timesteps.clamp(min=0)], torch.ones(()))[:, None, None, None]
+    return alpha.sqrt(), (1 - alpha).sqrt()
+
+
 def noised(latents: Tensor, noise: Tensor, timesteps: Tensor, alphas: Tensor) -> Tensor:
     """Return √ᾱ x + √(1−ᾱ) n."""
-    alpha = alphas[timesteps][:, None, None, None]
-    return alpha.sqrt() * latents + (1 - alpha).sqrt() * noise
+    alpha, sigma = weights_at(timesteps, alphas)
+    return alpha * latents + sigma * noise
+
+
+def cleaned(z: Tensor, noise: Tensor, timesteps: Tensor, alphas: Tensor) -> Tensor:
+    """Return (z − √(1−ᾱ) n) / √ᾱ, the latents that `noised` would have made z of."""
+    alpha, sigma = weights_at(timesteps, alphas)
+    return (z - sigma * noise) / alpha
 
 
 def noise_like(latents: Tensor, coarse: Sequence[tuple[int, float]], generator: torch.Generator) -> Tensor:

@@ -16,8 +16,9 @@ SHAPES = ("circle", "square", "triangle", "star")
 COLORED = (*SHAPES, "house", "flower")
 PLAIN = ("sun", "moon", "tree", "waterfall", "cloud", "boat", "owl", "cat")
 PEOPLE = ("boy", "girl", "goddess")
-KINDS = (*SHAPES, *SHAPES, "house", "flower", *PLAIN, "owl", *("boy", "girl") * 5, "goddess", "goddess")
-"""What may be drawn, as often as it is named: people have most to be told about."""
+MANY_PARTS = (*("house", "flower", "cat", "owl") * 2, "flower", "cat")
+KINDS = (*SHAPES, *SHAPES, *MANY_PARTS, *PLAIN, *("boy", "girl") * 5, "goddess")
+"""What may be drawn, as often as it is named: people have most to be told about, and parts take learning."""
 
 SCENIC = (*(name for name in BACKGROUNDS if name != "white"), "times square")
 """Backgrounds behind things; the busiest twice, because colours are hardest to tell in front of it."""

@@ -1,0 +1,170 @@
+"""The paths on which the guided UNet's DDIM steps lead from noise to a picture: what a student learns from.
+
+From every point of a path the student is to see its end in one step, the consistency function's task (Song et
+al., arXiv 2303.01469). Walking the paths beforehand and learning from their ends (Luhman and Luhman, arXiv
+2101.02388) costs more per path than asking the student's own average one step further on, and far fewer steps
+of training: the ends are right from the start, and every point on the way serves.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Literal
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from smd_cli.flatland.train.config import Config
+from smd_cli.flatland.train.unet import (
+    TRAIN_STEPS,
+    Generator,
+    alphas_cumprod,
+    batch_of,
+    cleaned,
+    compile_unet,
+    noised,
+    weights_at,
+)
+
+GRID = 50
+"""How many timesteps few-step samplers choose theirs from; a path takes every third of them."""
+
+STRIDE = 3
+
+Start = Literal["noise", "drawn", "mixed"]
+STARTS: tuple[Start, ...] = ("noise", "drawn", "noise", "mixed")
+"""Where batches of paths start, in turn."""
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Points of paths and where they end.
+
+    Attributes:
+        z: noisy latents (P, 4, h, w) of every point, float16.
+        timesteps: of every point, (P,).
+        path: to which path a point belongs, (P,).
+        ends: the picture at each path's end, (N, 4, h, w), float16.
+        ids: the prompt of each path, (N, 77).
+    """
+
+    z: Tensor
+    timesteps: Tensor
+    path: Tensor
+    ends: Tensor
+    ids: Tensor
+
+    def batch(self, count: int, seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return z, timesteps, ids and ends of `count` points, later timesteps likelier."""
+        rng = torch.Generator().manual_seed(seed)
+        pairs = torch.randint(len(self.z), (count, 2), generator=rng)
+        points = pairs.gather(1, self.timesteps[pairs].argmax(1, keepdim=True))[:, 0]
+        path = self.path[points]
+        return self.z[points].float(), self.timesteps[points], self.ids[path], self.ends[path].float()
+
+
+def walk_paths(
+    teacher: Generator, data: dict[str, Tensor], empty_ids: Tensor, config: Config, folder: Path
+) -> Paths:
+    """Walk `config.paths` paths, a batch at a time, each kept in a file of `folder`; finished ones are read.
+
+    Every other batch starts at noise, as a sampler does; the rest at what the teacher would seldom paint,
+    under some noise: drawn pictures (a small thing on white, for one), and pictures that hold the middle of
+    another, as a view of a region holds what its neighbours have made of the picture.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    batch = config.distill.batch * 2
+    files = [folder / f"{number:04d}.safetensors" for number in range(-(-config.paths // batch))]
+    if config.compile and not all(file.exists() for file in files):
+        compile_unet(teacher.unet)
+    empty = teacher.text(empty_ids[None]).last_hidden_state
+    for number, file in enumerate(files):
+        if file.exists():
+            continue
+        latents, ids, rng = batch_of(data, batch, config.seed * 5_000_011 + number)
+        ids = torch.where(torch.rand(len(ids), 1, generator=rng) < config.empty_captions / 2, empty_ids, ids)
+        z, timesteps = start_of_paths(latents, STARTS[number % len(STARTS)], rng)
+        states = teacher.text(ids).last_hidden_state
+        with torch.autocast("cpu", torch.bfloat16):
+            points, end = ddim_path(
+                teacher.unet, z, timesteps, (states, empty.expand_as(states)), config.guidance
+            )
+        kept = {"z": points.half(), "timesteps": torch.tensor(timesteps), "end": end.half(), "ids": ids}
+        save_file({name: tensor.contiguous() for name, tensor in kept.items()}, file.with_suffix(".tmp"))
+        file.with_suffix(".tmp").replace(file)
+    return read_paths(files)
+
+
+def start_of_paths(latents: Tensor, start: Start, rng: torch.Generator) -> tuple[Tensor, list[int]]:
+    """Return where paths from pictures (N, 4, h, w) start, and their timesteps, falling."""
+    shift = int(torch.randint(STRIDE, (), generator=rng))
+    grid = [GRID - 1, *range(GRID - 2 - shift, -1, -STRIDE)]
+    timesteps = [(number + 1) * TRAIN_STEPS // GRID - 1 for number in grid]
+    noise = torch.randn(latents.shape, generator=rng)
+    if start == "noise":
+        return noise, timesteps
+    mixed = start == "mixed"
+    # edges of what is mixed have to melt, which takes more noise
+    skipped = int(torch.randint(len(grid) * (1 if mixed else 2) // 3, (), generator=rng))
+    timesteps = timesteps[skipped:]
+    seen = middles_in_others(latents, rng) if mixed else latents
+    return noised(seen, noise, torch.full((len(seen),), timesteps[0]), alphas_cumprod()), timesteps
+
+
+def middles_in_others(latents: Tensor, rng: torch.Generator) -> Tensor:
+    """Put an ellipse around the middle of each picture (N, 4, h, w), a third of it or more, in the next."""
+    count, _, height, width = latents.shape
+    radius = torch.empty(count, 2, 1, 1).uniform_(1 / 3, 1, generator=rng)
+    y = torch.linspace(-1, 1, height)[:, None]
+    x = torch.linspace(-1, 1, width)
+    inside = ((y / radius[:, 0]).square() + (x / radius[:, 1]).square() < 1)[:, None]
+    return torch.where(inside, latents, latents.roll(1, 0))
+
+
+@torch.no_grad()
+def ddim_path(
+    unet: nn.Module,
+    z: Tensor,
+    timesteps: Sequence[int],
+    states: tuple[Tensor, Tensor],
+    guidance: float,
+) -> tuple[Tensor, Tensor]:
+    """Follow guided DDIM from z (N, 4, h, w) through `timesteps`; return the points (S, N, ...) and the end.
+
+    `states` are those of the prompts and of the empty one.
+    """
+    alphas, points = alphas_cumprod(), []
+    for now, then in pairwise([*timesteps, -1]):
+        points.append(z)
+        start, end = (torch.full((len(z),), t) for t in (now, then))
+        both = unet(
+            z.repeat(2, 1, 1, 1), start.repeat(2), encoder_hidden_states=torch.cat(states), return_dict=False
+        )[0]
+        named, unnamed = both.float().chunk(2)
+        noise = unnamed + guidance * (named - unnamed)
+        alpha, sigma = weights_at(end, alphas)
+        z = alpha * cleaned(z, noise, start, alphas) + sigma * noise
+    return torch.stack(points), z
+
+
+def read_paths(files: Sequence[Path]) -> Paths:
+    """Read the files that `walk_paths` wrote."""
+    parts = [load_file(file) for file in files]
+    counts = [len(part["ids"]) for part in parts]
+    firsts = torch.tensor([0, *counts]).cumsum(0)
+    return Paths(
+        z=torch.cat([part["z"].flatten(0, 1) for part in parts]),
+        timesteps=torch.cat(
+            [part["timesteps"].repeat_interleave(n) for part, n in zip(parts, counts, strict=True)]
+        ),
+        path=torch.cat(
+            [
+                (torch.arange(n) + first).repeat(len(part["timesteps"]))
+                for part, n, first in zip(parts, counts, firsts, strict=False)
+            ]
+        ),
+        ends=torch.cat([part["end"] for part in parts]),
+        ids=torch.cat([part["ids"] for part in parts]),
+    )
