@@ -33,6 +33,10 @@ GRID = 50
 
 STRIDE = 3
 
+LEAST_GUIDED = 400
+"""The timestep below which a path is not guided: the model's picture is made by then, and guidance would only
+drive its colours past the prompted ones (Kynkäänniemi et al., arXiv 2404.07724)."""
+
 Start = Literal["noise", "drawn", "mixed"]
 STARTS: tuple[Start, ...] = ("noise", "drawn", "noise", "mixed")
 """Where batches of paths start, in turn."""
@@ -131,19 +135,24 @@ def ddim_path(
     states: tuple[Tensor, Tensor],
     guidance: float,
 ) -> tuple[Tensor, Tensor]:
-    """Follow guided DDIM from z (N, 4, h, w) through `timesteps`; return the points (S, N, ...) and the end.
+    """Follow DDIM from z (N, 4, h, w) through `timesteps`; return the points (S, N, ...) and the end.
 
-    `states` are those of the prompts and of the empty one.
+    `states` are those of the prompts and of the empty one, which guides from `LEAST_GUIDED` on.
     """
     alphas, points = alphas_cumprod(), []
     for now, then in pairwise([*timesteps, -1]):
         points.append(z)
         start, end = (torch.full((len(z),), t) for t in (now, then))
-        both = unet(
-            z.repeat(2, 1, 1, 1), start.repeat(2), encoder_hidden_states=torch.cat(states), return_dict=False
-        )[0]
-        named, unnamed = both.float().chunk(2)
-        noise = unnamed + guidance * (named - unnamed)
+        guided = now >= LEAST_GUIDED
+        count = 2 if guided else 1
+        answers = unet(
+            z.repeat(count, 1, 1, 1),
+            start.repeat(count),
+            encoder_hidden_states=torch.cat(states[:count]),
+            return_dict=False,
+        )[0].float()
+        named = answers[: len(z)]
+        noise = answers[len(z) :].lerp(named, guidance) if guided else named
         alpha, sigma = weights_at(end, alphas)
         z = alpha * cleaned(z, noise, start, alphas) + sigma * noise
     return torch.stack(points), z
