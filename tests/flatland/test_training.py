@@ -13,7 +13,7 @@ from smd_cli.flatland.train import __main__ as training
 from smd_cli.flatland.train import drawing, loop
 from smd_cli.flatland.train.adapter import adapt, load_adapter, save_adapter
 from smd_cli.flatland.train.config import Budget, Config
-from smd_cli.flatland.train.distill import boundary
+from smd_cli.flatland.train.distill import boundary, sampled_on
 from smd_cli.flatland.train.paths import ddim_path, middles_in_others, read_paths, start_of_paths
 from smd_cli.flatland.train.text import build_tokenizer, token_ids, word_targets
 from smd_cli.flatland.train.unet import (
@@ -24,6 +24,7 @@ from smd_cli.flatland.train.unet import (
     noise_like,
     noised,
     noisy_timesteps,
+    weights_at,
 )
 from smd_cli.models.lora import fuse_lora
 
@@ -256,6 +257,27 @@ def test_the_consistency_function_is_the_identity_at_the_first_timestep():
     assert c_out[1].item() == pytest.approx(1, abs=1e-6)
 
 
+def test_a_step_of_the_students_own_noises_what_it_sees_anew():
+    """A network that sees the same picture in everything."""
+    alphas = alphas_cumprod()
+
+    def sees_three(z, timesteps, **_):
+        alpha, sigma = weights_at(timesteps, alphas)
+        return ((z - 3 * alpha) / sigma,)
+
+    timesteps = torch.tensor([999] * 20 + [400] * 20)
+    z = torch.randn(40, 4, 16, 16, generator=torch.Generator().manual_seed(2))
+    states = torch.zeros(40, 7, 16)
+    on, earlier = sampled_on(sees_three, z, timesteps, states, torch.Generator().manual_seed(3))
+    assert (earlier < timesteps).all()
+    assert earlier[:20].float().std() > 200
+    alpha, sigma = weights_at(earlier, alphas)
+    noise = (on - 3 * alpha) / sigma
+    assert abs(noise.mean()) < 0.02
+    assert noise.std() == pytest.approx(1, abs=0.02)
+    assert abs((noise * z).mean()) < 0.02
+
+
 def test_clean_inverts_noising():
     alphas = alphas_cumprod()
     timesteps = torch.tensor([10, 500, 999])
@@ -328,7 +350,7 @@ def test_every_point_is_handed_out_with_the_prompt_and_the_end_of_its_own_path(t
             },
             file,
         )
-    z, timesteps, ids, ends = read_paths(files).batch(400, seed=1)
+    z, timesteps, ids, ends = read_paths(files).batch(400, torch.Generator().manual_seed(1))
     assert torch.equal(ids[:, 0].float(), ends.flatten())
     assert torch.allclose(z.flatten(), ends.flatten() + timesteps / 1024, atol=2e-3)
     assert set(ids[:, 0].tolist()) == {0, 1, 2, 3}

@@ -60,9 +60,8 @@ class Paths:
     ends: Tensor
     ids: Tensor
 
-    def batch(self, count: int, seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def batch(self, count: int, rng: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return z, timesteps, ids and ends of `count` points, later timesteps likelier."""
-        rng = torch.Generator().manual_seed(seed)
         pairs = torch.randint(len(self.z), (count, 2), generator=rng)
         points = pairs.gather(1, self.timesteps[pairs].argmax(1, keepdim=True))[:, 0]
         path = self.path[points]
