@@ -3,15 +3,18 @@
 import dataclasses
 import json
 import shutil
+from itertools import product
+from pathlib import Path
 
 import pytest
 import torch
-from diffusers import DDIMScheduler, UNet2DConditionModel
+from diffusers import AutoencoderTiny, DDIMScheduler, UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 
 from smd_cli.flatland.train import __main__ as training
 from smd_cli.flatland.train import drawing, loop
 from smd_cli.flatland.train.adapter import adapt, load_adapter, save_adapter
+from smd_cli.flatland.train.autoencoder import miscolored
 from smd_cli.flatland.train.config import Budget, Config
 from smd_cli.flatland.train.distill import boundary, sampled_on
 from smd_cli.flatland.train.paths import ddim_path, middles_in_others, read_paths, start_of_paths
@@ -26,9 +29,11 @@ from smd_cli.flatland.train.unet import (
     noisy_timesteps,
     weights_at,
 )
+from smd_cli.flatland.world.palette import HAIR_COLORS, SHAPE_COLORS
 from smd_cli.models.lora import fuse_lora
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
+WEIGHTS_FOLDER = Path(training.__file__).parents[1] / "weights"
 
 
 @pytest.fixture(scope="module")
@@ -169,6 +174,39 @@ def test_a_compiled_unet_passes_its_gradients_to_every_level_and_to_the_prompt()
     for name, gradient in eager.items():
         if gradient.norm() > 1e-5:
             assert (compiled[name] - gradient).norm() < 0.1 * gradient.norm(), name
+
+
+COLORS = {name: color for name, color in (SHAPE_COLORS | HAIR_COLORS).items() if name != "white"}
+
+
+@pytest.mark.parametrize(("name", "amount"), [*product(COLORS, (0.9, 1.1)), ("green", 1.2), ("green", 1.3)])
+def test_the_decoder_forgives_a_colour_that_is_a_little_off(name, amount):
+    """Latents a little nearer to white ones than those of a colour, or beyond it, still show the colour."""
+    vae = AutoencoderTiny.from_pretrained(WEIGHTS_FOLDER / "vae", torch_dtype=torch.float32)
+    pixels = torch.tensor([COLORS[name], (255, 255, 255)]).float()[:, :, None, None].expand(2, 3, 64, 64)
+    with torch.no_grad():
+        color, white = vae.encode(pixels / 127.5 - 1).latents
+        shown = vae.decode((white + amount * (color - white))[None]).sample[0, :, 24:40, 24:40].mean((1, 2))
+    shown = (shown + 1) * 127.5
+    nearest = min(COLORS, key=lambda other: (shown - torch.tensor(COLORS[other])).square().sum())
+    same_or_like = {name} | {other for other in COLORS if hue_is_like(COLORS[other], COLORS[name])}
+    assert nearest in same_or_like, shown
+
+
+def hue_is_like(one: tuple[int, int, int], other: tuple[int, int, int]) -> bool:
+    """Reds and reds, and both blacks: the world's hair and shapes share most names."""
+    return max(abs(a - b) for a, b in zip(one, other, strict=True)) <= 60
+
+
+def test_miscolored_latents_keep_their_size_and_their_outlines():
+    torch.manual_seed(0)
+    latents = torch.zeros(64, 4, 8, 8)
+    latents[:, :, :, 4:] = 1.0
+    wrong = miscolored(latents)
+    edge = (wrong[..., 4] - wrong[..., 3]).mean((1, 2))
+    assert 0.6 < edge.min() < 0.95 < 1.1 < edge.max() < 1.6
+    assert (wrong - latents).std() > 0.1
+    assert wrong.shape == latents.shape
 
 
 def test_noise_says_nothing_of_colours_at_any_scale():

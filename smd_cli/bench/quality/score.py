@@ -41,7 +41,7 @@ class SceneScore:
 def score_scene(judge: Judge, layout: Layout, image: Image.Image, seams: Sequence[int]) -> SceneScore:
     """Judge a picture of a layout; `seams` are the columns, px, at which tiles begin or end."""
     squares = _squares(image.size)
-    crops = [image.crop(_around(region.box, image.size)) for region in layout.regions]
+    crops = [image.crop(around(region.box, image.size)) for region in layout.regions]
     verdict = judge_crops(judge, [*crops, *(image.crop(square) for square in squares)])
     found, of_squares = verdict.answers[: len(crops)], verdict.answers[len(crops) :]
     pairs = list(zip(found, layout.regions, strict=True))
@@ -133,7 +133,7 @@ def _named(values: np.ndarray, redrawn: np.ndarray) -> dict[str, Interval]:
     return {name: Interval(float(values[i]), float(low[i]), float(high[i])) for i, name in enumerate(FIGURES)}
 
 
-def _around(box: Box, size: tuple[int, int]) -> Box:
+def around(box: Box, size: tuple[int, int]) -> Box:
     """Return the smallest square around a box, moved into the picture."""
     left, top, right, bottom = box
     side = min(max(right - left, bottom - top), *size)

@@ -14,6 +14,10 @@ WIDTH = 32
 LATENT_NOISE = {"autoencoder": 0.08, "decoder": 0.02}
 """What the decoder must forgive; with 0.02 in both, a longer training lost composition (docs/flatland.md)."""
 LATENT_PENALTY = 2e-3
+OVERDONE = (0.8, 1.3)
+"""How far from another picture a UNet may paint, against the way that is right; guidance overdoes it."""
+COARSE = ((1, 0.12), (2, 0.12), (4, 0.12))
+"""Noise of (cells a side, spread) that the decoder forgives besides, where the latents' spread is 1."""
 
 
 def build(scaling_factor: float = 1.0) -> AutoencoderTiny:
@@ -43,10 +47,27 @@ def crops(pool: np.ndarray, rng: np.random.Generator, count: int, size: int) -> 
     return (batch.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
 
 
-def reconstruction_loss(model: AutoencoderTiny, pixels: Tensor, noise: float) -> Tensor:
-    """L1 + L2 + edges, with noise on the latents so that the decoder forgives the sampler's errors."""
+def miscolored(latents: Tensor) -> Tensor:
+    """Return latents (N, 4, h, w) as a UNet gets their colours wrong: too much or too little, and in patches.
+
+    The latents of a colour are not surrounded by those of like ones: a third beyond green lies dark blue.
+    """
+    amount = torch.empty(len(latents), 1, 1, 1).uniform_(*OVERDONE)
+    other = latents.mean(dim=(2, 3), keepdim=True).roll(1, 0) * torch.randint(2, amount.shape)
+    wrong = other + amount * (latents - other)
+    for cells, spread in COARSE:
+        patches = spread * latents.std() * torch.randn(*latents.shape[:2], cells, cells)
+        wrong = wrong + F.interpolate(patches, latents.shape[-2:], mode="bilinear")
+    return wrong
+
+
+def reconstruction_loss(model: AutoencoderTiny, pixels: Tensor, noise: float, *, frozen: bool) -> Tensor:
+    """L1 + L2 + edges, with noise on the latents so that the decoder forgives the sampler's errors.
+
+    Where the encoder is `frozen`, the decoder learns to forgive wrong colours too.
+    """
     latents = model.encoder(pixels)
-    noisy = latents + noise * torch.randn_like(latents)
+    noisy = (miscolored(latents.float()) if frozen else latents) + noise * torch.randn_like(latents)
     output = model.decoder(noisy).float()
     edges = sum(F.l1_loss(torch.diff(output, dim=axis), torch.diff(pixels, dim=axis)) for axis in (2, 3))
     penalty = LATENT_PENALTY * latents.float().square().mean()
@@ -77,7 +98,8 @@ def _reconstruct(model: AutoencoderTiny, pool: np.ndarray, config: Config, stage
 
     def loss(module: AutoencoderTiny, step: int) -> Tensor:
         rng = np.random.default_rng((config.seed, budget.steps, step))
-        return reconstruction_loss(module, crops(pool, rng, budget.batch, config.crop), LATENT_NOISE[stage])
+        pixels = crops(pool, rng, budget.batch, config.crop)
+        return reconstruction_loss(module, pixels, LATENT_NOISE[stage], frozen=stage == "decoder")
 
     average = MovingAverage(model, config.ema)
     return train(model, loss, budget=budget, folder=config.stage(stage), average=average)
