@@ -18,15 +18,15 @@ from smd_cli.flatland.train.autoencoder import miscolored
 from smd_cli.flatland.train.config import Budget, Config
 from smd_cli.flatland.train.distill import boundary, sampled_on
 from smd_cli.flatland.train.paths import ddim_path, middles_in_others, read_paths, start_of_paths
+from smd_cli.flatland.train.shown import draw_regions, draw_timesteps, visibility
 from smd_cli.flatland.train.text import build_tokenizer, token_ids, word_targets
 from smd_cli.flatland.train.unet import (
     alphas_cumprod,
     cleaned,
     compile_unet,
     loss_weight,
-    noise_like,
     noised,
-    noisy_timesteps,
+    shown_noised,
     weights_at,
 )
 from smd_cli.flatland.world.palette import HAIR_COLORS, SHAPE_COLORS
@@ -209,19 +209,43 @@ def test_miscolored_latents_keep_their_size_and_their_outlines():
     assert wrong.shape == latents.shape
 
 
-def test_noise_says_nothing_of_colours_at_any_scale():
-    """The means of whole latents, of quarters and of sixteenths are random beyond what fine noise makes."""
-    latents = torch.zeros(800, 4, 32, 32)
-    fine = noise_like(latents, (), torch.Generator().manual_seed(0))
-    coarse = noise_like(latents, Config.coarse_noise, torch.Generator().manual_seed(0))
-    for cells, least in ((1, 0.18), (2, 0.2), (4, 0.25)):
-        expected = cells / 32
-        of_fine, of_coarse = (
-            torch.nn.functional.adaptive_avg_pool2d(noise, cells).std() for noise in (fine, coarse)
-        )
-        assert of_fine == pytest.approx(expected, rel=0.1)
-        assert of_coarse > max(least, 1.5 * expected)
-    assert coarse.mean().abs() < 0.02
+def test_what_does_not_show_is_noise_alone_and_is_learned_all_the_same():
+    """From what is shown, the wanted noise leads to the whole picture; no mean tells of what is hidden."""
+    alphas, rng = alphas_cumprod(), torch.Generator().manual_seed(0)
+    latents, noise = torch.full((2, 4, 32, 32), 5.0), torch.randn(2, 4, 32, 32, generator=rng)
+    timesteps = torch.tensor([999, 900])
+    visible = torch.ones(2, 1, 32, 32)
+    visible[..., :16] = 0
+    z, wanted = shown_noised(latents, visible, noise, timesteps, alphas)
+    assert torch.allclose(cleaned(z, wanted, timesteps, alphas), latents, atol=1e-3)
+    assert z[..., :16].mean().abs() < 0.05
+    assert z[0, ..., 16:].mean() == pytest.approx(5 * alphas[999].sqrt().item(), abs=0.05)
+
+
+def test_regions_lie_around_things_alone_and_are_the_whole_picture_elsewhere():
+    rng = torch.Generator().manual_seed(0)
+    boxes = torch.tensor([[0.25, 0.5, 0.5, 0.75], [0, 0, 0, 0], [0.1, 0.1, 0.9, 0.9]]).repeat(40, 1)
+    regions = draw_regions(boxes, (32, 32), rng)
+    assert regions[1::3].min() == regions[2::3].min() == 1
+    shares = regions[::3].mean(dim=(1, 2, 3))
+    around = shares < 1
+    assert 20 < around.sum() < 38
+    assert 0.03 < shares[around].min() < 0.1 < shares[around].max() < 0.2
+    assert (regions[::3][around][:, 0, 18:22, 10:14] == 1).all()
+
+
+def test_in_the_first_steps_nothing_shows_but_what_is_around_a_region():
+    regions = torch.zeros(4, 1, 8, 8)
+    regions[..., :4] = 1
+    regions[3] = 1
+    timesteps = torch.tensor([999, 920, 500, 999])
+    visible = visibility(regions, timesteps, torch.Generator().manual_seed(0))
+    assert visible[0, ..., :4].max() == 0
+    assert visible[0, ..., 4:].min() == 1
+    assert visible[1, ..., :4].min() == 1
+    assert 0.4 <= visible[1, ..., 4:].max() < 1
+    assert visible[2].min() == 1
+    assert visible[3].max() == 0
 
 
 def test_the_loss_weighs_the_noisiest_steps_more_than_errors_in_noise_alone_would():
@@ -234,11 +258,13 @@ def test_the_loss_weighs_the_noisiest_steps_more_than_errors_in_noise_alone_woul
     assert (of_picture.diff() < 0).sum() == 3
 
 
-def test_noisy_timesteps_are_likelier():
-    timesteps = noisy_timesteps(4000, 1000, torch.Generator().manual_seed(0))
+def test_the_noisiest_timesteps_are_likelier_and_none_for_captions_that_leave_things_out():
+    told = torch.arange(8000) % 2 == 0
+    timesteps = draw_timesteps(told, 1000, torch.Generator().manual_seed(0))
     assert 0 <= timesteps.min() < 100
-    assert timesteps.max() == 999
-    assert timesteps.float().mean() == pytest.approx(666, abs=15)
+    assert (timesteps[told] == 999).float().mean() == pytest.approx(0.11, abs=0.02)
+    assert timesteps[told].float().median() > 650
+    assert timesteps[~told].max() < 930
 
 
 def test_training_goes_on_where_it_stopped(tmp_path, monkeypatch):
@@ -348,15 +374,21 @@ def test_a_path_is_what_diffusers_makes_of_guided_ddim_steps():
 
 
 def test_paths_start_at_noise_or_on_the_way_and_step_through_what_samplers_ask_for():
-    latents = torch.full((3, 4, 8, 8), 5.0)
+    latents, regions = torch.full((3, 4, 8, 8), 5.0), torch.zeros(3, 1, 8, 8)
+    regions[..., :4] = 1
     rng = torch.Generator().manual_seed(0)
-    of_noise, of_drawn, of_mixed = (
-        [start_of_paths(latents, start, rng) for _ in range(40)] for start in ("noise", "drawn", "mixed")
+    of_noise, of_region, of_drawn, of_mixed = (
+        [start_of_paths(latents, regions, start, rng) for _ in range(40)]
+        for start in ("noise", "region", "drawn", "mixed")
     )
     asked = {19 + 20 * number for number in range(50)}
-    assert set().union(*(timesteps for _, timesteps in of_noise)) == asked
-    assert all(steps[0] == 999 and steps == sorted(steps, reverse=True) for _, steps in of_noise)
+    for whole in (of_noise, of_region):
+        assert set().union(*(timesteps for _, timesteps in whole)) == asked
+        assert all(steps[0] == 999 and steps == sorted(steps, reverse=True) for _, steps in whole)
     assert abs(torch.stack([z for z, _ in of_noise]).mean()) < 0.02
+    in_regions = torch.stack([z for z, _ in of_region])
+    assert abs(in_regions[..., :4].mean()) < 0.02
+    assert in_regions[..., 4:].mean() == pytest.approx(5 * alphas_cumprod()[999].sqrt().item(), abs=0.02)
     assert min(steps[0] for _, steps in of_drawn) < 500 < 600 < min(steps[0] for _, steps in of_mixed)
     for z, steps in (*of_drawn, *of_mixed):
         assert set(steps) < asked

@@ -35,7 +35,6 @@ class Config:
     paths: int = 3000
     rank: int = 32
     empty_captions: float = 0.1
-    coarse_noise: tuple[tuple[int, float], ...] = ((1, 0.2), (2, 0.2), (4, 0.15))
     min_snr: float = 5.0
     ema: float = 0.999
     distill_ema: float = 0.995

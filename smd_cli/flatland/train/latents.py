@@ -12,6 +12,7 @@ from transformers import CLIPTokenizer
 
 from smd_cli.flatland.train.drawing import draw_pictures
 from smd_cli.flatland.train.text import token_ids
+from smd_cli.flatland.world import Picture
 
 BATCH = 32
 
@@ -26,20 +27,36 @@ def encode_pictures(
     count: int,
     size: int,
 ) -> dict[str, Tensor]:
-    """Return {"latents" (N, 4, size/8, size/8) float16, "ids" (N, 77)}; reads `path` where it exists."""
+    """Return latents, token ids and what their captions leave out; reads `path` where it exists.
+
+    {"latents" (N, 4, size/8, size/8) float16, "ids" (N, 77), "told" (N,) truth values, "boxes" (N, 4)}: a box
+    holds the only thing on a white picture, in shares of the side, and is empty elsewhere.
+    """
     if path.exists():
         data: dict[str, Tensor] = load_file(path)
         return data
     scale = autoencoder.config.scaling_factor
     encoder = autoencoder.to(memory_format=torch.channels_last).eval()
-    latents, captions = [], []
+    latents, captions, told, boxes = [], [], [], []
     drawn = draw_pictures(range(first_seed, first_seed + count), size)
     while pictures := list(islice(drawn, BATCH)):
         pixels = torch.from_numpy(np.stack([np.asarray(p.image) for p in pictures])).permute(0, 3, 1, 2)
         with torch.autocast("cpu", torch.bfloat16):
             latents.append((encoder.encode(pixels.float() / 127.5 - 1).latents.float() * scale).half())
         captions += [p.caption for p in pictures]
-    data = {"latents": torch.cat(latents).contiguous(), "ids": token_ids(tokenizer, captions)}
+        told += [p.told for p in pictures]
+        boxes += [_box(p) for p in pictures]
+    data = {
+        "latents": torch.cat(latents).contiguous(),
+        "ids": token_ids(tokenizer, captions),
+        "told": torch.tensor(told),
+        "boxes": torch.tensor(boxes),
+    }
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file(data, path)
     return data
+
+
+def _box(picture: Picture) -> tuple[float, float, float, float]:
+    alone = picture.background == "white" and len(picture.things) == 1
+    return picture.things[0].box if alone else (0.0, 0.0, 0.0, 0.0)

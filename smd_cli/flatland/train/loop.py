@@ -56,7 +56,7 @@ def train(
     Writes `state.pt` (module, average, optimiser, step) every two minutes and, every hundred steps, a line of
     JSON to `log.jsonl` (step, loss, seconds so far).
     """
-    optimizer = torch.optim.AdamW(module.parameters(), lr=budget.learning_rate, weight_decay=1e-4)
+    optimizer = torch.optim.AdamW(module.parameters(), lr=budget.learning_rate, weight_decay=1e-4, fused=True)
     start, spent = _resume(folder, module, average, optimizer)
     module.train()
     began = saved = time.monotonic()

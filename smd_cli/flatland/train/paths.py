@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from smd_cli.flatland.train.config import Config
+from smd_cli.flatland.train.shown import draw_regions, fits_a_region
 from smd_cli.flatland.train.unet import (
     TRAIN_STEPS,
     Generator,
@@ -24,7 +25,7 @@ from smd_cli.flatland.train.unet import (
     batch_of,
     cleaned,
     compile_unet,
-    noised,
+    shown_noised,
     weights_at,
 )
 
@@ -37,8 +38,8 @@ LEAST_GUIDED = 400
 """The timestep below which a path is not guided: the model's picture is made by then, and guidance would only
 drive its colours past the prompted ones (Kynkäänniemi et al., arXiv 2404.07724)."""
 
-Start = Literal["noise", "drawn", "mixed"]
-STARTS: tuple[Start, ...] = ("noise", "drawn", "noise", "mixed")
+Start = Literal["noise", "region", "drawn", "mixed"]
+STARTS: tuple[Start, ...] = ("noise", "region", "drawn", "noise", "region", "mixed")
 """Where batches of paths start, in turn."""
 
 
@@ -73,9 +74,9 @@ def walk_paths(
 ) -> Paths:
     """Walk `config.paths` paths, a batch at a time, each kept in a file of `folder`; finished ones are read.
 
-    Every other batch starts at noise, as a sampler does; the rest at what the teacher would seldom paint,
-    under some noise: drawn pictures (a small thing on white, for one), and pictures that hold the middle of
-    another, as a view of a region holds what its neighbours have made of the picture.
+    A third of the batches start at noise and a third at noise in a region on white, as samplers do; the
+    rest at what the teacher would seldom paint, under some noise: drawn pictures, and pictures that hold
+    the middle of another, as a view of a region holds what its neighbours have made of the picture.
     """
     folder.mkdir(parents=True, exist_ok=True)
     batch = config.distill.batch * 2
@@ -83,12 +84,17 @@ def walk_paths(
     if config.compile and not all(file.exists() for file in files):
         compile_unet(teacher.unet)
     empty = teacher.text(empty_ids[None]).last_hidden_state
+    rows = fits_a_region(data["boxes"])
+    alone = {name: tensor[rows] for name, tensor in data.items()}
     for number, file in enumerate(files):
         if file.exists():
             continue
-        latents, ids, rng = batch_of(data, batch, config.seed * 5_000_011 + number)
+        start = STARTS[number % len(STARTS)]
+        source = alone if start == "region" and rows.any() else data
+        (latents, ids, _, boxes), rng = batch_of(source, batch, config.seed * 5_000_011 + number)
         ids = torch.where(torch.rand(len(ids), 1, generator=rng) < config.empty_captions / 2, empty_ids, ids)
-        z, timesteps = start_of_paths(latents, STARTS[number % len(STARTS)], rng)
+        regions = draw_regions(boxes, latents.shape[-2:], rng)
+        z, timesteps = start_of_paths(latents, regions, start, rng)
         states = teacher.text(ids).last_hidden_state
         with torch.autocast("cpu", torch.bfloat16):
             points, end = ddim_path(
@@ -100,20 +106,27 @@ def walk_paths(
     return read_paths(files)
 
 
-def start_of_paths(latents: Tensor, start: Start, rng: torch.Generator) -> tuple[Tensor, list[int]]:
-    """Return where paths from pictures (N, 4, h, w) start, and their timesteps, falling."""
+def start_of_paths(
+    latents: Tensor, regions: Tensor, start: Start, rng: torch.Generator
+) -> tuple[Tensor, list[int]]:
+    """Return where paths from pictures (N, 4, h, w) start, and their timesteps, falling.
+
+    What starts in a region shows the picture around `regions` (N, 1, h, w).
+    """
     shift = int(torch.randint(STRIDE, (), generator=rng))
     grid = [GRID - 1, *range(GRID - 2 - shift, -1, -STRIDE)]
     timesteps = [(number + 1) * TRAIN_STEPS // GRID - 1 for number in grid]
     noise = torch.randn(latents.shape, generator=rng)
     if start == "noise":
         return noise, timesteps
-    mixed = start == "mixed"
-    # edges of what is mixed have to melt, which takes more noise
-    skipped = int(torch.randint(len(grid) * (1 if mixed else 2) // 3, (), generator=rng))
-    timesteps = timesteps[skipped:]
-    seen = middles_in_others(latents, rng) if mixed else latents
-    return noised(seen, noise, torch.full((len(seen),), timesteps[0]), alphas_cumprod()), timesteps
+    if start != "region":
+        # edges of what is mixed have to melt, which takes more noise
+        skipped = int(torch.randint(len(grid) * (1 if start == "mixed" else 2) // 3, (), generator=rng))
+        timesteps = timesteps[skipped:]
+    first = torch.full((len(latents),), timesteps[0])
+    seen = middles_in_others(latents, rng) if start == "mixed" else latents
+    visible = 1 - regions if start == "region" else torch.ones_like(regions)
+    return shown_noised(seen, visible, noise, first, alphas_cumprod())[0], timesteps
 
 
 def middles_in_others(latents: Tensor, rng: torch.Generator) -> Tensor:

@@ -1,6 +1,5 @@
 """The UNet and its text encoder, trained together to predict noise on stored latents."""
 
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -9,11 +8,11 @@ from diffusers.models.attention_processor import AttnProcessor
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from diffusers.models.upsampling import Upsample2D
 from torch import Tensor, nn
-from torch.nn import functional as F
 from transformers import CLIPTextModel
 
 from smd_cli.flatland.train.config import Budget, Config
 from smd_cli.flatland.train.loop import MovingAverage, train
+from smd_cli.flatland.train.shown import Lesson, draw_regions, draw_timesteps, visibility
 from smd_cli.flatland.train.text import WIDTH
 
 TRAIN_STEPS = 1000
@@ -94,23 +93,12 @@ def cleaned(z: Tensor, noise: Tensor, timesteps: Tensor, alphas: Tensor) -> Tens
     return (z - sigma * noise) / alpha
 
 
-def noise_like(latents: Tensor, coarse: Sequence[tuple[int, float]], generator: torch.Generator) -> Tensor:
-    """Return noise (N, 4, h, w) that is coarse too: for (cells a side, spread) pairs, noise of such cells.
-
-    The schedule leaves 0.068 of a picture in its noisiest step, and the mean colour of the picture, or of a
-    hundred latents, can be read off that. A model that learns to read it takes the mean of a sampler's noise,
-    which says nothing, for a colour, and listens less to its prompt.
-    """
-    noise = torch.randn(latents.shape, generator=generator)
-    for cells, spread in coarse:
-        small = torch.randn(*latents.shape[:2], cells, cells, generator=generator)
-        noise += spread * F.interpolate(small, latents.shape[-2:], mode="bilinear")
-    return noise
-
-
-def noisy_timesteps(count: int, steps: int, generator: torch.Generator) -> Tensor:
-    """Return `count` timesteps below `steps`, later ones likelier: few-step samplers start there."""
-    return torch.randint(steps, (2, count), generator=generator).amax(0)
+def shown_noised(
+    latents: Tensor, visible: Tensor, noise: Tensor, timesteps: Tensor, alphas: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return √ᾱ v x + √(1−ᾱ) n, of which v (N, 1, h, w) shows, and the noise that leads from there to x."""
+    alpha, sigma = weights_at(timesteps, alphas)
+    return alpha * visible * latents + sigma * noise, noise - alpha / sigma * (1 - visible) * latents
 
 
 def loss_weight(snr: Tensor, most: float) -> Tensor:
@@ -123,12 +111,12 @@ def loss_weight(snr: Tensor, most: float) -> Tensor:
     return snr.clamp(max=most) / snr * (1 + 1 / snr).sqrt()
 
 
-def batch_of(data: dict[str, Tensor], count: int, seed: int) -> tuple[Tensor, Tensor, torch.Generator]:
-    """Return latents (count, 4, h, w) float32, ids and the generator that chose them."""
+def batch_of(data: dict[str, Tensor], count: int, seed: int) -> tuple[Lesson, torch.Generator]:
+    """Return `count` lessons, latents float32, and the generator that chose them."""
     generator = torch.Generator().manual_seed(seed)
     rows = torch.randint(len(data["ids"]), (count,), generator=generator)
     latents = data["latents"][rows].float().contiguous(memory_format=torch.channels_last)
-    return latents, data["ids"][rows], generator
+    return Lesson(latents, data["ids"][rows], data["told"][rows], data["boxes"][rows]), generator
 
 
 def train_unet(
@@ -152,14 +140,16 @@ def train_unet(
         compile_unet(model.unet)
 
     def loss(module: Generator, step: int) -> Tensor:
-        latents, ids, rng = batch_of(data, budget.batch, config.seed * 7_000_003 + step)
+        (latents, ids, told, boxes), rng = batch_of(data, budget.batch, config.seed * 7_000_003 + step)
         dropped = torch.rand(len(ids), generator=rng) < config.empty_captions
         ids = torch.where(dropped[:, None], empty_ids, ids)
-        timesteps = noisy_timesteps(len(ids), TRAIN_STEPS, rng)
-        noise = noise_like(latents, config.coarse_noise, rng)
-        predicted = module(noised(latents, noise, timesteps, alphas), timesteps, ids).float()
+        timesteps = draw_timesteps(told, TRAIN_STEPS, rng)
+        visible = visibility(draw_regions(boxes, latents.shape[-2:], rng), timesteps, rng)
+        noise = torch.randn(latents.shape, generator=rng)
+        z, wanted = shown_noised(latents, visible, noise, timesteps, alphas)
+        predicted = module(z, timesteps, ids).float()
         weight = loss_weight(alphas[timesteps] / (1 - alphas[timesteps]), config.min_snr)
-        error: Tensor = (weight * (predicted - noise).square().mean(dim=(1, 2, 3))).mean()
+        error: Tensor = (weight * (predicted - wanted).square().mean(dim=(1, 2, 3))).mean()
         return error
 
     return train(model, loss, budget=budget, folder=folder, average=average)

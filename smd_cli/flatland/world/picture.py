@@ -1,6 +1,8 @@
 """Compose one picture and its caption from a seed."""
 
+import math
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from PIL import Image, ImageDraw
@@ -33,28 +35,40 @@ class Layout:
         scale: least and greatest radius, as shares of the width.
         people: how likely a thing is drawn as a person where chance chose something else.
         named: how likely the caption names the background: a region's prompt seldom does.
+        scattered: the most things that stand anywhere, instead of at spots.
+        one_said: how likely the caption tells one thing alone, as a region's prompt does.
+        background_said: how likely it tells the background alone.
     """
 
     spots: tuple[float, ...]
     scale: tuple[float, float]
     people: float
     named: float
+    scattered: int = 0
+    one_said: float = 0.25
+    background_said: float = 0.06
 
 
 LAYOUTS: dict[str, tuple[int, Layout]] = {
     "white": (29, Layout((0.5,), (0.12, 0.46), people=0.0, named=0.2)),
-    "one": (38, Layout((0.5,), (0.12, 0.46), people=0.25, named=0.6)),
-    "two": (13, Layout((0.26, 0.74), (0.16, 0.25), people=0.25, named=0.6)),
-    "three": (4, Layout((0.18, 0.5, 0.82), (0.12, 0.17), people=0.1, named=0.6)),
-    "background": (16, Layout((), (0, 0), people=0.0, named=1.0)),
+    "one": (28, Layout((0.5,), (0.12, 0.46), people=0.25, named=0.6)),
+    "two": (8, Layout((0.26, 0.74), (0.16, 0.25), people=0.25, named=0.6)),
+    "three": (3, Layout((0.18, 0.5, 0.82), (0.12, 0.17), people=0.1, named=0.6)),
+    "scattered": (
+        20,
+        Layout((), (0.13, 0.3), people=0.15, named=0.1, scattered=4, one_said=0.65, background_said=0.25),
+    ),
+    "background": (12, Layout((), (0, 0), people=0.0, named=1.0)),
 }
-"""The layouts and how often each is drawn. A thing on white is how a bootstrapped region starts."""
+"""The layouts and how often each is drawn. A thing on white is how a bootstrapped region starts; scattered
+things, of which the caption tells one, are what the view of a region shows later."""
 
 WHITE_ANYWAY = 0.03
 PATCHES = 0.35
 STYLED = 0.08
-ONLY_ONE_SAID = 0.25
-ONLY_BACKGROUND_SAID = 0.06
+CENTERED = 0.4
+APART = 0.85
+TRIES = 20
 
 
 @dataclass(frozen=True)
@@ -72,13 +86,14 @@ class Thing:
 class Picture:
     """A drawn picture, the caption it is trained with, and what is in it.
 
-    `background` is None where two share the picture.
+    `background` is None where two share the picture; `told` says whether the caption leaves no thing out.
     """
 
     image: Image.Image
     caption: str
     background: str | None
     things: tuple[Thing, ...]
+    told: bool = True
 
 
 def draw_picture(seed: int, size: int = 256) -> Picture:
@@ -95,23 +110,29 @@ def draw_picture(seed: int, size: int = 256) -> Picture:
     BACKGROUNDS[background](image, rng)
     drawn = _things(image, rng, layout)
     style = rng.choice(list(STYLES)) if background != "white" and rng.random() < STYLED else None
-    caption = _caption(rng, layout, background, [words for _, words in drawn])
+    said = _said(rng, layout, background, [words for _, words in drawn])
+    caption = _caption(rng, layout, background, said)
     if style is not None:
         image = STYLES[style].paint(image, rng)
         caption = f"{caption}, {rng.choice(STYLES[style].words)}"
-    return Picture(image.reduce(SUPERSAMPLE), caption, background, tuple(thing for thing, _ in drawn))
+    things = tuple(thing for thing, _ in drawn)
+    return Picture(image.reduce(SUPERSAMPLE), caption, background, things, told=len(said) == len(drawn))
+
+
+def _said(rng: random.Random, layout: Layout, background: str, words: list[str]) -> list[str]:
+    """Choose what is told: now and then only a part, as a region's prompt does not tell of its neighbours."""
+    if background != "white" and rng.random() < layout.background_said:
+        return []
+    if len(words) > 1 and rng.random() < layout.one_said:
+        return [rng.choice(words)]
+    return words[::-1] if rng.random() < 0.4 else words
 
 
 def _caption(rng: random.Random, layout: Layout, background: str, said: list[str]) -> str:
-    """Tell what is drawn; now and then only a part: a region's prompt does not tell of its neighbours."""
-    named = captions.background_words(rng, background) if rng.random() < layout.named else ""
-    if background != "white" and rng.random() < ONLY_BACKGROUND_SAID:
-        return captions.finish(rng, "", captions.background_words(rng, background))
-    if len(said) > 1 and rng.random() < ONLY_ONE_SAID:
-        said = [rng.choice(said)]
-    elif rng.random() < 0.4:
-        said = said[::-1]
-    return captions.finish(rng, rng.choice((", ", " and ", " beside ")).join(said), named)
+    """Tell things and, as often as the layout says or where nothing else is told, the background."""
+    named = not said or rng.random() < layout.named
+    where = captions.background_words(rng, background) if named else ""
+    return captions.finish(rng, rng.choice((", ", " and ", " beside ")).join(said), where)
 
 
 def _patch(image: Image.Image, rng: random.Random, background: str) -> str:
@@ -133,17 +154,38 @@ def _patch(image: Image.Image, rng: random.Random, background: str) -> str:
 def _things(image: Image.Image, rng: random.Random, layout: Layout) -> list[tuple[Thing, str]]:
     """Draw what stands in front of the background; return the things, each with the words for it."""
     drawn = []
-    for spot in layout.spots:
-        scale = rng.uniform(*layout.scale)
-        slack = 0.5 - scale
-        if len(layout.spots) == 1:
-            center = (spot + rng.uniform(-0.8, 0.8) * slack, 0.5 + rng.uniform(-0.8, 0.8) * slack)
-        else:
-            center = (spot + rng.uniform(-0.03, 0.03), rng.uniform(0.38, 0.62))
+    for center, radius in _scattered(rng, layout) if layout.scattered else _standing(rng, layout):
         person = rng.random() < layout.people
         kind = rng.choice(PEOPLE[:2]) if person else rng.choice(KINDS)
-        drawn.append(draw_thing(image, rng, kind, center, scale))
+        drawn.append(draw_thing(image, rng, kind, center, radius))
     return drawn
+
+
+def _standing(rng: random.Random, layout: Layout) -> Iterator[tuple[tuple[float, float], float]]:
+    """Give the centre and the radius of a thing at each spot of a layout."""
+    for spot in layout.spots:
+        radius = rng.uniform(*layout.scale)
+        slack = 0.8 * (0.5 - radius)
+        if len(layout.spots) > 1:
+            yield (spot + rng.uniform(-0.03, 0.03), rng.uniform(0.38, 0.62)), radius
+        elif rng.random() < CENTERED:
+            yield (spot, 0.5), radius
+        else:
+            yield (spot + rng.uniform(-slack, slack), 0.5 + rng.uniform(-slack, slack)), radius
+
+
+def _scattered(rng: random.Random, layout: Layout) -> list[tuple[tuple[float, float], float]]:
+    """Choose centres and radii of things that stand anywhere and hide little of one another."""
+    placed: list[tuple[tuple[float, float], float]] = []
+    count = rng.randint(1, layout.scattered)
+    for _ in range(TRIES):
+        radius = rng.uniform(*layout.scale)
+        center = rng.uniform(0.9 * radius, 1 - 0.9 * radius), rng.uniform(0.9 * radius, 1 - 0.9 * radius)
+        if all(math.dist(center, other) > APART * (radius + size) for other, size in placed):
+            placed.append((center, radius))
+        if len(placed) == count:
+            break
+    return placed
 
 
 def draw_thing(

@@ -1,0 +1,89 @@
+"""What of a picture a sampler shows a model in its first steps: nothing, or what surrounds a region.
+
+The published schedule leaves 0.068 of a picture in its noisiest step, and means can be read off that through
+the noise: of a whole picture, of somebody's hair. A model that learns to read them takes the means of a
+sampler's noise, which say nothing, for colours, and listens less to its prompt. So in those steps training
+shows what sampling does: noise alone, or, as the bootstrap does (Lee et al., arXiv 2403.09055), white around
+a region of it.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+START = 960
+"""The timestep from which nothing of a region shows yet."""
+
+FAINT = 880
+"""The timestep from which what is around a region may be fainter than it will be: the bootstrap mixes it."""
+
+TOLD_FROM = 930
+"""Below this timestep a picture shows what its caption does not tell."""
+
+FIRST_SHARE, VERY_FIRST_SHARE = 0.15, 0.7
+"""How many timesteps are from `START` on, and how many of those the very first."""
+
+LARGEST_ALONE = 0.62
+"""The side of a thing's box, as a share of the picture's, beyond which it is no region of its own."""
+
+ALONE = 0.75
+
+
+class Lesson(NamedTuple):
+    """Pictures to learn from: latents (N, 4, h, w), token ids (N, 77), `told` (N,), `boxes` (N, 4)."""
+
+    latents: Tensor
+    ids: Tensor
+    told: Tensor
+    boxes: Tensor
+
+
+def draw_timesteps(told: Tensor, steps: int, rng: torch.Generator) -> Tensor:
+    """Return a timestep below `steps` for each lesson, later ones likelier: few-step samplers start there.
+
+    Lessons that are not `told` (N,) get none of the noise in which all depends on the caption.
+    """
+    count = len(told)
+    usual = torch.randint(steps, (2, count), generator=rng).amax(0)
+    late = torch.randint(START, steps, (count,), generator=rng)
+    first = torch.where(torch.rand(count, generator=rng) < VERY_FIRST_SHARE, steps - 1, late)
+    timesteps = torch.where(torch.rand(count, generator=rng) < FIRST_SHARE, first, usual)
+    return torch.where(told, timesteps, timesteps * TOLD_FROM // steps)
+
+
+def fits_a_region(boxes: Tensor) -> Tensor:
+    """Tell of boxes (N, 4) whether they hold a thing alone on white that a region of its own could hold."""
+    side = boxes[:, 2] - boxes[:, 0]
+    return (side > 0) & (side <= LARGEST_ALONE)
+
+
+def draw_regions(boxes: Tensor, size: tuple[int, int], rng: torch.Generator) -> Tensor:
+    """Draw the region (N, 1, h, w) of each thing alone on white: 1 in a box or an ellipse around it.
+
+    It is the whole picture where a box (left, top, right, bottom), in shares of the side, is empty or large,
+    and now and then elsewhere.
+    """
+    count = len(boxes)
+    side = boxes[:, 2] - boxes[:, 0]
+    alone = fits_a_region(boxes) & (torch.rand(count, generator=rng) < ALONE)
+    centers = (boxes[:, :2] + boxes[:, 2:]) / 2
+    round_ = torch.rand(count, 1, 1, 1, generator=rng) < 0.5
+    reach = 0.9 + 0.6 * torch.rand(count, 2, generator=rng)
+    half = (side[:, None] / 2 * reach).clamp(min=0.02)
+    x, y = (
+        (((torch.arange(n) + 0.5) / n)[None] - centers[:, [axis]]) / half[:, [axis]]
+        for n, axis in zip(reversed(size), (0, 1), strict=True)
+    )
+    x, y = x[:, None, None, :], y[:, None, :, None]
+    ellipse = (x / 1.15).square() + (y / 1.15).square() < 1
+    box = (x.abs() < 1) & (y.abs() < 1)
+    return (torch.where(round_, ellipse, box) | ~alone[:, None, None, None]).float()
+
+
+def visibility(regions: Tensor, timesteps: Tensor, rng: torch.Generator) -> Tensor:
+    """Return how much of a picture shows where (N, 1, h, w), for its region and its timestep (N,)."""
+    faint = 0.4 + 0.6 * torch.rand(len(timesteps), 1, 1, 1, generator=rng)
+    time = timesteps[:, None, None, None]
+    around = torch.where((time >= FAINT) & (time < START), faint, 1.0)
+    return torch.where(regions > 0, (time < START).float(), around)
