@@ -1,5 +1,6 @@
 """The drawn world: the same seed draws the same picture, and captions tell what is in it."""
 
+import math
 import random
 from collections import Counter
 
@@ -11,7 +12,7 @@ from smd_cli.flatland.world import captions, draw_picture, people, things
 from smd_cli.flatland.world.backgrounds import BACKGROUNDS
 from smd_cli.flatland.world.brush import Brush
 from smd_cli.flatland.world.palette import HAIR_COLORS, SHAPE_COLORS
-from smd_cli.flatland.world.picture import PLAIN, SHAPES
+from smd_cli.flatland.world.picture import LAYOUTS, PLAIN, SHAPES, _scattered
 
 SEEDS = range(300)
 
@@ -45,13 +46,18 @@ def test_seeds_differ(pictures):
     assert len({picture.image.tobytes() for picture in pictures}) > 0.9 * len(pictures)
 
 
-def test_captions_name_the_things_that_are_drawn(pictures):
-    said = 0
-    for picture in pictures:
-        for thing in picture.things:
-            words = captions.THING_WORDS.get(thing.kind, (thing.kind,))
-            said += any(word.lower() in picture.caption.lower() for word in words)
-    assert said > 0.85 * sum(len(picture.things) for picture in pictures)
+def named(picture) -> list[bool]:
+    """Tell of each thing whether the caption names its kind."""
+    words = [captions.THING_WORDS.get(thing.kind, (thing.kind,)) for thing in picture.things]
+    return [any(word.lower() in picture.caption.lower() for word in of_thing) for of_thing in words]
+
+
+def test_captions_name_the_things_that_are_drawn_unless_they_are_said_not_to(pictures):
+    told = [name for picture in pictures if picture.told for name in named(picture)]
+    assert sum(told) > 0.98 * len(told)
+    untold = [picture for picture in pictures if not picture.told]
+    assert 0.08 * len(pictures) < len(untold) < 0.3 * len(pictures)
+    assert sum(all(named(picture)) for picture in untold) < 0.3 * len(untold)
 
 
 def test_every_kind_and_background_turns_up():
@@ -87,3 +93,16 @@ def test_a_mirrored_brush_draws_the_mirror_image():
 
     flipped = figure(mirror=True).transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     assert flipped.tobytes() == figure(mirror=False).tobytes()
+
+
+def test_scattered_things_stand_in_the_picture_and_hide_little_of_one_another():
+    layout = LAYOUTS["scattered"][1]
+    counts = Counter()
+    for seed in range(300):
+        placed = _scattered(random.Random(seed), layout)
+        counts[len(placed)] += 1
+        for number, (center, radius) in enumerate(placed):
+            assert all(0.9 * radius <= value <= 1 - 0.9 * radius for value in center)
+            for other, size in placed[:number]:
+                assert math.dist(center, other) > 0.85 * (radius + size)
+    assert min(counts[n] for n in (1, 2, 3, 4)) > 15
