@@ -16,8 +16,7 @@ from smd_cli.flatland.train import drawing, loop
 from smd_cli.flatland.train.adapter import adapt, load_adapter, save_adapter
 from smd_cli.flatland.train.autoencoder import miscolored
 from smd_cli.flatland.train.config import Budget, Config
-from smd_cli.flatland.train.consistency import boundary
-from smd_cli.flatland.train.distill import sampled_on
+from smd_cli.flatland.train.distill import boundary, sampled_on
 from smd_cli.flatland.train.paths import ddim_path, middles_in_others, read_paths, start_of_paths
 from smd_cli.flatland.train.shown import draw_regions, draw_timesteps, visibility
 from smd_cli.flatland.train.text import build_tokenizer, token_ids, word_targets
@@ -49,7 +48,6 @@ def run(tmp_path_factory):
         small_pictures=8,
         large_pictures=8,
         paths=8,
-        composites=6,
         **dict.fromkeys(stages, tiny),
     )
     return config, training.run(config)

@@ -54,7 +54,13 @@ class Variant:
 
 
 def _bootstrapped(steps: int, std: float = STD, kind: str = "discrete") -> dict[str, Any]:
-    return {"bootstrap.steps": steps, "masks.std": std, "masks.type": kind}
+    """Bootstrap `steps` steps, all on white: by default a third would stand on the picture itself."""
+    return {
+        "bootstrap.steps": steps,
+        "bootstrap.mix_steps": float(steps),
+        "masks.std": std,
+        "masks.type": kind,
+    }
 
 
 MULTIDIFFUSION = Variant(
@@ -65,7 +71,6 @@ MULTIDIFFUSION = Variant(
         "sampler.steps": 50,
         "sampler.guidance_scale": 3.0,
         "bootstrap.leak_sensitivity": 0.0,
-        "bootstrap.mix_steps": 10.0,
         **_bootstrapped(10, std=0.0),
     },
     centers=False,

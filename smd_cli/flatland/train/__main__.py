@@ -16,7 +16,6 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from smd_cli.flatland.train.adapter import save_adapter
 from smd_cli.flatland.train.autoencoder import picture_pool, polish_decoder, train_autoencoder
-from smd_cli.flatland.train.composites import draw_composites
 from smd_cli.flatland.train.config import Config
 from smd_cli.flatland.train.distill import distill
 from smd_cli.flatland.train.export import export
@@ -25,7 +24,7 @@ from smd_cli.flatland.train.text import token_ids, train_text
 from smd_cli.flatland.train.unet import Generator, build, train_unet
 from smd_cli.models.assets import LCM_LORA
 
-SMALL_SEED, LARGE_SEED, COMPOSITE_SEED = 30_000_000, 40_000_000, 50_000_000
+SMALL_SEED, LARGE_SEED = 30_000_000, 40_000_000
 
 
 def say(text: str) -> None:
@@ -96,14 +95,7 @@ def run(config: Config) -> Path:
         parts.generator, data, empty, config, budget=config.unet_large, folder=config.stage("unet-large")
     )
     say("distillation")
-    composites = draw_composites(
-        config.folder / "composites.safetensors",
-        parts.autoencoder,
-        parts.tokenizer,
-        first_seed=COMPOSITE_SEED,
-        count=config.composites,
-    )
-    student = distill(generator, data, composites, empty, config, config.stage("distill"))
+    student = distill(generator, data, empty, config, config.stage("distill"))
     say("decoder")
     autoencoder = polish_decoder(parts.autoencoder, pool, config)
     folder = export(config.folder / "flatland", parts.tokenizer, generator.text, generator.unet, autoencoder)

@@ -33,7 +33,6 @@ class Config:
     distill: Budget = field(default_factory=lambda: Budget(2400, 16, 1e-3))
     guidance: float = 3.0
     paths: int = 3000
-    composites: int = 3000
     rank: int = 32
     empty_captions: float = 0.1
     min_snr: float = 5.0

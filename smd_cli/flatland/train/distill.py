@@ -11,13 +11,29 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor, nn
 
 from smd_cli.flatland.train.adapter import adapt, load_adapter
-from smd_cli.flatland.train.composites import batch_of_composites, composite_loss
 from smd_cli.flatland.train.config import Config
-from smd_cli.flatland.train.consistency import consistency, huber
 from smd_cli.flatland.train.loop import MovingAverage, train
 from smd_cli.flatland.train.paths import walk_paths
-from smd_cli.flatland.train.unet import Generator, alphas_cumprod, noised
+from smd_cli.flatland.train.unet import Generator, alphas_cumprod, cleaned, noised
 from smd_cli.models.assets import LCM_LORA
+
+SIGMA_DATA = 0.5
+TIMESTEP_SCALING = 10.0
+HUBER = 1e-3
+
+
+def boundary(timesteps: Tensor) -> tuple[Tensor, Tensor]:
+    """Return c_skip and c_out (N, 1, 1, 1): at timestep 0 the consistency function is the identity."""
+    scaled = (timesteps * TIMESTEP_SCALING)[:, None, None, None].float()
+    spread = scaled.square() + SIGMA_DATA**2
+    return SIGMA_DATA**2 / spread, scaled / spread.sqrt()
+
+
+def consistency(unet: nn.Module, z: Tensor, timesteps: Tensor, states: Tensor) -> Tensor:
+    """Return f(z, t) = c_skip z + c_out x̂(z, t) of a noise-predicting UNet, float32."""
+    noise = unet(z, timesteps, encoder_hidden_states=states, return_dict=False)[0].float()
+    c_skip, c_out = boundary(timesteps)
+    return c_skip * z + c_out * cleaned(z, noise, timesteps, alphas_cumprod())
 
 
 @torch.no_grad()
@@ -35,17 +51,11 @@ def sampled_on(
 
 
 def distill(
-    teacher: Generator,
-    data: dict[str, Tensor],
-    composites: dict[str, Tensor],
-    empty_ids: Tensor,
-    config: Config,
-    folder: Path,
+    teacher: Generator, data: dict[str, Tensor], empty_ids: Tensor, config: Config, folder: Path
 ) -> UNet2DConditionModel:
     """Teach an adapter of the teacher's UNet to see, from anywhere on a guided path, the picture at its end.
 
-    Half of each batch of points has left its path by a step of the student's own, and is to see the same end.
-    Beside it, as many `composites` are to become the scenes that they come from.
+    Half of each batch has left its path by a step of the student's own, and is to see the same end.
     Where the training goes on from an exported model, so does the adapter.
     Returns the moving average of the adapted UNet; `adapter_of` takes the adapter from it.
     """
@@ -59,15 +69,13 @@ def distill(
 
     def loss(module: UNet2DConditionModel, step: int) -> Tensor:
         rng = torch.Generator().manual_seed(config.seed * 9_000_011 + step)
-        count = config.distill.batch // 2
-        z, timesteps, ids, ends = paths.batch(count, rng)
+        z, timesteps, ids, ends = paths.batch(config.distill.batch, rng)
         states = teacher.text(ids).last_hidden_state
-        own = slice(count // 2)
+        own = slice(config.distill.batch // 2)
         z[own], timesteps[own] = sampled_on(average.module, z[own], timesteps[own], states[own], rng)
         z = z.contiguous(memory_format=torch.channels_last)
-        on_paths = huber(consistency(module, z, timesteps, states) - ends).mean()
-        composite = batch_of_composites(composites, count, rng)
-        states = teacher.text(composite.ids).last_hidden_state
-        return on_paths + composite_loss(module, average.module, composite, states, rng)
+        error = consistency(module, z, timesteps, states) - ends
+        huber: Tensor = ((error.square() + HUBER**2).sqrt() - HUBER).mean()
+        return huber
 
     return train(student, loss, budget=config.distill, folder=folder, average=average)

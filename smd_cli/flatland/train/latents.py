@@ -1,13 +1,11 @@
 """Pictures encoded once: the latents and token ids that the UNet trains on."""
 
-from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import torch
 from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
-from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import CLIPTokenizer
@@ -19,6 +17,7 @@ from smd_cli.flatland.world import Picture
 BATCH = 32
 
 
+@torch.no_grad()
 def encode_pictures(
     path: Path,
     autoencoder: AutoencoderTiny,
@@ -36,10 +35,14 @@ def encode_pictures(
     if path.exists():
         data: dict[str, Tensor] = load_file(path)
         return data
+    scale = autoencoder.config.scaling_factor
+    encoder = autoencoder.to(memory_format=torch.channels_last).eval()
     latents, captions, told, boxes = [], [], [], []
     drawn = draw_pictures(range(first_seed, first_seed + count), size)
     while pictures := list(islice(drawn, BATCH)):
-        latents.append(encoded(autoencoder, [p.image for p in pictures]))
+        pixels = torch.from_numpy(np.stack([np.asarray(p.image) for p in pictures])).permute(0, 3, 1, 2)
+        with torch.autocast("cpu", torch.bfloat16):
+            latents.append((encoder.encode(pixels.float() / 127.5 - 1).latents.float() * scale).half())
         captions += [p.caption for p in pictures]
         told += [p.told for p in pictures]
         boxes += [_box(p) for p in pictures]
@@ -57,14 +60,3 @@ def encode_pictures(
 def _box(picture: Picture) -> tuple[float, float, float, float]:
     alone = picture.background == "white" and len(picture.things) == 1
     return picture.things[0].box if alone else (0.0, 0.0, 0.0, 0.0)
-
-
-@torch.no_grad()
-def encoded(autoencoder: AutoencoderTiny, images: Sequence[Image.Image]) -> Tensor:
-    """Return the scaled latents (N, 4, h/8, w/8), float16, of pictures of one size."""
-    encoder = autoencoder.to(memory_format=torch.channels_last).eval()
-    pixels = torch.from_numpy(np.stack([np.asarray(image) for image in images])).permute(0, 3, 1, 2)
-    with torch.autocast("cpu", torch.bfloat16):
-        latents = encoder.encode(pixels.float() / 127.5 - 1).latents.float()
-    scaled: Tensor = (latents * autoencoder.config.scaling_factor).half().contiguous()
-    return scaled

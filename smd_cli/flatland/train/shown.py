@@ -58,17 +58,15 @@ def fits_a_region(boxes: Tensor) -> Tensor:
     return (side > 0) & (side <= LARGEST_ALONE)
 
 
-def draw_regions(
-    boxes: Tensor, size: tuple[int, int], rng: torch.Generator, *, always: bool = False
-) -> Tensor:
+def draw_regions(boxes: Tensor, size: tuple[int, int], rng: torch.Generator) -> Tensor:
     """Draw the region (N, 1, h, w) of each thing alone on white: 1 in a box or an ellipse around it.
 
-    Unless `always` one is drawn, it is the whole picture where a box (left, top, right, bottom), in shares of
-    the side, is empty or large, and now and then elsewhere.
+    It is the whole picture where a box (left, top, right, bottom), in shares of the side, is empty or large,
+    and now and then elsewhere.
     """
     count = len(boxes)
     side = boxes[:, 2] - boxes[:, 0]
-    alone = always | fits_a_region(boxes) & (torch.rand(count, generator=rng) < ALONE)
+    alone = fits_a_region(boxes) & (torch.rand(count, generator=rng) < ALONE)
     centers = (boxes[:, :2] + boxes[:, 2:]) / 2
     round_ = torch.rand(count, 1, 1, 1, generator=rng) < 0.5
     reach = 0.9 + 0.6 * torch.rand(count, 2, generator=rng)

@@ -49,8 +49,6 @@ class Layout:
     background_said: float = 0.06
 
 
-MOST_SCATTERED = 4
-
 LAYOUTS: dict[str, tuple[int, Layout]] = {
     "white": (29, Layout((0.5,), (0.12, 0.46), people=0.0, named=0.2)),
     "one": (28, Layout((0.5,), (0.12, 0.46), people=0.25, named=0.6)),
@@ -58,15 +56,7 @@ LAYOUTS: dict[str, tuple[int, Layout]] = {
     "three": (3, Layout((0.18, 0.5, 0.82), (0.12, 0.17), people=0.1, named=0.6)),
     "scattered": (
         20,
-        Layout(
-            (),
-            (0.13, 0.3),
-            people=0.15,
-            named=0.1,
-            scattered=MOST_SCATTERED,
-            one_said=0.65,
-            background_said=0.25,
-        ),
+        Layout((), (0.13, 0.3), people=0.15, named=0.1, scattered=4, one_said=0.65, background_said=0.25),
     ),
     "background": (12, Layout((), (0, 0), people=0.0, named=1.0)),
 }
@@ -127,36 +117,6 @@ def draw_picture(seed: int, size: int = 256) -> Picture:
         caption = f"{caption}, {rng.choice(STYLES[style].words)}"
     things = tuple(thing for thing, _ in drawn)
     return Picture(image.reduce(SUPERSAMPLE), caption, background, things, told=len(said) == len(drawn))
-
-
-@dataclass(frozen=True)
-class Scattered:
-    """Things scattered in a scene, the same things on white, the words for each and for the background."""
-
-    image: Image.Image
-    on_white: Image.Image
-    words: tuple[str, ...]
-    boxes: tuple[tuple[float, float, float, float], ...]
-    background: str
-
-
-def draw_scattered(seed: int, size: int = 256) -> Scattered:
-    """Draw the scattered scene of a seed at `size` px, with its things alone beside it."""
-    rng = random.Random(seed)  # noqa: S311 - a world is drawn, not a secret
-    layout = LAYOUTS["scattered"][1]
-    background = rng.choice(SCENIC)
-    pictures = [Image.new("RGB", (size * SUPERSAMPLE,) * 2, (255, 255, 255)) for _ in range(2)]
-    BACKGROUNDS[background](pictures[0], rng)
-    words, boxes = [], []
-    for center, radius in _scattered(rng, layout):
-        kind = rng.choice(PEOPLE[:2]) if rng.random() < layout.people else rng.choice(KINDS)
-        look = rng.getrandbits(64)
-        drawn = [draw_thing(p, random.Random(look), kind, center, radius) for p in pictures]  # noqa: S311
-        words.append(captions.finish(rng, drawn[0][1], ""))
-        boxes.append(drawn[0][0].box)
-    image, on_white = (picture.reduce(SUPERSAMPLE) for picture in pictures)
-    said = captions.finish(rng, "", captions.background_words(rng, background))
-    return Scattered(image, on_white, tuple(words), tuple(boxes), said)
 
 
 def _said(rng: random.Random, layout: Layout, background: str, words: list[str]) -> list[str]:
