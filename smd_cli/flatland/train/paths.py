@@ -93,7 +93,7 @@ def walk_paths(
         source = alone if start == "region" and rows.any() else data
         (latents, ids, _, boxes), rng = batch_of(source, batch, config.seed * 5_000_011 + number)
         ids = torch.where(torch.rand(len(ids), 1, generator=rng) < config.empty_captions / 2, empty_ids, ids)
-        regions = draw_regions(boxes, latents.shape[-2:], rng)
+        regions = draw_regions(boxes, latents, rng)
         z, timesteps = start_of_paths(latents, regions, start, rng)
         states = teacher.text(ids).last_hidden_state
         with torch.autocast("cpu", torch.bfloat16):

@@ -58,8 +58,8 @@ def fits_a_region(boxes: Tensor) -> Tensor:
     return (side > 0) & (side <= LARGEST_ALONE)
 
 
-def draw_regions(boxes: Tensor, size: tuple[int, int], rng: torch.Generator) -> Tensor:
-    """Draw the region (N, 1, h, w) of each thing alone on white: 1 in a box or an ellipse around it.
+def draw_regions(boxes: Tensor, latents: Tensor, rng: torch.Generator) -> Tensor:
+    """Draw the region (N, 1, h, w) of each thing alone on white in `latents` (N, C, h, w), 1 inside.
 
     It is the whole picture where a box (left, top, right, bottom), in shares of the side, is empty or large,
     and now and then elsewhere.
@@ -73,7 +73,7 @@ def draw_regions(boxes: Tensor, size: tuple[int, int], rng: torch.Generator) -> 
     half = (side[:, None] / 2 * reach).clamp(min=0.02)
     x, y = (
         (((torch.arange(n) + 0.5) / n)[None] - centers[:, [axis]]) / half[:, [axis]]
-        for n, axis in zip(reversed(size), (0, 1), strict=True)
+        for n, axis in ((latents.shape[-1], 0), (latents.shape[-2], 1))
     )
     x, y = x[:, None, None, :], y[:, None, :, None]
     ellipse = (x / 1.15).square() + (y / 1.15).square() < 1

@@ -144,7 +144,7 @@ def train_unet(
         dropped = torch.rand(len(ids), generator=rng) < config.empty_captions
         ids = torch.where(dropped[:, None], empty_ids, ids)
         timesteps = draw_timesteps(told, TRAIN_STEPS, rng)
-        visible = visibility(draw_regions(boxes, latents.shape[-2:], rng), timesteps, rng)
+        visible = visibility(draw_regions(boxes, latents, rng), timesteps, rng)
         noise = torch.randn(latents.shape, generator=rng)
         z, wanted = shown_noised(latents, visible, noise, timesteps, alphas)
         predicted = module(z, timesteps, ids).float()
