@@ -18,6 +18,8 @@ from smd_cli.errors import SceneError
 
 MAX_NODES = 20_000  # far above any real scene; reached in practice only by aliases that multiply
 MAX_DEPTH = 40
+TOO_DEEP = f"the scene is nested more than {MAX_DEPTH} levels deep"
+_SCANNER_TOO_DEEP = "exceeded maximum nesting depth"  # libyaml 0.2.6 reads ahead and stops at a thousand levels
 _C_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 _TAG = "tag:yaml.org,2002:"
@@ -167,6 +169,8 @@ def _syntax_problem(error: yaml.YAMLError, text: str, reader: _Reader) -> str:
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     place = reader.place(mark.line, mark.column) if mark else Place(reader.source)
     said = (getattr(error, "context", None), getattr(error, "problem", None))
+    if said[1] == _SCANNER_TOO_DEEP:
+        return f"{place}: {TOO_DEEP}"
     return f"{place}: YAML syntax: {', '.join(part for part in said if part) or error}"
 
 
@@ -262,7 +266,7 @@ class _Reader:
             self._problem(event, f"the scene has more than {MAX_NODES} values, aliases expanded")
             raise SceneError(*self.problems)
         if depth > MAX_DEPTH:
-            self._problem(event, f"the scene is nested more than {MAX_DEPTH} levels deep")
+            self._problem(event, TOO_DEEP)
             raise SceneError(*self.problems)
 
     def _problem(self, event: yaml.Event, text: str) -> None:

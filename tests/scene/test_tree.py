@@ -54,7 +54,9 @@ def test_dotted_escapes_what_is_no_word() -> None:
         ("a: !!int x", "s.yaml:1:4", "not readable as int"),
         ("? [1]\n: 2", "s.yaml:1:3", "a key must be a word"),
         ("a: " + "9" * 5000, "s.yaml:1:4", "not readable as int"),
-        ("a: " + "[" * 200_000, f"s.yaml:1:{4 + MAX_DEPTH}", "levels deep"),
+        ("a: " + "[" * 900, f"s.yaml:1:{4 + MAX_DEPTH}", "levels deep"),
+        ("a: " + "[" * 200_000, "s.yaml:1:", "levels deep"),
+        ("a: " + "{b: " * 200_000, "s.yaml:1:", "levels deep"),
         ("a: [" + "1," * 100_000 + "]", "s.yaml:1:", "more than 20000 values"),
     ],
 )
