@@ -17,8 +17,14 @@ from smd_cli.flatland.train.adapter import adapt, load_adapter, save_adapter
 from smd_cli.flatland.train.autoencoder import miscolored
 from smd_cli.flatland.train.config import Budget, Config
 from smd_cli.flatland.train.distill import boundary, sampled_on
-from smd_cli.flatland.train.paths import ddim_path, middles_in_others, read_paths, start_of_paths
-from smd_cli.flatland.train.shown import draw_regions, draw_timesteps, visibility
+from smd_cli.flatland.train.paths import (
+    LEAST_GUIDED,
+    ddim_path,
+    middles_in_others,
+    read_paths,
+    start_of_paths,
+)
+from smd_cli.flatland.train.shown import TOLD_FROM, draw_regions, draw_timesteps, visibility
 from smd_cli.flatland.train.text import build_tokenizer, token_ids, word_targets
 from smd_cli.flatland.train.unet import (
     alphas_cumprod,
@@ -27,6 +33,7 @@ from smd_cli.flatland.train.unet import (
     loss_weight,
     noised,
     shown_noised,
+    training_betas,
     weights_at,
 )
 from smd_cli.flatland.world.palette import HAIR_COLORS, SHAPE_COLORS
@@ -77,6 +84,7 @@ def test_every_stage_logs_and_the_export_loads_with_its_adapter(run):
     backbone = load(assets, torch.device("cpu"), torch.float32)
     assert not backbone.facts.few_step
     assert backbone.facts.native_size == 256
+    assert torch.allclose(backbone.alphas_cumprod, alphas_cumprod(), atol=1e-6)
     latents = backbone.encode_image(torch.ones(1, 3, 64, 64))
     assert latents.shape == (1, 4, 8, 8)
     assert backbone.decode(latents).shape == (1, 3, 64, 64)
@@ -264,7 +272,7 @@ def test_the_noisiest_timesteps_are_likelier_and_none_for_captions_that_leave_th
     assert 0 <= timesteps.min() < 100
     assert (timesteps[told] == 999).float().mean() == pytest.approx(0.11, abs=0.02)
     assert timesteps[told].float().median() > 650
-    assert timesteps[~told].max() < 930
+    assert timesteps[~told].max() < TOLD_FROM
 
 
 def test_training_goes_on_where_it_stopped(tmp_path, monkeypatch):
@@ -351,21 +359,26 @@ def test_clean_inverts_noising():
     assert torch.equal(noised(clean, noise, torch.full((3,), -1), alphas), clean)
 
 
+def test_the_schedule_is_stable_diffusions_with_four_times_the_signal():
+    theirs = DDIMScheduler(1000, 0.00085, 0.012, "scaled_linear").alphas_cumprod
+    ours = alphas_cumprod()
+    assert torch.allclose(ours / (1 - ours), 4 * theirs / (1 - theirs), rtol=1e-3)
+
+
 def test_a_path_is_what_diffusers_makes_of_guided_ddim_steps():
     unet = tiny_unet()
     rng = torch.Generator().manual_seed(3)
     z = torch.randn(2, 4, 8, 8, generator=rng)
     named, unnamed = torch.randn(2, 2, 7, 16, generator=rng)
-    scheduler = DDIMScheduler(
-        1000, 0.00085, 0.012, "scaled_linear", clip_sample=False, timestep_spacing="trailing"
-    )
+    betas = training_betas().tolist()
+    scheduler = DDIMScheduler(trained_betas=betas, clip_sample=False, timestep_spacing="trailing")
     scheduler.set_timesteps(4)
     expected, seen = z, []
     with torch.no_grad():
         for t in scheduler.timesteps:
             seen.append(expected)
             said, unsaid = (unet(expected, t, encoder_hidden_states=s).sample for s in (named, unnamed))
-            noise = unsaid + 3 * (said - unsaid) if t >= 400 else said
+            noise = unsaid + 3 * (said - unsaid) if t >= LEAST_GUIDED else said
             expected = scheduler.step(noise, t, expected).prev_sample
     points, end = ddim_path(unet, z, scheduler.timesteps.tolist(), (named, unnamed), 3.0)
     assert torch.allclose(points, torch.stack(seen), atol=1e-4)

@@ -8,7 +8,7 @@ from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from smd_cli.flatland.train.unet import BETA_END, BETA_START, TRAIN_STEPS
+from smd_cli.flatland.train.unet import TRAIN_STEPS, training_betas
 
 PARTS = {
     "scheduler": ("diffusers", "DDIMScheduler"),
@@ -32,9 +32,7 @@ def export(
     """
     scheduler = DDIMScheduler(
         num_train_timesteps=TRAIN_STEPS,
-        beta_start=BETA_START,
-        beta_end=BETA_END,
-        beta_schedule="scaled_linear",
+        trained_betas=training_betas().tolist(),
         clip_sample=False,
         set_alpha_to_one=False,
         steps_offset=1,

@@ -34,7 +34,7 @@ GRID = 50
 
 STRIDE = 3
 
-LEAST_GUIDED = 400
+LEAST_GUIDED = 600
 """The timestep below which a path is not guided: the model's picture is made by then, and guidance would only
 drive its colours past the prompted ones (Kynkäänniemi et al., arXiv 2404.07724)."""
 

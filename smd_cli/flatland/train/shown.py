@@ -18,8 +18,11 @@ START = 960
 FAINT = 880
 """The timestep from which what is around a region may be fainter than it will be: the bootstrap mixes it."""
 
-TOLD_FROM = 930
-"""Below this timestep a picture shows what its caption does not tell."""
+TOLD_FROM = 700
+"""Below this timestep a picture shows what its caption does not tell, so clearly that a small model sees it.
+
+Where it has to guess, it learns that any caption may leave things out, and paints things nobody asked for.
+"""
 
 FIRST_SHARE, VERY_FIRST_SHARE = 0.15, 0.7
 """How many timesteps are from `START` on, and how many of those the very first."""
