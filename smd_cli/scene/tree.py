@@ -20,7 +20,7 @@ MAX_NODES = 20_000  # far above any real scene; reached in practice only by alia
 MAX_DEPTH = 40
 TOO_DEEP = f"the scene is nested more than {MAX_DEPTH} levels deep"
 _SCANNER_TOO_DEEP = (
-    "exceeded maximum nesting depth"  # libyaml 0.2.6 reads ahead and stops at a thousand levels
+    "exceeded maximum nesting depth"  # libyaml 0.2.6 stops at a thousand levels
 )
 _C_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 

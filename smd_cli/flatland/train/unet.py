@@ -18,7 +18,7 @@ from smd_cli.flatland.train.text import WIDTH
 TRAIN_STEPS = 1000
 BETA_START, BETA_END = 0.00085, 0.012
 SHIFT = 4.0
-"""How much clearer a picture shows at each timestep than in SD1.5, as a factor of the signal-to-noise ratio."""
+"""The signal-to-noise ratio at each timestep, as a factor of that in SD1.5."""
 
 
 def training_betas() -> Tensor:
