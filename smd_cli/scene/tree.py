@@ -19,9 +19,7 @@ from smd_cli.errors import SceneError
 MAX_NODES = 20_000  # far above any real scene; reached in practice only by aliases that multiply
 MAX_DEPTH = 40
 TOO_DEEP = f"the scene is nested more than {MAX_DEPTH} levels deep"
-_SCANNER_TOO_DEEP = (
-    "exceeded maximum nesting depth"  # libyaml 0.2.6 stops at a thousand levels
-)
+_SCANNER_TOO_DEEP = "exceeded maximum nesting depth"  # libyaml 0.2.6 stops at a thousand levels
 _C_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 _TAG = "tag:yaml.org,2002:"

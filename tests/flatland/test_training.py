@@ -20,11 +20,18 @@ from smd_cli.flatland.train.distill import boundary, sampled_on
 from smd_cli.flatland.train.paths import (
     LEAST_GUIDED,
     ddim_path,
-    middles_in_others,
     read_paths,
     start_of_paths,
 )
-from smd_cli.flatland.train.shown import TOLD_FROM, draw_regions, draw_timesteps, visibility
+from smd_cli.flatland.train.shown import (
+    MELTS,
+    TOLD_FROM,
+    Lesson,
+    draw_regions,
+    draw_timesteps,
+    visibility,
+    what_shows,
+)
 from smd_cli.flatland.train.text import build_tokenizer, token_ids, word_targets
 from smd_cli.flatland.train.unet import (
     alphas_cumprod,
@@ -224,7 +231,7 @@ def test_what_does_not_show_is_noise_alone_and_is_learned_all_the_same():
     timesteps = torch.tensor([999, 900])
     visible = torch.ones(2, 1, 32, 32)
     visible[..., :16] = 0
-    z, wanted = shown_noised(latents, visible, noise, timesteps, alphas)
+    z, wanted = shown_noised(latents, visible * latents, noise, timesteps, alphas)
     assert torch.allclose(cleaned(z, wanted, timesteps, alphas), latents, atol=1e-3)
     assert z[..., :16].mean().abs() < 0.05
     assert z[0, ..., 16:].mean() == pytest.approx(5 * alphas[999].sqrt().item(), abs=0.05)
@@ -240,6 +247,25 @@ def test_regions_lie_around_things_alone_and_are_the_whole_picture_elsewhere():
     assert 20 < around.sum() < 38
     assert 0.03 < shares[around].min() < 0.1 < shares[around].max() < 0.2
     assert (regions[::3][around][:, 0, 18:22, 10:14] == 1).all()
+
+
+def lesson_of(count: int, boxes: torch.Tensor, side: int = 8) -> Lesson:
+    """Pictures of fives, of which a bootstrap leaves sevens."""
+    latents = torch.full((count, 4, side, side), 5.0)
+    ids = torch.zeros(count, 77, dtype=torch.long)
+    return Lesson(latents, latents + 2, ids, torch.ones(count, dtype=torch.bool), boxes.expand(count, 4))
+
+
+def test_pictures_look_as_a_bootstrap_leaves_them_in_the_steps_after_it_alone():
+    timesteps = torch.arange(1000)
+    shown = what_shows(lesson_of(1000, torch.zeros(1, 4), 2), timesteps, torch.Generator().manual_seed(0))
+    left = shown[:, 0, 0, 0] == 7
+    after = (timesteps >= MELTS[0]) & (timesteps < MELTS[1])
+    assert not left[~after].any()
+    assert left[after].float().mean() == pytest.approx(0.6, abs=0.06)
+    assert (shown[:880][~left[:880]] == 5).all()
+    assert (shown[960:] == 0).all()
+    assert (shown[880:960, 0, 0, 0] == 0).float().mean() == pytest.approx(0.3, abs=0.15)
 
 
 def test_in_the_first_steps_nothing_shows_but_what_is_around_a_region():
@@ -387,12 +413,11 @@ def test_a_path_is_what_diffusers_makes_of_guided_ddim_steps():
 
 
 def test_paths_start_at_noise_or_on_the_way_and_step_through_what_samplers_ask_for():
-    latents, regions = torch.full((3, 4, 8, 8), 5.0), torch.zeros(3, 1, 8, 8)
-    regions[..., :4] = 1
+    lesson = lesson_of(3, torch.tensor([[0.0, 0.25, 0.5, 0.75]]))
     rng = torch.Generator().manual_seed(0)
-    of_noise, of_region, of_drawn, of_mixed = (
-        [start_of_paths(latents, regions, start, rng) for _ in range(40)]
-        for start in ("noise", "region", "drawn", "mixed")
+    of_noise, of_region, of_drawn, of_bootstrapped = (
+        [start_of_paths(lesson, start, rng) for _ in range(40)]
+        for start in ("noise", "region", "drawn", "bootstrapped")
     )
     asked = {19 + 20 * number for number in range(50)}
     for whole in (of_noise, of_region):
@@ -400,22 +425,16 @@ def test_paths_start_at_noise_or_on_the_way_and_step_through_what_samplers_ask_f
         assert all(steps[0] == 999 and steps == sorted(steps, reverse=True) for _, steps in whole)
     assert abs(torch.stack([z for z, _ in of_noise]).mean()) < 0.02
     in_regions = torch.stack([z for z, _ in of_region])
-    assert abs(in_regions[..., :4].mean()) < 0.02
-    assert in_regions[..., 4:].mean() == pytest.approx(5 * alphas_cumprod()[999].sqrt().item(), abs=0.02)
-    assert min(steps[0] for _, steps in of_drawn) < 500 < 600 < min(steps[0] for _, steps in of_mixed)
-    for z, steps in (*of_drawn, *of_mixed):
-        assert set(steps) < asked
-        assert z.mean() == pytest.approx(5 * alphas_cumprod()[steps[0]].sqrt().item(), abs=0.2)
-
-
-def test_middles_of_pictures_stand_in_others():
-    latents = torch.arange(6.0)[:, None, None, None].expand(6, 4, 16, 16)
-    mixed = middles_in_others(latents, torch.Generator().manual_seed(0))
-    assert torch.equal(mixed[:, :, 7:9, 7:9], latents[:, :, 7:9, 7:9])
-    assert torch.equal(mixed[:, :, 0, 0], latents.roll(1, 0)[:, :, 0, 0])
-    kept = (mixed == latents).float().mean(dim=(1, 2, 3))
-    assert 0.07 < kept.min() < kept.max() < 0.8
-    assert len(kept.unique()) == 6
+    corner = 5 * alphas_cumprod()[999].sqrt().item()
+    assert 0.55 * corner < in_regions[..., 6:].mean() < 0.9 * corner
+    assert abs(in_regions[..., 3:5, 1:3].mean()) < 0.05
+    assert min(steps[0] for _, steps in of_drawn) < 500
+    assert {MELTS[0] <= steps[0] < MELTS[1] for _, steps in of_bootstrapped} == {True}
+    assert len({steps[0] for _, steps in of_bootstrapped}) > 10
+    for starts, shown in ((of_drawn, 5), (of_bootstrapped, 7)):
+        for z, steps in starts:
+            assert set(steps) < asked
+            assert z.mean() == pytest.approx(shown * alphas_cumprod()[steps[0]].sqrt().item(), abs=0.2)
 
 
 def test_every_point_is_handed_out_with_the_prompt_and_the_end_of_its_own_path(tmp_path):

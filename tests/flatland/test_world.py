@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw
 
 from smd_cli.flatland.world import captions, draw_picture, people, things
 from smd_cli.flatland.world.backgrounds import BACKGROUNDS
+from smd_cli.flatland.world.bootstrapped import draw_bootstrapped
 from smd_cli.flatland.world.brush import Brush
 from smd_cli.flatland.world.palette import HAIR_COLORS, SHAPE_COLORS
 from smd_cli.flatland.world.picture import LAYOUTS, PLAIN, SHAPES, _scattered
@@ -40,6 +41,24 @@ def test_a_seed_draws_one_picture_whatever_was_drawn_before():
     assert again.caption == first.caption
     assert again.image.tobytes() == first.image.tobytes()
     assert first.image.size == (256, 256)
+
+
+def test_a_bootstrap_leaves_things_as_they_are_and_white_around_them():
+    around = 0
+    for seed in range(40):
+        picture, left = draw_bootstrapped(seed, 64)
+        assert picture.image.tobytes() == draw_picture(seed, 64).image.tobytes()
+        before, after = (np.asarray(image).astype(int) for image in (picture.image, left))
+        changed = (abs(before - after) > 4).any(axis=2)
+        if picture.background in ("white", None) or not picture.things:
+            assert not changed.any()
+            continue
+        assert (after[changed].min(axis=1) > 100).mean() > 0.7
+        for thing in picture.things:
+            left_, top, right, bottom = (round(share * 64) for share in thing.box)
+            assert changed[max(top, 0) : bottom, max(left_, 0) : right].any()
+        around += 1
+    assert around > 15
 
 
 def test_seeds_differ(pictures):

@@ -1,5 +1,6 @@
 """Pictures encoded once: the latents and token ids that the UNet trains on."""
 
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -10,9 +11,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import CLIPTokenizer
 
-from smd_cli.flatland.train.drawing import draw_pictures
+from smd_cli.flatland.train.drawing import draw_many
 from smd_cli.flatland.train.text import token_ids
 from smd_cli.flatland.world import Picture
+from smd_cli.flatland.world.bootstrapped import draw_bootstrapped
 
 BATCH = 32
 
@@ -29,25 +31,31 @@ def encode_pictures(
 ) -> dict[str, Tensor]:
     """Return latents, token ids and what their captions leave out; reads `path` where it exists.
 
-    {"latents" (N, 4, size/8, size/8) float16, "ids" (N, 77), "told" (N,) truth values, "boxes" (N, 4)}: a box
-    holds the only thing on a white picture, in shares of the side, and is empty elsewhere.
+    {"latents" and "seen" (N, 4, size/8, size/8) float16, "ids" (N, 77), "told" (N,) truth values, "boxes"
+    (N, 4)}: `seen` is what a bootstrap leaves of a picture; a box holds the only thing on a white picture, in
+    shares of the side, and is empty elsewhere.
     """
     if path.exists():
         data: dict[str, Tensor] = load_file(path)
         return data
     scale = autoencoder.config.scaling_factor
     encoder = autoencoder.to(memory_format=torch.channels_last).eval()
-    latents, captions, told, boxes = [], [], [], []
-    drawn = draw_pictures(range(first_seed, first_seed + count), size)
-    while pictures := list(islice(drawn, BATCH)):
-        pixels = torch.from_numpy(np.stack([np.asarray(p.image) for p in pictures])).permute(0, 3, 1, 2)
+    latents, seen, captions, told, boxes = [], [], [], [], []
+    drawn = draw_many(range(first_seed, first_seed + count), partial(draw_bootstrapped, size=size))
+    while pairs := list(islice(drawn, BATCH)):
+        pictures = [picture for picture, _ in pairs]
+        images = [np.asarray(image) for picture, left in pairs for image in (picture.image, left)]
+        pixels = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
         with torch.autocast("cpu", torch.bfloat16):
-            latents.append((encoder.encode(pixels.float() / 127.5 - 1).latents.float() * scale).half())
+            encoded = (encoder.encode(pixels.float() / 127.5 - 1).latents.float() * scale).half()
+        latents.append(encoded[::2])
+        seen.append(encoded[1::2])
         captions += [p.caption for p in pictures]
         told += [p.told for p in pictures]
         boxes += [_box(p) for p in pictures]
     data = {
         "latents": torch.cat(latents).contiguous(),
+        "seen": torch.cat(seen).contiguous(),
         "ids": token_ids(tokenizer, captions),
         "told": torch.tensor(told),
         "boxes": torch.tensor(boxes),

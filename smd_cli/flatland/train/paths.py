@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from smd_cli.flatland.train.config import Config
-from smd_cli.flatland.train.shown import draw_regions, fits_a_region
+from smd_cli.flatland.train.shown import MELTS, Lesson, draw_regions, fits_a_region
 from smd_cli.flatland.train.unet import (
     TRAIN_STEPS,
     Generator,
@@ -38,8 +38,8 @@ LEAST_GUIDED = 600
 """The timestep below which a path is not guided: the model's picture is made by then, and guidance would only
 drive its colours past the prompted ones (Kynkäänniemi et al., arXiv 2404.07724)."""
 
-Start = Literal["noise", "region", "drawn", "mixed"]
-STARTS: tuple[Start, ...] = ("noise", "region", "drawn", "noise", "region", "mixed")
+Start = Literal["noise", "region", "drawn", "bootstrapped"]
+STARTS: tuple[Start, ...] = ("noise", "region", "drawn", "noise", "region", "bootstrapped")
 """Where batches of paths start, in turn."""
 
 
@@ -75,8 +75,7 @@ def walk_paths(
     """Walk `config.paths` paths, a batch at a time, each kept in a file of `folder`; finished ones are read.
 
     A third of the batches start at noise and a third at noise in a region on white, as samplers do; the
-    rest at what the teacher would seldom paint, under some noise: drawn pictures, and pictures that hold
-    the middle of another, as a view of a region holds what its neighbours have made of the picture.
+    rest under some noise: at drawn pictures, and at what a bootstrap leaves of them.
     """
     folder.mkdir(parents=True, exist_ok=True)
     batch = config.distill.batch * 2
@@ -84,17 +83,15 @@ def walk_paths(
     if config.compile and not all(file.exists() for file in files):
         compile_unet(teacher.unet)
     empty = teacher.text(empty_ids[None]).last_hidden_state
-    rows = fits_a_region(data["boxes"])
-    alone = {name: tensor[rows] for name, tensor in data.items()}
+    sources = _sources(data)
     for number, file in enumerate(files):
         if file.exists():
             continue
         start = STARTS[number % len(STARTS)]
-        source = alone if start == "region" and rows.any() else data
-        (latents, ids, _, boxes), rng = batch_of(source, batch, config.seed * 5_000_011 + number)
-        ids = torch.where(torch.rand(len(ids), 1, generator=rng) < config.empty_captions / 2, empty_ids, ids)
-        regions = draw_regions(boxes, latents, rng)
-        z, timesteps = start_of_paths(latents, regions, start, rng)
+        lesson, rng = batch_of(sources[start], batch, config.seed * 5_000_011 + number)
+        dropped = torch.rand(batch, 1, generator=rng) < config.empty_captions / 2
+        ids = torch.where(dropped, empty_ids, lesson.ids)
+        z, timesteps = start_of_paths(lesson, start, rng)
         states = teacher.text(ids).last_hidden_state
         with torch.autocast("cpu", torch.bfloat16):
             points, end = ddim_path(
@@ -106,37 +103,41 @@ def walk_paths(
     return read_paths(files)
 
 
-def start_of_paths(
-    latents: Tensor, regions: Tensor, start: Start, rng: torch.Generator
-) -> tuple[Tensor, list[int]]:
-    """Return where paths from pictures (N, 4, h, w) start, and their timesteps, falling.
+def _sources(data: dict[str, Tensor]) -> dict[Start, dict[str, Tensor]]:
+    """Return the lessons that each start is made of; where none fits, all."""
+    rows = {
+        "region": fits_a_region(data["boxes"]),
+        "bootstrapped": (data["seen"] != data["latents"]).flatten(1).any(1),
+    }
+    return {
+        start: {name: tensor[rows[start]] for name, tensor in data.items()}
+        if start in rows and rows[start].any()
+        else data
+        for start in STARTS
+    }
 
-    What starts in a region shows the picture around `regions` (N, 1, h, w).
-    """
+
+def start_of_paths(lesson: Lesson, start: Start, rng: torch.Generator) -> tuple[Tensor, list[int]]:
+    """Return where paths from pictures start, (N, 4, h, w), and their timesteps, falling."""
     shift = int(torch.randint(STRIDE, (), generator=rng))
     grid = [GRID - 1, *range(GRID - 2 - shift, -1, -STRIDE)]
     timesteps = [(number + 1) * TRAIN_STEPS // GRID - 1 for number in grid]
+    latents = lesson.latents
     noise = torch.randn(latents.shape, generator=rng)
     if start == "noise":
         return noise, timesteps
-    if start != "region":
-        # edges of what is mixed have to melt, which takes more noise
-        skipped = int(torch.randint(len(grid) * (1 if start == "mixed" else 2) // 3, (), generator=rng))
-        timesteps = timesteps[skipped:]
+    if start == "region":
+        shown = (1 - draw_regions(lesson.boxes, latents, rng)) * latents
+    else:
+        bootstrapped = start == "bootstrapped"
+        fitting = [t for t in timesteps if not bootstrapped or MELTS[0] <= t < MELTS[1]]
+        skipped = int(
+            torch.randint(len(fitting) if bootstrapped else len(fitting) * 2 // 3, (), generator=rng)
+        )
+        timesteps = timesteps[timesteps.index(fitting[skipped]) :]
+        shown = lesson.seen if bootstrapped else latents
     first = torch.full((len(latents),), timesteps[0])
-    seen = middles_in_others(latents, rng) if start == "mixed" else latents
-    visible = 1 - regions if start == "region" else torch.ones_like(regions)
-    return shown_noised(seen, visible, noise, first, alphas_cumprod())[0], timesteps
-
-
-def middles_in_others(latents: Tensor, rng: torch.Generator) -> Tensor:
-    """Put an ellipse around the middle of each picture (N, 4, h, w), a third of it or more, in the next."""
-    count, _, height, width = latents.shape
-    radius = torch.empty(count, 2, 1, 1).uniform_(1 / 3, 1, generator=rng)
-    y = torch.linspace(-1, 1, height)[:, None]
-    x = torch.linspace(-1, 1, width)
-    inside = ((y / radius[:, 0]).square() + (x / radius[:, 1]).square() < 1)[:, None]
-    return torch.where(inside, latents, latents.roll(1, 0))
+    return shown_noised(latents, shown, noise, first, alphas_cumprod())[0], timesteps
 
 
 @torch.no_grad()

@@ -18,6 +18,9 @@ START = 960
 FAINT = 880
 """The timestep from which what is around a region may be fainter than it will be: the bootstrap mixes it."""
 
+LATE_STARTS = 0.3
+"""How often nothing shows from `FAINT` on already: a sampler of twenty steps begins at timestep 951."""
+
 TOLD_FROM = 700
 """Below this timestep a picture shows what its caption does not tell, so clearly that a small model sees it.
 
@@ -27,6 +30,12 @@ Where it has to guess, it learns that any caption may leave things out, and pain
 FIRST_SHARE, VERY_FIRST_SHARE = 0.15, 0.7
 """How many timesteps are from `START` on, and how many of those the very first."""
 
+MELTS = (400, 850)
+"""Timesteps, from and below, at which a picture may look as a bootstrap leaves it, to become whole again."""
+
+MELTING = 0.6
+"""How often it does."""
+
 LARGEST_ALONE = 0.62
 """The side of a thing's box, as a share of the picture's, beyond which it is no region of its own."""
 
@@ -34,9 +43,11 @@ ALONE = 0.75
 
 
 class Lesson(NamedTuple):
-    """Pictures to learn from: latents (N, 4, h, w), token ids (N, 77), `told` (N,), `boxes` (N, 4)."""
+    """Pictures to learn from: latents (N, 4, h, w), what a bootstrap leaves of them (`seen`, as many), token
+    ids (N, 77), `told` (N,), `boxes` (N, 4)."""
 
     latents: Tensor
+    seen: Tensor
     ids: Tensor
     told: Tensor
     boxes: Tensor
@@ -87,6 +98,16 @@ def draw_regions(boxes: Tensor, latents: Tensor, rng: torch.Generator) -> Tensor
 def visibility(regions: Tensor, timesteps: Tensor, rng: torch.Generator) -> Tensor:
     """Return how much of a picture shows where (N, 1, h, w), for its region and its timestep (N,)."""
     faint = 0.4 + 0.6 * torch.rand(len(timesteps), 1, 1, 1, generator=rng)
+    late = torch.rand(len(timesteps), 1, 1, 1, generator=rng) < LATE_STARTS
     time = timesteps[:, None, None, None]
+    hidden = time >= torch.where(late, FAINT, START)
     around = torch.where((time >= FAINT) & (time < START), faint, 1.0)
-    return torch.where(regions > 0, (time < START).float(), around)
+    return torch.where(regions > 0, (~hidden).float(), around)
+
+
+def what_shows(lesson: Lesson, timesteps: Tensor, rng: torch.Generator) -> Tensor:
+    """Return what a sampler would show of each picture at its timestep (N,), (N, 4, h, w)."""
+    drawn = torch.rand(len(timesteps), generator=rng) < MELTING
+    melts = (drawn & (timesteps >= MELTS[0]) & (timesteps < MELTS[1]))[:, None, None, None]
+    latents = torch.where(melts, lesson.seen, lesson.latents)
+    return visibility(draw_regions(lesson.boxes, latents, rng), timesteps, rng) * latents

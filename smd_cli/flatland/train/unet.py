@@ -12,7 +12,7 @@ from transformers import CLIPTextModel
 
 from smd_cli.flatland.train.config import Budget, Config
 from smd_cli.flatland.train.loop import MovingAverage, train
-from smd_cli.flatland.train.shown import Lesson, draw_regions, draw_timesteps, visibility
+from smd_cli.flatland.train.shown import Lesson, draw_timesteps, what_shows
 from smd_cli.flatland.train.text import WIDTH
 
 TRAIN_STEPS = 1000
@@ -108,11 +108,11 @@ def cleaned(z: Tensor, noise: Tensor, timesteps: Tensor, alphas: Tensor) -> Tens
 
 
 def shown_noised(
-    latents: Tensor, visible: Tensor, noise: Tensor, timesteps: Tensor, alphas: Tensor
+    latents: Tensor, shown: Tensor, noise: Tensor, timesteps: Tensor, alphas: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Return √ᾱ v x + √(1−ᾱ) n, of which v (N, 1, h, w) shows, and the noise that leads from there to x."""
+    """Return √ᾱ s + √(1−ᾱ) n for what is shown, s, and the noise that leads from there to the latents."""
     alpha, sigma = weights_at(timesteps, alphas)
-    return alpha * visible * latents + sigma * noise, noise - alpha / sigma * (1 - visible) * latents
+    return alpha * shown + sigma * noise, noise - alpha / sigma * (latents - shown)
 
 
 def loss_weight(snr: Tensor, most: float) -> Tensor:
@@ -129,8 +129,10 @@ def batch_of(data: dict[str, Tensor], count: int, seed: int) -> tuple[Lesson, to
     """Return `count` lessons, latents float32, and the generator that chose them."""
     generator = torch.Generator().manual_seed(seed)
     rows = torch.randint(len(data["ids"]), (count,), generator=generator)
-    latents = data["latents"][rows].float().contiguous(memory_format=torch.channels_last)
-    return Lesson(latents, data["ids"][rows], data["told"][rows], data["boxes"][rows]), generator
+    latents, seen = (
+        data[name][rows].float().contiguous(memory_format=torch.channels_last) for name in ("latents", "seen")
+    )
+    return Lesson(latents, seen, data["ids"][rows], data["told"][rows], data["boxes"][rows]), generator
 
 
 def train_unet(
@@ -154,13 +156,13 @@ def train_unet(
         compile_unet(model.unet)
 
     def loss(module: Generator, step: int) -> Tensor:
-        (latents, ids, told, boxes), rng = batch_of(data, budget.batch, config.seed * 7_000_003 + step)
-        dropped = torch.rand(len(ids), generator=rng) < config.empty_captions
-        ids = torch.where(dropped[:, None], empty_ids, ids)
-        timesteps = draw_timesteps(told, TRAIN_STEPS, rng)
-        visible = visibility(draw_regions(boxes, latents, rng), timesteps, rng)
-        noise = torch.randn(latents.shape, generator=rng)
-        z, wanted = shown_noised(latents, visible, noise, timesteps, alphas)
+        lesson, rng = batch_of(data, budget.batch, config.seed * 7_000_003 + step)
+        dropped = torch.rand(budget.batch, generator=rng) < config.empty_captions
+        ids = torch.where(dropped[:, None], empty_ids, lesson.ids)
+        timesteps = draw_timesteps(lesson.told, TRAIN_STEPS, rng)
+        noise = torch.randn(lesson.latents.shape, generator=rng)
+        shown = what_shows(lesson, timesteps, rng)
+        z, wanted = shown_noised(lesson.latents, shown, noise, timesteps, alphas)
         predicted = module(z, timesteps, ids).float()
         weight = loss_weight(alphas[timesteps] / (1 - alphas[timesteps]), config.min_snr)
         error: Tensor = (weight * (predicted - wanted).square().mean(dim=(1, 2, 3))).mean()

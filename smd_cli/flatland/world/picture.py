@@ -50,7 +50,7 @@ class Layout:
 
 
 LAYOUTS: dict[str, tuple[int, Layout]] = {
-    "white": (29, Layout((0.5,), (0.12, 0.46), people=0.0, named=0.2)),
+    "white": (29, Layout((0.5,), (0.12, 0.46), people=0.25, named=0.2)),
     "one": (28, Layout((0.5,), (0.12, 0.46), people=0.25, named=0.6)),
     "two": (8, Layout((0.26, 0.74), (0.16, 0.25), people=0.25, named=0.6)),
     "three": (3, Layout((0.18, 0.5, 0.82), (0.12, 0.17), people=0.1, named=0.6)),
@@ -96,8 +96,8 @@ class Picture:
     told: bool = True
 
 
-def draw_picture(seed: int, size: int = 256) -> Picture:
-    """Draw the picture of a seed at `size` px."""
+def draw_picture(seed: int, size: int = 256, *, on_white: bool = False) -> Picture:
+    """Draw the picture of a seed at `size` px; `on_white`: its things with nothing behind them."""
     rng = random.Random(seed)  # noqa: S311 - a world is drawn, not a secret
     canvas = size * SUPERSAMPLE
     image = Image.new("RGB", (canvas, canvas), (255, 255, 255))
@@ -108,6 +108,8 @@ def draw_picture(seed: int, size: int = 256) -> Picture:
         caption = _patch(image, rng, background)
         return Picture(image.reduce(SUPERSAMPLE), caption, None, ())
     BACKGROUNDS[background](image, rng)
+    if on_white:
+        image.paste((255, 255, 255), (0, 0, *image.size))
     drawn = _things(image, rng, layout)
     style = rng.choice(list(STYLES)) if background != "white" and rng.random() < STYLED else None
     said = _said(rng, layout, background, [words for _, words in drawn])
