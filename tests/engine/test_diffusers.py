@@ -1,6 +1,8 @@
 """One prompt without regions is what diffusers' own pipeline makes of the same noise and scheduler."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -49,6 +51,12 @@ def theirs(scheduler, seed: int, **settings) -> torch.Tensor:
     return made.images
 
 
+def training_noise() -> dict[str, Any]:
+    """What the model's scheduler config says of its noise levels, as schedulers take it."""
+    config = json.loads((backbone().assets.configs / "scheduler" / "scheduler_config.json").read_text())
+    return {key: config[key] for key in ("beta_start", "beta_end", "beta_schedule", "trained_betas")}
+
+
 @pytest.mark.parametrize("guidance", [1.0, 2.5])
 def test_few_steps_are_those_of_the_consistency_pipeline(guidance, monkeypatch):
     seed = 11
@@ -56,7 +64,7 @@ def test_few_steps_are_those_of_the_consistency_pipeline(guidance, monkeypatch):
     draws = iter(SeededNoise(seed)("renoise", step, SHAPE) for step in range(1, 5))
     module = "diffusers.schedulers.scheduling_lcm.randn_tensor"
     monkeypatch.setattr(module, lambda *args, **kwargs: next(draws))
-    scheduler = LCMScheduler(beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012)
+    scheduler = LCMScheduler(**training_noise())
     expected = theirs(scheduler, seed, timesteps=timesteps, guidance_scale=guidance)
     assert next(draws, None) is None
     torch.testing.assert_close(latents, expected, atol=2e-4, rtol=1e-3)
@@ -64,9 +72,6 @@ def test_few_steps_are_those_of_the_consistency_pipeline(guidance, monkeypatch):
 
 def test_many_steps_are_those_of_the_ddim_pipeline():
     latents, _ = ours("kind: ddim, steps: 8, guidance_scale: 3", 12)
-    scheduler = DDIMScheduler(
-        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False,
-        set_alpha_to_one=False, steps_offset=1,
-    )  # fmt: skip
+    scheduler = DDIMScheduler(**training_noise(), clip_sample=False, set_alpha_to_one=False, steps_offset=1)
     expected = theirs(scheduler, 12, num_inference_steps=8, guidance_scale=3.0)
     torch.testing.assert_close(latents, expected, atol=2e-4, rtol=1e-3)
