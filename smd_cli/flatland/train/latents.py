@@ -44,12 +44,14 @@ def encode_pictures(
     drawn = draw_many(range(first_seed, first_seed + count), partial(draw_bootstrapped, size=size))
     while pairs := list(islice(drawn, BATCH)):
         pictures = [picture for picture, _ in pairs]
-        images = [np.asarray(image) for picture, left in pairs for image in (picture.image, left)]
-        pixels = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
+        changed = [i for i, (picture, left) in enumerate(pairs) if left is not picture.image]
+        images = [p.image for p in pictures] + [pairs[i][1] for i in changed]
+        pixels = torch.from_numpy(np.stack([np.asarray(image) for image in images])).permute(0, 3, 1, 2)
         with torch.autocast("cpu", torch.bfloat16):
             encoded = (encoder.encode(pixels.float() / 127.5 - 1).latents.float() * scale).half()
-        latents.append(encoded[::2])
-        seen.append(encoded[1::2])
+        latents.append(encoded[: len(pictures)])
+        seen.append(latents[-1].clone())
+        seen[-1][changed] = encoded[len(pictures) :]
         captions += [p.caption for p in pictures]
         told += [p.told for p in pictures]
         boxes += [_box(p) for p in pictures]

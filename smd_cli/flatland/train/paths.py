@@ -127,15 +127,13 @@ def start_of_paths(lesson: Lesson, start: Start, rng: torch.Generator) -> tuple[
     if start == "noise":
         return noise, timesteps
     if start == "region":
-        shown = (1 - draw_regions(lesson.boxes, latents, rng)) * latents
+        firsts, shown = timesteps[:1], (1 - draw_regions(lesson.boxes, latents, rng)) * latents
+    elif start == "drawn":
+        firsts, shown = timesteps[: len(timesteps) * 2 // 3], latents
     else:
-        bootstrapped = start == "bootstrapped"
-        fitting = [t for t in timesteps if not bootstrapped or MELTS[0] <= t < MELTS[1]]
-        skipped = int(
-            torch.randint(len(fitting) if bootstrapped else len(fitting) * 2 // 3, (), generator=rng)
-        )
-        timesteps = timesteps[timesteps.index(fitting[skipped]) :]
-        shown = lesson.seen if bootstrapped else latents
+        firsts, shown = [t for t in timesteps if MELTS[0] <= t < MELTS[1]], lesson.seen
+    chosen = firsts[int(torch.randint(len(firsts), (), generator=rng))]
+    timesteps = timesteps[timesteps.index(chosen) :]
     first = torch.full((len(latents),), timesteps[0])
     return shown_noised(latents, shown, noise, first, alphas_cumprod())[0], timesteps
 

@@ -1,10 +1,10 @@
 """What of a picture a sampler shows a model in its first steps: nothing, or what surrounds a region.
 
-The published schedule leaves 0.068 of a picture in its noisiest step, and means can be read off that through
-the noise: of a whole picture, of somebody's hair. A model that learns to read them takes the means of a
-sampler's noise, which say nothing, for colours, and listens less to its prompt. So in those steps training
-shows what sampling does: noise alone, or, as the bootstrap does (Lee et al., arXiv 2403.09055), white around
-a region of it.
+The schedule leaves 0.14 of a picture in its noisiest step (SD1.5's leaves 0.068), and means can be read off
+that through the noise: of a whole picture, of somebody's hair. A model that learns to read them takes the
+means of a sampler's noise, which say nothing, for colours, and listens less to its prompt. So in those steps
+training shows what sampling does: noise alone, or, as the bootstrap does (Lee et al., arXiv 2403.09055),
+white around a region of it. After them it shows what the bootstrap leaves: white around things in scenes.
 """
 
 from typing import NamedTuple
@@ -24,7 +24,7 @@ LATE_STARTS = 0.3
 TOLD_FROM = 700
 """Below this timestep a picture shows what its caption does not tell, so clearly that a small model sees it.
 
-Where it has to guess, it learns that any caption may leave things out, and paints things nobody asked for.
+Where it had to guess, it would learn that any caption may leave things out.
 """
 
 FIRST_SHARE, VERY_FIRST_SHARE = 0.15, 0.7
