@@ -16,8 +16,8 @@ from smd_cli.flatland.train import drawing, loop
 from smd_cli.flatland.train.adapter import adapt, load_adapter, save_adapter
 from smd_cli.flatland.train.autoencoder import miscolored
 from smd_cli.flatland.train.config import Budget, Config
-from smd_cli.flatland.train.distill import boundary, sampled_on
-from smd_cli.flatland.train.paths import ddim_path, read_paths, start_of_paths
+from smd_cli.flatland.train.consistency import boundary, sampled_on
+from smd_cli.flatland.train.paths import Walker, ddim_path, read_paths
 from smd_cli.flatland.train.shown import (
     MELTS,
     Lesson,
@@ -26,6 +26,7 @@ from smd_cli.flatland.train.shown import (
     visibility,
     what_shows,
 )
+from smd_cli.flatland.train.starts import OWN_STEPS, STARTS, Beginning, beginning_of, own_steps
 from smd_cli.flatland.train.text import build_tokenizer, token_ids, word_targets
 from smd_cli.flatland.train.unet import (
     alphas_cumprod,
@@ -349,14 +350,14 @@ def test_the_consistency_function_is_the_identity_at_the_first_timestep():
     assert c_out[1].item() == pytest.approx(1, abs=1e-6)
 
 
-def test_a_step_of_the_students_own_noises_what_it_sees_anew():
+def sees_three(z, timesteps, **_):
     """A network that sees the same picture in everything."""
+    alpha, sigma = weights_at(timesteps, alphas_cumprod())
+    return ((z - 3 * alpha) / sigma,)
+
+
+def test_a_step_of_the_students_own_noises_what_it_sees_anew():
     alphas = alphas_cumprod()
-
-    def sees_three(z, timesteps, **_):
-        alpha, sigma = weights_at(timesteps, alphas)
-        return ((z - 3 * alpha) / sigma,)
-
     timesteps = torch.tensor([999] * 20 + [400] * 20)
     z = torch.randn(40, 4, 16, 16, generator=torch.Generator().manual_seed(2))
     states = torch.zeros(40, 7, 16)
@@ -410,25 +411,86 @@ def test_paths_start_at_noise_or_on_the_way_and_step_through_what_samplers_ask_f
     lesson = lesson_of(3, torch.tensor([[0.0, 0.25, 0.5, 0.75]]))
     rng = torch.Generator().manual_seed(0)
     of_noise, of_region, of_drawn, of_bootstrapped = (
-        [start_of_paths(lesson, start, rng) for _ in range(40)]
-        for start in ("noise", "region", "drawn", "bootstrapped")
+        [beginning_of(lesson, picture, rng) for _ in range(40)]
+        for picture in ("noise", "region", "drawn", "bootstrapped")
     )
     asked = {19 + 20 * number for number in range(50)}
     for whole in (of_noise, of_region):
-        assert set().union(*(timesteps for _, timesteps in whole)) == asked
-        assert all(steps[0] == 999 and steps == sorted(steps, reverse=True) for _, steps in whole)
-    assert abs(torch.stack([z for z, _ in of_noise]).mean()) < 0.02
-    in_regions = torch.stack([z for z, _ in of_region])
+        assert set().union(*(start.timesteps for start in whole)) == asked
+        steps = [start.timesteps for start in whole]
+        assert all(each[0] == 999 and each == sorted(each, reverse=True) for each in steps)
+    assert abs(torch.stack([start.z for start in of_noise]).mean()) < 0.02
+    in_regions = torch.stack([start.z for start in of_region])
     corner = 5 * alphas_cumprod()[999].sqrt().item()
     assert 0.55 * corner < in_regions[..., 6:].mean() < 0.9 * corner
     assert abs(in_regions[..., 3:5, 1:3].mean()) < 0.05
-    assert min(steps[0] for _, steps in of_drawn) < 500
-    assert {MELTS[0] <= steps[0] < MELTS[1] for _, steps in of_bootstrapped} == {True}
-    assert len({steps[0] for _, steps in of_bootstrapped}) > 10
+    assert all((start.regions == 1).all() for start in of_noise)
+    assert any((start.regions == 0).any() for start in of_region)
+    assert min(start.timesteps[0] for start in of_drawn) < 500
+    assert {MELTS[0] <= start.timesteps[0] < MELTS[1] for start in of_bootstrapped} == {True}
+    assert len({start.timesteps[0] for start in of_bootstrapped}) > 10
     for starts, shown in ((of_drawn, 5), (of_bootstrapped, 7)):
-        for z, steps in starts:
+        for z, steps, *_ in starts:
             assert set(steps) < asked
             assert z.mean() == pytest.approx(shown * alphas_cumprod()[steps[0]].sqrt().item(), abs=0.2)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_a_students_own_steps_lead_on_in_the_region_and_leave_the_rest(count):
+    rng = torch.Generator().manual_seed(4)
+    z, states = torch.randn(16, 4, 16, 16, generator=rng), torch.zeros(16, 7, 16)
+    regions = torch.zeros(16, 1, 16, 16)
+    regions[..., :8] = 1
+    begun = Beginning(z, list(range(999, 0, -60)), regions, torch.full_like(z, -2.0))
+    asked = []
+
+    def student(z, timesteps, **kept):
+        asked.append(timesteps[0].item())
+        return sees_three(z, timesteps, **kept)
+
+    on, left, *_ = own_steps(student, begun, states, count, rng)
+    assert len(asked) == count
+    assert asked[:1] == [999][:count]
+    assert left == [t for t in begun.timesteps if t <= left[0]]
+    if count == 0:
+        assert torch.equal(on, z)
+        return
+    assert OWN_STEPS[0] <= left[0] < OWN_STEPS[1]
+    assert all(OWN_STEPS[0] <= t < OWN_STEPS[1] for t in asked[1:])
+    alpha, sigma = weights_at(torch.tensor(left[:1]), alphas_cumprod())
+    noise = (on - alpha * torch.where(regions > 0, 3.0, -2.0)) / sigma
+    assert abs(noise.mean()) < 0.03
+    assert noise.std() == pytest.approx(1, abs=0.03)
+
+
+def test_paths_go_on_from_where_the_student_leads_and_finished_ones_are_kept(tmp_path):
+    """The batches of one round stay as they are while the next round follows what the student has learned."""
+    parts = training.from_base(WEIGHTS_FOLDER)
+    data = {
+        "latents": torch.randn(8, 4, 8, 8, generator=torch.Generator().manual_seed(1)),
+        "ids": token_ids(parts.tokenizer, ["a red circle"] * 8),
+        "told": torch.ones(8, dtype=torch.bool),
+        "boxes": torch.zeros(8, 4),
+    }
+    data["seen"] = data["latents"]
+    config = dataclasses.replace(Config(), distill=Budget(2, 1, 1e-3))
+
+    def ends(student, folder, *counts):
+        walker = Walker(parts.generator, student, data, token_ids(parts.tokenizer, [""])[0], config)
+        return [walker.walk(folder, count).ends for count in counts][-1]
+
+    def sees_white(z, timesteps, **_):
+        alpha, sigma = weights_at(timesteps, alphas_cumprod())
+        return ((z - 9 * alpha) / sigma,)
+
+    every = 2 * len(STARTS)
+    one = ends(sees_three, tmp_path / "one", every)
+    other = ends(sees_white, tmp_path / "other", every)
+    differs = (one != other).flatten(1).any(1).view(len(STARTS), 2).all(1).tolist()
+    assert differs == [start.own > 0 for start in STARTS]
+    mixed = tmp_path / "mixed"
+    ends(sees_three, mixed, every // 2)
+    assert torch.equal(ends(sees_white, mixed, every), torch.cat([one[: every // 2], other[every // 2 :]]))
 
 
 def test_every_point_is_handed_out_with_the_prompt_and_the_end_of_its_own_path(tmp_path):

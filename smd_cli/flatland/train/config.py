@@ -33,6 +33,7 @@ class Config:
     distill: Budget = field(default_factory=lambda: Budget(2400, 16, 1e-3))
     guidance: float = 3.0
     paths: int = 3000
+    rounds: int = 2
     rank: int = 32
     empty_captions: float = 0.1
     min_snr: float = 5.0

@@ -4,50 +4,22 @@ With it fused, four or five steps at guidance 1 do what many guided steps of the
 """
 
 import copy
+from functools import cache
 from pathlib import Path
 
 import torch
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
-from torch import Tensor, nn
+from torch import Tensor
 
 from smd_cli.flatland.train.adapter import adapt, load_adapter
 from smd_cli.flatland.train.config import Config
+from smd_cli.flatland.train.consistency import consistency, sampled_on
 from smd_cli.flatland.train.loop import MovingAverage, train
-from smd_cli.flatland.train.paths import walk_paths
-from smd_cli.flatland.train.unet import Generator, alphas_cumprod, cleaned, noised
+from smd_cli.flatland.train.paths import Paths, Walker
+from smd_cli.flatland.train.unet import Generator, compile_unet
 from smd_cli.models.assets import LCM_LORA
 
-SIGMA_DATA = 0.5
-TIMESTEP_SCALING = 10.0
 HUBER = 1e-3
-
-
-def boundary(timesteps: Tensor) -> tuple[Tensor, Tensor]:
-    """Return c_skip and c_out (N, 1, 1, 1): at timestep 0 the consistency function is the identity."""
-    scaled = (timesteps * TIMESTEP_SCALING)[:, None, None, None].float()
-    spread = scaled.square() + SIGMA_DATA**2
-    return SIGMA_DATA**2 / spread, scaled / spread.sqrt()
-
-
-def consistency(unet: nn.Module, z: Tensor, timesteps: Tensor, states: Tensor) -> Tensor:
-    """Return f(z, t) = c_skip z + c_out x̂(z, t) of a noise-predicting UNet, float32."""
-    noise = unet(z, timesteps, encoder_hidden_states=states, return_dict=False)[0].float()
-    c_skip, c_out = boundary(timesteps)
-    return c_skip * z + c_out * cleaned(z, noise, timesteps, alphas_cumprod())
-
-
-@torch.no_grad()
-def sampled_on(
-    unet: nn.Module, z: Tensor, timesteps: Tensor, states: Tensor, rng: torch.Generator
-) -> tuple[Tensor, Tensor]:
-    """Take a step as a few-step sampler does: the picture seen from (z, t), noised anew, at any earlier t.
-
-    What is seen in one step from much noise is fainter than any point of a path. A student that has not met
-    it takes it for what is to be, and things vanish.
-    """
-    earlier = (torch.rand(timesteps.shape, generator=rng) * timesteps).long()
-    noise = torch.randn(z.shape, generator=rng)
-    return noised(consistency(unet, z, timesteps, states), noise, earlier, alphas_cumprod()), earlier
 
 
 def distill(
@@ -55,8 +27,9 @@ def distill(
 ) -> UNet2DConditionModel:
     """Teach an adapter of the teacher's UNet to see, from anywhere on a guided path, the picture at its end.
 
-    Half of each batch has left its path by a step of the student's own, and is to see the same end.
-    Where the training goes on from an exported model, so does the adapter.
+    Paths are walked in `config.rounds` rounds: those that start where the student leads follow what it has
+    learned. A quarter of each batch has left its path by a step of the student's own, and is to see the
+    same end. Where the training goes on from an exported model, so does the adapter.
     Returns the moving average of the adapted UNet; `adapter_of` takes the adapter from it.
     """
     teacher = teacher.requires_grad_(False).eval()
@@ -65,13 +38,21 @@ def distill(
     if config.base is not None and (config.base / LCM_LORA).exists():
         load_adapter(student, config.base / LCM_LORA)
     average = MovingAverage(student, config.distill_ema)
-    paths = walk_paths(teacher, data, empty_ids, config, folder / "paths")
+    if config.compile:
+        compile_unet(teacher.unet)
+        compile_unet(student)
+    walker = Walker(teacher, average.module, data, empty_ids, config)
+
+    @cache
+    def paths_of(number: int) -> Paths:
+        return walker.walk(folder / "paths", config.paths * (number + 1) // config.rounds)
 
     def loss(module: UNet2DConditionModel, step: int) -> Tensor:
         rng = torch.Generator().manual_seed(config.seed * 9_000_011 + step)
+        paths = paths_of(step * config.rounds // config.distill.steps)
         z, timesteps, ids, ends = paths.batch(config.distill.batch, rng)
         states = teacher.text(ids).last_hidden_state
-        own = slice(config.distill.batch // 2)
+        own = slice(config.distill.batch // 4)
         z[own], timesteps[own] = sampled_on(average.module, z[own], timesteps[own], states[own], rng)
         z = z.contiguous(memory_format=torch.channels_last)
         error = consistency(module, z, timesteps, states) - ends

@@ -10,37 +10,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from smd_cli.flatland.train.config import Config
-from smd_cli.flatland.train.shown import MELTS, Lesson, draw_regions, fits_a_region
+from smd_cli.flatland.train.starts import STARTS, Start, beginning_of, own_steps, sources
 from smd_cli.flatland.train.unet import (
-    TRAIN_STEPS,
     Generator,
     alphas_cumprod,
     batch_of,
     cleaned,
-    compile_unet,
-    shown_noised,
     weights_at,
 )
-
-GRID = 50
-"""How many timesteps few-step samplers choose theirs from; a path takes every third of them."""
-
-STRIDE = 3
 
 LEAST_GUIDED = 600
 """The timestep below which a path is not guided: the model's picture is made by then, and guidance would only
 drive its colours past the prompted ones (Kynkäänniemi et al., arXiv 2404.07724)."""
-
-Start = Literal["noise", "region", "drawn", "bootstrapped"]
-STARTS: tuple[Start, ...] = ("noise", "region", "drawn", "noise", "region", "bootstrapped")
-"""Where batches of paths start, in turn."""
 
 
 @dataclass(frozen=True)
@@ -69,73 +56,47 @@ class Paths:
         return self.z[points].float(), self.timesteps[points], self.ids[path], self.ends[path].float()
 
 
-def walk_paths(
-    teacher: Generator, data: dict[str, Tensor], empty_ids: Tensor, config: Config, folder: Path
-) -> Paths:
-    """Walk `config.paths` paths, a batch at a time, each kept in a file of `folder`; finished ones are read.
+@dataclass(frozen=True)
+class Walker:
+    """Who walks: the UNet and the text encoder that guide, and the student whose own steps come first.
 
-    A third of the batches start at noise and a third at noise in a region on white, as samplers do; the
-    rest under some noise: at drawn pictures, and at what a bootstrap leaves of them.
+    `data` are the lessons that paths start from, `empty` (77,) the ids of the empty prompt.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    batch = config.distill.batch * 2
-    files = [folder / f"{number:04d}.safetensors" for number in range(-(-config.paths // batch))]
-    if config.compile and not all(file.exists() for file in files):
-        compile_unet(teacher.unet)
-    empty = teacher.text(empty_ids[None]).last_hidden_state
-    sources = _sources(data)
-    for number, file in enumerate(files):
-        if file.exists():
-            continue
-        start = STARTS[number % len(STARTS)]
-        lesson, rng = batch_of(sources[start], batch, config.seed * 5_000_011 + number)
-        dropped = torch.rand(batch, 1, generator=rng) < config.empty_captions / 2
-        ids = torch.where(dropped, empty_ids, lesson.ids)
-        z, timesteps = start_of_paths(lesson, start, rng)
-        states = teacher.text(ids).last_hidden_state
+
+    teacher: Generator
+    student: nn.Module
+    data: dict[str, Tensor]
+    empty: Tensor
+    config: Config
+
+    def walk(self, folder: Path, count: int) -> Paths:
+        """Walk batches of paths until `folder` has `count` paths; those it has already are read."""
+        folder.mkdir(parents=True, exist_ok=True)
+        batches = -(-count // (self.config.distill.batch * 2))
+        files = [folder / f"{number:04d}.safetensors" for number in range(batches)]
+        by_picture = sources(self.data)
+        for number, file in enumerate(files):
+            if not file.exists():
+                start = STARTS[number % len(STARTS)]
+                save_file(self._batch(start, by_picture[start.picture], number), file.with_suffix(".tmp"))
+                file.with_suffix(".tmp").replace(file)
+        return read_paths(files)
+
+    @torch.no_grad()
+    def _batch(self, start: Start, source: dict[str, Tensor], number: int) -> dict[str, Tensor]:
+        """Walk one batch of paths: z (S, N, 4, h, w) at timesteps (S,), end (N, 4, h, w), ids (N, 77)."""
+        config = self.config
+        lesson, rng = batch_of(source, config.distill.batch * 2, config.seed * 5_000_011 + number)
+        dropped = torch.rand(len(lesson.ids), 1, generator=rng) < config.empty_captions / 2
+        ids = torch.where(dropped, self.empty, lesson.ids)
+        states = self.teacher.text(ids).last_hidden_state
+        empty = self.teacher.text(self.empty[None]).last_hidden_state.expand_as(states)
+        beginning = beginning_of(lesson, start.picture, rng)
         with torch.autocast("cpu", torch.bfloat16):
-            points, end = ddim_path(
-                teacher.unet, z, timesteps, (states, empty.expand_as(states)), config.guidance
-            )
+            z, timesteps, *_ = own_steps(self.student, beginning, states, start.own, rng)
+            points, end = ddim_path(self.teacher.unet, z, timesteps, (states, empty), config.guidance)
         kept = {"z": points.half(), "timesteps": torch.tensor(timesteps), "end": end.half(), "ids": ids}
-        save_file({name: tensor.contiguous() for name, tensor in kept.items()}, file.with_suffix(".tmp"))
-        file.with_suffix(".tmp").replace(file)
-    return read_paths(files)
-
-
-def _sources(data: dict[str, Tensor]) -> dict[Start, dict[str, Tensor]]:
-    """Return the lessons that each start is made of; where none fits, all."""
-    rows = {
-        "region": fits_a_region(data["boxes"]),
-        "bootstrapped": (data["seen"] != data["latents"]).flatten(1).any(1),
-    }
-    return {
-        start: {name: tensor[rows[start]] for name, tensor in data.items()}
-        if start in rows and rows[start].any()
-        else data
-        for start in STARTS
-    }
-
-
-def start_of_paths(lesson: Lesson, start: Start, rng: torch.Generator) -> tuple[Tensor, list[int]]:
-    """Return where paths from pictures start, (N, 4, h, w), and their timesteps, falling."""
-    shift = int(torch.randint(STRIDE, (), generator=rng))
-    grid = [GRID - 1, *range(GRID - 2 - shift, -1, -STRIDE)]
-    timesteps = [(number + 1) * TRAIN_STEPS // GRID - 1 for number in grid]
-    latents = lesson.latents
-    noise = torch.randn(latents.shape, generator=rng)
-    if start == "noise":
-        return noise, timesteps
-    if start == "region":
-        firsts, shown = timesteps[:1], (1 - draw_regions(lesson.boxes, latents, rng)) * latents
-    elif start == "drawn":
-        firsts, shown = timesteps[: len(timesteps) * 2 // 3], latents
-    else:
-        firsts, shown = [t for t in timesteps if MELTS[0] <= t < MELTS[1]], lesson.seen
-    chosen = firsts[int(torch.randint(len(firsts), (), generator=rng))]
-    timesteps = timesteps[timesteps.index(chosen) :]
-    first = torch.full((len(latents),), timesteps[0])
-    return shown_noised(latents, shown, noise, first, alphas_cumprod())[0], timesteps
+        return {name: tensor.contiguous() for name, tensor in kept.items()}
 
 
 @torch.no_grad()
