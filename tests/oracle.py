@@ -39,6 +39,7 @@ class Problem:
     bootstrap_steps: int = 0
     mix_steps: float = 1.0
     leak_sensitivity: float | None = None
+    clean_leak: bool = False
 
 
 def render(problem: Problem, model: Model) -> list[Tensor]:
@@ -57,9 +58,10 @@ def render(problem: Problem, model: Model) -> list[Tensor]:
         if step > 0:
             x = alphas[step] * x + sigmas[step] * problem.renoise[[step]]
         mix = min(1.0, max(0.0, problem.mix_steps - step))
-        ground = mix * problem.white + (1 - mix) * (x if background is None else background)
-        ground = alphas[step] * ground + sigmas[step] * problem.bootstrap_noise[[step]]
-        bootstrapping = ground if step < problem.bootstrap_steps else None
+        clean = mix * problem.white + (1 - mix) * (x if background is None else background)
+        ground = alphas[step] * clean + sigmas[step] * problem.bootstrap_noise[[step]]
+        empty = clean if problem.clean_leak else ground
+        bootstrapping = (ground, empty) if step < problem.bootstrap_steps else None
         x, weight = average(problem, model, x, bootstrapping, masks[:, step], level)
         if background is not None:
             bare = (1 - weight).clamp(0, 1)
@@ -69,9 +71,18 @@ def render(problem: Problem, model: Model) -> list[Tensor]:
 
 
 def average(
-    problem: Problem, model: Model, x: Tensor, ground: Tensor | None, masks: Tensor, level: Level
+    problem: Problem,
+    model: Model,
+    x: Tensor,
+    bootstrapping: tuple[Tensor, Tensor] | None,
+    masks: Tensor,
+    level: Level,
 ) -> tuple[Tensor, Tensor]:
-    """Return the mean estimate of a canvas and the sum of weights; `ground` if this step bootstraps."""
+    """Return the mean estimate of a canvas and the sum of weights.
+
+    Where the step bootstraps, `bootstrapping` are the ground and what an estimate of nothing looks like.
+    """
+    ground, empty = bootstrapping or (None, None)
     total, weight = torch.zeros_like(x), torch.zeros_like(x)
     for (top, left, height, width), ramp in tiles(x.shape[2], x.shape[3], problem.tile):
         here = (..., slice(top, top + height), slice(left, left + width))
@@ -84,7 +95,7 @@ def average(
             epsilon = guided(model, latent, level[0], region, len(masks), problem.guidance_scale)
             estimate = torch.roll(consistency(latent, epsilon, *level), (-down, -right), (2, 3))
             if ground is not None and problem.leak_sensitivity is not None:
-                leak = ((estimate - ground[here]) ** 2).mean(1)
+                leak = ((estimate - empty[here]) ** 2).mean(1)
                 share = share * (2 / (1 + torch.exp(-leak / problem.leak_sensitivity)) - 1)
             total[here] += share * estimate
             weight[here] += share

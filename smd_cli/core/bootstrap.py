@@ -21,22 +21,28 @@ class Bootstrap:
     The background turns from white to the picture's own while the step passes `mix_steps`. Where a region's
     estimate is near its background, by a mean square of about `leak_sensitivity`, it loses weight: the region
     has drawn nothing there. None keeps the weight.
+
+    The published implementation compares the clean estimate with the background at the step's noise level,
+    which hides much of what is empty from it; `clean_leak` compares it with the clean background.
     """
 
     white: Tensor
     steps: int
     mix_steps: float = 1.0
     leak_sensitivity: float | None = None
+    clean_leak: bool = False
 
 
 @dataclass(frozen=True)
 class Ground:
     """What a row's regions stand on while bootstrapping, in the layers of its canvas.
 
-    `layers` (2, C, H, W) are a background at the row's noise level and the noise in it.
+    `layers` (2, C, H, W) are a background at the row's noise level and the noise in it; `empty` (1, C, H, W)
+    is what an estimate looks like where nothing is drawn.
     """
 
     layers: Tensor
+    empty: Tensor
     leak_sensitivity: float | None
 
     def place(self, crop: Tensor, mask: Tensor, view: View) -> Tensor:
@@ -46,7 +52,7 @@ class Ground:
     def lift(self, estimate: Tensor, view: View) -> tuple[Tensor, Tensor]:
         """Take a placed estimate (K, C, h, w) back; return it with its share of its weight, (h, w)."""
         estimate = unroll(estimate, view.roll)
-        leak = (estimate[0] - view.box.of(self.layers[0])).square().mean(0)
+        leak = (estimate[0] - view.box.of(self.empty[0])).square().mean(0)
         if self.leak_sensitivity is None:
             return estimate, torch.ones_like(leak)
         return estimate, 2 * torch.sigmoid(leak / self.leak_sensitivity) - 1
@@ -65,4 +71,4 @@ def lay_ground(
     white_share = min(max(bootstrap.mix_steps - step, 0.0), 1.0)
     clean = torch.lerp(base, bootstrap.white, white_share)
     layers = torch.cat([schedule.noised(clean, noise, [step]), noise])
-    return Ground(layers, bootstrap.leak_sensitivity)
+    return Ground(layers, clean if bootstrap.clean_leak else layers[:1], bootstrap.leak_sensitivity)

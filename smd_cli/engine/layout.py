@@ -46,7 +46,7 @@ def lay_out(plan: Plan, setting: Setting, facts: ModelFacts, alphas_cumprod: Ten
         tile_side(plan, facts) // facts.downscale,
         overlap=plan.sampler.overlap,
         wrap=plan.canvas.wrap == "x",
-        extending=frozenset({0} if setting.is_painted(plan) and setting.is_extended(plan) else ()),
+        extending=frozenset({0} if setting.background_goes_on(plan) else ()),
     )
     sampler = plan.sampler
     guidance = Guidance(sampler.guidance, sampler.guidance_scale, sampler.delta)

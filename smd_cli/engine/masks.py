@@ -18,6 +18,7 @@ from smd_cli.scene.resolve import Plan
 _log = logging.getLogger(__name__)
 
 HIDDEN = 1e-6  # as published, the core takes a cover alpha of 0 for "off"; a scene means that nothing stays
+BEHIND = 0.02  # the weight of a background in regions: it counts where they have lost theirs
 SEAM = 8.0  # px: how softly new area is joined to the picture that it extends
 
 
@@ -40,6 +41,10 @@ class Setting:
         """Tell whether the background's prompt is a region of its own, before the others."""
         keeps_picture = self.background is not None and plan.background.strength == "none"
         return plan.background.prompt != "" and (not keeps_picture or self.is_extended(plan))
+
+    def background_goes_on(self, plan: Plan) -> bool:
+        """Tell whether the background's prompt paints what it sees around it, never alone on white."""
+        return self.is_painted(plan) and (self.is_extended(plan) or plan.bootstrap.show_through)
 
 
 @dataclass(frozen=True)
@@ -87,6 +92,8 @@ def quantized_masks(
     if not setting.is_painted(plan):
         return quantized
     complete = maths.with_rest(quantized)
+    if plan.bootstrap.show_through:
+        complete[0, : plan.bootstrap.steps].clamp_(min=BEHIND)
     if soft.new_area is not None and setting.is_extended(plan):
         complete[:1] = complete[:1].minimum(quantize(soft.new_area))
     return complete

@@ -89,7 +89,13 @@ def _method(plan: Plan, layout: Layout, white: Tensor | None, *, batch: int) -> 
     settings = plan.bootstrap
     if white is None or settings.steps == 0:
         return Method(layout.schedule, layout.guidance, None, batch)
-    bootstrap = Bootstrap(white, settings.steps, settings.mix_steps, settings.leak_sensitivity or None)
+    bootstrap = Bootstrap(
+        white,
+        settings.steps,
+        settings.mix_steps,
+        settings.leak_sensitivity or None,
+        clean_leak=settings.show_through,
+    )
     return Method(layout.schedule, layout.guidance, bootstrap, batch)
 
 

@@ -171,6 +171,18 @@ def _bootstrap_ends(data: Data) -> Iterator[Problem]:
         yield Problem(("bootstrap", "steps"), f"{steps} is more than the sampler's {taken} steps")
 
 
+def _something_shows_through(data: Data) -> Iterator[Problem]:
+    if given(data, "bootstrap", "show_through") is not True:
+        return
+    background = background_of(data)
+    if background is not WRONG and not _has_prompt(background):
+        yield Problem(
+            ("bootstrap", "show_through"), "only a background's prompt can show through; give it one"
+        )
+    if given(data, "bootstrap", "leak_sensitivity") == 0:
+        yield Problem(("bootstrap", "show_through"), "nothing shows through where leak_sensitivity is 0")
+
+
 _RULES = (
     _size_is_known,
     _fits,
@@ -185,5 +197,6 @@ _RULES = (
     _grid_suits_the_sampler,
     _residual_needs_lcm,
     _bootstrap_ends,
+    _something_shows_through,
     stream_rules,
 )

@@ -134,6 +134,11 @@ class Bootstrap(Part):
         description="Drops what a region leaves like its background: the smaller, the less is dropped; "
         "0 turns it off.",
     )
+    show_through: bool = Field(
+        default=False,
+        description="Lets the background's prompt paint what is dropped, as a background picture does; "
+        "else regions keep rims of the white that they were painted on.",
+    )
 
 
 class MaskDefaults(Part):

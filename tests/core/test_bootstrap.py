@@ -32,11 +32,8 @@ def test_only_the_first_steps_stand_on_ground() -> None:
 
 
 def test_a_view_shows_its_region_alone_and_centred() -> None:
-    ground, crop, mask = (
-        Ground(torch.tensor([0.0, 7.0]).view(2, 1, 1, 1).expand(2, 4, 6, 8), None),
-        torch.ones(1, 4, 4, 6),
-        corner(),
-    )
+    layers = torch.tensor([0.0, 7.0]).view(2, 1, 1, 1).expand(2, 4, 6, 8)
+    ground, crop, mask = Ground(layers, layers[:1], None), torch.ones(1, 4, 4, 6), corner()
     placed = ground.place(crop, mask, VIEW)
     torch.testing.assert_close(placed, mask.roll((1, 2), (0, 1)).expand(1, 4, 4, 6))
     both = ground.place(crop.expand(2, 4, 4, 6), mask, VIEW)
@@ -48,7 +45,7 @@ def test_a_view_shows_its_region_alone_and_centred() -> None:
 
 
 def test_what_looks_like_its_ground_loses_weight() -> None:
-    ground = Ground(torch.zeros(2, 4, 6, 8), leak_sensitivity=0.5)
+    ground = Ground(torch.ones(2, 4, 6, 8), torch.zeros(1, 4, 6, 8), leak_sensitivity=0.5)
     estimate = torch.zeros(1, 4, 4, 6)
     estimate[0, :, 0, 0] = torch.tensor([1.0, 1.0, 0.0, 0.0])  # mean square 0.5, the sensitivity itself
     estimate[0, :, 0, 1] = 30
@@ -58,6 +55,13 @@ def test_what_looks_like_its_ground_loses_weight() -> None:
         kept[0, :3], torch.stack([at_sensitivity, torch.tensor(1.0), torch.tensor(0.0)])
     )
     assert not kept[1:].any()
+
+
+@pytest.mark.parametrize("clean", [False, True])
+def test_what_is_empty_is_told_by_the_noisy_background_or_by_the_clean_one(clean: bool) -> None:
+    bootstrap = Bootstrap(WHITE, steps=3, mix_steps=1.5, clean_leak=clean)
+    ground = lay_ground(bootstrap, SCHEDULE, 1, BASE, NOISE)
+    torch.testing.assert_close(ground.empty, torch.full_like(WHITE, 3.0) if clean else ground.layers[:1])
 
 
 def corner() -> Tensor:

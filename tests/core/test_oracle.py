@@ -54,6 +54,7 @@ def random_problem(seed: int) -> Problem:
         bootstrap_steps=pick.randint(0, 3),
         mix_steps=pick.choice([0.0, 0.5, 1.0, 1.5]),
         leak_sensitivity=pick.choice([None, 0.2]),
+        clean_leak=pick.random() < 0.3,
     )
 
 
@@ -65,7 +66,13 @@ def render_by_core(problem: Problem, predict: ConvModel, batch: int) -> list[Ten
     if problem.rest:
         masks = with_rest(masks)
     regions = arrange_regions(masks, problem.tile).over(problem.background, problem.white)
-    bootstrap = Bootstrap(problem.white, problem.bootstrap_steps, problem.mix_steps, problem.leak_sensitivity)
+    bootstrap = Bootstrap(
+        problem.white,
+        problem.bootstrap_steps,
+        problem.mix_steps,
+        problem.leak_sensitivity,
+        clean_leak=problem.clean_leak,
+    )
     method = Method(schedule, Guidance("full", problem.guidance_scale), bootstrap, batch)
     recorded = {"renoise": problem.renoise, "bootstrap": problem.bootstrap_noise}
     estimates: list[Tensor] = []

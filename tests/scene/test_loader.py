@@ -87,6 +87,10 @@ def test_a_good_scene_is_loaded() -> None:
             "s.yaml:7:17: sampler.tile: 100 is not a multiple of 8; the nearest is 96 or 104",
         ),
         ("bootstrap: {steps: 6}", "s.yaml:7:20: bootstrap.steps: 6 is more than the sampler's 5 steps"),
+        (
+            "bootstrap: {show_through: true, leak_sensitivity: 0}",
+            "s.yaml:7:27: bootstrap.show_through: nothing shows through where leak_sensitivity is 0",
+        ),
         ("model: {base: x, loras: [{weight: 1}]}", "s.yaml:7:26: model.loras[0]: path is missing"),
         (
             "<<: {seed: 3}",

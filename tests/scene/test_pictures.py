@@ -174,6 +174,14 @@ def test_bootstrap_is_measured_against_a_panorama_s_schedule() -> None:
     assert problems(text) == ["bootstrap.steps: 5 is more than the sampler's 4 steps"]
 
 
+@pytest.mark.parametrize("background", ["", "background: {prompt: ' '}\n", "background: {image: b.png}\n"])
+def test_only_a_prompt_shows_through(background: str) -> None:
+    text = f"{CANVAS}{background}bootstrap: {{show_through: true}}\n"
+    region = "regions: [{name: a, prompt: x, mask: rest}]"
+    told = "bootstrap.show_through: only a background's prompt can show through; give it one"
+    assert problems(text + region) == [told]
+
+
 @pytest.mark.parametrize(
     ("picture", "canvas"), [((640, 480), (640, 480)), ((641, 479), (648, 480)), ((64, 71), (64, 72))]
 )

@@ -48,7 +48,7 @@ def test_defaults() -> None:
             "tile": "native",
             "overlap": 0.5,
         },
-        "bootstrap": {"steps": 2, "mix_steps": 1.5, "leak_sensitivity": 0.2},
+        "bootstrap": {"steps": 2, "mix_steps": 1.5, "leak_sensitivity": 0.2, "show_through": False},
         "masks": {"type": "discrete", "cover_alpha": 0.3},
         "background": {
             "prompt": "an owl",

@@ -45,7 +45,8 @@ def distill(
 
     @cache
     def paths_of(number: int) -> Paths:
-        return walker.walk(folder / "paths", config.paths * (number + 1) // config.rounds)
+        with torch.autocast("cpu", enabled=False):  # the loop's, in which half-precision points do not join
+            return walker.walk(folder / "paths", config.paths * (number + 1) // config.rounds)
 
     def loss(module: UNet2DConditionModel, step: int) -> Tensor:
         rng = torch.Generator().manual_seed(config.seed * 9_000_011 + step)
