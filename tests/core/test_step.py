@@ -256,3 +256,26 @@ def test_sampling_listens_after_each_step_and_repeats() -> None:
     assert heard[-1][1] is picture
     assert torch.equal(render(regions()), picture)
     assert not torch.equal(render(regions(), seed=6), picture)
+
+
+@pytest.mark.parametrize(("clean", "upper"), [(True, -5.0), (False, 9.0)])
+def test_what_a_region_leaves_empty_shows_what_is_behind_it(clean: bool, upper: float) -> None:
+    """A region on the left that draws in its lower half only, before a background of little weight there."""
+    side = 8
+    masks = torch.zeros(2, len(SCHEDULE), 1, side, side)
+    masks[0], masks[0, ..., :4], masks[1, ..., :4] = 1.0, 0.02, 1.0
+    seen = torch.full((2, 1, side, side), -5.0)  # by prompt: the background sees the same everywhere
+    seen[1, :, :4], seen[1, :, 4:] = 9.0, 2.0
+
+    def predict(latents: Tensor, timesteps: Tensor, prompts: Tensor) -> Tensor:
+        alphas = alphas_cumprod()[timesteps.long()].view(-1, 1, 1, 1)
+        return (latents - alphas.sqrt() * seen[prompts]) / (1 - alphas).sqrt()
+
+    bootstrap = Bootstrap(torch.full((1, 4, side, side), 9.0), 2, 2.0, 0.2, clean_leak=clean)
+    regions = arrange_regions(masks, side, extending=frozenset({0}))
+    start, noise = torch.randn(2, 1, 4, side, side, generator=torch.Generator().manual_seed(1))
+    method = Method(SCHEDULE, Guidance(), bootstrap)
+    x = denoise_step(Rows(start, (0,)), noise, regions, method, predict).x
+    assert x[..., :4, :4].mean() == pytest.approx(upper, abs=0.7)
+    assert x[..., 4:, :4].mean() == pytest.approx(2, abs=0.2)
+    assert x[..., 4:].mean() == pytest.approx(-5, abs=0.01)
