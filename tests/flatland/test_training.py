@@ -16,7 +16,8 @@ from smd_cli.flatland.train import drawing, loop
 from smd_cli.flatland.train.adapter import adapt, load_adapter, save_adapter
 from smd_cli.flatland.train.autoencoder import miscolored
 from smd_cli.flatland.train.config import Budget, Config
-from smd_cli.flatland.train.consistency import boundary, sampled_on
+from smd_cli.flatland.train.consistency import boundary, consistency, sampled_on
+from smd_cli.flatland.train.fold import guided_consistency
 from smd_cli.flatland.train.paths import Walker, ddim_path, read_paths
 from smd_cli.flatland.train.shown import (
     MELTS,
@@ -48,7 +49,7 @@ WEIGHTS_FOLDER = Path(training.__file__).parents[1] / "weights"
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     tiny = Budget(2, 2, 1e-3)
-    stages = ("autoencoder", "decoder", "text", "unet_small", "unet_large", "distill")
+    stages = ("autoencoder", "decoder", "text", "unet_small", "unet_large", "distill", "fold")
     config = dataclasses.replace(
         Config(),
         folder=tmp_path_factory.mktemp("flatland"),
@@ -78,7 +79,7 @@ def test_every_stage_logs_and_the_export_loads_with_its_adapter(run):
     from smd_cli.models.loading import load
 
     config, folder = run
-    for stage in ("autoencoder", "decoder", "text", "unet-small", "unet-large", "distill"):
+    for stage in ("autoencoder", "decoder", "text", "unet-small", "unet-large", "distill", "fold"):
         lines = (config.folder / stage / "log.jsonl").read_text().splitlines()
         assert json.loads(lines[-1])["step"] == 2
     assets = locate(ModelSpec(str(folder)), few_step=True, offline=True)
@@ -106,11 +107,14 @@ def test_a_finished_run_is_resumed_without_training_again(run):
 def test_training_goes_on_from_an_exported_base(run, tmp_path):
     """The base's encoder stays, its UNet, text encoder and adapter learn on; no stage before is run again."""
     config, base = run
-    no_distillation = dataclasses.replace(config.distill, steps=0)
-    folder = training.run(dataclasses.replace(config, folder=tmp_path, base=base, distill=no_distillation))
+    shutil.copytree(config.folder / "distill" / "paths", tmp_path / "distill" / "paths")
+    nothing = dataclasses.replace(config.distill, steps=0)
+    onward = dataclasses.replace(config, folder=tmp_path, base=base, distill=nothing, fold=nothing)
+    folder = training.run(onward)
     assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {
         "unet-large",
         "distill",
+        "fold",
         "decoder",
         "flatland",
     }
@@ -369,6 +373,35 @@ def test_a_step_of_the_students_own_noises_what_it_sees_anew():
     assert abs(noise.mean()) < 0.02
     assert noise.std() == pytest.approx(1, abs=0.02)
     assert abs((noise * z).mean()) < 0.02
+
+
+def test_guidance_that_is_folded_in_is_what_samplers_take():
+    """A network whose noise is its prompt's number; the boundary's share is next to nothing from here."""
+    z = torch.randn(3, 4, 8, 8, generator=torch.Generator().manual_seed(6))
+    said, unsaid = torch.full((3, 7, 16), 2.0), torch.full((3, 7, 16), 0.5)
+
+    def says(z, timesteps, encoder_hidden_states, **_):
+        return (encoder_hidden_states.mean((1, 2))[:, None, None, None].expand_as(z),)
+
+    timesteps = torch.tensor([999, 500, 100])
+    seen = guided_consistency(says, z, timesteps, (said, unsaid), 1.8)
+    noise = torch.full_like(z, 0.5 + 1.8 * 1.5)
+    torch.testing.assert_close(seen, cleaned(z, noise, timesteps, alphas_cumprod()), atol=1e-2, rtol=1e-3)
+    assert torch.equal(
+        guided_consistency(says, z, timesteps, (said, unsaid), 1.0), consistency(says, z, timesteps, said)
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_folding_changes_the_students_adapter_alone(run):
+    before, after = (
+        torch.load(run[0].folder / stage / "state.pt", weights_only=True)["average"]
+        for stage in ("distill", "fold")
+    )
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed
+    assert all("parametrizations.weight.0" in name for name in changed)
 
 
 def test_clean_inverts_noising():

@@ -19,7 +19,9 @@ from smd_cli.flatland.train.autoencoder import picture_pool, polish_decoder, tra
 from smd_cli.flatland.train.config import Config
 from smd_cli.flatland.train.distill import distill
 from smd_cli.flatland.train.export import export
+from smd_cli.flatland.train.fold import fold_guidance
 from smd_cli.flatland.train.latents import encode_pictures
+from smd_cli.flatland.train.paths import read_paths
 from smd_cli.flatland.train.text import token_ids, train_text
 from smd_cli.flatland.train.unet import Generator, build, train_unet
 from smd_cli.models.assets import LCM_LORA
@@ -96,6 +98,9 @@ def run(config: Config) -> Path:
     )
     say("distillation")
     student = distill(generator, data, empty, config, config.stage("distill"))
+    say("guidance, folded in")
+    paths = read_paths(sorted((config.stage("distill") / "paths").glob("*.safetensors")))
+    student = fold_guidance(student, generator.text, paths, empty, config, config.stage("fold"))
     say("decoder")
     autoencoder = polish_decoder(parts.autoencoder, pool, config)
     folder = export(config.folder / "flatland", parts.tokenizer, generator.text, generator.unet, autoencoder)

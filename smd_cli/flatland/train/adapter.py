@@ -38,6 +38,14 @@ def adapt(network: Network, rank: int, seed: int) -> Network:
     return network
 
 
+def thaw_adapter(network: Network) -> Network:
+    """Let the adapters of an adapted network learn again, and nothing else, in place."""
+    network.requires_grad_(False)
+    for _, layer in _adapted(network):
+        layer.parametrizations["weight"][0].requires_grad_(True)
+    return network
+
+
 def adapter_of(network: nn.Module, prefix: str = "unet") -> dict[str, Tensor]:
     """Return an adapted network's factors, fp16, by the names that diffusers gives them."""
     factors = {}

@@ -31,7 +31,9 @@ class Config:
     unet_small: Budget = field(default_factory=lambda: Budget(1800, 32, 8e-4))
     unet_large: Budget = field(default_factory=lambda: Budget(8000, 24, 4e-4))
     distill: Budget = field(default_factory=lambda: Budget(2400, 16, 1e-3))
+    fold: Budget = field(default_factory=lambda: Budget(450, 16, 5e-4))
     guidance: float = 3.0
+    fold_scale: float = 1.8
     paths: int = 3000
     rounds: int = 2
     rank: int = 32

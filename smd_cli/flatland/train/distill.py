@@ -22,6 +22,12 @@ from smd_cli.models.assets import LCM_LORA
 HUBER = 1e-3
 
 
+def huber(error: Tensor) -> Tensor:
+    """Return the mean of errors, squared below `HUBER`, plain above (Song and Dhariwal, arXiv 2310.14189)."""
+    mean: Tensor = ((error.square() + HUBER**2).sqrt() - HUBER).mean()
+    return mean
+
+
 def distill(
     teacher: Generator, data: dict[str, Tensor], empty_ids: Tensor, config: Config, folder: Path
 ) -> UNet2DConditionModel:
@@ -56,8 +62,6 @@ def distill(
         own = slice(config.distill.batch // 4)
         z[own], timesteps[own] = sampled_on(average.module, z[own], timesteps[own], states[own], rng)
         z = z.contiguous(memory_format=torch.channels_last)
-        error = consistency(module, z, timesteps, states) - ends
-        huber: Tensor = ((error.square() + HUBER**2).sqrt() - HUBER).mean()
-        return huber
+        return huber(consistency(module, z, timesteps, states) - ends)
 
     return train(student, loss, budget=config.distill, folder=folder, average=average)

@@ -131,7 +131,7 @@ def ddim_path(
 
 
 def read_paths(files: Sequence[Path]) -> Paths:
-    """Read the files that `walk_paths` wrote."""
+    """Read the files that a `Walker` wrote."""
     parts = [load_file(file) for file in files]
     counts = [len(part["ids"]) for part in parts]
     firsts = torch.tensor([0, *counts]).cumsum(0)

@@ -11,7 +11,8 @@ STAGES = {
     "autoencoder": "64 px crops",
     "unet-small": "128 px pictures",
     "unet-large": "256 px pictures",
-    "distill": "256 px pictures, guidance folded in",
+    "distill": "ends of guided paths",
+    "fold": "its own guided answers",
     "decoder": "64 px crops, encoder frozen",
 }
 
