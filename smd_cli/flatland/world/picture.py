@@ -50,13 +50,13 @@ class Layout:
 
 
 LAYOUTS: dict[str, tuple[int, Layout]] = {
-    "white": (29, Layout((0.5,), (0.12, 0.46), people=0.25, named=0.2)),
-    "one": (28, Layout((0.5,), (0.12, 0.46), people=0.25, named=0.6)),
-    "two": (8, Layout((0.26, 0.74), (0.16, 0.25), people=0.25, named=0.6)),
-    "three": (3, Layout((0.18, 0.5, 0.82), (0.12, 0.17), people=0.1, named=0.6)),
+    "white": (29, Layout((0.5,), (0.12, 0.46), people=0.5, named=0.2)),
+    "one": (28, Layout((0.5,), (0.12, 0.46), people=0.5, named=0.6)),
+    "two": (8, Layout((0.26, 0.74), (0.16, 0.25), people=0.5, named=0.6)),
+    "three": (3, Layout((0.18, 0.5, 0.82), (0.12, 0.17), people=0.3, named=0.6)),
     "scattered": (
         20,
-        Layout((), (0.13, 0.3), people=0.15, named=0.1, scattered=4, one_said=0.65, background_said=0.25),
+        Layout((), (0.13, 0.3), people=0.3, named=0.1, scattered=4, one_said=0.65, background_said=0.25),
     ),
     "background": (12, Layout((), (0, 0), people=0.0, named=1.0)),
 }
