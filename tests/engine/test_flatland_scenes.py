@@ -14,7 +14,7 @@ from smd_cli.engine.masks import Setting
 from smd_cli.engine.oneshot import paint as paint_picture
 from smd_cli.engine.stage import set_stage
 from smd_cli.flatland.judge.network import judge_crops, load_judge
-from smd_cli.flatland.world.palette import HAIR_COLORS, SHAPE_COLORS
+from smd_cli.flatland.world.palette import SHAPE_COLORS
 from smd_cli.media.paint import paint
 from smd_cli.models.assets import ModelSpec, locate
 from smd_cli.models.loading import load
@@ -57,7 +57,10 @@ def shares(pixels: np.ndarray, colors: dict[str, tuple[int, int, int]]) -> dict[
 
 
 def test_shapes_keep_their_colors_apart():
-    """Each shape's own colour leads in its region, and none of another shape's fills 2 % of it."""
+    """Each shape's own colour fills a tenth of its region, and none of another shape's 2 % of it.
+
+    It need not lead: a whole star leaves most of its box white.
+    """
     wanted = {"circle": "red", "square": "blue", "triangle": "green", "star": "yellow"}
     images, masks = pictures(SCENES / "shapes.yaml")
     colors = {name: SHAPE_COLORS[name] for name in wanted.values()} | {"white": (255, 255, 255)}
@@ -66,26 +69,22 @@ def test_shapes_keep_their_colors_apart():
         for region, color in wanted.items():
             found = shares(image[masks[region]], colors)
             others = max(share for name, share in found.items() if name not in (color, "white"))
-            good[region] += max(found, key=found.__getitem__) == color and others < 0.02
+            good[region] += found[color] > 0.1 and others < 0.02
     assert min(good.values()) >= 9, good
 
 
-def upper_half(mask: np.ndarray) -> np.ndarray:
-    """The part of a person's mask where the hair is: leather jackets are brown too."""
-    rows = np.flatnonzero(mask.any(axis=1))
-    return mask & (np.arange(len(mask)) <= rows.mean())[:, None]
+def named_hair(images, masks, region: str) -> list[str]:
+    """What the judge says of the hair in a region; a count of pixels takes pink shirts for hair."""
+    box = around(Image.fromarray(masks[region]).getbbox(), images[0].shape[1::-1])
+    people = [Image.fromarray(image.astype(np.uint8)).crop(box) for image in images]
+    return [answers["hair"] for answers in judge_crops(load_judge(), people).answers]
 
 
 def test_hair_has_its_prompted_color_on_times_square():
-    """Each colour where it was asked for, at least twice as much as the other's."""
     images, masks = pictures(SCENES / "times_square.yaml")
-    hair = {name: HAIR_COLORS[name] for name in ("brown", "pink")}
-    good = {"boy": 0, "girl": 0}
-    for image in images:
-        for region, color, other in (("boy", "brown", "pink"), ("girl", "pink", "brown")):
-            found = shares(image[upper_half(masks[region])], hair)
-            good[region] += found[color] > max(0.04, 2 * found[other])
-    assert min(good.values()) >= 8, good
+    for region, color in (("boy", "brown"), ("girl", "pink")):
+        named = named_hair(images, masks, region)
+        assert named.count(color) >= 8, named  # 10 and 10 on the machine that it was written on
 
 
 PHOTOGRAPH = """\
@@ -110,12 +109,9 @@ def test_hair_has_its_prompted_color_inside_a_photograph(tmp_path):
     """The judge names it; a photograph around a person is what the model never learned."""
     (tmp_path / "photo.yaml").write_text(PHOTOGRAPH.format(folder=PHOTOGRAPHS))
     images, masks = pictures(tmp_path / "photo.yaml")
-    judge = load_judge()
     for region, color in (("boy", "brown"), ("girl", "pink")):
-        box = Image.fromarray(masks[region]).getbbox()
-        people = [Image.fromarray(image.astype(np.uint8)).crop(around(box, (256, 256))) for image in images]
-        named = [answers["hair"] for answers in judge_crops(judge, people).answers]
-        assert named.count(color) >= 6, named  # 8 and 7 on the machine that it was written on
+        named = named_hair(images, masks, region)
+        assert named.count(color) >= 6, named
 
 
 def test_a_wider_sky_goes_on_in_the_blue_of_its_picture():
