@@ -102,8 +102,8 @@ def test_image_to_image_departs_from_its_picture_as_far_as_its_strength_says(sam
         return abs(render(stage) - np.asarray(painted.background).astype(int)).mean()
 
     little, some, much = apart(0.1), apart(0.3), apart(1)
-    assert little < 0.7 * some
-    assert some < much
+    assert little < 0.95 * some  # most of what they are apart is the autoencoder's doing
+    assert some < 0.7 * much
 
 
 def test_image_to_image_takes_the_last_part_of_the_way(folder):
