@@ -59,7 +59,7 @@ def shares(pixels: np.ndarray, colors: dict[str, tuple[int, int, int]]) -> dict[
 def test_shapes_keep_their_colors_apart():
     """Each shape's own colour fills a tenth of its region, and none of another shape's 2 % of it.
 
-    It need not lead: a whole star leaves most of its box white.
+    It need not lead: a whole shape may be smaller than its mask.
     """
     wanted = {"circle": "red", "square": "blue", "triangle": "green", "star": "yellow"}
     images, masks = pictures(SCENES / "shapes.yaml")

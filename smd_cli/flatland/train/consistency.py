@@ -19,6 +19,11 @@ def boundary(timesteps: Tensor) -> tuple[Tensor, Tensor]:
 def consistency(unet: nn.Module, z: Tensor, timesteps: Tensor, states: Tensor) -> Tensor:
     """Return f(z, t) = c_skip z + c_out x̂(z, t) of a noise-predicting UNet, float32."""
     noise = unet(z, timesteps, encoder_hidden_states=states, return_dict=False)[0].float()
+    return seen_through(z, noise, timesteps)
+
+
+def seen_through(z: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
+    """Return c_skip z + c_out x̂ (N, 4, h, w), the picture seen in z where `noise` is predicted."""
     c_skip, c_out = boundary(timesteps)
     return c_skip * z + c_out * cleaned(z, noise, timesteps, alphas_cumprod())
 

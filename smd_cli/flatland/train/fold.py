@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from smd_cli.flatland.train.adapter import thaw_adapter
 from smd_cli.flatland.train.config import Config
-from smd_cli.flatland.train.consistency import boundary, consistency, sampled_on
+from smd_cli.flatland.train.consistency import consistency, sampled_on, seen_through
 from smd_cli.flatland.train.distill import huber
 from smd_cli.flatland.train.loop import MovingAverage, train
 from smd_cli.flatland.train.paths import Paths
-from smd_cli.flatland.train.unet import alphas_cumprod, cleaned, compile_unet
+from smd_cli.flatland.train.unet import compile_unet
 
 
 @torch.no_grad()
@@ -32,8 +32,7 @@ def guided_consistency(
         return_dict=False,
     )[0].float()
     said, unsaid = both.chunk(2)
-    c_skip, c_out = boundary(timesteps)
-    return c_skip * z + c_out * cleaned(z, unsaid.lerp(said, scale), timesteps, alphas_cumprod())
+    return seen_through(z, unsaid.lerp(said, scale), timesteps)
 
 
 def fold_guidance(
