@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw
 from smd_cli.flatland.judge import crops
 from smd_cli.flatland.judge.labels import NOTHING, QUESTIONS, UNASKED, numbers
 from smd_cli.flatland.judge.network import FEATURES, Judge, judge_crops, load_judge
+from smd_cli.flatland.judge.painted import as_painted
 from smd_cli.flatland.judge.train import EXAM_SEED, Course, draw_one, examine, learn, lessons
 from smd_cli.flatland.prompts import PROMPTS
 from smd_cli.flatland.train.config import Budget
@@ -124,3 +125,19 @@ def test_prompts_expect_what_the_judge_can_name():
     assert len(PROMPTS) == 24
     for answers in PROMPTS.values():
         assert all(answer in QUESTIONS[question] for question, answer in answers.items())
+
+
+def test_painted_crops_keep_what_is_plain_and_move_edges_by_little():
+    plain = torch.full((8, 3, 64, 64), 0.3)
+    assert torch.allclose(as_painted(plain, torch.Generator().manual_seed(0)), plain, atol=1e-5)
+    halves = plain.clone()
+    halves[..., 32:] = -0.7
+    painted = as_painted(halves, torch.Generator().manual_seed(0))
+    changed = (painted - halves).abs() > 0.05
+    moved = changed.flatten(1).any(1)
+    assert moved.any()
+    assert not moved.all()  # some crops stay as they are drawn
+    assert not changed[..., :12].any()
+    assert not changed[..., 52:].any()
+    again = as_painted(halves, torch.Generator().manual_seed(0))
+    assert torch.equal(painted, again)

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from smd_cli.flatland.judge.crops import Crop, draw_crop, draw_view, pixels_of
 from smd_cli.flatland.judge.labels import QUESTIONS, UNASKED, numbers
 from smd_cli.flatland.judge.network import WEIGHTS, Judge, to_tensor
+from smd_cli.flatland.judge.painted import as_painted
 from smd_cli.flatland.train.config import Budget
 from smd_cli.flatland.train.drawing import draw_many
 from smd_cli.flatland.train.loop import MovingAverage, train
@@ -56,7 +57,7 @@ def lessons(path: Path, first_seed: int, count: int) -> dict[str, Tensor]:
 
 
 def learn(data: dict[str, Tensor], course: Course, folder: Path) -> Judge:
-    """Train (or resume) on all questions at once; crops are mirrored and moved, and their light varies."""
+    """Train (or resume) on all questions at once; crops are mirrored, moved, painted over and relit."""
     torch.manual_seed(0)
     judge = Judge()
 
@@ -66,7 +67,8 @@ def learn(data: dict[str, Tensor], course: Course, folder: Path) -> Judge:
         pixels = to_tensor(data["crops"][rows].numpy())
         flipped = torch.rand(len(rows), 1, 1, 1, generator=rng) < 0.5
         light = 1 + 0.06 * torch.randn(len(rows), 3, 1, 1, generator=rng)
-        pixels = _moved(torch.where(flipped, pixels.flip(3), pixels), rng) * light
+        pixels = _moved(torch.where(flipped, pixels.flip(3), pixels), rng)
+        pixels = as_painted(pixels, rng) * light
         answers = data["answers"][rows]
         losses = [
             F.cross_entropy(logits.float(), answers[:, column], ignore_index=UNASKED)
