@@ -61,28 +61,13 @@ def miscolored(latents: Tensor) -> Tensor:
     return wrong
 
 
-def mixed(latents: Tensor, pixels: Tensor) -> tuple[Tensor, Tensor]:
-    """Let latents (N, 4, h, w), and pixels as they do, run into another picture's here and there.
-
-    A UNet that cannot tell whether white or a scene goes on around a thing paints latents in between. What
-    lies between those of two colours seldom shows the colour in between: of white and grass it is pink.
-    """
-    where = F.interpolate(2 * torch.randn(len(latents), 1, 3, 3), latents.shape[-2:], mode="bicubic")
-    share = where.clamp(0, 1) * torch.randint(2, (len(latents), 1, 1, 1))
-    finer = F.interpolate(share, pixels.shape[-2:], mode="bilinear")
-    return latents.lerp(latents.roll(1, 0), share), pixels.lerp(pixels.roll(1, 0), finer)
-
-
 def reconstruction_loss(model: AutoencoderTiny, pixels: Tensor, noise: float, *, frozen: bool) -> Tensor:
     """L1 + L2 + edges, with noise on the latents so that the decoder forgives the sampler's errors.
 
-    Where the encoder is `frozen`, the decoder learns to forgive wrong colours and to mix pictures too.
+    Where the encoder is `frozen`, the decoder learns to forgive wrong colours too.
     """
     latents = model.encoder(pixels)
-    if frozen:
-        latents, pixels = mixed(latents.float(), pixels)
-        latents = miscolored(latents)
-    noisy = latents + noise * torch.randn_like(latents)
+    noisy = (miscolored(latents.float()) if frozen else latents) + noise * torch.randn_like(latents)
     output = model.decoder(noisy).float()
     edges = sum(F.l1_loss(torch.diff(output, dim=axis), torch.diff(pixels, dim=axis)) for axis in (2, 3))
     penalty = LATENT_PENALTY * latents.float().square().mean()
