@@ -17,6 +17,8 @@ def remarks(plan: Plan, locate: Locate) -> list[str]:
     found = [*_about_guidance(plan, locate)]
     if plan.background.image == "none" and plan.background.fit != "cover":
         found.append(f"{locate('background', 'fit')}: has no effect without a background picture")
+    if plan.bootstrap.show_through and plan.bootstrap.steps == 0:
+        found.append(f"{locate('bootstrap', 'show_through')}: has no effect without bootstrapped steps")
     return [*found, *_about_input(plan, locate), *_about_easing(plan, locate), *_about_rest(plan, locate)]
 
 

@@ -237,3 +237,11 @@ def test_a_fit_without_a_picture_is_remarked() -> None:
     found = plan(f"{CANVAS}background: {{prompt: x, fit: stretch}}")
     said = remarks(found, lambda *loc: dotted(loc))
     assert said == ["background.fit: has no effect without a background picture"]
+
+
+@pytest.mark.parametrize("steps", [0, 1])
+def test_showing_through_is_remarked_where_nothing_is_bootstrapped(steps: int) -> None:
+    found = plan(f"{CANVAS}background: {{prompt: x}}\nbootstrap: {{steps: {steps}, show_through: true}}")
+    said = remarks(found, lambda *loc: dotted(loc))
+    told = "bootstrap.show_through: has no effect without bootstrapped steps"
+    assert said == ([] if steps else [told])
