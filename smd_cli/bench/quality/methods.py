@@ -24,9 +24,9 @@ from smd_cli.engine.stream import Cue, Done, Pace, StreamSampler
 STD = 4.0
 """Blur of the masks, px: half a latent, as wide against flatland's 256 px as the paper's 8 px against 512."""
 
-STEPS = 3
-"""How many of five steps are bootstrapped where a row is not about that. After the published two, the third
-step is too noisy for a model of 32x32 latents to see small regions by."""
+STEPS = 4
+"""How many of five steps are bootstrapped where a row is not about that. The steps that follow the published
+two are too noisy for a model of 32x32 latents to see small regions by."""
 
 STREAM_FRAMES = 3
 

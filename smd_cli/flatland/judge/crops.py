@@ -35,7 +35,7 @@ class Crop:
 def draw_crop(seed: int) -> Crop:
     """Draw the crop of a seed."""
     rng = random.Random(seed)  # noqa: S311 - a world is drawn, not a secret
-    background = "white" if rng.random() < 0.2 else rng.choice(SCENIC)
+    background = "white" if rng.random() < 0.3 else rng.choice(SCENIC)
     ground = _ground(background, rng)
     if rng.random() < 0.12:
         return _empty(ground, rng, background)
@@ -56,7 +56,7 @@ def draw_crop(seed: int) -> Crop:
     else:
         answers |= {"background": background, "whole": "whole"}
     side = rng.uniform(2.0, 4.2) * radius
-    x, y = (value + rng.uniform(-0.12, 0.12) * side for value in center)
+    x, y = (value + rng.uniform(-0.16, 0.16) * side for value in center)
     return Crop(_finish(stage, rng, (x, y), side), answers)
 
 

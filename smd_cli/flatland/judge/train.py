@@ -33,7 +33,7 @@ class Course:
 
     crops: int = 40_000
     exam: int = 4_000
-    budget: Budget = Budget(4000, 96, 2e-3)  # noqa: RUF009 - frozen
+    budget: Budget = Budget(5000, 96, 2e-3)  # noqa: RUF009 - frozen
 
 
 def draw_one(seed: int) -> Crop:

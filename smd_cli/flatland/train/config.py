@@ -31,8 +31,8 @@ class Config:
     unet_small: Budget = field(default_factory=lambda: Budget(1800, 32, 8e-4))
     unet_large: Budget = field(default_factory=lambda: Budget(8000, 24, 4e-4))
     distill: Budget = field(default_factory=lambda: Budget(2400, 16, 1e-3))
-    fold: Budget = field(default_factory=lambda: Budget(400, 16, 6e-4))
-    guidance: float = 3.0
+    fold: Budget = field(default_factory=lambda: Budget(450, 16, 7e-4))
+    guidance: float = 5.0
     fold_scale: float = 1.8
     paths: int = 3000
     rounds: int = 2
