@@ -43,22 +43,49 @@ def test_a_seed_draws_one_picture_whatever_was_drawn_before():
     assert first.image.size == (256, 256)
 
 
-def test_a_bootstrap_leaves_things_as_they_are_and_white_around_them():
+def changed_by_a_bootstrap(seed: int):
+    """The picture of a seed, what is seen of it as numbers, and where that differs."""
+    picture, left = draw_bootstrapped(seed, 64)
+    assert picture.image.tobytes() == draw_picture(seed, 64).image.tobytes()
+    before, after = (np.asarray(image).astype(int) for image in (picture.image, left))
+    return picture, after, (abs(before - after) > 4).any(axis=2)
+
+
+def test_a_bootstrap_leaves_white_around_things():
     around = 0
-    for seed in range(40):
-        picture, left = draw_bootstrapped(seed, 64)
-        assert picture.image.tobytes() == draw_picture(seed, 64).image.tobytes()
-        before, after = (np.asarray(image).astype(int) for image in (picture.image, left))
-        changed = (abs(before - after) > 4).any(axis=2)
-        if picture.background in ("white", None) or not picture.things:
+    for seed in range(80):
+        picture, after, changed = changed_by_a_bootstrap(seed)
+        if picture.background is None or not picture.things:
             assert not changed.any()
+        if picture.background in ("white", None) or not picture.things:
             continue
-        assert (after[changed].min(axis=1) > 100).mean() > 0.7
+        assert picture.told or (after[changed].min(axis=1) > 100).mean() > 0.7
         for thing in picture.things:
             left_, top, right, bottom = (round(share * 64) for share in thing.box)
             assert changed[max(top, 0) : bottom, max(left_, 0) : right].any()
         around += 1
-    assert around > 15
+    assert around > 30
+
+
+def test_half_of_what_has_a_told_colour_is_seen_in_another():
+    """Outlines stay, also of what was drawn after; where the caption leaves things out, colours stay too."""
+    alone = [changed_by_a_bootstrap(seed) for seed in range(400)]
+    alone = [each for each in alone if each[0].background == "white" and each[0].things]
+    colored = [c.any() for p, _, c in alone if p.told and all(t.color or t.kind == "boy" for t in p.things)]
+    assert len(colored) > 60
+    assert 0.3 < np.mean(colored) < 0.6
+    assert not any(c.any() for p, _, c in alone if all(t.kind in PLAIN for t in p.things) or not p.told)
+    for picture, after, _ in alone:
+        outlines = (np.asarray(picture.image).min(axis=2) < 250) == (after.min(axis=2) < 250)
+        assert outlines.mean() > 0.98
+
+
+def test_hair_goes_astray_to_the_shirts_colour():
+    rng = random.Random(1)
+    redhead = people.Person("girl", "red", "green shirt", smile=True, lifts_arm=False)
+    assert people.gone_astray(rng, redhead).hair == "green"
+    in_jacket = people.Person("boy", "red", "leather jacket", smile=True, lifts_arm=False)
+    assert {people.gone_astray(rng, in_jacket).hair for _ in range(300)} == set(HAIR_COLORS)
 
 
 def test_seeds_differ(pictures):

@@ -47,7 +47,7 @@ def draw_crop(seed: int) -> Crop:
         _neighbour(around, rng, center, radius)
     stage = ground.copy()
     kind = rng.choice(PEOPLE) if rng.random() < 0.15 else rng.choice(KINDS)
-    thing, _ = draw_thing(stage, rng, kind, center, radius)
+    thing, _ = draw_thing(stage, rng, kind, (center, radius))
     answers = _name(thing)
     if patched:
         mask = _patch(rng, center, radius)
@@ -103,7 +103,7 @@ def _neighbour(image: Image.Image, rng: random.Random, center: tuple[float, floa
     side = rng.choice((-1, 1))
     x = center[0] + side * (radius + size) * rng.uniform(0.95, 1.3)
     y = center[1] + rng.uniform(-0.7, 0.7) * radius
-    draw_thing(image, rng, rng.choice(KINDS), (x, y), size)
+    draw_thing(image, rng, rng.choice(KINDS), ((x, y), size))
 
 
 def _patch(rng: random.Random, center: tuple[float, float], radius: float) -> Image.Image:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers.models.attention_processor import AttnProcessor
 from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor
@@ -23,7 +22,7 @@ from smd_cli.flatland.train.fold import fold_guidance
 from smd_cli.flatland.train.latents import encode_pictures
 from smd_cli.flatland.train.paths import read_paths
 from smd_cli.flatland.train.text import token_ids, train_text
-from smd_cli.flatland.train.unet import Generator, build, train_unet
+from smd_cli.flatland.train.unet import Generator, build, quick_attention, train_unet
 from smd_cli.models.assets import LCM_LORA
 
 SMALL_SEED, LARGE_SEED = 30_000_000, 40_000_000
@@ -50,13 +49,14 @@ def from_nothing(config: Config, pool: np.ndarray) -> Parts:
     say("autoencoder")
     autoencoder = train_autoencoder(pool, config)
     torch.manual_seed(config.seed)
-    parts = Parts(tokenizer, Generator(build(), text.requires_grad_(True)), autoencoder)
+    generator = Generator(quick_attention(build()), text.requires_grad_(True)).to(config.device)
+    parts = Parts(tokenizer, generator, autoencoder)
     data = _latents(parts, config, "small", size=128, first_seed=SMALL_SEED, count=config.small_pictures)
     say("unet at 128 px")
     generator = train_unet(
         parts.generator,
         data,
-        token_ids(tokenizer, [""])[0],
+        token_ids(tokenizer, [""])[0].to(config.device),
         config,
         budget=config.unet_small,
         folder=config.stage("unet-small"),
@@ -64,14 +64,13 @@ def from_nothing(config: Config, pool: np.ndarray) -> Parts:
     return dataclasses.replace(parts, generator=generator)
 
 
-def from_base(folder: Path) -> Parts:
-    """Read the parts of an exported model, without its adapter."""
+def from_base(folder: Path, device: str = "cpu") -> Parts:
+    """Read the parts of an exported model, without its adapter, to a device."""
     unet = UNet2DConditionModel.from_pretrained(folder / "unet", torch_dtype=torch.float32)
     text = CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=torch.float32)
     autoencoder = AutoencoderTiny.from_pretrained(folder / "vae", torch_dtype=torch.float32)
-    unet.set_attn_processor(AttnProcessor())
-    generator = Generator(unet, text).requires_grad_(False)
-    return Parts(CLIPTokenizer.from_pretrained(folder / "tokenizer"), generator, autoencoder)
+    generator = Generator(quick_attention(unet), text).requires_grad_(False).to(device)
+    return Parts(CLIPTokenizer.from_pretrained(folder / "tokenizer"), generator, autoencoder.to(device))
 
 
 def _latents(
@@ -79,17 +78,18 @@ def _latents(
 ) -> dict[str, Tensor]:
     say(f"latents of {count} pictures at {size} px")
     path = config.folder / f"latents-{name}.safetensors"
-    return encode_pictures(
+    data = encode_pictures(
         path, parts.autoencoder, parts.tokenizer, first_seed=first_seed, count=count, size=size
     )
+    return {part: tensor.to(config.device) for part, tensor in data.items()}
 
 
 def run(config: Config) -> Path:
     """Run every stage that is not finished yet; return the folder of the exported model."""
     say(f"{config.pool} pictures for the autoencoder")
     pool = picture_pool(config)
-    parts = from_base(config.base) if config.base else from_nothing(config, pool)
-    empty = token_ids(parts.tokenizer, [""])[0]
+    parts = from_base(config.base, config.device) if config.base else from_nothing(config, pool)
+    empty = token_ids(parts.tokenizer, [""])[0].to(config.device)
     data = _latents(parts, config, "large", size=256, first_seed=LARGE_SEED, count=config.large_pictures)
     say("unet at 256 px")
     parts.generator.requires_grad_(True)
@@ -99,7 +99,7 @@ def run(config: Config) -> Path:
     say("distillation")
     student = distill(generator, data, empty, config, config.stage("distill"))
     say("guidance, folded in")
-    paths = read_paths(sorted((config.stage("distill") / "paths").glob("*.safetensors")))
+    paths = read_paths(sorted((config.stage("distill") / "paths").glob("*.safetensors")), config.device)
     student = fold_guidance(student, generator.text, paths, empty, config, config.stage("fold"))
     say("decoder")
     autoencoder = polish_decoder(parts.autoencoder, pool, config)
@@ -119,6 +119,7 @@ def main() -> None:
     parser.add_argument(
         "--compile", action="store_true", help="train a fifth faster; needs a C++ compiler and two minutes"
     )
+    parser.add_argument("--device", default=Config.device, help="cpu, cuda or cuda:N")
     config = dataclasses.replace(Config(), **vars(parser.parse_args()))
     say(f"exported to {run(config)}")
 

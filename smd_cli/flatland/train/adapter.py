@@ -20,8 +20,9 @@ class LowRank(nn.Module):
     def __init__(self, weight: Tensor, rank: int, generator: torch.Generator) -> None:
         super().__init__()
         width = weight[0].numel()
-        self.down = nn.Parameter(torch.randn(rank, width, generator=generator) / width**0.5)
-        self.up = nn.Parameter(torch.zeros(len(weight), rank))
+        down = torch.randn(rank, width, generator=generator) / width**0.5
+        self.down = nn.Parameter(down.to(weight.device))
+        self.up = nn.Parameter(torch.zeros(len(weight), rank, device=weight.device))
 
     def forward(self, weight: Tensor) -> Tensor:
         """Return the adapted weight."""
@@ -54,8 +55,8 @@ def adapter_of(network: nn.Module, prefix: str = "unet") -> dict[str, Tensor]:
         shape = layer.weight.shape
         down = low_rank.down.view(-1, *shape[1:])
         up = low_rank.up.view(*low_rank.up.shape, *(1 for _ in shape[2:]))
-        factors[f"{prefix}.{name}.lora_A.weight"] = down.detach().half().contiguous()
-        factors[f"{prefix}.{name}.lora_B.weight"] = up.detach().half().contiguous()
+        factors[f"{prefix}.{name}.lora_A.weight"] = down.detach().half().cpu().contiguous()
+        factors[f"{prefix}.{name}.lora_B.weight"] = up.detach().half().cpu().contiguous()
     return factors
 
 

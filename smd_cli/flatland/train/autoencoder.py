@@ -52,11 +52,11 @@ def miscolored(latents: Tensor) -> Tensor:
 
     The latents of a colour are not surrounded by those of like ones: a third beyond green lies dark blue.
     """
-    amount = torch.empty(len(latents), 1, 1, 1).uniform_(*OVERDONE)
-    other = latents.mean(dim=(2, 3), keepdim=True).roll(1, 0) * torch.randint(2, amount.shape)
+    amount = latents.new_empty(len(latents), 1, 1, 1).uniform_(*OVERDONE)
+    other = latents.mean(dim=(2, 3), keepdim=True).roll(1, 0) * torch.randint_like(amount, 2)
     wrong = other + amount * (latents - other)
     for cells, spread in COARSE:
-        patches = spread * latents.std() * torch.randn(*latents.shape[:2], cells, cells)
+        patches = spread * latents.std() * torch.randn_like(latents[..., :cells, :cells])
         wrong = wrong + F.interpolate(patches, latents.shape[-2:], mode="bilinear")
     return wrong
 
@@ -78,9 +78,9 @@ def reconstruction_loss(model: AutoencoderTiny, pixels: Tensor, noise: float, *,
 def train_autoencoder(pool: np.ndarray, config: Config) -> AutoencoderTiny:
     """Train (or resume) the autoencoder on a picture pool; its scaling factor makes the latents' spread 1."""
     torch.manual_seed(config.seed)
-    model = build().to(memory_format=torch.channels_last)
+    model = build().to(config.device, memory_format=torch.channels_last)
     trained = _reconstruct(model, pool, config, "autoencoder")
-    pixels = torch.from_numpy(pool[:256]).permute(0, 3, 1, 2).float() / 127.5 - 1
+    pixels = torch.from_numpy(pool[:256]).permute(0, 3, 1, 2).to(config.device) / 127.5 - 1
     with torch.no_grad():
         spread = float(trained.encode(pixels).latents.std())
     trained.register_to_config(scaling_factor=round(1 / spread, 4))
@@ -98,7 +98,7 @@ def _reconstruct(model: AutoencoderTiny, pool: np.ndarray, config: Config, stage
 
     def loss(module: AutoencoderTiny, step: int) -> Tensor:
         rng = np.random.default_rng((config.seed, budget.steps, step))
-        pixels = crops(pool, rng, budget.batch, config.crop)
+        pixels = crops(pool, rng, budget.batch, config.crop).to(config.device)
         return reconstruction_loss(module, pixels, LATENT_NOISE[stage], frozen=stage == "decoder")
 
     average = MovingAverage(model, config.ema)

@@ -42,6 +42,7 @@ class Config:
     ema: float = 0.999
     distill_ema: float = 0.995
     compile: bool = False
+    device: str = "cpu"
 
     def stage(self, name: str) -> Path:
         """Return the folder of a stage's checkpoint."""

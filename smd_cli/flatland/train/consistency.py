@@ -37,6 +37,6 @@ def sampled_on(
     What is seen in one step from much noise is fainter than any point of a path. A student that has not met
     it takes it for what is to be, and things vanish.
     """
-    earlier = (torch.rand(timesteps.shape, generator=rng) * timesteps).long()
-    noise = torch.randn(z.shape, generator=rng)
+    earlier = (torch.rand(timesteps.shape, generator=rng, device=rng.device) * timesteps).long()
+    noise = torch.randn(z.shape, generator=rng, device=rng.device)
     return noised(consistency(unet, z, timesteps, states), noise, earlier, alphas_cumprod()), earlier

@@ -51,11 +51,12 @@ def distill(
 
     @cache
     def paths_of(number: int) -> Paths:
-        with torch.autocast("cpu", enabled=False):  # the loop's, in which half-precision points do not join
+        # Not under the loop's autocast, in which half-precision points do not join.
+        with torch.autocast(empty_ids.device.type, enabled=False):
             return walker.walk(folder / "paths", config.paths * (number + 1) // config.rounds)
 
     def loss(module: UNet2DConditionModel, step: int) -> Tensor:
-        rng = torch.Generator().manual_seed(config.seed * 9_000_011 + step)
+        rng = torch.Generator(empty_ids.device).manual_seed(config.seed * 9_000_011 + step)
         paths = paths_of(step * config.rounds // config.distill.steps)
         z, timesteps, ids, ends = paths.batch(config.distill.batch, rng)
         states = teacher.text(ids).last_hidden_state

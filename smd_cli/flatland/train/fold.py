@@ -56,7 +56,7 @@ def fold_guidance(
         compile_unet(learner)
 
     def loss(module: UNet2DConditionModel, step: int) -> Tensor:
-        rng = torch.Generator().manual_seed(config.seed * 11_000_003 + step)
+        rng = torch.Generator(empty_ids.device).manual_seed(config.seed * 11_000_003 + step)
         z, timesteps, ids, _ = paths.batch(config.fold.batch, rng)
         states = text(ids).last_hidden_state
         unsaid = text(empty_ids[None]).last_hidden_state.expand_as(states)

@@ -38,7 +38,7 @@ def encode_pictures(
     if path.exists():
         data: dict[str, Tensor] = load_file(path)
         return data
-    scale = autoencoder.config.scaling_factor
+    scale, device = autoencoder.config.scaling_factor, autoencoder.device
     encoder = autoencoder.to(memory_format=torch.channels_last).eval()
     latents, seen, captions, told, boxes = [], [], [], [], []
     drawn = draw_many(range(first_seed, first_seed + count), partial(draw_bootstrapped, size=size))
@@ -47,8 +47,8 @@ def encode_pictures(
         changed = [i for i, (picture, left) in enumerate(pairs) if left is not picture.image]
         images = [p.image for p in pictures] + [pairs[i][1] for i in changed]
         pixels = torch.from_numpy(np.stack([np.asarray(image) for image in images])).permute(0, 3, 1, 2)
-        with torch.autocast("cpu", torch.bfloat16):
-            encoded = (encoder.encode(pixels.float() / 127.5 - 1).latents.float() * scale).half()
+        with torch.autocast(device.type, torch.bfloat16):
+            encoded = (encoder.encode(pixels.to(device) / 127.5 - 1).latents.float() * scale).half().cpu()
         latents.append(encoded[: len(pictures)])
         seen.append(latents[-1].clone())
         seen[-1][changed] = encoded[len(pictures) :]

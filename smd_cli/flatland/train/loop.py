@@ -32,8 +32,7 @@ class MovingAverage(Generic[Network]):
     def update(self, module: nn.Module, step: int) -> None:
         """Move the average towards the module."""
         decay = min(self.decay, (1 + step) / (10 + step))
-        for mine, theirs in zip(self.module.parameters(), module.parameters(), strict=True):
-            mine.lerp_(theirs, 1 - decay)
+        torch._foreach_lerp_(list(self.module.parameters()), list(module.parameters()), 1 - decay)
 
 
 def learning_rate(step: int, budget: Budget) -> float:
@@ -60,21 +59,22 @@ def train(
     start, spent = _resume(folder, module, average, optimizer)
     module.train()
     began = saved = time.monotonic()
-    losses: list[float] = []
+    device = next(module.parameters()).device
+    losses: list[Tensor] = []
     for step in range(start, budget.steps):
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, budget)
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast(device.type, torch.bfloat16):
             value = loss(module, step)
         optimizer.zero_grad(set_to_none=True)
         value.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(module.parameters(), GRADIENT_NORM)
         optimizer.step()
         average.update(module, step)
-        losses.append(value.item())
+        losses.append(value.detach())
         seconds = spent + time.monotonic() - began
         if len(losses) == 100 or step + 1 == budget.steps:
-            _log(folder, step + 1, sum(losses) / len(losses), seconds)
+            _log(folder, step + 1, torch.stack(losses).mean().item(), seconds)
             losses.clear()
         if time.monotonic() - saved > CHECKPOINT_SECONDS or step + 1 == budget.steps:
             saved = time.monotonic()
@@ -89,7 +89,7 @@ def _resume(
     path = folder / "state.pt"
     if not path.exists():
         return 0, 0.0
-    state = torch.load(path, weights_only=True)
+    state = torch.load(path, weights_only=True, map_location=next(module.parameters()).device)
     module.load_state_dict(state["module"])
     average.module.load_state_dict(state["average"])
     optimizer.load_state_dict(state["optimizer"])

@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from smd_cli.flatland.train.config import Config
+from smd_cli.flatland.train.shown import chances
 from smd_cli.flatland.train.starts import STARTS, Start, beginning_of, own_steps, sources
 from smd_cli.flatland.train.unet import (
     Generator,
@@ -50,7 +51,7 @@ class Paths:
 
     def batch(self, count: int, rng: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return z, timesteps, ids and ends of `count` points, later timesteps likelier."""
-        pairs = torch.randint(len(self.z), (count, 2), generator=rng)
+        pairs = torch.randint(len(self.z), (count, 2), generator=rng, device=rng.device)
         points = pairs.gather(1, self.timesteps[pairs].argmax(1, keepdim=True))[:, 0]
         path = self.path[points]
         return self.z[points].float(), self.timesteps[points], self.ids[path], self.ends[path].float()
@@ -80,23 +81,23 @@ class Walker:
                 start = STARTS[number % len(STARTS)]
                 save_file(self._batch(start, by_picture[start.picture], number), file.with_suffix(".tmp"))
                 file.with_suffix(".tmp").replace(file)
-        return read_paths(files)
+        return read_paths(files, self.empty.device)
 
     @torch.no_grad()
     def _batch(self, start: Start, source: dict[str, Tensor], number: int) -> dict[str, Tensor]:
         """Walk one batch of paths: z (S, N, 4, h, w) at timesteps (S,), end (N, 4, h, w), ids (N, 77)."""
         config = self.config
         lesson, rng = batch_of(source, config.distill.batch * 2, config.seed * 5_000_011 + number)
-        dropped = torch.rand(len(lesson.ids), 1, generator=rng) < config.empty_captions / 2
+        dropped = chances((len(lesson.ids), 1), rng) < config.empty_captions / 2
         ids = torch.where(dropped, self.empty, lesson.ids)
         states = self.teacher.text(ids).last_hidden_state
         empty = self.teacher.text(self.empty[None]).last_hidden_state.expand_as(states)
         beginning = beginning_of(lesson, start.picture, rng)
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast(rng.device.type, torch.bfloat16):
             z, timesteps, *_ = own_steps(self.student, beginning, states, start.own, rng)
             points, end = ddim_path(self.teacher.unet, z, timesteps, (states, empty), config.guidance)
         kept = {"z": points.half(), "timesteps": torch.tensor(timesteps), "end": end.half(), "ids": ids}
-        return {name: tensor.contiguous() for name, tensor in kept.items()}
+        return {name: tensor.cpu().contiguous() for name, tensor in kept.items()}
 
 
 @torch.no_grad()
@@ -114,7 +115,7 @@ def ddim_path(
     alphas, points = alphas_cumprod(), []
     for now, then in pairwise([*timesteps, -1]):
         points.append(z)
-        start, end = (torch.full((len(z),), t) for t in (now, then))
+        start, end = (torch.full((len(z),), t, device=z.device) for t in (now, then))
         guided = now >= LEAST_GUIDED
         count = 2 if guided else 1
         answers = unet(
@@ -130,9 +131,9 @@ def ddim_path(
     return torch.stack(points), z
 
 
-def read_paths(files: Sequence[Path]) -> Paths:
+def read_paths(files: Sequence[Path], device: torch.device | str = "cpu") -> Paths:
     """Read the files that a `Walker` wrote."""
-    parts = [load_file(file) for file in files]
+    parts = [load_file(file, device=str(device)) for file in files]
     counts = [len(part["ids"]) for part in parts]
     firsts = torch.tensor([0, *counts]).cumsum(0)
     return Paths(
@@ -142,7 +143,7 @@ def read_paths(files: Sequence[Path]) -> Paths:
         ),
         path=torch.cat(
             [
-                (torch.arange(n) + first).repeat(len(part["timesteps"]))
+                (torch.arange(n, device=device) + first).repeat(len(part["timesteps"]))
                 for part, n, first in zip(parts, counts, firsts, strict=False)
             ]
         ),

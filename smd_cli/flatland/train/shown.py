@@ -53,16 +53,21 @@ class Lesson(NamedTuple):
     boxes: Tensor
 
 
+def chances(size: int | tuple[int, ...], rng: torch.Generator) -> Tensor:
+    """Return numbers from 0 to 1, where the generator is."""
+    return torch.rand(size, generator=rng, device=rng.device)
+
+
 def draw_timesteps(told: Tensor, steps: int, rng: torch.Generator) -> Tensor:
     """Return a timestep below `steps` for each lesson, later ones likelier: few-step samplers start there.
 
     Lessons that are not `told` (N,) get none of the noise in which all depends on the caption.
     """
     count = len(told)
-    usual = torch.randint(steps, (2, count), generator=rng).amax(0)
-    late = torch.randint(START, steps, (count,), generator=rng)
-    first = torch.where(torch.rand(count, generator=rng) < VERY_FIRST_SHARE, steps - 1, late)
-    timesteps = torch.where(torch.rand(count, generator=rng) < FIRST_SHARE, first, usual)
+    usual = torch.randint(steps, (2, count), generator=rng, device=rng.device).amax(0)
+    late = torch.randint(START, steps, (count,), generator=rng, device=rng.device)
+    first = torch.where(chances(count, rng) < VERY_FIRST_SHARE, steps - 1, late)
+    timesteps = torch.where(chances(count, rng) < FIRST_SHARE, first, usual)
     return torch.where(told, timesteps, timesteps * TOLD_FROM // steps)
 
 
@@ -80,13 +85,13 @@ def draw_regions(boxes: Tensor, latents: Tensor, rng: torch.Generator) -> Tensor
     """
     count = len(boxes)
     side = boxes[:, 2] - boxes[:, 0]
-    alone = fits_a_region(boxes) & (torch.rand(count, generator=rng) < ALONE)
+    alone = fits_a_region(boxes) & (chances(count, rng) < ALONE)
     centers = (boxes[:, :2] + boxes[:, 2:]) / 2
-    round_ = torch.rand(count, 1, 1, 1, generator=rng) < 0.5
-    reach = 0.9 + 0.6 * torch.rand(count, 2, generator=rng)
+    round_ = chances((count, 1, 1, 1), rng) < 0.5
+    reach = 0.9 + 0.6 * chances((count, 2), rng)
     half = (side[:, None] / 2 * reach).clamp(min=0.02)
     x, y = (
-        (((torch.arange(n) + 0.5) / n)[None] - centers[:, [axis]]) / half[:, [axis]]
+        (((torch.arange(n, device=rng.device) + 0.5) / n)[None] - centers[:, [axis]]) / half[:, [axis]]
         for n, axis in ((latents.shape[-1], 0), (latents.shape[-2], 1))
     )
     x, y = x[:, None, None, :], y[:, None, :, None]
@@ -97,8 +102,9 @@ def draw_regions(boxes: Tensor, latents: Tensor, rng: torch.Generator) -> Tensor
 
 def visibility(regions: Tensor, timesteps: Tensor, rng: torch.Generator) -> Tensor:
     """Return how much of a picture shows where (N, 1, h, w), for its region and its timestep (N,)."""
-    faint = 0.4 + 0.6 * torch.rand(len(timesteps), 1, 1, 1, generator=rng)
-    late = torch.rand(len(timesteps), 1, 1, 1, generator=rng) < LATE_STARTS
+    each = (len(timesteps), 1, 1, 1)
+    faint = 0.4 + 0.6 * chances(each, rng)
+    late = chances(each, rng) < LATE_STARTS
     time = timesteps[:, None, None, None]
     hidden = time >= torch.where(late, FAINT, START)
     around = torch.where((time >= FAINT) & (time < START), faint, 1.0)
@@ -107,7 +113,7 @@ def visibility(regions: Tensor, timesteps: Tensor, rng: torch.Generator) -> Tens
 
 def what_shows(lesson: Lesson, timesteps: Tensor, rng: torch.Generator) -> Tensor:
     """Return what a sampler would show of each picture at its timestep (N,), (N, 4, h, w)."""
-    drawn = torch.rand(len(timesteps), generator=rng) < MELTING
+    drawn = chances(len(timesteps), rng) < MELTING
     melts = (drawn & (timesteps >= MELTS[0]) & (timesteps < MELTS[1]))[:, None, None, None]
     latents = torch.where(melts, lesson.seen, lesson.latents)
     return visibility(draw_regions(lesson.boxes, latents, rng), timesteps, rng) * latents

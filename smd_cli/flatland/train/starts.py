@@ -74,11 +74,11 @@ def sources(data: dict[str, Tensor]) -> dict[Picture, dict[str, Tensor]]:
 
 def beginning_of(lesson: Lesson, picture: Picture, rng: torch.Generator) -> Beginning:
     """Return where paths from pictures begin, before any step."""
-    shift = int(torch.randint(STRIDE, (), generator=rng))
+    shift = int(torch.randint(STRIDE, (), generator=rng, device=rng.device))
     grid = [GRID - 1, *range(GRID - 2 - shift, -1, -STRIDE)]
     timesteps = [(number + 1) * TRAIN_STEPS // GRID - 1 for number in grid]
     latents = lesson.latents
-    noise = torch.randn(latents.shape, generator=rng)
+    noise = torch.randn(latents.shape, generator=rng, device=rng.device)
     regions = torch.ones_like(latents[:, :1])
     if picture == "noise":
         return Beginning(noise, timesteps, regions, latents)
@@ -90,13 +90,13 @@ def beginning_of(lesson: Lesson, picture: Picture, rng: torch.Generator) -> Begi
     else:
         firsts, shown = [t for t in timesteps if MELTS[0] <= t < MELTS[1]], lesson.seen
     timesteps = timesteps[timesteps.index(_one_of(firsts, rng)) :]
-    first = torch.full((len(latents),), timesteps[0])
+    first = torch.full((len(latents),), timesteps[0], device=rng.device)
     z, _ = shown_noised(latents, shown, noise, first, alphas_cumprod())
     return Beginning(z, timesteps, regions, latents)
 
 
 def _one_of(timesteps: Sequence[int], rng: torch.Generator) -> int:
-    return timesteps[int(torch.randint(len(timesteps), (), generator=rng))]
+    return timesteps[int(torch.randint(len(timesteps), (), generator=rng, device=rng.device))]
 
 
 @torch.no_grad()
@@ -106,11 +106,12 @@ def own_steps(
     """Take `count` steps as a few-step sampler does, to timesteps in `OWN_STEPS`."""
     z, timesteps, regions, around = beginning
     possible = [t for t in timesteps[1:] if OWN_STEPS[0] <= t < OWN_STEPS[1]]
-    stops = sorted(possible[i] for i in torch.randperm(len(possible), generator=rng)[:count].tolist())
+    order = torch.randperm(len(possible), generator=rng, device=rng.device)
+    stops = sorted(possible[i] for i in order[:count].tolist())
     for now, then in pairwise([*timesteps[:1], *reversed(stops)]):
-        seen = consistency(student, z, torch.full((len(z),), now), states)
+        seen = consistency(student, z, torch.full((len(z),), now, device=z.device), states)
         seen = torch.where(regions > 0, seen, around)
-        noise = torch.randn(z.shape, generator=rng)
-        z = noised(seen, noise, torch.full((len(z),), then), alphas_cumprod())
+        noise = torch.randn(z.shape, generator=rng, device=rng.device)
+        z = noised(seen, noise, torch.full((len(z),), then, device=z.device), alphas_cumprod())
     left = timesteps[timesteps.index(stops[0]) :] if stops else timesteps
     return Beginning(z, left, regions, around)

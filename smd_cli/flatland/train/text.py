@@ -123,14 +123,14 @@ def train_text(config: Config) -> tuple[CLIPTokenizer, CLIPTextModel]:
     captions = caption_sample(config)
     tokenizer = build_tokenizer(captions)
     tokenizer.save_pretrained(folder / "tokenizer")
-    ids, targets = token_ids(tokenizer, captions), word_targets(captions)
+    ids, targets = (t.to(config.device) for t in (token_ids(tokenizer, captions), word_targets(captions)))
     ends = (ids == tokenizer.eos_token_id).int().argmax(dim=1)
-    namer = WordNamer(build_encoder(tokenizer), targets.shape[1])
+    namer = WordNamer(build_encoder(tokenizer), targets.shape[1]).to(config.device)
 
     def loss(module: WordNamer, step: int) -> Tensor:
         rng = random.Random(config.seed * 1_000_003 + step)  # noqa: S311
         rows = torch.tensor(rng.sample(range(len(ids)), config.text.batch))
-        positions = torch.tensor([rng.randint(int(end), LENGTH - 1) for end in ends[rows]])
+        positions = torch.tensor([rng.randint(end, LENGTH - 1) for end in ends[rows].tolist()])
         logits = module(ids[rows], positions).float()
         return (
             F.binary_cross_entropy_with_logits(logits, targets[rows].float(), reduction="none").sum(1).mean()

@@ -12,7 +12,7 @@ from transformers import CLIPTextModel
 
 from smd_cli.flatland.train.config import Budget, Config
 from smd_cli.flatland.train.loop import MovingAverage, train
-from smd_cli.flatland.train.shown import Lesson, draw_timesteps, what_shows
+from smd_cli.flatland.train.shown import Lesson, chances, draw_timesteps, what_shows
 from smd_cli.flatland.train.text import WIDTH
 
 TRAIN_STEPS = 1000
@@ -41,7 +41,7 @@ def alphas_cumprod() -> Tensor:
 
 def build() -> UNet2DConditionModel:
     """Return an untrained UNet of 8.5 M parameters for 32x32 latents; attention from 16x16 down."""
-    unet = UNet2DConditionModel(
+    return UNet2DConditionModel(
         sample_size=32,
         block_out_channels=(64, 128, 192),
         layers_per_block=1,
@@ -51,7 +51,13 @@ def build() -> UNet2DConditionModel:
         attention_head_dim=4,
         norm_num_groups=32,
     )
-    # Plain matrix products train a fifth faster on a CPU than fused attention, whose backward is slow here.
+
+
+def quick_attention(unet: UNet2DConditionModel) -> UNet2DConditionModel:
+    """Let a UNet attend by plain matrix products, in place.
+
+    They train a fifth faster on a CPU than fused attention, whose backward is slow there.
+    """
     unet.set_attn_processor(AttnProcessor())
     return unet
 
@@ -91,7 +97,8 @@ def _repeated(conv: nn.Module, states: Tensor, output_size: tuple[int, int] | No
 
 def weights_at(timesteps: Tensor, alphas: Tensor) -> tuple[Tensor, Tensor]:
     """Return √ᾱ and √(1−ᾱ) (N, 1, 1, 1), what a picture and its noise weigh; below timestep 0 is no noise."""
-    alpha = torch.where(timesteps >= 0, alphas[timesteps.clamp(min=0)], torch.ones(()))[:, None, None, None]
+    known = alphas.to(timesteps.device)[timesteps.clamp(min=0)]
+    alpha = torch.where(timesteps >= 0, known, 1.0)[:, None, None, None]
     return alpha.sqrt(), (1 - alpha).sqrt()
 
 
@@ -127,8 +134,9 @@ def loss_weight(snr: Tensor, most: float) -> Tensor:
 
 def batch_of(data: dict[str, Tensor], count: int, seed: int) -> tuple[Lesson, torch.Generator]:
     """Return `count` lessons, latents float32, and the generator that chose them."""
-    generator = torch.Generator().manual_seed(seed)
-    rows = torch.randint(len(data["ids"]), (count,), generator=generator)
+    place = data["ids"].device
+    generator = torch.Generator(place).manual_seed(seed)
+    rows = torch.randint(len(data["ids"]), (count,), generator=generator, device=place)
     latents, seen = (
         data[name][rows].float().contiguous(memory_format=torch.channels_last) for name in ("latents", "seen")
     )
@@ -148,7 +156,7 @@ def train_unet(
 
     `empty_ids` (77,) stands in for a share of the captions, so that guidance has an unconditional half.
     """
-    alphas = alphas_cumprod()
+    alphas = alphas_cumprod().to(empty_ids.device)
     model = generator
     model.unet.to(memory_format=torch.channels_last)
     average = MovingAverage(model, config.ema)
@@ -157,10 +165,10 @@ def train_unet(
 
     def loss(module: Generator, step: int) -> Tensor:
         lesson, rng = batch_of(data, budget.batch, config.seed * 7_000_003 + step)
-        dropped = torch.rand(budget.batch, generator=rng) < config.empty_captions
+        dropped = chances(budget.batch, rng) < config.empty_captions
         ids = torch.where(dropped[:, None], empty_ids, lesson.ids)
         timesteps = draw_timesteps(lesson.told, TRAIN_STEPS, rng)
-        noise = torch.randn(lesson.latents.shape, generator=rng)
+        noise = torch.randn(lesson.latents.shape, generator=rng, device=rng.device)
         shown = what_shows(lesson, timesteps, rng)
         z, wanted = shown_noised(lesson.latents, shown, noise, timesteps, alphas)
         predicted = module(z, timesteps, ids).float()

@@ -1,4 +1,8 @@
-"""Pictures as a bootstrap leaves them: things in their scene, white still around them in their regions."""
+"""Pictures as few steps leave them: white still around things in their regions, things in wrong colours.
+
+A first step paints somebody in one colour, and what follows takes the hair from that; a model that has seen
+hair in the shirt's colour where another was asked for knows better.
+"""
 
 import random
 
@@ -16,16 +20,19 @@ ROUND = 1.15
 def draw_bootstrapped(seed: int, size: int = 256) -> tuple[Picture, Image.Image]:
     """Draw the picture of a seed at `size` px, and what is seen of it after its things were bootstrapped.
 
-    A picture without things, and one on white, is seen as it is.
+    A picture without things is seen as it is, and colours that the caption does not tell are.
     """
     picture = draw_picture(seed, size)
-    if picture.background == "white" or not picture.things:
+    if not picture.things:
         return picture, picture.image
     rng = random.Random(seed)  # noqa: S311 - a world is drawn, not a secret
+    astray = random.Random(rng.random()) if picture.told else None  # noqa: S311
+    if picture.background == "white":
+        return picture, draw_picture(seed, size, astray=astray).image
     regions = Image.new("L", picture.image.size, 0)
     for thing in picture.things:
         _draw_region(regions, rng, thing)
-    alone = draw_picture(seed, size, on_white=True).image
+    alone = draw_picture(seed, size, on_white=True, astray=astray).image
     return picture, Image.composite(alone, picture.image, regions)
 
 

@@ -1,7 +1,7 @@
 """People: a boy, a girl or a Greek goddess, with hair and clothes that a caption can name."""
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from smd_cli.flatland.world.brush import Brush, Color, shade, vary
 from smd_cli.flatland.world.palette import DARK, HAIR_COLORS, SHIRT_COLORS, SKIN
@@ -30,6 +30,12 @@ def random_person(rng: random.Random, kind: str) -> Person:
         + ["casual shirt", "leather jacket"] * 3
     )
     return Person(kind, rng.choice(list(HAIR_COLORS)), clothes, rng.random() < 0.6, rng.random() < 0.08)
+
+
+def gone_astray(rng: random.Random, person: Person) -> Person:
+    """Return a person with other hair: in the colour of their shirt where hair may have it."""
+    shirt = person.clothes.split()[0]
+    return replace(person, hair=shirt if shirt in HAIR_COLORS else rng.choice(list(HAIR_COLORS)))
 
 
 def draw_person(brush: Brush, rng: random.Random, person: Person) -> None:

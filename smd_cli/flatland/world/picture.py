@@ -18,9 +18,11 @@ SHAPES = ("circle", "square", "triangle", "star")
 COLORED = (*SHAPES, "house", "flower")
 PLAIN = ("sun", "moon", "tree", "waterfall", "cloud", "boat", "owl", "cat")
 PEOPLE = ("boy", "girl", "goddess")
-MANY_PARTS = (*("house", "flower", "cat", "owl") * 2, "flower", "cat")
+MANY_PARTS = (*("house", "flower", "cat", "owl") * 2, *("flower", "cat") * 2, "moon", "cloud", "star")
 KINDS = (*SHAPES, *SHAPES, *MANY_PARTS, *PLAIN, *("boy", "girl") * 5, "goddess")
-"""What may be drawn, as often as it is named: people have most to be told about, and parts take learning."""
+"""What may be drawn, as often as it is named: people have most to be told about, and parts take learning.
+
+So do things that are pale, or slender."""
 
 SCENIC = (*(name for name in BACKGROUNDS if name != "white"), "times square")
 """Backgrounds behind things; the busiest twice, because colours are hardest to tell in front of it."""
@@ -50,7 +52,8 @@ class Layout:
 
 
 LAYOUTS: dict[str, tuple[int, Layout]] = {
-    "white": (29, Layout((0.5,), (0.12, 0.46), people=0.5, named=0.2)),
+    "white": (18, Layout((0.5,), (0.12, 0.46), people=0.5, named=0.2)),
+    "small on white": (14, Layout((0.5,), (0.11, 0.3), people=0.45, named=0.2)),
     "one": (28, Layout((0.5,), (0.12, 0.46), people=0.5, named=0.6)),
     "two": (8, Layout((0.26, 0.74), (0.16, 0.25), people=0.5, named=0.6)),
     "three": (3, Layout((0.18, 0.5, 0.82), (0.12, 0.17), people=0.3, named=0.6)),
@@ -60,9 +63,10 @@ LAYOUTS: dict[str, tuple[int, Layout]] = {
     ),
     "background": (12, Layout((), (0, 0), people=0.0, named=1.0)),
 }
-"""The layouts and how often each is drawn. A thing on white is how a bootstrapped region starts; scattered
-things, of which the caption tells one, are what the view of a region shows later."""
+"""The layouts and how often each is drawn. A small thing on white is how a bootstrapped region starts;
+scattered things, of which the caption tells one, are what the view of a region shows later."""
 
+ON_WHITE = ("white", "small on white")
 WHITE_ANYWAY = 0.03
 PATCHES = 0.35
 STYLED = 0.08
@@ -96,21 +100,27 @@ class Picture:
     told: bool = True
 
 
-def draw_picture(seed: int, size: int = 256, *, on_white: bool = False) -> Picture:
-    """Draw the picture of a seed at `size` px; `on_white`: its things with nothing behind them."""
+def draw_picture(
+    seed: int, size: int = 256, *, on_white: bool = False, astray: random.Random | None = None
+) -> Picture:
+    """Draw the picture of a seed at `size` px.
+
+    `on_white`: its things with nothing behind them; `astray`: with half of them in other colours, which that
+    chooses, than the caption tells.
+    """
     rng = random.Random(seed)  # noqa: S311 - a world is drawn, not a secret
     canvas = size * SUPERSAMPLE
     image = Image.new("RGB", (canvas, canvas), (255, 255, 255))
     name = rng.choices(list(LAYOUTS), [share for share, _ in LAYOUTS.values()])[0]
     layout = LAYOUTS[name][1]
-    background = "white" if name == "white" or rng.random() < WHITE_ANYWAY else rng.choice(SCENIC)
+    background = "white" if name in ON_WHITE or rng.random() < WHITE_ANYWAY else rng.choice(SCENIC)
     if name == "background" and rng.random() < PATCHES:
         caption = _patch(image, rng, background)
         return Picture(image.reduce(SUPERSAMPLE), caption, None, ())
     BACKGROUNDS[background](image, rng)
     if on_white:
         image.paste((255, 255, 255), (0, 0, *image.size))
-    drawn = _things(image, rng, layout)
+    drawn = _things(image, rng, layout, astray)
     style = rng.choice(list(STYLES)) if background != "white" and rng.random() < STYLED else None
     said = _said(rng, layout, background, [words for _, words in drawn])
     caption = _caption(rng, layout, background, said)
@@ -153,13 +163,15 @@ def _patch(image: Image.Image, rng: random.Random, background: str) -> str:
     return captions.finish(rng, captions.background_words(rng, background), "")
 
 
-def _things(image: Image.Image, rng: random.Random, layout: Layout) -> list[tuple[Thing, str]]:
+def _things(
+    image: Image.Image, rng: random.Random, layout: Layout, astray: random.Random | None
+) -> list[tuple[Thing, str]]:
     """Draw what stands in front of the background; return the things, each with the words for it."""
     drawn = []
     for center, radius in _scattered(rng, layout) if layout.scattered else _standing(rng, layout):
         person = rng.random() < layout.people
         kind = rng.choice(PEOPLE[:2]) if person else rng.choice(KINDS)
-        drawn.append(draw_thing(image, rng, kind, center, radius))
+        drawn.append(draw_thing(image, rng, kind, (center, radius), astray))
     return drawn
 
 
@@ -191,23 +203,32 @@ def _scattered(rng: random.Random, layout: Layout) -> list[tuple[tuple[float, fl
 
 
 def draw_thing(
-    image: Image.Image, rng: random.Random, kind: str, center: tuple[float, float], radius: float
+    image: Image.Image,
+    rng: random.Random,
+    kind: str,
+    place: tuple[tuple[float, float], float],
+    astray: random.Random | None = None,
 ) -> tuple[Thing, str]:
-    """Draw one thing; `center` and `radius` are shares of the width. Return it and the words for it."""
+    """Draw one thing; `place` is its centre and radius, shares of the width. Return it and the words for it.
+
+    `astray`: it may be drawn in other colours than the words tell.
+    """
     s = image.width
-    x, y = center
+    (x, y), radius = place
+    stray = astray if astray is not None and astray.random() < 0.5 else None
     brush = Brush(ImageDraw.Draw(image), (x * s, y * s), radius * s, mirror=rng.random() < 0.5)
     box = (x - radius, y - radius, x + radius, y + radius)
     if kind in PEOPLE:
         person = people.random_person(rng, kind)
         if rng.random() < 0.35 and radius > 0.3:
             brush = brush.at(0, 0.55, 1.45)
-        people.draw_person(brush, rng, person)
+        people.draw_person(brush, rng, people.gone_astray(stray, person) if stray else person)
         return Thing(kind, None, person.hair, person.clothes, box), captions.person_words(rng, person)
     if kind in COLORED:
         colors = SHAPE_COLORS if kind in SHAPES else SHIRT_COLORS
         color = rng.choice(list(colors))
-        getattr(things, kind)(brush, rng, vary(rng, colors[color]))
+        shown = stray.choice(list(colors)) if stray else color
+        getattr(things, kind)(brush, rng, vary(rng, colors[shown]))
         return Thing(kind, color, None, None, box), captions.thing_words(rng, kind, color)
     getattr(things, kind)(brush, rng)
     return Thing(kind, None, None, None, box), captions.thing_words(rng, kind, None)

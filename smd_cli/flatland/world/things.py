@@ -70,7 +70,7 @@ def waterfall(brush: Brush, rng: random.Random) -> None:
 
 def house(brush: Brush, rng: random.Random, color: Color) -> None:
     """Draw a house: walls in a colour, a roof, a door and two windows."""
-    roof = vary(rng, (120, 72, 58)) if sum(color) > 150 else (150, 70, 60)
+    roof = vary(rng, (120, 72, 58) if sum(color) > 150 else (150, 70, 60))
     brush.box(0.5, -0.55, 0.1, 0.28, fill=shade(roof, 0.8))
     brush.box(0, 0.36, 0.76, 0.54, fill=color)
     brush.polygon([(-0.95, -0.14), (0, -0.88), (0.95, -0.14)], roof)

@@ -1,0 +1,58 @@
+"""On a CUDA device: the pictures of the CPU, and a training step where the weights are."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from typer.testing import CliRunner
+
+from smd_cli.cli.app import app
+from smd_cli.flatland.train import __main__ as training
+from smd_cli.flatland.train.config import Budget, Config
+
+SCENES = Path(__file__).parents[2] / "scenes"
+WEIGHTS = Path(training.__file__).parents[1] / "weights"
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device is here"),
+]
+
+
+def painted(tmp_path: Path, scene: str, device: str, dtype: str) -> np.ndarray:
+    output = tmp_path / f"{device}-{dtype}.png"
+    arguments = ["generate", str(SCENES / scene), "--seed", "3", "--output", str(output)]
+    result = CliRunner().invoke(app, [*arguments, "--device", device, "--dtype", dtype])
+    assert result.exit_code == 0, result.output
+    return np.asarray(Image.open(output)).astype(int)
+
+
+@pytest.mark.parametrize(("dtype", "levels"), [("float32", 1.0), ("float16", 4.0)])
+def test_a_seed_paints_the_same_picture_on_cuda_as_on_the_cpu(tmp_path, dtype, levels):
+    """Noise is drawn on the CPU, whatever computes; what is left is rounding."""
+    here = painted(tmp_path, "corner.yaml", "cpu", "float32")
+    there = painted(tmp_path, "corner.yaml", "cuda", dtype)
+    assert here.std() > 20
+    assert abs(here - there).mean() < levels
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_every_stage_of_the_training_runs_on_cuda(tmp_path):
+    tiny = Budget(2, 2, 1e-3)
+    stages = ("decoder", "unet_large", "distill", "fold")
+    config = dataclasses.replace(
+        Config(),
+        folder=tmp_path,
+        base=WEIGHTS,
+        device="cuda",
+        pool=8,
+        large_pictures=8,
+        paths=8,
+        **dict.fromkeys(stages, tiny),
+    )
+    folder = training.run(config)
+    assert (folder / "lcm_lora" / "pytorch_lora_weights.safetensors").exists()
+    assert {path.parent.name for path in tmp_path.glob("*/log.jsonl")} == {s.replace("_", "-") for s in stages}
