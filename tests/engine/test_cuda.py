@@ -43,6 +43,7 @@ def test_a_seed_paints_the_same_picture_on_cuda_as_on_the_cpu(tmp_path, dtype, l
 def test_every_stage_of_the_training_runs_on_cuda(tmp_path):
     tiny = Budget(2, 2, 1e-3)
     stages = ("decoder", "unet_large", "distill", "fold")
+    logged = {stage.replace("_", "-") for stage in stages}
     config = dataclasses.replace(
         Config(),
         folder=tmp_path,
@@ -55,4 +56,6 @@ def test_every_stage_of_the_training_runs_on_cuda(tmp_path):
     )
     folder = training.run(config)
     assert (folder / "lcm_lora" / "pytorch_lora_weights.safetensors").exists()
-    assert {path.parent.name for path in tmp_path.glob("*/log.jsonl")} == {s.replace("_", "-") for s in stages}
+    assert {path.parent.name for path in tmp_path.glob("*/log.jsonl")} == {
+        s.replace("_", "-") for s in stages
+    }

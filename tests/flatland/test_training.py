@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from smd_cli.flatland.train import __main__ as training
 from smd_cli.flatland.train import drawing, loop
 from smd_cli.flatland.train.adapter import adapt, load_adapter, save_adapter
-from smd_cli.flatland.train.autoencoder import miscolored
+from smd_cli.flatland.train.autoencoder import miscolored, mixed_loss, partners
 from smd_cli.flatland.train.config import Budget, Config
 from smd_cli.flatland.train.consistency import boundary, consistency, sampled_on
 from smd_cli.flatland.train.fold import guided_consistency
@@ -210,6 +210,57 @@ def test_the_decoder_forgives_a_colour_that_is_a_little_off(name, amount):
 def hue_is_like(one: tuple[int, int, int], other: tuple[int, int, int]) -> bool:
     """Reds and reds, and both blacks: the world's hair and shapes share most names."""
     return max(abs(a - b) for a, b in zip(one, other, strict=True)) <= 60
+
+
+def grey_levels_off(vae: AutoencoderTiny, one, other, share: float) -> float:
+    """How far the decoder's picture of two colours' mixed latents is from the mixed colour."""
+    pixels = torch.tensor([one, other]).float()[:, :, None, None].expand(2, 3, 64, 64)
+    with torch.no_grad():
+        first, second = vae.encode(pixels / 127.5 - 1).latents
+        shown = vae.decode(first.lerp(second, share)[None]).sample[0, :, 24:40, 24:40].mean((1, 2))
+    wanted = torch.tensor(one).float().lerp(torch.tensor(other).float(), share)
+    return float(((shown + 1) * 127.5 - wanted).abs().max())
+
+
+GRASS, SKY, WHITE = (100, 170, 80), (90, 160, 230), (255, 255, 255)
+
+
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.7])
+def test_between_the_latents_of_two_colours_lies_what_lies_between_them(share):
+    """White around a region melts into a meadow by way of light green, not of pink."""
+    vae = AutoencoderTiny.from_pretrained(WEIGHTS_FOLDER / "vae", torch_dtype=torch.float32)
+    for color in (GRASS, SKY, *COLORS.values()):
+        assert grey_levels_off(vae, color, WHITE, share) < 12, color
+    assert grey_levels_off(vae, GRASS, SKY, share) < 12
+
+
+def test_colours_of_mixtures_are_learned_where_both_halves_learn():
+    """An autoencoder that knows single colours alone is told what it has to learn, and by how much."""
+    torch.manual_seed(3)
+    pixels = torch.rand(32, 3, 1, 1).expand(32, 3, 16, 16) * 2 - 1
+
+    class Linear(torch.nn.Module):
+        def __init__(self, bend: float) -> None:
+            super().__init__()
+            self.encoder = torch.nn.AvgPool2d(8)
+            self.decoder = lambda z: torch.nn.functional.interpolate(z + bend * z.square(), scale_factor=8)
+
+    straight, bent = (mixed_loss(Linear(bend), pixels, Linear(bend).encoder(pixels)) for bend in (0.0, 0.5))
+    assert straight < 0.03 < 0.1 < bent
+
+
+def test_crops_are_mixed_with_white_with_colours_and_with_one_another():
+    torch.manual_seed(0)
+    pixels = torch.rand(200, 3, 16, 16) - 2
+    others, shares = partners(pixels)
+    flat = others.flatten(2).std(2).max(1).values == 0
+    white = (others == 1).flatten(1).all(1)
+    assert torch.equal(others[~flat], pixels.roll(1, 0)[~flat])
+    assert 0.35 < flat.float().mean() < 0.65
+    assert 0.15 < white.float().mean() < 0.4
+    even = shares.flatten(1).std(1) < 1e-6
+    assert 0.35 < even.float().mean() < 0.65
+    assert 0 <= shares.min() < 0.1 < 0.9 < shares.max() <= 1
 
 
 def test_miscolored_latents_keep_their_size_and_their_outlines():

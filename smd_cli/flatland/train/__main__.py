@@ -49,7 +49,9 @@ def from_nothing(config: Config, pool: np.ndarray) -> Parts:
     say("autoencoder")
     autoencoder = train_autoencoder(pool, config)
     torch.manual_seed(config.seed)
-    generator = Generator(quick_attention(build()), text.requires_grad_(True)).to(config.device)
+    generator = Generator(quick_attention(build(), config.device), text.requires_grad_(True)).to(
+        config.device
+    )
     parts = Parts(tokenizer, generator, autoencoder)
     data = _latents(parts, config, "small", size=128, first_seed=SMALL_SEED, count=config.small_pictures)
     say("unet at 128 px")
@@ -69,7 +71,7 @@ def from_base(folder: Path, device: str = "cpu") -> Parts:
     unet = UNet2DConditionModel.from_pretrained(folder / "unet", torch_dtype=torch.float32)
     text = CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=torch.float32)
     autoencoder = AutoencoderTiny.from_pretrained(folder / "vae", torch_dtype=torch.float32)
-    generator = Generator(quick_attention(unet), text).requires_grad_(False).to(device)
+    generator = Generator(quick_attention(unet, device), text).requires_grad_(False).to(device)
     return Parts(CLIPTokenizer.from_pretrained(folder / "tokenizer"), generator, autoencoder.to(device))
 
 

@@ -14,6 +14,8 @@ WIDTH = 32
 LATENT_NOISE = {"autoencoder": 0.08, "decoder": 0.02}
 """What the decoder must forgive; with 0.02 in both, a longer training lost composition (docs/flatland.md)."""
 LATENT_PENALTY = 2e-3
+MIXED = 4.0
+"""What the colours of mixtures weigh beside a reconstruction."""
 OVERDONE = (0.8, 1.3)
 """How far from another picture a UNet may paint, against the way that is right; guidance overdoes it."""
 COARSE = ((1, 0.12), (2, 0.12), (4, 0.12))
@@ -47,6 +49,37 @@ def crops(pool: np.ndarray, rng: np.random.Generator, count: int, size: int) -> 
     return (batch.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
 
 
+def partners(pixels: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what crops (N, 3, H, W) are mixed with, and how much of it (N, 1, H, W) goes in.
+
+    Another crop or, half the time, one colour, which half of the time is white: regions are bootstrapped on
+    those. Shares are even, or change from side to side as a blurred mask does.
+    """
+    each = (len(pixels), 1, 1, 1)
+    place = {"device": pixels.device}
+    colors = torch.rand(len(pixels), 3, 1, 1, **place) * 2 - 1
+    colors = torch.where(torch.rand(each, **place) < 0.5, colors, 1.0).expand_as(pixels)
+    others = torch.where(torch.rand(each, **place) < 0.5, colors, pixels.roll(1, 0))
+    corners = torch.rand(len(pixels), 1, 2, 2, **place)
+    ramps = F.interpolate(corners, pixels.shape[-2:], mode="bilinear", align_corners=True)
+    shares = torch.where(torch.rand(each, **place) < 0.5, torch.rand(each, **place), ramps)
+    return others.contiguous(memory_format=torch.channels_last), shares
+
+
+def mixed_loss(model: AutoencoderTiny, pixels: Tensor, latents: Tensor) -> Tensor:
+    """Return how far off the colours of mixed latents (N, 4, h, w) are, in means over a latent's 8 px.
+
+    The program averages latents of views, masks and bootstrapped regions, and a few-step sampler's first
+    pictures are averages: between two latents has to lie what lies between their pictures.
+    """
+    others, shares = partners(pixels)
+    mixed = latents.lerp(model.encoder(others), F.avg_pool2d(shares, 8).to(latents.dtype))
+    mixed = mixed + LATENT_NOISE["autoencoder"] * torch.randn_like(mixed)
+    shown, wanted = model.decoder(mixed).float(), pixels.lerp(others, shares)
+    error = F.avg_pool2d(shown, 8) - F.avg_pool2d(wanted, 8)
+    return error.square().mean() + 0.25 * error.abs().mean()
+
+
 def miscolored(latents: Tensor) -> Tensor:
     """Return latents (N, 4, h, w) as a UNet gets their colours wrong: too much or too little, and in patches.
 
@@ -64,7 +97,8 @@ def miscolored(latents: Tensor) -> Tensor:
 def reconstruction_loss(model: AutoencoderTiny, pixels: Tensor, noise: float, *, frozen: bool) -> Tensor:
     """L1 + L2 + edges, with noise on the latents so that the decoder forgives the sampler's errors.
 
-    Where the encoder is `frozen`, the decoder learns to forgive wrong colours too.
+    Where the encoder is `frozen`, the decoder learns to forgive wrong colours too; where not, both learn what
+    mixtures look like.
     """
     latents = model.encoder(pixels)
     noisy = (miscolored(latents.float()) if frozen else latents) + noise * torch.randn_like(latents)
@@ -72,7 +106,7 @@ def reconstruction_loss(model: AutoencoderTiny, pixels: Tensor, noise: float, *,
     edges = sum(F.l1_loss(torch.diff(output, dim=axis), torch.diff(pixels, dim=axis)) for axis in (2, 3))
     penalty = LATENT_PENALTY * latents.float().square().mean()
     loss: Tensor = F.l1_loss(output, pixels) + 2 * F.mse_loss(output, pixels) + edges + penalty
-    return loss
+    return loss if frozen else loss + MIXED * mixed_loss(model, pixels, latents)
 
 
 def train_autoencoder(pool: np.ndarray, config: Config) -> AutoencoderTiny:

@@ -4,7 +4,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from diffusers.models.attention_processor import AttnProcessor
+from diffusers.models.attention_processor import AttnProcessor, AttnProcessor2_0
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from diffusers.models.upsampling import Upsample2D
 from torch import Tensor, nn
@@ -53,12 +53,12 @@ def build() -> UNet2DConditionModel:
     )
 
 
-def quick_attention(unet: UNet2DConditionModel) -> UNet2DConditionModel:
-    """Let a UNet attend by plain matrix products, in place.
+def quick_attention(unet: UNet2DConditionModel, device: str) -> UNet2DConditionModel:
+    """Let a UNet attend in the way that trains fastest on a device, in place.
 
-    They train a fifth faster on a CPU than fused attention, whose backward is slow there.
+    On a CPU plain matrix products are a fifth faster than fused attention, whose backward is slow there.
     """
-    unet.set_attn_processor(AttnProcessor())
+    unet.set_attn_processor(AttnProcessor() if device == "cpu" else AttnProcessor2_0())
     return unet
 
 
