@@ -56,6 +56,4 @@ def test_every_stage_of_the_training_runs_on_cuda(tmp_path):
     )
     folder = training.run(config)
     assert (folder / "lcm_lora" / "pytorch_lora_weights.safetensors").exists()
-    assert {path.parent.name for path in tmp_path.glob("*/log.jsonl")} == {
-        s.replace("_", "-") for s in stages
-    }
+    assert {path.parent.name for path in tmp_path.glob("*/log.jsonl")} == logged
