@@ -10,6 +10,7 @@ import pytest
 import torch
 from diffusers import AutoencoderTiny, DDIMScheduler, UNet2DConditionModel
 from safetensors.torch import load_file, save_file
+from torch.nn.functional import avg_pool2d, interpolate
 
 from smd_cli.flatland.train import __main__ as training
 from smd_cli.flatland.train import drawing, loop
@@ -225,6 +226,7 @@ def grey_levels_off(vae: AutoencoderTiny, one, other, share: float) -> float:
 GRASS, SKY, WHITE = (100, 170, 80), (90, 160, 230), (255, 255, 255)
 
 
+@pytest.mark.xfail(strict=True, reason="the weights that ship were trained before mixtures were")
 @pytest.mark.parametrize("share", [0.3, 0.5, 0.7])
 def test_between_the_latents_of_two_colours_lies_what_lies_between_them(share):
     """White around a region melts into a meadow by way of light green, not of pink."""
@@ -234,19 +236,20 @@ def test_between_the_latents_of_two_colours_lies_what_lies_between_them(share):
     assert grey_levels_off(vae, GRASS, SKY, share) < 12
 
 
-def test_colours_of_mixtures_are_learned_where_both_halves_learn():
-    """An autoencoder that knows single colours alone is told what it has to learn, and by how much."""
+class Powers(torch.nn.Module):
+    """An autoencoder that shows every single colour as it is: its latents are colours to a power."""
+
+    def __init__(self, power: float) -> None:
+        super().__init__()
+        self.encoder = lambda x: avg_pool2d(x.sign() * x.abs() ** power, 8)
+        self.decoder = lambda z: interpolate(z.sign() * z.abs() ** (1 / power), scale_factor=8)
+
+
+def test_an_autoencoder_that_knows_single_colours_alone_is_told_so():
     torch.manual_seed(3)
     pixels = torch.rand(32, 3, 1, 1).expand(32, 3, 16, 16) * 2 - 1
-
-    class Linear(torch.nn.Module):
-        def __init__(self, bend: float) -> None:
-            super().__init__()
-            self.encoder = torch.nn.AvgPool2d(8)
-            self.decoder = lambda z: torch.nn.functional.interpolate(z + bend * z.square(), scale_factor=8)
-
-    straight, bent = (mixed_loss(Linear(bend), pixels, Linear(bend).encoder(pixels)) for bend in (0.0, 0.5))
-    assert straight < 0.03 < 0.1 < bent
+    straight, bent = (mixed_loss(Powers(p), pixels, Powers(p).encoder(pixels)) for p in (1.0, 1 / 3))
+    assert straight < 0.03 < 0.06 < bent
 
 
 def test_crops_are_mixed_with_white_with_colours_and_with_one_another():
