@@ -6,13 +6,8 @@ import torch
 from diffusers import UNet2DConditionModel
 
 from smd_cli.flatland.train import __main__ as training
-from smd_cli.flatland.train.shown import (
-    Lesson,
-)
-from smd_cli.flatland.train.unet import (
-    alphas_cumprod,
-    weights_at,
-)
+from smd_cli.flatland.train.shown import Lesson
+from smd_cli.flatland.train.unet import alphas_cumprod, weights_at
 
 WEIGHTS_FOLDER = Path(training.__file__).parents[1] / "weights"
 

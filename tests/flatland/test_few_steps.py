@@ -1,4 +1,4 @@
-"""What makes few steps enough: guided paths, their starts, their ends seen in one step, guidance folded in."""
+"""What makes few steps enough: guided paths, their starts, ends seen in one step, guidance folded in."""
 
 import dataclasses
 
@@ -12,17 +12,10 @@ from smd_cli.flatland.train.config import Budget, Config
 from smd_cli.flatland.train.consistency import boundary, consistency, sampled_on
 from smd_cli.flatland.train.fold import guided_consistency
 from smd_cli.flatland.train.paths import Walker, ddim_path, read_paths
-from smd_cli.flatland.train.shown import (
-    MELTS,
-)
+from smd_cli.flatland.train.shown import MELTS
 from smd_cli.flatland.train.starts import OWN_STEPS, STARTS, Beginning, beginning_of, own_steps
 from smd_cli.flatland.train.text import token_ids
-from smd_cli.flatland.train.unet import (
-    alphas_cumprod,
-    cleaned,
-    training_betas,
-    weights_at,
-)
+from smd_cli.flatland.train.unet import alphas_cumprod, cleaned, training_betas, weights_at
 from tests.flatland.parts import WEIGHTS_FOLDER, lesson_of, sees_three, tiny_unet
 
 

@@ -4,20 +4,8 @@ import pytest
 import torch
 from diffusers import DDIMScheduler
 
-from smd_cli.flatland.train.shown import (
-    MELTS,
-    draw_regions,
-    draw_timesteps,
-    visibility,
-    what_shows,
-)
-from smd_cli.flatland.train.unet import (
-    alphas_cumprod,
-    cleaned,
-    loss_weight,
-    noised,
-    shown_noised,
-)
+from smd_cli.flatland.train.shown import MELTS, draw_regions, draw_timesteps, visibility, what_shows
+from smd_cli.flatland.train.unet import alphas_cumprod, cleaned, loss_weight, noised, shown_noised
 from tests.flatland.parts import lesson_of
 
 

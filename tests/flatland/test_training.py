@@ -12,10 +12,7 @@ from smd_cli.flatland.train import __main__ as training
 from smd_cli.flatland.train import drawing, loop
 from smd_cli.flatland.train.adapter import adapt, load_adapter, save_adapter
 from smd_cli.flatland.train.config import Budget, Config
-from smd_cli.flatland.train.unet import (
-    alphas_cumprod,
-    compile_unet,
-)
+from smd_cli.flatland.train.unet import alphas_cumprod, compile_unet
 from smd_cli.models.lora import fuse_lora
 from tests.flatland.parts import tiny_unet
 
