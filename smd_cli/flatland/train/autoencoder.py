@@ -55,14 +55,14 @@ def partners(pixels: Tensor) -> tuple[Tensor, Tensor]:
     Another crop or, half the time, one colour, which half of the time is white: regions are bootstrapped on
     those. Shares are even, or change from side to side as a blurred mask does.
     """
-    each = (len(pixels), 1, 1, 1)
-    place = {"device": pixels.device}
-    colors = torch.rand(len(pixels), 3, 1, 1, **place) * 2 - 1
-    colors = torch.where(torch.rand(each, **place) < 0.5, colors, 1.0).expand_as(pixels)
-    others = torch.where(torch.rand(each, **place) < 0.5, colors, pixels.roll(1, 0))
-    corners = torch.rand(len(pixels), 1, 2, 2, **place)
-    ramps = F.interpolate(corners, pixels.shape[-2:], mode="bilinear", align_corners=True)
-    shares = torch.where(torch.rand(each, **place) < 0.5, torch.rand(each, **place), ramps)
+
+    def chances(*shape: int) -> Tensor:
+        return pixels.new_empty(len(pixels), *shape).uniform_()
+
+    colors = torch.where(chances(1, 1, 1) < 0.5, 2 * chances(3, 1, 1) - 1, 1.0).expand_as(pixels)
+    others = torch.where(chances(1, 1, 1) < 0.5, colors, pixels.roll(1, 0))
+    ramps = F.interpolate(chances(1, 2, 2), pixels.shape[-2:], mode="bilinear", align_corners=True)
+    shares = torch.where(chances(1, 1, 1) < 0.5, chances(1, 1, 1), ramps)
     return others.contiguous(memory_format=torch.channels_last), shares
 
 
