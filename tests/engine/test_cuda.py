@@ -40,7 +40,7 @@ def test_a_seed_paints_the_same_picture_on_cuda_as_on_the_cpu(tmp_path, dtype, l
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_every_stage_of_the_training_runs_on_cuda(tmp_path):
+def test_the_stages_that_go_on_from_a_base_run_on_cuda(tmp_path):
     tiny = Budget(2, 2, 1e-3)
     stages = ("decoder", "unet_large", "distill", "fold")
     logged = {stage.replace("_", "-") for stage in stages}

@@ -89,7 +89,8 @@ def miscolored(latents: Tensor) -> Tensor:
     other = latents.mean(dim=(2, 3), keepdim=True).roll(1, 0) * torch.randint_like(amount, 2)
     wrong = other + amount * (latents - other)
     for cells, spread in COARSE:
-        patches = spread * latents.std() * torch.randn_like(latents[..., :cells, :cells])
+        noise = torch.randn(*latents.shape[:2], cells, cells, device=latents.device)
+        patches = spread * latents.std() * noise
         wrong = wrong + F.interpolate(patches, latents.shape[-2:], mode="bilinear")
     return wrong
 

@@ -32,7 +32,7 @@ def encode_pictures(
     """Return latents, token ids and what their captions leave out; reads `path` where it exists.
 
     {"latents" and "seen" (N, 4, size/8, size/8) float16, "ids" (N, 77), "told" (N,) truth values, "boxes"
-    (N, 4)}: `seen` is what a bootstrap leaves of a picture; a box holds the only thing on a white picture, in
+    (N, 4)}: `seen` is what few steps leave of a picture; a box holds the only thing on a white picture, in
     shares of the side, and is empty elsewhere.
     """
     if path.exists():

@@ -72,12 +72,13 @@ def train(
         optimizer.step()
         average.update(module, step)
         losses.append(value.detach())
-        seconds = spent + time.monotonic() - began
         if len(losses) == 100 or step + 1 == budget.steps:
-            _log(folder, step + 1, torch.stack(losses).mean().item(), seconds)
+            mean = torch.stack(losses).mean().item()  # waits for a GPU
+            _log(folder, step + 1, mean, spent + time.monotonic() - began)
             losses.clear()
         if time.monotonic() - saved > CHECKPOINT_SECONDS or step + 1 == budget.steps:
             saved = time.monotonic()
+            seconds = spent + saved - began
             _save(folder, module, average, optimizer, {"step": step + 1, "seconds": seconds})
     return average.module
 

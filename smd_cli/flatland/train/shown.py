@@ -4,7 +4,8 @@ The schedule leaves 0.14 of a picture in its noisiest step (SD1.5's leaves 0.068
 that through the noise: of a whole picture, of somebody's hair. A model that learns to read them takes the
 means of a sampler's noise, which say nothing, for colours, and listens less to its prompt. So in those steps
 training shows what sampling does: noise alone, or, as the bootstrap does (Lee et al., arXiv 2403.09055),
-white around a region of it. After them it shows what the bootstrap leaves: white around things in scenes.
+white around a region of it. After them it shows what few steps leave: white around things in
+scenes, and things in other colours than the told ones (`world/bootstrapped.py`).
 """
 
 from typing import NamedTuple
@@ -31,7 +32,7 @@ FIRST_SHARE, VERY_FIRST_SHARE = 0.15, 0.7
 """How many timesteps are from `START` on, and how many of those the very first."""
 
 MELTS = (400, 850)
-"""Timesteps, from and below, at which a picture may look as a bootstrap leaves it, to become whole again."""
+"""Timesteps, from and below, at which a picture may look as few steps leave it, to become right again."""
 
 MELTING = 0.6
 """How often it does."""
@@ -43,7 +44,7 @@ ALONE = 0.75
 
 
 class Lesson(NamedTuple):
-    """Pictures to learn from: latents (N, 4, h, w), what a bootstrap leaves of them (`seen`, as many), token
+    """Pictures to learn from: latents (N, 4, h, w), what few steps leave of them (`seen`, as many), token
     ids (N, 77), `told` (N,), `boxes` (N, 4)."""
 
     latents: Tensor

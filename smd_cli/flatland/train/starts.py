@@ -25,8 +25,8 @@ Picture = Literal["noise", "region", "drawn", "bootstrapped"]
 class Start(NamedTuple):
     """Where a batch of paths starts, and after how many steps of the student's `own`.
 
-    At noise, at noise in a region on white, or at a drawn picture under some noise, whole or as a bootstrap
-    leaves it.
+    At noise, at noise in a region on white, or at a drawn picture under some noise, whole or as few steps
+    leave it.
     """
 
     picture: Picture

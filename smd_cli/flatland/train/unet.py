@@ -1,6 +1,6 @@
 """The UNet and its text encoder, trained together to predict noise on stored latents."""
 
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import torch
@@ -34,6 +34,7 @@ def training_betas() -> Tensor:
     return 1 - shifted / torch.cat([torch.ones(1), shifted[:-1]])
 
 
+@cache
 def alphas_cumprod() -> Tensor:
     """Return ᾱ (1000,) of the training schedule."""
     return (1 - training_betas()).cumprod(0).float()

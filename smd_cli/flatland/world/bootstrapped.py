@@ -20,7 +20,7 @@ ROUND = 1.15
 def draw_bootstrapped(seed: int, size: int = 256) -> tuple[Picture, Image.Image]:
     """Draw the picture of a seed at `size` px, and what is seen of it after its things were bootstrapped.
 
-    A picture without things is seen as it is, and colours that the caption does not tell are.
+    A picture without things is seen as it is, and so are colours where the caption leaves a thing out.
     """
     picture = draw_picture(seed, size)
     if not picture.things:

@@ -34,8 +34,9 @@ def random_person(rng: random.Random, kind: str) -> Person:
 
 def gone_astray(rng: random.Random, person: Person) -> Person:
     """Return a person with other hair: in the colour of their shirt where hair may have it."""
+    others = [color for color in HAIR_COLORS if color != person.hair]
     shirt = person.clothes.split()[0]
-    return replace(person, hair=shirt if shirt in HAIR_COLORS else rng.choice(list(HAIR_COLORS)))
+    return replace(person, hair=shirt if shirt in others else rng.choice(others))
 
 
 def draw_person(brush: Brush, rng: random.Random, person: Person) -> None:

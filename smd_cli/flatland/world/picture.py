@@ -105,8 +105,8 @@ def draw_picture(
 ) -> Picture:
     """Draw the picture of a seed at `size` px.
 
-    `on_white`: its things with nothing behind them; `astray`: with half of them in other colours, which that
-    chooses, than the caption tells.
+    `on_white`: its things with nothing behind them; `astray`: with half of those whose colour or hair is told
+    in another one, which that chooses.
     """
     rng = random.Random(seed)  # noqa: S311 - a world is drawn, not a secret
     canvas = size * SUPERSAMPLE
@@ -220,14 +220,16 @@ def draw_thing(
     box = (x - radius, y - radius, x + radius, y + radius)
     if kind in PEOPLE:
         person = people.random_person(rng, kind)
+        words = captions.person_words(rng, person)
         if rng.random() < 0.35 and radius > 0.3:
             brush = brush.at(0, 0.55, 1.45)
-        people.draw_person(brush, rng, people.gone_astray(stray, person) if stray else person)
-        return Thing(kind, None, person.hair, person.clothes, box), captions.person_words(rng, person)
+        told = f"{person.hair} hair" in words
+        people.draw_person(brush, rng, people.gone_astray(stray, person) if stray and told else person)
+        return Thing(kind, None, person.hair, person.clothes, box), words
     if kind in COLORED:
         colors = SHAPE_COLORS if kind in SHAPES else SHIRT_COLORS
         color = rng.choice(list(colors))
-        shown = stray.choice(list(colors)) if stray else color
+        shown = stray.choice([other for other in colors if other != color]) if stray else color
         getattr(things, kind)(brush, rng, vary(rng, colors[shown]))
         return Thing(kind, color, None, None, box), captions.thing_words(rng, kind, color)
     getattr(things, kind)(brush, rng)
