@@ -125,12 +125,13 @@ def main() -> None:
         action="store_true",
         help="a fifth faster on a CPU, more on a GPU; needs a C++ compiler and two minutes",
     )
-    parser.add_argument("--device", default=Config.device, help="cpu, cuda or cuda:N")
-    config = dataclasses.replace(Config(), **vars(parser.parse_args()))
+    parser.add_argument("--device", default=Config.device, help="auto, cpu, cuda, cuda:N or mps")
+    options = parser.parse_args()
     try:
-        choose_device(config.device)
+        options.device = str(choose_device(options.device))
     except DeviceError as error:
         parser.error(str(error))
+    config = dataclasses.replace(Config(), **vars(options))
     say(f"exported to {run(config)}")
 
 
