@@ -1,4 +1,4 @@
-"""On a CUDA device: the pictures of the CPU, and a training step where the weights are."""
+"""On a CUDA device: the pictures of the CPU, and the training's stages."""
 
 import dataclasses
 from pathlib import Path
@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 from smd_cli.cli.app import app
 from smd_cli.flatland.train import __main__ as training
 from smd_cli.flatland.train.config import Budget, Config
+from tests.flatland.parts import WEIGHTS_FOLDER
 
 SCENES = Path(__file__).parents[2] / "scenes"
-WEIGHTS = Path(training.__file__).parents[1] / "weights"
 
 pytestmark = [
     pytest.mark.gpu,
@@ -47,7 +47,7 @@ def test_the_stages_that_go_on_from_a_base_run_on_cuda(tmp_path):
     config = dataclasses.replace(
         Config(),
         folder=tmp_path,
-        base=WEIGHTS,
+        base=WEIGHTS_FOLDER,
         device="cuda",
         pool=8,
         large_pictures=8,

@@ -1,5 +1,6 @@
 """What the autoencoder learns: colours, mixtures of them, and to forgive those that are a little wrong."""
 
+from functools import cache
 from itertools import product
 
 import pytest
@@ -12,17 +13,27 @@ from smd_cli.flatland.world.palette import HAIR_COLORS, SHAPE_COLORS
 from tests.flatland.parts import WEIGHTS_FOLDER
 
 COLORS = {name: color for name, color in (SHAPE_COLORS | HAIR_COLORS).items() if name != "white"}
+GRASS, SKY, WHITE = (100, 170, 80), (90, 160, 230), (255, 255, 255)
+
+
+@cache
+def autoencoder() -> AutoencoderTiny:
+    return AutoencoderTiny.from_pretrained(WEIGHTS_FOLDER / "vae", torch_dtype=torch.float32)
+
+
+def shown_between(one, other, share: float) -> torch.Tensor:
+    """The colour (3,), 0 to 255, that lies at a share of the way from one colour's latents to another's."""
+    pixels = torch.tensor([one, other]).float()[:, :, None, None].expand(2, 3, 64, 64)
+    with torch.no_grad():
+        first, second = autoencoder().encode(pixels / 127.5 - 1).latents
+        shown = autoencoder().decode(first.lerp(second, share)[None]).sample[0, :, 24:40, 24:40]
+    return (shown.mean((1, 2)) + 1) * 127.5
 
 
 @pytest.mark.parametrize(("name", "amount"), [*product(COLORS, (0.9, 1.1)), ("green", 1.2), ("green", 1.3)])
 def test_the_decoder_forgives_a_colour_that_is_a_little_off(name, amount):
     """Latents a little nearer to white ones than those of a colour, or beyond it, still show the colour."""
-    vae = AutoencoderTiny.from_pretrained(WEIGHTS_FOLDER / "vae", torch_dtype=torch.float32)
-    pixels = torch.tensor([COLORS[name], (255, 255, 255)]).float()[:, :, None, None].expand(2, 3, 64, 64)
-    with torch.no_grad():
-        color, white = vae.encode(pixels / 127.5 - 1).latents
-        shown = vae.decode((white + amount * (color - white))[None]).sample[0, :, 24:40, 24:40].mean((1, 2))
-    shown = (shown + 1) * 127.5
+    shown = shown_between(WHITE, COLORS[name], amount)
     nearest = min(COLORS, key=lambda other: (shown - torch.tensor(COLORS[other])).square().sum())
     same_or_like = {name} | {other for other in COLORS if hue_is_like(COLORS[other], COLORS[name])}
     assert nearest in same_or_like, shown
@@ -33,26 +44,18 @@ def hue_is_like(one: tuple[int, int, int], other: tuple[int, int, int]) -> bool:
     return max(abs(a - b) for a, b in zip(one, other, strict=True)) <= 60
 
 
-def grey_levels_off(vae: AutoencoderTiny, one, other, share: float) -> float:
+def grey_levels_off(one, other, share: float) -> float:
     """How far the decoder's picture of two colours' mixed latents is from the mixed colour."""
-    pixels = torch.tensor([one, other]).float()[:, :, None, None].expand(2, 3, 64, 64)
-    with torch.no_grad():
-        first, second = vae.encode(pixels / 127.5 - 1).latents
-        shown = vae.decode(first.lerp(second, share)[None]).sample[0, :, 24:40, 24:40].mean((1, 2))
     wanted = torch.tensor(one).float().lerp(torch.tensor(other).float(), share)
-    return float(((shown + 1) * 127.5 - wanted).abs().max())
-
-
-GRASS, SKY, WHITE = (100, 170, 80), (90, 160, 230), (255, 255, 255)
+    return float((shown_between(one, other, share) - wanted).abs().max())
 
 
 @pytest.mark.xfail(strict=True, raises=AssertionError, reason="the weights that ship know no mixtures")
 @pytest.mark.parametrize("share", [0.3, 0.5, 0.7])
 def test_between_the_latents_of_two_colours_lies_what_lies_between_them(share):
     """White around a region melts into a meadow by way of light green, not of pink."""
-    vae = AutoencoderTiny.from_pretrained(WEIGHTS_FOLDER / "vae", torch_dtype=torch.float32)
     pairs = [(GRASS, SKY), *((color, WHITE) for color in (GRASS, SKY, *COLORS.values()))]
-    off = {pair: grey_levels_off(vae, *pair, share) for pair in pairs}
+    off = {pair: grey_levels_off(*pair, share) for pair in pairs}
     assert max(off.values()) < 12, off
 
 

@@ -43,6 +43,11 @@ class Parts:
     generator: Generator
     autoencoder: AutoencoderTiny
 
+    @property
+    def empty_ids(self) -> Tensor:
+        """The token ids (77,) of the empty caption, where the UNet is."""
+        return token_ids(self.tokenizer, [""])[0].to(self.generator.unet.device)
+
 
 def from_nothing(config: Config, pool: np.ndarray) -> Parts:
     """Train the text encoder, the autoencoder and, on pictures of 128 px, the UNet with the text encoder."""
@@ -51,16 +56,14 @@ def from_nothing(config: Config, pool: np.ndarray) -> Parts:
     say("autoencoder")
     autoencoder = train_autoencoder(pool, config)
     torch.manual_seed(config.seed)
-    generator = Generator(quick_attention(build(), config.device), text.requires_grad_(True)).to(
-        config.device
-    )
-    parts = Parts(tokenizer, generator, autoencoder)
+    unet = quick_attention(build(), config.device)
+    parts = Parts(tokenizer, Generator(unet, text.requires_grad_(True)).to(config.device), autoencoder)
     data = _latents(parts, config, "small", size=128, first_seed=SMALL_SEED, count=config.small_pictures)
     say("unet at 128 px")
     generator = train_unet(
         parts.generator,
         data,
-        token_ids(tokenizer, [""])[0].to(config.device),
+        parts.empty_ids,
         config,
         budget=config.unet_small,
         folder=config.stage("unet-small"),
@@ -93,7 +96,7 @@ def run(config: Config) -> Path:
     say(f"{config.pool} pictures for the autoencoder")
     pool = picture_pool(config)
     parts = from_base(config.base, config.device) if config.base else from_nothing(config, pool)
-    empty = token_ids(parts.tokenizer, [""])[0].to(config.device)
+    empty = parts.empty_ids
     data = _latents(parts, config, "large", size=256, first_seed=LARGE_SEED, count=config.large_pictures)
     say("unet at 256 px")
     parts.generator.requires_grad_(True)

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from smd_cli.flatland.train.shown import chances, noise_like
 from smd_cli.flatland.train.unet import alphas_cumprod, cleaned, noised
 
 SIGMA_DATA = 0.5
@@ -37,6 +38,6 @@ def sampled_on(
     What is seen in one step from much noise is fainter than any point of a path. A student that has not met
     it takes it for what is to be, and things vanish.
     """
-    earlier = (torch.rand(timesteps.shape, generator=rng, device=rng.device) * timesteps).long()
-    noise = torch.randn(z.shape, generator=rng, device=rng.device)
+    earlier = (chances(timesteps.shape, rng) * timesteps).long()
+    noise = noise_like(z, rng)
     return noised(consistency(unet, z, timesteps, states), noise, earlier, alphas_cumprod()), earlier

@@ -59,6 +59,11 @@ def chances(size: int | tuple[int, ...], rng: torch.Generator) -> Tensor:
     return torch.rand(size, generator=rng, device=rng.device)
 
 
+def noise_like(latents: Tensor, rng: torch.Generator) -> Tensor:
+    """Return noise in the shape of latents, where the generator is."""
+    return torch.randn(latents.shape, generator=rng, device=rng.device)
+
+
 def draw_timesteps(told: Tensor, steps: int, rng: torch.Generator) -> Tensor:
     """Return a timestep below `steps` for each lesson, later ones likelier: few-step samplers start there.
 

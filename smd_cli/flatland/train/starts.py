@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from smd_cli.flatland.train.consistency import consistency
-from smd_cli.flatland.train.shown import MELTS, Lesson, draw_regions, fits_a_region
+from smd_cli.flatland.train.shown import MELTS, Lesson, draw_regions, fits_a_region, noise_like
 from smd_cli.flatland.train.unet import TRAIN_STEPS, alphas_cumprod, noised, shown_noised
 
 GRID = 50
@@ -78,7 +78,7 @@ def beginning_of(lesson: Lesson, picture: Picture, rng: torch.Generator) -> Begi
     grid = [GRID - 1, *range(GRID - 2 - shift, -1, -STRIDE)]
     timesteps = [(number + 1) * TRAIN_STEPS // GRID - 1 for number in grid]
     latents = lesson.latents
-    noise = torch.randn(latents.shape, generator=rng, device=rng.device)
+    noise = noise_like(latents, rng)
     regions = torch.ones_like(latents[:, :1])
     if picture == "noise":
         return Beginning(noise, timesteps, regions, latents)
@@ -111,7 +111,7 @@ def own_steps(
     for now, then in pairwise([*timesteps[:1], *reversed(stops)]):
         seen = consistency(student, z, torch.full((len(z),), now, device=z.device), states)
         seen = torch.where(regions > 0, seen, around)
-        noise = torch.randn(z.shape, generator=rng, device=rng.device)
+        noise = noise_like(z, rng)
         z = noised(seen, noise, torch.full((len(z),), then, device=z.device), alphas_cumprod())
     left = timesteps[timesteps.index(stops[0]) :] if stops else timesteps
     return Beginning(z, left, regions, around)

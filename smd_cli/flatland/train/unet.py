@@ -12,7 +12,7 @@ from transformers import CLIPTextModel
 
 from smd_cli.flatland.train.config import Budget, Config
 from smd_cli.flatland.train.loop import MovingAverage, train
-from smd_cli.flatland.train.shown import Lesson, chances, draw_timesteps, what_shows
+from smd_cli.flatland.train.shown import Lesson, chances, draw_timesteps, noise_like, what_shows
 from smd_cli.flatland.train.text import WIDTH
 
 TRAIN_STEPS = 1000
@@ -169,7 +169,7 @@ def train_unet(
         dropped = chances(budget.batch, rng) < config.empty_captions
         ids = torch.where(dropped[:, None], empty_ids, lesson.ids)
         timesteps = draw_timesteps(lesson.told, TRAIN_STEPS, rng)
-        noise = torch.randn(lesson.latents.shape, generator=rng, device=rng.device)
+        noise = noise_like(lesson.latents, rng)
         shown = what_shows(lesson, timesteps, rng)
         z, wanted = shown_noised(lesson.latents, shown, noise, timesteps, alphas)
         predicted = module(z, timesteps, ids).float()
