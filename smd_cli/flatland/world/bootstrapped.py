@@ -1,7 +1,7 @@
 """Pictures as few steps leave them: white still around things in their regions, things in wrong colours.
 
-A first step paints somebody in one colour, and what follows takes the hair from that; a model that has seen
-hair in the shirt's colour where another was asked for knows better.
+A first step paints somebody in one colour, and what follows takes hair and clothes from that; a model that
+has seen hair in the shirt's colour and a shirt in the hair's where others were asked for knows better.
 """
 
 import random

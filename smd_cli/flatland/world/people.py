@@ -8,6 +8,13 @@ from smd_cli.flatland.world.palette import DARK, HAIR_COLORS, SHIRT_COLORS, SKIN
 
 HEAD_Y = -0.42
 
+TOPS: dict[str, tuple[Color, ...]] = {
+    "leather jacket": ((46, 40, 42), (92, 56, 36)),
+    "casual shirt": ((96, 150, 200), (200, 206, 214), (130, 176, 120), (214, 178, 130)),
+    **{f"{name} shirt": (color,) for name, color in SHIRT_COLORS.items()},
+}
+"""The colours that each of the clothes may have; which one takes one random number, whatever they are."""
+
 
 @dataclass(frozen=True)
 class Person:
@@ -32,11 +39,27 @@ def random_person(rng: random.Random, kind: str) -> Person:
     return Person(kind, rng.choice(list(HAIR_COLORS)), clothes, rng.random() < 0.6, rng.random() < 0.08)
 
 
-def gone_astray(rng: random.Random, person: Person) -> Person:
-    """Return a person with other hair: in the colour of their shirt where hair may have it."""
-    others = [color for color in HAIR_COLORS if color != person.hair]
+def gone_astray(rng: random.Random, person: Person, words: str) -> Person:
+    """Return a person with other hair, other clothes or both, of what the words for them tell.
+
+    Hair takes the colour of the shirt and a shirt that of the hair, where they may have it.
+    """
+    tags = {"hair": f"{person.hair} hair", "clothes": person.clothes}
+    told = [part for part, tag in tags.items() if tag in words]
+    astray = rng.sample(told, rng.randint(1, len(told))) if told else []
     shirt = person.clothes.split()[0]
-    return replace(person, hair=shirt if shirt in others else rng.choice(others))
+    hair = _other(rng, list(HAIR_COLORS), person.hair, shirt)
+    clothes = f"{_other(rng, list(SHIRT_COLORS), shirt, person.hair)} shirt"
+    return replace(
+        person,
+        hair=hair if "hair" in astray else person.hair,
+        clothes=clothes if "clothes" in astray else person.clothes,
+    )
+
+
+def _other(rng: random.Random, colors: list[str], own: str, wish: str) -> str:
+    others = [color for color in colors if color != own]
+    return wish if wish in others else rng.choice(others)
 
 
 def draw_person(brush: Brush, rng: random.Random, person: Person) -> None:
@@ -103,12 +126,8 @@ def _arms(brush: Brush, person: Person, sleeve: Color, skin: Color) -> None:
 
 def _dressed_body(brush: Brush, rng: random.Random, person: Person, skin: Color) -> None:
     jacket = person.clothes == "leather jacket"
-    if jacket:
-        top = vary(rng, rng.choice(((46, 40, 42), (92, 56, 36))))
-    elif person.clothes == "casual shirt":
-        top = vary(rng, rng.choice(((96, 150, 200), (200, 206, 214), (130, 176, 120), (214, 178, 130))))
-    else:
-        top = vary(rng, SHIRT_COLORS[person.clothes.split()[0]])
+    tops = TOPS[person.clothes]
+    top = vary(rng, tops[int(rng.random() * len(tops))])
     trousers = vary(rng, rng.choice(((52, 66, 104), (70, 70, 78), (96, 84, 66))))
     for x in (-0.15, 0.15):
         brush.box(x, 0.78, 0.13, 0.17, fill=trousers, round_by=0.03)

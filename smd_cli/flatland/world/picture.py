@@ -105,8 +105,8 @@ def draw_picture(
 ) -> Picture:
     """Draw the picture of a seed at `size` px.
 
-    `on_white`: its things with nothing behind them; `astray`: with half of those whose colour or hair is told
-    in another one, which that chooses.
+    `on_white`: its things with nothing behind them; `astray`: with half of those whose colour, hair or
+    clothes are told in others, which that chooses.
     """
     rng = random.Random(seed)  # noqa: S311 - a world is drawn, not a secret
     canvas = size * SUPERSAMPLE
@@ -223,8 +223,7 @@ def draw_thing(
         words = captions.person_words(rng, person)
         if rng.random() < 0.35 and radius > 0.3:
             brush = brush.at(0, 0.55, 1.45)
-        told = f"{person.hair} hair" in words
-        people.draw_person(brush, rng, people.gone_astray(stray, person) if stray and told else person)
+        people.draw_person(brush, rng, people.gone_astray(stray, person, words) if stray else person)
         return Thing(kind, None, person.hair, person.clothes, box), words
     if kind in COLORED:
         colors = SHAPE_COLORS if kind in SHAPES else SHIRT_COLORS
