@@ -98,21 +98,27 @@ def _measure(
     """Load judge and model and measure; `what` is the model, how many scenes, lone prompts and a folder."""
     model, scenes, singles, pictures = what
     device, dtype = chosen_device(how, messages)
-    from smd_cli.bench.quality.gallery import write_gallery
+    from smd_cli.bench.quality.gallery import NAME, write_gallery
     from smd_cli.bench.quality.report import Quality
     from smd_cli.bench.quality.run import (
         FIRST_SEED,
         Bench,
+        check_models,
         measure_quality,
         measure_singles,
         paintings,
     )
     from smd_cli.bench.speed import machine
     from smd_cli.flatland.judge.network import load_judge
+    from smd_cli.media.files import Existing, check_target
     from smd_cli.models.assets import ModelSpec
+
+    if pictures is not None:
+        check_target(pictures / NAME, Existing.OVERWRITE)
 
     with progress(paintings(scenes, len(variants), singles=singles), quiet=messages.quiet) as advance:
         task = Bench(ModelSpec(model), device, dtype, scenes, how.batch, pictures, advance)
+        check_models(task, variants, singles=singles)
         judge = load_judge()
         alone = measure_singles(task, judge) if singles else {}
         rows = measure_quality(task, judge, variants)

@@ -8,11 +8,12 @@ import pytest
 import torch
 from PIL import Image
 
+from smd_cli.bench.quality import run
 from smd_cli.bench.quality.gallery import write_gallery
 from smd_cli.bench.quality.kept import Painted, Took, keeping
 from smd_cli.bench.quality.layouts import Expected, draw_layout
-from smd_cli.bench.quality.methods import FULL, VARIANTS, AveragedNoise, Variant, uncentered
-from smd_cli.bench.quality.run import FIRST_SEED, Bench, measure_quality, stage_of
+from smd_cli.bench.quality.methods import FULL, VARIANTS, AveragedNoise, Variant, stage_of, uncentered
+from smd_cli.bench.quality.run import FIRST_SEED, Bench, measure_quality
 from smd_cli.bench.quality.score import (
     FIGURES,
     SceneScore,
@@ -26,7 +27,8 @@ from smd_cli.bench.quality.score import (
 )
 from smd_cli.core.noise import SeededNoise
 from smd_cli.core.regions import arrange_regions
-from smd_cli.flatland.judge.network import load_judge
+from smd_cli.flatland.judge.network import judge_crops, load_judge
+from smd_cli.flatland.sheet import picture
 from smd_cli.flatland.world.backgrounds import BACKGROUNDS
 from smd_cli.flatland.world.brush import Brush
 from smd_cli.flatland.world.picture import COLORED, PEOPLE, SHAPES
@@ -81,7 +83,9 @@ def region(name: str, **answers: str) -> Expected:
         ({"kind": "circle", "color": "green", "hair": "pink"}, False, False),
         ({"kind": "circle", "color": "blue", "hair": "pink"}, False, True),
         ({"kind": "house", "color": "red", "hair": "pink"}, False, True),
-        ({"kind": "owl", "color": "red", "hair": "pink"}, False, False),
+        ({"kind": "flower", "color": "blue", "hair": "pink"}, False, True),
+        ({"kind": "owl", "color": "blue", "hair": "pink"}, False, False),
+        ({"kind": "nothing", "color": "blue", "hair": "pink"}, False, False),
     ],
 )
 def test_right_is_the_prompted_thing_and_leaked_is_a_neighbours(found, right, leaked):
@@ -89,6 +93,12 @@ def test_right_is_the_prompted_thing_and_leaked_is_a_neighbours(found, right, le
     girl = region("c", kind="girl", hair="pink")
     assert is_right(found, circle.answers) == right
     assert leaks(found, circle, [circle, house, girl]) == leaked
+
+
+def test_hair_leaks_to_people_alone():
+    girl, boy = region("a", kind="girl", hair="pink"), region("b", kind="boy", hair="brown")
+    assert leaks({"kind": "girl", "color": "red", "hair": "brown"}, girl, [girl, boy])
+    assert not leaks({"kind": "cat", "color": "red", "hair": "brown"}, girl, [girl, boy])
 
 
 def test_a_background_alone_is_right_by_its_background():
@@ -242,11 +252,25 @@ def test_a_picture_is_painted_again_only_where_something_it_follows_from_has_cha
     assert len(painted) == 4
 
 
+def test_lone_prompts_are_painted_as_the_sheet_paints_them_and_kept(backbone, tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "SINGLE_SEEDS", 1)
+    monkeypatch.setattr(run, "PROMPTS", {"a red circle": {"kind": "circle", "color": "red"}})
+    bench = Bench(ModelSpec("flatland"), CPU, torch.float32, 2, 8, tmp_path)
+    shares = run.measure_singles(bench, load_judge())
+    with Image.open(tmp_path / "alone" / "00-00.png") as kept:
+        assert kept.convert("RGB").tobytes() == picture("a red circle", 0, backbone).tobytes()
+        found = judge_crops(load_judge(), [kept.convert("RGB")]).answers[0]
+    right = (found["kind"], found["color"]) == ("circle", "red")
+    assert shares == {"a red circle": float(right)}
+    monkeypatch.setattr(run, "_paint", lambda *_: pytest.fail("painted again, not read"))
+    assert run.measure_singles(bench, load_judge()) == shares
+
+
 @pytest.mark.slow
 def test_a_small_run_measures_every_row(tmp_path):
     told = []
     bench = Bench(ModelSpec("flatland"), CPU, torch.float32, 2, 8, tmp_path, lambda: told.append(1))
-    stream = next(variant for variant in VARIANTS if variant.streams)
+    stream = next(variant for variant in VARIANTS if variant.frames)
     few = Variant("few", "few steps of DDIM", {"sampler.kind": "ddim", "sampler.steps": 3})
     rows = measure_quality(bench, load_judge(), (few, FULL, stream))
     assert [row.name for row in rows] == [few.name, FULL.name, stream.name]
@@ -258,7 +282,7 @@ def test_a_small_run_measures_every_row(tmp_path):
         assert len(set(sheet.convert("L").tobytes())) > 50
     full = rows[1]
     assert all(effect.value == 0 for effect in full.against_full.values())
-    assert rows[0].evaluations < full.evaluations
+    assert rows[0].evaluations < full.evaluations == rows[2].evaluations
     one, frame = (sorted((tmp_path / v.key).glob("*.png")) for v in (FULL, stream))
     for a, b in zip(one, frame, strict=True):
         assert np.abs(np.asarray(Image.open(a)).astype(int) - np.asarray(Image.open(b))).max() <= 2

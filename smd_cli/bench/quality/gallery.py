@@ -8,6 +8,8 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from smd_cli.bench.quality.methods import Variant
+from smd_cli.media.files import write_bytes
+from smd_cli.media.png import encode_png
 
 HEIGHT = 128
 LABEL = 18
@@ -27,7 +29,7 @@ def write_gallery(folder: Path, variants: Sequence[Variant], seeds: Sequence[int
         for picture in row:
             page.paste(picture, (x, y + LABEL))
             x += picture.width + GAP
-    page.save(folder / NAME)
+    write_bytes(folder / NAME, encode_png(page, {}))
     return folder / NAME
 
 

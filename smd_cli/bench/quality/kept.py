@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +43,17 @@ def keeping(path: Path, conditions: dict[str, Any], paint: Callable[[], Painted]
     if found is not None:
         return found
     painted = paint()
-    path.parent.mkdir(parents=True, exist_ok=True)
     note = json.dumps({"conditions": conditions, "took": asdict(painted.took)})
     write_bytes(path, encode_png(painted.image, {KEYWORD: note}))
     return painted
+
+
+def digest_of(files: Iterable[Path]) -> str:
+    """Return one SHA-256 of what files hold, in their order."""
+    found = sha256()
+    for file in files:
+        found.update(sha256(file.read_bytes()).digest())
+    return found.hexdigest()
 
 
 def _read(path: Path, conditions: dict[str, Any]) -> Painted | None:

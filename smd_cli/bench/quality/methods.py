@@ -6,20 +6,31 @@ on a few-step sampler, and the three techniques, one on top of the other.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
+import torch
 from PIL import Image
 from torch import Tensor
 
+from smd_cli.bench.quality.layouts import Layout
 from smd_cli.core.aggregate import average
 from smd_cli.core.noise import Purpose, SeededNoise
 from smd_cli.core.regions import Regions
+from smd_cli.engine.batching import Batch
 from smd_cli.engine.events import Clock
+from smd_cli.engine.masks import Setting
 from smd_cli.engine.oneshot import denoise, develop
-from smd_cli.engine.stage import Stage
+from smd_cli.engine.stage import Stage, set_stage
 from smd_cli.engine.stream import Cue, Done, Pace, StreamSampler
+from smd_cli.media.paint import paint
+from smd_cli.models.backbone import Backbone
+from smd_cli.scene.loader import load_text
+from smd_cli.scene.resolve import resolve
 
 STD = 4.0
 """Blur of the masks, px: half a latent, as wide against flatland's 256 px as the paper's 8 px against 512."""
@@ -27,8 +38,6 @@ STD = 4.0
 STEPS = 4
 """How many of five steps are bootstrapped where a row is not about that. The steps that follow the published
 two are too noisy for a model of 32x32 latents to see small regions by."""
-
-STREAM_FRAMES = 3
 
 
 @dataclass(frozen=True)
@@ -41,7 +50,7 @@ class Variant:
         settings: keys of the scene, by path, and their values.
         averages_noise: views are averaged after each has got noise of its own, not before.
         centers: bootstrapped regions are painted in the middle of their tiles.
-        streams: the picture is the last frame of a short stream.
+        frames: the picture is the last of so many frames of a stream; 0: of no stream.
     """
 
     key: str
@@ -49,7 +58,7 @@ class Variant:
     settings: dict[str, Any] = field(default_factory=dict, hash=False)
     averages_noise: bool = False
     centers: bool = True
-    streams: bool = False
+    frames: int = 0
 
     @property
     def few_step(self) -> bool:
@@ -80,6 +89,7 @@ MULTIDIFFUSION = Variant(
     centers=False,
 )
 FULL = Variant("full", "+ quantized masks, std 4 (all)", _bootstrapped(STEPS))
+ALONE = Variant("alone", "24 prompts alone, 5 steps")
 THROUGH: dict[str, Any] = {"bootstrap.show_through": True}
 
 VARIANTS = (
@@ -97,7 +107,7 @@ VARIANTS = (
         for steps in range(6)
         if steps != STEPS
     ),
-    Variant("stream", "all, as frames of a stream", _bootstrapped(STEPS), streams=True),
+    Variant("stream", "all, as frames of a stream", _bootstrapped(STEPS), frames=3),
 )
 
 
@@ -122,6 +132,19 @@ class AveragedNoise:
         return average(total, weight) + (weight == 0) * noise
 
 
+def stage_of(variant: Variant, layout: Layout, backbone: Backbone, batch: Batch) -> Stage:
+    """Make a layout ready for a model, with the settings of a variant."""
+    scene = deepcopy(layout.scene)
+    for path, value in variant.settings.items():
+        section, key = path.split(".")
+        scene.setdefault(section, {})[key] = value
+    loaded = load_text(json.dumps(scene), f"scene {layout.seed}")
+    plan = resolve(loaded.scene, str(layout.seed), Path())
+    painted = paint(plan, loaded.locate)
+    with torch.inference_mode():
+        return set_stage(plan, Setting(painted.masks, painted.background), backbone, batch=batch)
+
+
 def uncentered(stage: Stage) -> Stage:
     """Return the stage with every view where its mask is."""
     views = tuple(tuple(replace(view, roll=(0, 0)) for view in step) for step in stage.regions.views)
@@ -133,9 +156,9 @@ def paint_variant(variant: Variant, stage: Stage, seed: int) -> Image.Image:
     if not variant.centers:
         stage = uncentered(stage)
     source = SeededNoise(seed)
-    if variant.streams:
-        cues = [Cue(frame, stage) for frame in range(STREAM_FRAMES)]
+    if variant.frames:
+        cues = [Cue(frame, stage) for frame in range(variant.frames)]
         done = [each for each in StreamSampler(source, Pace()).frames(cues) if isinstance(each, Done)]
-        return develop(stage, done[-1].latent)
+        return [develop(stage, each.latent) for each in done][-1]
     noise = AveragedNoise(source, stage.regions) if variant.averages_noise else source
     return develop(stage, denoise(stage, noise, Clock()))

@@ -2,41 +2,39 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Sequence
-from copy import deepcopy
 from dataclasses import asdict, dataclass
-from functools import cache, partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from smd_cli import __version__
-from smd_cli.bench.quality.kept import Painted, Took, keeping
+import smd_cli
+from smd_cli.bench.quality.kept import Painted, Took, digest_of, keeping
 from smd_cli.bench.quality.layouts import Layout, draw_layout
-from smd_cli.bench.quality.methods import FULL, Variant, paint_variant
+from smd_cli.bench.quality.methods import ALONE, FULL, Variant, paint_variant, stage_of
 from smd_cli.bench.quality.report import QualityRow
 from smd_cli.bench.quality.score import SceneScore, effects, frechet, intervals, is_right, score_scene
+from smd_cli.bench.speed import machine
 from smd_cli.engine.batching import Batch
-from smd_cli.engine.masks import Setting
-from smd_cli.engine.stage import Stage, set_stage
+from smd_cli.engine.stage import Stage
 from smd_cli.flatland.judge.crops import draw_view
 from smd_cli.flatland.judge.network import Judge, judge_crops
 from smd_cli.flatland.prompts import PROMPTS
-from smd_cli.flatland.sheet import picture
-from smd_cli.media.paint import paint
 from smd_cli.models.assets import ModelSpec, locate
 from smd_cli.models.backbone import Backbone
 from smd_cli.models.loading import load
-from smd_cli.scene.loader import load_text
-from smd_cli.scene.resolve import resolve
 
 FIRST_SEED = 60_000
 REFERENCE_SEED, REFERENCES = 95_000_000, 1000
 SINGLE_SEEDS = 20
+
+PACKAGE = Path(smd_cli.__file__).parent
+PAINTING = ("core", "engine", "models", "scene", "media", "bench/quality/methods.py")
+"""What of this program a picture of the benchmark follows from."""
 
 
 @dataclass(frozen=True)
@@ -65,9 +63,9 @@ def measure_quality(bench: Bench, judge: Judge, variants: Sequence[Variant]) -> 
     """
     layouts = [draw_layout(FIRST_SEED + i) for i in range(bench.scenes)]
     reference = judge_crops(judge, [draw_view(REFERENCE_SEED + i).image for i in range(REFERENCES)]).features
-    model_of = cache(partial(_model, bench))  # rows share weights
     found = {
-        variant: _measure(bench, judge, variant, layouts, model_of(variant.few_step)) for variant in variants
+        variant: _measure(bench, judge, variant, layouts, _model(bench, few_step=variant.few_step))
+        for variant in variants
     }
     full = found[FULL].scores
     return [_row(variant, measured, full, reference) for variant, measured in found.items()]
@@ -81,75 +79,83 @@ class _Measured:
     took: list[Took]
 
 
-def _model(bench: Bench, few_step: bool) -> tuple[str, Backbone]:
-    """Load the model, with the LoRA that makes it a few-step one or without; return its digest beside it."""
+@dataclass(frozen=True)
+class _Model:
+    """Loaded weights, and all that pictures made with them follow from but the scene."""
+
+    backbone: Backbone
+    conditions: dict[str, Any]
+
+
+def check_models(bench: Bench, variants: Sequence[Variant], *, singles: bool) -> None:
+    """Find all files that the measuring will read, before any weight is. Raises AssetError: as `locate`."""
+    for few_step in {variant.few_step for variant in variants} | ({True} if singles else set()):
+        locate(bench.spec, few_step=few_step)
+
+
+@lru_cache(maxsize=2)  # rows share weights
+def _model(bench: Bench, *, few_step: bool) -> _Model:
+    """Load the model, with the LoRA that makes it a few-step one or without."""
     assets = locate(bench.spec, few_step=few_step)
-    return assets.sha256, load(assets, bench.device, bench.dtype)
+    conditions = {
+        "program": digest_of(file for part in PAINTING for file in _files(PACKAGE / part, "*.py")),
+        "weights": assets.sha256,
+        "configs": digest_of(_files(assets.configs, "*.json")),
+        "machine": machine(bench.device, bench.dtype),
+    }
+    return _Model(load(assets, bench.device, bench.dtype), conditions)
+
+
+def _files(path: Path, pattern: str) -> list[Path]:
+    return [path] if path.is_file() else sorted(path.rglob(pattern))
 
 
 def _measure(
-    bench: Bench, judge: Judge, variant: Variant, layouts: Sequence[Layout], model: tuple[str, Backbone]
+    bench: Bench, judge: Judge, variant: Variant, layouts: Sequence[Layout], model: _Model
 ) -> _Measured:
     measured = _Measured([], [])
-    digest, backbone = model
     for layout in layouts:
-        paint_it = partial(_paint, variant, layout, backbone, bench.batch)
-        if bench.pictures is None:
-            painted = paint_it()
-        else:
-            kept_at = bench.pictures / variant.key / f"{layout.seed}.png"
-            painted = keeping(kept_at, _conditions(bench, variant, layout, digest), paint_it)
-        bench.tell()
+        painted = _painted(bench, variant, layout, model, f"{layout.seed}.png")
         measured.took.append(painted.took)
         measured.scores.append(score_scene(judge, layout, painted.image, painted.took.seams))
     return measured
 
 
-def _conditions(bench: Bench, variant: Variant, layout: Layout, digest: str) -> dict[str, Any]:
-    """All that a picture of the benchmark follows from."""
-    return {
-        "program": __version__,
-        "weights": digest,
-        "device": str(bench.device),
-        "dtype": str(bench.dtype),
-        "variant": asdict(variant),
-        "scene": layout.scene,
-    }
-
-
 def measure_singles(bench: Bench, judge: Judge) -> dict[str, float]:
     """Paint each of the 24 prompts alone, from `SINGLE_SEEDS` seeds; return the share of right pictures."""
-    _, backbone = _model(bench, True)
+    model = _model(bench, few_step=True)
     shares = {}
-    for prompt, wanted in PROMPTS.items():
-        pictures = []
-        for seed in range(SINGLE_SEEDS):
-            pictures.append(picture(prompt, seed, backbone))
-            bench.tell()
+    for number, (prompt, wanted) in enumerate(PROMPTS.items()):
+        scene = {"smd": 1, "canvas": {"width": 256, "height": 256}, "background": {"prompt": prompt}}
+        pictures = [
+            _painted(bench, ALONE, Layout(seed, scene, "", ()), model, f"{number:02}-{seed:02}.png").image
+            for seed in range(SINGLE_SEEDS)
+        ]
         answers = judge_crops(judge, pictures).answers
         shares[prompt] = sum(is_right(found, wanted) for found in answers) / SINGLE_SEEDS
     return shares
 
 
+def _painted(bench: Bench, variant: Variant, layout: Layout, model: _Model, name: str) -> Painted:
+    """Paint a layout, or read the picture of this name where the benchmark keeps it."""
+    paint_it = partial(_paint, variant, layout, model.backbone, bench.batch)
+    if bench.pictures is None:
+        painted = paint_it()
+    else:
+        conditions = {**model.conditions, "variant": asdict(variant), "scene": layout.scene}
+        conditions["seed"] = layout.seed
+        painted = keeping(bench.pictures / variant.key / name, conditions, paint_it)
+    bench.tell()
+    return painted
+
+
 def _paint(variant: Variant, layout: Layout, backbone: Backbone, batch: Batch) -> Painted:
+    """Paint a layout; of a stream, the time is a frame's."""
     stage = stage_of(variant, layout, backbone, batch)
     began = time.perf_counter()
     image = paint_variant(variant, stage, layout.seed)
-    seconds = time.perf_counter() - began
+    seconds = (time.perf_counter() - began) / max(variant.frames, 1)
     return Painted(image, Took(seconds, stage.work.model_evaluations, _seams(stage)))
-
-
-def stage_of(variant: Variant, layout: Layout, backbone: Backbone, batch: Batch) -> Stage:
-    """Make a layout ready for a model, with the settings of a variant."""
-    scene = deepcopy(layout.scene)
-    for path, value in variant.settings.items():
-        section, key = path.split(".")
-        scene.setdefault(section, {})[key] = value
-    loaded = load_text(json.dumps(scene), f"scene {layout.seed}")
-    plan = resolve(loaded.scene, str(layout.seed), Path())
-    painted = paint(plan, loaded.locate)
-    with torch.inference_mode():
-        return set_stage(plan, Setting(painted.masks, painted.background), backbone, batch=batch)
 
 
 def _seams(stage: Stage) -> tuple[int, ...]:

@@ -12,8 +12,11 @@ from smd_cli.bench.quality.layouts import Box, Expected, Layout
 from smd_cli.bench.quality.report import Interval
 from smd_cli.flatland.judge.labels import NOTHING, Answers
 from smd_cli.flatland.judge.network import Judge, judge_crops
+from smd_cli.flatland.world.picture import COLORED, PEOPLE
 
-ATTRIBUTES = ("color", "hair")
+ATTRIBUTES = {"color": COLORED, "hair": PEOPLE}
+"""What is asked about things beside their kind, and the kinds that have it: of others no answer counts."""
+
 RESAMPLES = 2000
 CONFIDENCE = 0.95
 
@@ -70,10 +73,11 @@ def is_right(found: Answers, wanted: Answers) -> bool:
 def leaks(found: Answers, region: Expected, regions: Sequence[Expected]) -> bool:
     """Tell whether the judge names what a neighbour should show, its kind, its colour or its hair."""
     wanted = region.answers
+    has = ["kind", *(question for question, kinds in ATTRIBUTES.items() if found["kind"] in kinds)]
     others = [other.answers for other in regions if other is not region]
     return any(
         found[question] != wanted[question] and found[question] == other.get(question)
-        for question in ("kind", *ATTRIBUTES)
+        for question in has
         if question in wanted
         for other in others
     )
