@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from smd_cli.errors import UsageError
 from smd_cli.flatland.train import __main__ as training
 from smd_cli.flatland.train import drawing, loop
 from smd_cli.flatland.train.adapter import adapt, load_adapter, save_adapter
@@ -73,6 +74,30 @@ def test_a_finished_run_is_resumed_without_training_again(run):
     before = (config.folder / "distill" / "log.jsonl").read_text()
     training.run(config)
     assert (config.folder / "distill" / "log.jsonl").read_text() == before
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_a_folder_made_with_other_settings_is_refused_and_stays_as_it_is(run):
+    config, folder = run
+    before = (folder / "unet" / WEIGHTS).read_bytes()
+    for other, says in (
+        ({"seed": 1}, "seed 0, not 1"),
+        ({"base": folder}, "base None, not "),
+        ({"fold": Budget(3, 2, 1e-3)}, "fold "),
+    ):
+        with pytest.raises(UsageError, match=says):
+            training.run(dataclasses.replace(config, **other))
+    assert (folder / "unet" / WEIGHTS).read_bytes() == before
+
+
+def test_a_base_that_is_none_is_refused_before_anything_is_drawn(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["train", "--folder", str(tmp_path / "run"), "--base", str(tmp_path)])
+    with pytest.raises(SystemExit) as refused:
+        training.main()
+    assert refused.value.code == 2
+    assert "no exported model" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.slow

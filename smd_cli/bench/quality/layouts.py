@@ -11,7 +11,8 @@ import random
 from dataclasses import dataclass
 from typing import Any
 
-from smd_cli.flatland.judge.labels import CLOTHES, Answers
+from smd_cli.flatland.judge.labels import Answers
+from smd_cli.flatland.world import people
 from smd_cli.flatland.world.captions import BACKGROUND_WORDS, THING_WORDS
 from smd_cli.flatland.world.palette import HAIR_COLORS, SHAPE_COLORS
 from smd_cli.flatland.world.picture import COLORED, PLAIN, SHAPES
@@ -90,7 +91,7 @@ def _things(rng: random.Random, count: int) -> list[Answers]:
         elif kind in PLAIN:
             chosen.append({"kind": kind})
         else:
-            chosen.append({"kind": kind, "hair": hair.pop(), "clothes": rng.choice(CLOTHES)})
+            chosen.append({"kind": kind, "hair": hair.pop(), "clothes": rng.choice(list(people.TOPS))})
         if len(chosen) == count:
             break
     return chosen

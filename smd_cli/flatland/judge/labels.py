@@ -1,18 +1,18 @@
 """What the judge can name: for each question, the answers in the order of the network's outputs."""
 
+from smd_cli.flatland.world import people
 from smd_cli.flatland.world.backgrounds import BACKGROUNDS
 from smd_cli.flatland.world.palette import HAIR_COLORS, SHIRT_COLORS
 from smd_cli.flatland.world.picture import PEOPLE, PLAIN, SHAPES
 
 NOTHING = "nothing"
-CLOTHES = ("casual shirt", "leather jacket", *(f"{color} shirt" for color in SHIRT_COLORS))
 ROBE = "robe"
 
 QUESTIONS: dict[str, tuple[str, ...]] = {
     "kind": (*SHAPES, "house", "flower", *PLAIN, *PEOPLE, NOTHING),
     "color": tuple(SHIRT_COLORS),
     "hair": tuple(HAIR_COLORS),
-    "clothes": (*CLOTHES, ROBE),
+    "clothes": (*people.TOPS, ROBE),
     "background": tuple(BACKGROUNDS),
     "whole": ("cut", "whole"),
 }

@@ -20,6 +20,7 @@ from smd_cli.flatland.judge.painted import as_painted
 from smd_cli.flatland.train.config import Budget
 from smd_cli.flatland.train.drawing import draw_many
 from smd_cli.flatland.train.loop import MovingAverage, train
+from smd_cli.media.files import replacing
 
 LEARN_SEED, EXAM_SEED = 70_000_000, 90_000_000
 VIEWS = 4  # every fourth crop is a whole picture
@@ -51,8 +52,8 @@ def lessons(path: Path, first_seed: int, count: int) -> dict[str, Tensor]:
         crops.append(crop.image)
         answers.append(numbers(crop.answers))
     data = {"crops": torch.from_numpy(pixels_of(crops)), "answers": torch.tensor(answers)}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(data, path)
+    with replacing(path) as temporary:
+        save_file(data, temporary)
     return data
 
 

@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import sys
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,10 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from smd_cli.errors import DeviceError
+from smd_cli.errors import DeviceError, UsageError
 from smd_cli.flatland.train.adapter import save_adapter
 from smd_cli.flatland.train.autoencoder import picture_pool, polish_decoder, train_autoencoder
-from smd_cli.flatland.train.config import Config
+from smd_cli.flatland.train.config import Config, keep_to
 from smd_cli.flatland.train.distill import distill
 from smd_cli.flatland.train.export import export
 from smd_cli.flatland.train.fold import fold_guidance
@@ -80,6 +81,11 @@ def from_base(folder: Path, device: str = "cpu") -> Parts:
     return Parts(CLIPTokenizer.from_pretrained(folder / "tokenizer"), generator, autoencoder.to(device))
 
 
+def _pool(config: Config) -> np.ndarray:
+    say(f"{config.pool} pictures for the autoencoder")
+    return picture_pool(config)
+
+
 def _latents(
     parts: Parts, config: Config, name: str, *, size: int, first_seed: int, count: int
 ) -> dict[str, Tensor]:
@@ -92,10 +98,13 @@ def _latents(
 
 
 def run(config: Config) -> Path:
-    """Run every stage that is not finished yet; return the folder of the exported model."""
-    say(f"{config.pool} pictures for the autoencoder")
-    pool = picture_pool(config)
-    parts = from_base(config.base, config.device) if config.base else from_nothing(config, pool)
+    """Run every stage that is not finished yet; return the folder of the exported model.
+
+    Raises UsageError: `keep_to` does.
+    """
+    keep_to(config)
+    pool = cache(partial(_pool, config))
+    parts = from_base(config.base, config.device) if config.base else from_nothing(config, pool())
     empty = parts.empty_ids
     data = _latents(parts, config, "large", size=256, first_seed=LARGE_SEED, count=config.large_pictures)
     say("unet at 256 px")
@@ -109,7 +118,7 @@ def run(config: Config) -> Path:
     paths = read_paths(sorted((config.stage("distill") / "paths").glob("*.safetensors")), config.device)
     student = fold_guidance(student, generator.text, paths, empty, config, config.stage("fold"))
     say("decoder")
-    autoencoder = polish_decoder(parts.autoencoder, pool, config)
+    autoencoder = polish_decoder(parts.autoencoder, pool(), config)
     folder = export(config.folder / "flatland", parts.tokenizer, generator.text, generator.unet, autoencoder)
     save_adapter(student, folder / LCM_LORA)
     return folder
@@ -130,12 +139,13 @@ def main() -> None:
     )
     parser.add_argument("--device", default=Config.device, help="auto, cpu, cuda, cuda:N or mps")
     options = parser.parse_args()
+    if options.base and not (options.base / "model_index.json").is_file():
+        parser.error(f"--base {options.base}: no exported model; its model_index.json is not there")
     try:
         options.device = str(choose_device(options.device))
-    except DeviceError as error:
+        say(f"exported to {run(dataclasses.replace(Config(), **vars(options)))}")
+    except (DeviceError, UsageError) as error:
         parser.error(str(error))
-    config = dataclasses.replace(Config(), **vars(options))
-    say(f"exported to {run(config)}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,11 @@
 """Every number of the training, and the folder that a run writes to."""
 
-from dataclasses import dataclass, field
+import json
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+
+from smd_cli.errors import UsageError
+from smd_cli.media.files import write_bytes
 
 
 @dataclass(frozen=True)
@@ -47,3 +51,20 @@ class Config:
     def stage(self, name: str) -> Path:
         """Return the folder of a stage's checkpoint."""
         return self.folder / name
+
+
+def keep_to(config: Config) -> None:
+    """Write a run's settings into its folder, of which it takes every stage that is there already.
+
+    Raises UsageError: what is there was made with others.
+    """
+    free = ("folder", "compile", "device")
+    settings = {name: value for name, value in asdict(config).items() if name not in free}
+    settings = json.loads(json.dumps(settings, default=str))
+    path = config.folder / "settings.json"
+    before = json.loads(path.read_text()) if path.exists() else settings
+    for name, value in settings.items():
+        if before.get(name) != value:
+            made = f"made with {name} {before.get(name)}, not {value}"
+            raise UsageError(f"{config.folder}: {made}; give another --folder")
+    write_bytes(path, json.dumps(settings, indent=2).encode())

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
+from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import CLIPTokenizer
@@ -15,6 +16,7 @@ from smd_cli.flatland.train.drawing import draw_many
 from smd_cli.flatland.train.text import token_ids
 from smd_cli.flatland.world import Picture
 from smd_cli.flatland.world.bootstrapped import draw_bootstrapped
+from smd_cli.media.files import replacing
 
 BATCH = 32
 
@@ -38,33 +40,38 @@ def encode_pictures(
     if path.exists():
         data: dict[str, Tensor] = load_file(path)
         return data
-    scale, device = autoencoder.config.scaling_factor, autoencoder.device
     encoder = autoencoder.to(memory_format=torch.channels_last).eval()
-    latents, seen, captions, told, boxes = [], [], [], [], []
+    encoded: list[tuple[Tensor, Tensor]] = []
+    pictures: list[Picture] = []
     drawn = draw_many(range(first_seed, first_seed + count), partial(draw_bootstrapped, size=size))
     while pairs := list(islice(drawn, BATCH)):
-        pictures = [picture for picture, _ in pairs]
-        changed = [i for i, (picture, left) in enumerate(pairs) if left is not picture.image]
-        images = [p.image for p in pictures] + [pairs[i][1] for i in changed]
-        pixels = torch.from_numpy(np.stack([np.asarray(image) for image in images])).permute(0, 3, 1, 2)
-        with torch.autocast(device.type, torch.bfloat16):
-            encoded = (encoder.encode(pixels.to(device) / 127.5 - 1).latents.float() * scale).half().cpu()
-        latents.append(encoded[: len(pictures)])
-        seen.append(latents[-1].clone())
-        seen[-1][changed] = encoded[len(pictures) :]
-        captions += [p.caption for p in pictures]
-        told += [p.told for p in pictures]
-        boxes += [_box(p) for p in pictures]
+        encoded.append(_encoded(encoder, pairs))
+        pictures += [picture for picture, _ in pairs]
+    latents, seen = (torch.cat(parts).contiguous() for parts in zip(*encoded, strict=True))
     data = {
-        "latents": torch.cat(latents).contiguous(),
-        "seen": torch.cat(seen).contiguous(),
-        "ids": token_ids(tokenizer, captions),
-        "told": torch.tensor(told),
-        "boxes": torch.tensor(boxes),
+        "latents": latents,
+        "seen": seen,
+        "ids": token_ids(tokenizer, [picture.caption for picture in pictures]),
+        "told": torch.tensor([picture.told for picture in pictures]),
+        "boxes": torch.tensor([_box(picture) for picture in pictures]),
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(data, path)
+    with replacing(path) as temporary:
+        save_file(data, temporary)
     return data
+
+
+def _encoded(encoder: AutoencoderTiny, pairs: list[tuple[Picture, Image.Image]]) -> tuple[Tensor, Tensor]:
+    """Encode pictures and what is seen of them, (N, 4, h, w) float16 each; what is alike only once."""
+    changed = [i for i, (picture, left) in enumerate(pairs) if left is not picture.image]
+    images = [picture.image for picture, _ in pairs] + [pairs[i][1] for i in changed]
+    pixels = torch.from_numpy(np.stack([np.asarray(image) for image in images])).permute(0, 3, 1, 2)
+    with torch.autocast(encoder.device.type, torch.bfloat16):
+        found = encoder.encode(pixels.to(encoder.device) / 127.5 - 1).latents.float()
+    scaled = (found * encoder.config.scaling_factor).half().cpu()
+    latents = scaled[: len(pairs)]
+    seen = latents.clone()
+    seen[changed] = scaled[len(pairs) :]
+    return latents, seen
 
 
 def _box(picture: Picture) -> tuple[float, float, float, float]:

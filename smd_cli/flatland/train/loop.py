@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from smd_cli.flatland.train.config import Budget
+from smd_cli.media.files import replacing
 
 CHECKPOINT_SECONDS = 120.0
 WARM_UP_STEPS = 100
@@ -109,8 +110,8 @@ def _save(
         "average": average.module.state_dict(),
         "optimizer": optimizer.state_dict(),
     }
-    torch.save(state | progress, folder / "state.tmp")
-    (folder / "state.tmp").replace(folder / "state.pt")
+    with replacing(folder / "state.pt") as temporary:
+        torch.save(state | progress, temporary)
 
 
 def _log(folder: Path, step: int, loss: float, seconds: float) -> None:

@@ -25,6 +25,7 @@ from smd_cli.flatland.train.unet import (
     cleaned,
     weights_at,
 )
+from smd_cli.media.files import replacing
 
 LEAST_GUIDED = 600
 """The timestep below which a path is not guided: the model's picture is made by then, and guidance would only
@@ -72,15 +73,14 @@ class Walker:
 
     def walk(self, folder: Path, count: int) -> Paths:
         """Walk batches of paths until `folder` has `count` paths; those it has already are read."""
-        folder.mkdir(parents=True, exist_ok=True)
         batches = -(-count // (self.config.distill.batch * 2))
         files = [folder / f"{number:04d}.safetensors" for number in range(batches)]
         by_picture = sources(self.data)
         for number, file in enumerate(files):
             if not file.exists():
                 start = STARTS[number % len(STARTS)]
-                save_file(self._batch(start, by_picture[start.picture], number), file.with_suffix(".tmp"))
-                file.with_suffix(".tmp").replace(file)
+                with replacing(file) as temporary:
+                    save_file(self._batch(start, by_picture[start.picture], number), temporary)
         return read_paths(files, self.empty.device)
 
     @torch.no_grad()

@@ -13,6 +13,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from smd_cli.flatland.world.bootstrapped import REACH, ROUND
+
 START = 960
 """The timestep from which nothing of a region shows yet."""
 
@@ -29,7 +31,8 @@ Where it had to guess, it would learn that any caption may leave things out.
 """
 
 FIRST_SHARE, VERY_FIRST_SHARE = 0.15, 0.7
-"""How many timesteps are from `START` on, and how many of those the very first."""
+"""How many timesteps are drawn from `START` on, beside those that chance puts there, and how many of them are
+the very first."""
 
 MELTS = (400, 850)
 """Timesteps, from and below, at which a picture may look as few steps leave it, to become right again."""
@@ -94,14 +97,14 @@ def draw_regions(boxes: Tensor, latents: Tensor, rng: torch.Generator) -> Tensor
     alone = fits_a_region(boxes) & (chances(count, rng) < ALONE)
     centers = (boxes[:, :2] + boxes[:, 2:]) / 2
     round_ = chances((count, 1, 1, 1), rng) < 0.5
-    reach = 0.9 + 0.6 * chances((count, 2), rng)
+    reach = REACH[0] + (REACH[1] - REACH[0]) * chances((count, 2), rng)
     half = (side[:, None] / 2 * reach).clamp(min=0.02)
     x, y = (
         (((torch.arange(n, device=rng.device) + 0.5) / n)[None] - centers[:, [axis]]) / half[:, [axis]]
         for n, axis in ((latents.shape[-1], 0), (latents.shape[-2], 1))
     )
     x, y = x[:, None, None, :], y[:, None, :, None]
-    ellipse = (x / 1.15).square() + (y / 1.15).square() < 1
+    ellipse = (x / ROUND).square() + (y / ROUND).square() < 1
     box = (x.abs() < 1) & (y.abs() < 1)
     return (torch.where(round_, ellipse, box) | ~alone[:, None, None, None]).float()
 

@@ -9,8 +9,8 @@ from smd_cli.flatland.world.palette import DARK, HAIR_COLORS, SHIRT_COLORS, SKIN
 HEAD_Y = -0.42
 
 TOPS: dict[str, tuple[Color, ...]] = {
-    "leather jacket": ((46, 40, 42), (92, 56, 36)),
     "casual shirt": ((96, 150, 200), (200, 206, 214), (130, 176, 120), (214, 178, 130)),
+    "leather jacket": ((46, 40, 42), (92, 56, 36)),
     **{f"{name} shirt": (color,) for name, color in SHIRT_COLORS.items()},
 }
 """The colours that each of the clothes may have; which one takes one random number, whatever they are."""
@@ -32,10 +32,7 @@ def random_person(rng: random.Random, kind: str) -> Person:
     if kind == "goddess":
         hair = rng.choice(("brown", "blonde", "black", "red"))
         return Person(kind, hair, "robe", rng.random() < 0.6, rng.random() < 0.4)
-    clothes = rng.choice(
-        ["casual shirt", "leather jacket", *(f"{c} shirt" for c in SHIRT_COLORS)]
-        + ["casual shirt", "leather jacket"] * 3
-    )
+    clothes = rng.choice([*TOPS, *["casual shirt", "leather jacket"] * 3])
     return Person(kind, rng.choice(list(HAIR_COLORS)), clothes, rng.random() < 0.6, rng.random() < 0.08)
 
 
