@@ -66,8 +66,8 @@ def speed(
     tiles.
 
     A picture is timed from noise to pixels, after one that is not. "times" is the median over this program's;
-    "difference" the largest distance to this program's picture, in grey levels: of the plain loop at most 1,
-    while the pipeline joins tiles in its own way.
+    "difference" the largest distance to this program's picture, in grey levels: of the plain loop at most 1
+    in float32, while the pipeline joins tiles in its own way.
     """
     messages = Messages(quiet)
     how = options.Rendering(device, dtype, offline, options.batch_size(batch), metadata=False)

@@ -10,7 +10,18 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag
 
 from smd_cli.scene.masks import AnyMask, FilePath, Part
 from smd_cli.scene.stream import Stream
-from smd_cli.scene.values import Blur, Pixels, Prompt, RegionName, RegionPrompt, Repaint, Share, Shift, Side
+from smd_cli.scene.values import (
+    GUIDED,
+    Blur,
+    Pixels,
+    Prompt,
+    RegionName,
+    RegionPrompt,
+    Repaint,
+    Share,
+    Shift,
+    Side,
+)
 
 VERSION = 1
 SHORTHANDS = {"model": "base", "mask": "image"}  # keys that take a bare text for a mapping with that one key
@@ -46,7 +57,8 @@ class Model(Part):
         "the scene file.",
     )
     family: Literal["auto", "sd15", "sdxl", "sd3"] = Field(
-        default="auto", description="Architecture; `auto` reads it from the weights."
+        default="auto",
+        description="Architecture; `auto` reads it from the weights. This version drives `sd15`.",
     )
     vae: FilePath | None = Field(default=None, description="Another autoencoder; default: the model's own.")
     loras: Annotated[tuple[Lora, ...], Field(max_length=16)] = Field(
@@ -85,11 +97,13 @@ class Sampler(Part):
         description="`lcm`: few steps, for distilled models; `ddim`: many steps, for any model.",
     )
     steps: Annotated[int, Field(ge=1, le=1000)] = Field(
-        default=50, description="Size of the grid of timesteps that `indices` points into."
+        default=50,
+        description="Size of the grid of timesteps that `indices` points into: at most 50 for `lcm`; `ddim`, at "
+        "most 999, takes them all.",
     )
     indices: Annotated[tuple[Annotated[int, Field(ge=0, le=999)], ...], Field(min_length=1)] | None = Field(
         default=None,
-        description="The steps to take, rising, inside the grid; default: [0, 4, 12, 25, 37], for a panorama "
+        description="For `lcm`, the steps to take, rising, inside the grid; default: [0, 4, 12, 25, 37], for a panorama "
         "[0, 12, 25, 37] (in proportion on a grid of another size), for `ddim` the whole grid.",
     )
     guidance_scale: Annotated[float, Field(ge=0, le=50)] = Field(
@@ -158,7 +172,7 @@ class Background(Part):
     """What is around and behind the regions: a prompt, a picture, or both."""
 
     prompt: Prompt = Field(default="", description="Paints what the regions leave; empty: plain white.")
-    negative_prompt: Prompt = Field(default="", description="What to keep away from.")
+    negative_prompt: Prompt = Field(default="", description=f"What to keep away from{GUIDED}")
     image: FilePath | None = Field(
         default=None, description="A picture to put the regions on, relative to the scene file."
     )
@@ -189,7 +203,7 @@ class Region(Part):
 
     name: RegionName = Field(description="A unique name, for messages and for --set regions[name].prompt=….")
     prompt: RegionPrompt = Field(description="What to paint here.")
-    negative_prompt: Prompt = Field(default="", description="What to keep away from here.")
+    negative_prompt: Prompt = Field(default="", description=f"What to keep away from here{GUIDED}")
     mask: AnyMask = Field(description="Where: a picture file, a shape, or `rest`.")
     shift: Shift = Field(
         default=(0.0, 0.0),
@@ -208,7 +222,7 @@ class Scene(Part):
 
     smd: Literal[1] = Field(description="Version of the scene language.")
     task: Literal["generate", "inpaint", "panorama", "stream"] = Field(
-        default="generate", description="What `smd render` does with the scene."
+        default="generate", description="The command that renders the scene; left out: whichever is called."
     )
     canvas: Canvas | None = Field(
         default=None, description="The size of the picture; default: that of the background picture."
@@ -226,7 +240,7 @@ class Scene(Part):
     masks: MaskDefaults = Field(
         default=MaskDefaults(), description="How masks act, and defaults for every region."
     )
-    negative_prefix: Prompt = Field(default="", description="Put before every negative prompt.")
+    negative_prefix: Prompt = Field(default="", description=f"Put before every negative prompt{GUIDED}")
     background: Background = Field(default=Background(), description="What is around and behind the regions.")
     regions: Annotated[tuple[Region, ...], Field(max_length=256)] = Field(
         default=(), description="What is painted where; later regions cover earlier ones."

@@ -6,7 +6,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag
 from pydantic_core import PydanticCustomError
 
 from smd_cli.scene.masks import AnyMask, FilePath, Part
-from smd_cli.scene.values import Blur, Prompt, RegionName, RegionPrompt, Repaint, Share, Shift
+from smd_cli.scene.values import GUIDED, Blur, Prompt, RegionName, RegionPrompt, Repaint, Share, Shift
 
 DEFAULT_FRAMES, DEFAULT_FPS, DEFAULT_STRENGTH = 50, 12.0, 0.5
 MAX_FRAMES = 1_000_000
@@ -42,7 +42,7 @@ class BackgroundChange(Part):
     """What changes behind the regions."""
 
     prompt: Prompt | None = Field(default=None, description="Paints what the regions leave from now on.")
-    negative_prompt: Prompt | None = Field(default=None, description="What to keep away from.")
+    negative_prompt: Prompt | None = Field(default=None, description=f"What to keep away from{GUIDED}")
     image: FilePath | None = Field(
         default=None, description="A picture to put the regions on, relative to the scene file."
     )
@@ -59,7 +59,7 @@ class Keyframe(Part):
         default=None, description="Instead of `region`: changes of the background."
     )
     prompt: RegionPrompt | None = Field(default=None, description="What to paint there from now on.")
-    negative_prompt: Prompt | None = Field(default=None, description="What to keep away from there.")
+    negative_prompt: Prompt | None = Field(default=None, description=f"What to keep away from there{GUIDED}")
     prompt_strength: Share | None = Field(
         default=None, description="Between the background's prompt (0) and the region's own (1)."
     )
@@ -77,7 +77,7 @@ class Keyframe(Part):
     )
     ease: Ease = Field(
         default="none",
-        description="How values get here from the keyframe before, or from the first frame: `none` jumps, "
+        description="How values get here from the last keyframe that set them, or from the first frame: `none` jumps, "
         "`linear` is steady, `smooth` starts and ends slowly.",
     )
 

@@ -8,6 +8,8 @@ from pydantic_core import PydanticCustomError
 
 MAX_PIXELS = 2**26  # 8192 x 8192
 MIN_SIDE, MAX_SIDE = 64, 16384  # px of a canvas
+GUIDED = "; acts where `sampler.guidance_scale` is not 1."
+"""What every key that says what to keep away from ends with."""
 NOT_BLANK = r"\S"
 PLAIN_NAME = (
     r"^[^\d\s\[\]=\x00-\x1f\x7f][^\[\]=\x00-\x1f\x7f]*$"  # so that --set regions[name] can address it
