@@ -98,13 +98,13 @@ class Sampler(Part):
     )
     steps: Annotated[int, Field(ge=1, le=1000)] = Field(
         default=50,
-        description="Size of the grid of timesteps that `indices` points into: at most 50 for `lcm`; `ddim`, at "
-        "most 999, takes them all.",
+        description="Size of the grid of timesteps that `indices` points into: at most 50 for `lcm`; "
+        "`ddim`, at most 999, takes them all.",
     )
     indices: Annotated[tuple[Annotated[int, Field(ge=0, le=999)], ...], Field(min_length=1)] | None = Field(
         default=None,
-        description="For `lcm`, the steps to take, rising, inside the grid; default: [0, 4, 12, 25, 37], for a panorama "
-        "[0, 12, 25, 37] (in proportion on a grid of another size), for `ddim` the whole grid.",
+        description="For `lcm`, the steps to take, rising, inside the grid; default: [0, 4, 12, 25, 37], for "
+        "a panorama [0, 12, 25, 37] (in proportion on a grid of another size), for `ddim` the whole grid.",
     )
     guidance_scale: Annotated[float, Field(ge=0, le=50)] = Field(
         default=1.0,

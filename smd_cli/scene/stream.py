@@ -77,8 +77,8 @@ class Keyframe(Part):
     )
     ease: Ease = Field(
         default="none",
-        description="How values get here from the last keyframe that set them, or from the first frame: `none` jumps, "
-        "`linear` is steady, `smooth` starts and ends slowly.",
+        description="How values get here from the last keyframe that set them, or from the first frame: "
+        "`none` jumps, `linear` is steady, `smooth` starts and ends slowly.",
     )
 
 
