@@ -1,6 +1,6 @@
 """Everything a render needs of a model, found and checked before any weight is read. Knows no torch."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import file_digest, sha256
@@ -97,8 +97,13 @@ class Assets:
     def sha256(self) -> str:
         """Of all weights: the file's own digest where there is one file, else that of the files' digests."""
         files = [part.weights for part in self.parts.values()] + [path for path, _ in self.loras]
-        digests = [_digest(path) for path in dict.fromkeys(files)]
-        return digests[0] if len(digests) == 1 else sha256("".join(digests).encode()).hexdigest()
+        return digest_of(dict.fromkeys(files))
+
+
+def digest_of(files: Iterable[Path]) -> str:
+    """SHA-256 of what files hold: the file's own where there is one, else that of their digests in order."""
+    digests = [_digest(path) for path in files]
+    return digests[0] if len(digests) == 1 else sha256("".join(digests).encode()).hexdigest()
 
 
 def _digest(path: Path) -> str:

@@ -31,7 +31,7 @@ def asked(monkeypatch):
     return calls
 
 
-def test_rows_are_chosen_by_name_and_the_full_method_is_always_among_them(asked, tmp_path):
+def test_rows_are_chosen_by_name_and_the_full_method_is_always_among_them(asked):
     done = smd("--row", "lcm", "--scenes", "3", "--no-singles", "--batch", "5", "--dtype", "float32")
     assert done.exit_code == 0, done.stderr
     ((bench, variants),) = asked

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -46,14 +45,6 @@ def keeping(path: Path, conditions: dict[str, Any], paint: Callable[[], Painted]
     note = json.dumps({"conditions": conditions, "took": asdict(painted.took)})
     write_bytes(path, encode_png(painted.image, {KEYWORD: note}))
     return painted
-
-
-def digest_of(files: Iterable[Path]) -> str:
-    """Return one SHA-256 of what files hold, in their order."""
-    found = sha256()
-    for file in files:
-        found.update(sha256(file.read_bytes()).digest())
-    return found.hexdigest()
 
 
 def _read(path: Path, conditions: dict[str, Any]) -> Painted | None:

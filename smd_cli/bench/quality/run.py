@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 import smd_cli
-from smd_cli.bench.quality.kept import Painted, Took, digest_of, keeping
+from smd_cli.bench.quality.kept import Painted, Took, keeping
 from smd_cli.bench.quality.layouts import Layout, draw_layout
 from smd_cli.bench.quality.methods import ALONE, FULL, Variant, paint_variant, stage_of
 from smd_cli.bench.quality.report import QualityRow
@@ -24,7 +24,7 @@ from smd_cli.engine.stage import Stage
 from smd_cli.flatland.judge.crops import draw_view
 from smd_cli.flatland.judge.network import Judge, judge_crops
 from smd_cli.flatland.prompts import PROMPTS
-from smd_cli.models.assets import ModelSpec, locate
+from smd_cli.models.assets import ModelSpec, digest_of, locate
 from smd_cli.models.backbone import Backbone
 from smd_cli.models.loading import load
 
