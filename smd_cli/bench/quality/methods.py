@@ -159,8 +159,6 @@ def paint_variant(variant: Variant, stage: Stage, seed: int) -> Image.Image:
     if variant.frames:
         cues = [Cue(frame, stage) for frame in range(variant.frames)]
         done = [each for each in StreamSampler(source, Pace()).frames(cues) if isinstance(each, Done)]
-        return [develop(stage, each.latent) for each in done][
-            -1
-        ]  # all: a frame's time has its decoding
+        return [develop(stage, each.latent) for each in done][-1]  # all: a frame's time has its decoding
     noise = AveragedNoise(source, stage.regions) if variant.averages_noise else source
     return develop(stage, denoise(stage, noise, Clock()))
