@@ -1,6 +1,11 @@
 """The 24 prompts by which the model is looked at and judged, each with what its picture should show."""
 
+from typing import Any
+
 from smd_cli.flatland.judge.labels import NOTHING, Answers
+
+SIZE = 256
+"""Side, px, of a picture of one of them."""
 
 PROMPTS: dict[str, Answers] = {
     "1girl, pink hair, leather jacket, looking at viewer, white background": {
@@ -43,3 +48,8 @@ PROMPTS: dict[str, Answers] = {
     "sunset": {"kind": NOTHING, "background": "sunset"},
     "clean deep blue lake": {"kind": NOTHING, "background": "lake"},
 }
+
+
+def scene_of(prompt: str) -> dict[str, Any]:
+    """Return the scene, as the scene language writes it, of a prompt alone."""
+    return {"smd": 1, "canvas": {"width": SIZE, "height": SIZE}, "background": {"prompt": prompt}}

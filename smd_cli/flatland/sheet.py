@@ -4,33 +4,32 @@
 """
 
 import argparse
+import json
 from pathlib import Path
 
 import torch
+import yaml
 from PIL import Image, ImageDraw, ImageFont
 
 from smd_cli.engine.events import Clock
 from smd_cli.engine.masks import Setting
 from smd_cli.engine.oneshot import paint
 from smd_cli.engine.stage import set_stage
-from smd_cli.flatland.prompts import PROMPTS
+from smd_cli.flatland.prompts import PROMPTS, SIZE, scene_of
 from smd_cli.models.assets import ModelSpec, locate
 from smd_cli.models.backbone import Backbone
 from smd_cli.models.loading import load
 from smd_cli.scene.loader import load_text
 from smd_cli.scene.resolve import resolve
 
-SIZE = 256
 COLUMNS = 6
 LABEL = 30
 
 
 def picture(prompt: str, seed: int, backbone: Backbone, settings: str = "") -> Image.Image:
     """Paint one 256 px picture of a prompt; `settings` are further lines of the scene."""
-    text = (
-        f"smd: 1\ncanvas: {{width: {SIZE}, height: {SIZE}}}\nbackground: {{prompt: {prompt!r}}}\n{settings}"
-    )
-    plan = resolve(load_text(text, "sheet").scene, "sheet", Path())
+    scene = scene_of(prompt) | (yaml.safe_load(settings) or {})
+    plan = resolve(load_text(json.dumps(scene), "sheet").scene, "sheet", Path())
     with torch.inference_mode():
         stage = set_stage(plan, Setting(()), backbone, batch=1)
     return paint(stage, seed, Clock())

@@ -23,7 +23,7 @@ from smd_cli.engine.batching import Batch
 from smd_cli.engine.stage import Stage
 from smd_cli.flatland.judge.crops import draw_view
 from smd_cli.flatland.judge.network import Judge, judge_crops
-from smd_cli.flatland.prompts import PROMPTS
+from smd_cli.flatland.prompts import PROMPTS, scene_of
 from smd_cli.models.assets import ModelSpec, digest_of, locate
 from smd_cli.models.backbone import Backbone
 from smd_cli.models.loading import load
@@ -126,9 +126,10 @@ def measure_singles(bench: Bench, judge: Judge) -> dict[str, float]:
     model = _model(bench, few_step=True)
     shares = {}
     for number, (prompt, wanted) in enumerate(PROMPTS.items()):
-        scene = {"smd": 1, "canvas": {"width": 256, "height": 256}, "background": {"prompt": prompt}}
         pictures = [
-            _painted(bench, ALONE, Layout(seed, scene, "", ()), model, f"{number:02}-{seed:02}.png").image
+            _painted(
+                bench, ALONE, Layout(seed, scene_of(prompt), "", ()), model, f"{number:02}-{seed:02}.png"
+            ).image
             for seed in range(SINGLE_SEEDS)
         ]
         answers = judge_crops(judge, pictures).answers
