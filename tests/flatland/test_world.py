@@ -10,10 +10,10 @@ from PIL import Image, ImageDraw
 
 from smd_cli.flatland.world import captions, draw_picture, people, things
 from smd_cli.flatland.world.backgrounds import BACKGROUNDS
-from smd_cli.flatland.world.bootstrapped import REACH, ROUND, draw_bootstrapped
+from smd_cli.flatland.world.bootstrapped import draw_bootstrapped
 from smd_cli.flatland.world.brush import Brush
 from smd_cli.flatland.world.palette import HAIR_COLORS, SHAPE_COLORS
-from smd_cli.flatland.world.picture import LAYOUTS, PLAIN, SHAPES, _scattered, draw_thing
+from smd_cli.flatland.world.picture import LAYOUTS, PLAIN, SHAPES, _scattered
 
 SEEDS = range(300)
 
@@ -53,7 +53,7 @@ def changed_by_a_bootstrap(seed: int):
 
 def test_a_bootstrap_leaves_white_around_things():
     around = white = 0
-    for seed in range(240):
+    for seed in range(80):
         picture, after, changed = changed_by_a_bootstrap(seed)
         if picture.background is None or not picture.things:
             assert not changed.any()
@@ -61,70 +61,37 @@ def test_a_bootstrap_leaves_white_around_things():
             continue
         alone = np.asarray(draw_picture(seed, 64, on_white=True).image)
         nothing = (alone == 255).all(axis=2) & changed
-        if nothing.any() and not picture.told:  # what strays may be larger
+        if nothing.any():  # a style tints white too
             assert (after[nothing] == 255).all(axis=1).mean() > 0.95
             white += 1
         for thing in picture.things:
             left_, top, right, bottom = (round(share * 64) for share in thing.box)
             assert changed[max(top, 0) : bottom, max(left_, 0) : right].any()
         around += 1
-    assert around > 90
-    assert white > 20
+    assert around > 30
+    assert white > 25
 
 
-def drawn_astray(kind: str, seed: int):
-    """Draw a thing that may go astray and the same one that may not, on white; return both and it."""
-    place = ((0.5, 0.5), 0.2)
-    images = [Image.new("RGB", (128, 128), "white") for _ in range(2)]
-    chances = (random.Random(seed), None)
-    thing = [
-        draw_thing(i, random.Random(seed), kind, place, c)[0] for i, c in zip(images, chances, strict=True)
-    ]
-    assert thing[0] == thing[1]
-    astray, right = (np.asarray(image).astype(int) for image in images)
-    return astray, right, thing[0]
+def told_of(picture) -> bool:
+    """Tell whether the caption tells the hair or the clothes of the first thing."""
+    thing = picture.things[0]
+    return f"{thing.hair} hair" in picture.caption or thing.clothes in picture.caption
 
 
-def test_half_of_what_has_a_told_colour_goes_astray_in_it():
-    pairs = [drawn_astray("circle", seed)[:2] for seed in range(300)]
-    assert np.mean([(astray[64, 64] != right[64, 64]).any() for astray, right in pairs]) == pytest.approx(
-        0.5, abs=0.1
-    )
-
-
-def test_some_things_are_drawn_larger_than_their_places_and_the_others_as_large():
-    """A sun has no told colour, so that size alone can change."""
-    pairs = [drawn_astray("sun", seed)[:2] for seed in range(300)]
-    changed = [(astray, right) for astray, right in pairs if (astray != right).any()]
-    assert len(changed) / len(pairs) == pytest.approx(0.4, abs=0.1)
-    for astray, right in changed:
-        grown, usual = ((each.min(axis=2) < 250).mean() for each in (astray, right))
-        assert 1.4**2 < grown / usual < 2.3**2
-
-
-def test_what_is_alone_on_white_is_cut_by_its_region_and_strays_only_where_all_is_told():
-    cut = 0
-    for seed in range(600):
-        picture, after, changed = changed_by_a_bootstrap(seed)
-        if picture.background != "white" or len(picture.things) != 1:
-            continue
-        if not picture.told:
-            assert not changed.any()
-            continue
-        left, _, right, _ = picture.things[0].box
-        middle, reach = (left + right) / 2, (right - left) / 2 * REACH[1] * ROUND
-        columns = (after.min(axis=2) < 250).any(axis=0).nonzero()[0] / 64
-        assert (abs(columns - middle) < reach + 2 / 64).all()
-        cut += (abs(columns - middle) > (right - left) / 2 + 1 / 64).any()
-    assert cut > 30
-
-
-def test_the_moon_often_stands_in_a_night_sky():
-    drawn = [draw_picture(seed, 8) for seed in range(4000)]
-    kinds = Counter(
-        thing.kind for picture in drawn if picture.background == "night sky" for thing in picture.things
-    )
-    assert 0.2 < kinds["moon"] / kinds.total() < 0.4
+def test_half_of_what_has_a_told_colour_is_seen_in_another():
+    """Outlines stay, also of what was drawn after; where the caption leaves things out, colours stay too."""
+    alone = [changed_by_a_bootstrap(seed) for seed in range(600)]
+    alone = [each for each in alone if each[0].background == "white" and each[0].things]
+    colored = [c.any() for p, _, c in alone if p.told and all(t.color or t.kind == "boy" for t in p.things)]
+    assert len(colored) > 60
+    assert 0.3 < np.mean(colored) < 0.6
+    assert not any(c.any() for p, _, c in alone if all(t.kind in PLAIN for t in p.things) or not p.told)
+    untold = [c.any() for p, _, c in alone if p.things[0].hair and not told_of(p)]
+    assert len(untold) > 3
+    assert not any(untold)
+    for picture, after, _ in alone:
+        outlines = (np.asarray(picture.image).min(axis=2) < 250) == (after.min(axis=2) < 250)
+        assert outlines.mean() > 0.98
 
 
 def astray_of(person: people.Person, words: str) -> set[tuple[str, str]]:

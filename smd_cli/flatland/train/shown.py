@@ -34,7 +34,7 @@ FIRST_SHARE, VERY_FIRST_SHARE = 0.15, 0.7
 """How many timesteps are drawn from `START` on, beside those that chance puts there, and how many of them are
 the very first."""
 
-MELTS = (400, 940)
+MELTS = (400, 850)
 """Timesteps, from and below, at which a picture may look as few steps leave it, to become right again."""
 
 MELTING = 0.6

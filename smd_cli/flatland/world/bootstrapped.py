@@ -1,9 +1,7 @@
-"""Pictures as few steps leave them: white around things in their regions, things in wrong colours or cut.
+"""Pictures as few steps leave them: white still around things in their regions, things in wrong colours.
 
 A first step paints somebody in one colour, and what follows takes hair and clothes from that; a model that
-has seen hair in the shirt's colour and a shirt in the hair's where others were asked for knows better. It
-paints a star as large as it knows stars, and the region's edge makes a disc or a square of it; a model that
-has seen things cut so, where they were asked for in their regions, knows how large they should be.
+has seen hair in the shirt's colour and a shirt in the hair's where others were asked for knows better.
 """
 
 import random
@@ -22,21 +20,20 @@ ROUND = 1.15
 def draw_bootstrapped(seed: int, size: int = 256) -> tuple[Picture, Image.Image]:
     """Draw the picture of a seed at `size` px, and what is seen of it after its things were bootstrapped.
 
-    A picture without things is seen as it is; where the caption leaves one out, colours and sizes are right.
+    A picture without things is seen as it is, and so are colours where the caption leaves a thing out.
     """
     picture = draw_picture(seed, size)
     if not picture.things:
         return picture, picture.image
     rng = random.Random(seed)  # noqa: S311 - a world is drawn, not a secret
     astray = random.Random(rng.random()) if picture.told else None  # noqa: S311
+    if picture.background == "white":
+        return picture, draw_picture(seed, size, astray=astray).image
     regions = Image.new("L", picture.image.size, 0)
     for thing in picture.things:
         _draw_region(regions, rng, thing)
     alone = draw_picture(seed, size, on_white=True, astray=astray).image
-    if picture.background == "white" and astray is None:
-        return picture, picture.image
-    around = Image.new("RGB", alone.size, "white") if picture.background == "white" else picture.image
-    return picture, Image.composite(alone, around, regions)
+    return picture, Image.composite(alone, picture.image, regions)
 
 
 def _draw_region(regions: Image.Image, rng: random.Random, thing: Thing) -> None:

@@ -18,7 +18,7 @@ SHAPES = ("circle", "square", "triangle", "star")
 COLORED = (*SHAPES, "house", "flower")
 PLAIN = ("sun", "moon", "tree", "waterfall", "cloud", "boat", "owl", "cat")
 PEOPLE = ("boy", "girl", "goddess")
-MANY_PARTS = (*("house", "flower", "cat", "owl") * 2, *("flower", "cat") * 2, *("moon", "cloud", "star") * 2)
+MANY_PARTS = (*("house", "flower", "cat", "owl") * 2, *("flower", "cat") * 2, "moon", "cloud", "star")
 KINDS = (*SHAPES, *SHAPES, *MANY_PARTS, *PLAIN, *("boy", "girl") * 5, "goddess")
 """What may be drawn, as often as it is named: people have most to be told about, and parts take learning.
 
@@ -71,11 +71,6 @@ WHITE_ANYWAY = 0.03
 PATCHES = 0.35
 STYLED = 0.08
 CENTERED = 0.4
-MOONLIT = 0.25
-"""How often what stands in a night sky is the moon whatever chance chose."""
-STRAYED, GROWN = 0.5, 0.4
-"""How many of what may go astray are in other colours, and how many too large."""
-GROWTH = (1.5, 2.2)
 APART = 0.85
 TRIES = 20
 
@@ -110,8 +105,8 @@ def draw_picture(
 ) -> Picture:
     """Draw the picture of a seed at `size` px.
 
-    `on_white`: its things with nothing behind them; `astray` chooses which of them are larger than their
-    boxes, and which, of those whose colour, hair or clothes are told, are in others.
+    `on_white`: its things with nothing behind them; `astray`: with half of those whose colour, hair or
+    clothes are told in others, which that chooses.
     """
     rng = random.Random(seed)  # noqa: S311 - a world is drawn, not a secret
     canvas = size * SUPERSAMPLE
@@ -125,7 +120,7 @@ def draw_picture(
     BACKGROUNDS[background](image, rng)
     if on_white:
         image.paste((255, 255, 255), (0, 0, *image.size))
-    drawn = _things(image, rng, layout, background, astray)
+    drawn = _things(image, rng, layout, astray)
     style = rng.choice(list(STYLES)) if background != "white" and rng.random() < STYLED else None
     said = _said(rng, layout, background, [words for _, words in drawn])
     caption = _caption(rng, layout, background, said)
@@ -169,15 +164,13 @@ def _patch(image: Image.Image, rng: random.Random, background: str) -> str:
 
 
 def _things(
-    image: Image.Image, rng: random.Random, layout: Layout, background: str, astray: random.Random | None
+    image: Image.Image, rng: random.Random, layout: Layout, astray: random.Random | None
 ) -> list[tuple[Thing, str]]:
     """Draw what stands in front of the background; return the things, each with the words for it."""
     drawn = []
     for center, radius in _scattered(rng, layout) if layout.scattered else _standing(rng, layout):
         person = rng.random() < layout.people
         kind = rng.choice(PEOPLE[:2]) if person else rng.choice(KINDS)
-        if background == "night sky" and rng.random() < MOONLIT:
-            kind = "moon"
         drawn.append(draw_thing(image, rng, kind, (center, radius), astray))
     return drawn
 
@@ -218,13 +211,12 @@ def draw_thing(
 ) -> tuple[Thing, str]:
     """Draw one thing; `place` is its centre and radius, shares of the width. Return it and the words for it.
 
-    `astray`: it may be drawn in other colours than the words tell, or larger than its place.
+    `astray`: it may be drawn in other colours than the words tell.
     """
     s = image.width
     (x, y), radius = place
-    stray = astray if astray is not None and astray.random() < STRAYED else None
-    grown = astray.uniform(*GROWTH) if astray is not None and astray.random() < GROWN else 1.0
-    brush = Brush(ImageDraw.Draw(image), (x * s, y * s), radius * s * grown, mirror=rng.random() < 0.5)
+    stray = astray if astray is not None and astray.random() < 0.5 else None
+    brush = Brush(ImageDraw.Draw(image), (x * s, y * s), radius * s, mirror=rng.random() < 0.5)
     box = (x - radius, y - radius, x + radius, y + radius)
     if kind in PEOPLE:
         person = people.random_person(rng, kind)
