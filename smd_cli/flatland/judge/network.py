@@ -70,15 +70,6 @@ def to_tensor(images: np.ndarray) -> Tensor:
     return pixels.contiguous(memory_format=torch.channels_last)
 
 
-def both_ways(judge: Judge, pixels: Tensor) -> dict[str, Tensor]:
-    """Return the logits (N, answers) of crops and of their mirror images, summed.
-
-    Nothing in the world tells left from right, and the same accident seldom leads both looks astray.
-    """
-    ways = judge(pixels), judge(pixels.flip(3))
-    return {name: ways[0][name] + ways[1][name] for name in ways[0]}
-
-
 def load_judge(path: Path = WEIGHTS) -> Judge:
     """Read the judge's weights, fp16 in the file, float32 in the network."""
     judge = Judge()
@@ -93,11 +84,10 @@ def judge_crops(judge: Judge, crops: list[Image.Image]) -> Verdict:
     answers: list[Answers] = []
     features = []
     for start in range(0, len(small), BATCH):
-        pixels = to_tensor(small[start : start + BATCH])
-        features.append(judge.features(pixels).numpy())
-        chosen = {name: each.argmax(1).tolist() for name, each in both_ways(judge, pixels).items()}
+        found = judge.features(to_tensor(small[start : start + BATCH]))
+        features.append(found.numpy())
+        chosen = {name: head(found).argmax(1).tolist() for name, head in judge.heads.items()}
         answers += [
-            {name: QUESTIONS[name][picks[row]] for name, picks in chosen.items()}
-            for row in range(len(pixels))
+            {name: QUESTIONS[name][picks[row]] for name, picks in chosen.items()} for row in range(len(found))
         ]
     return Verdict(tuple(answers), np.concatenate(features))

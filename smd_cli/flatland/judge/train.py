@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from smd_cli.flatland.judge.crops import Crop, draw_crop, draw_view, pixels_of
 from smd_cli.flatland.judge.labels import QUESTIONS, UNASKED, numbers
-from smd_cli.flatland.judge.network import BATCH, WEIGHTS, Judge, both_ways, to_tensor
+from smd_cli.flatland.judge.network import WEIGHTS, Judge, to_tensor
 from smd_cli.flatland.judge.painted import as_painted
 from smd_cli.flatland.train.config import Budget
 from smd_cli.flatland.train.drawing import draw_many
@@ -98,8 +98,7 @@ def examine(judge: Judge, data: dict[str, Tensor]) -> dict[str, float]:
 
 
 def _in_batches(judge: Judge, crops: np.ndarray) -> Sequence[Tensor]:
-    starts = range(0, len(crops), BATCH)
-    parts = [both_ways(judge, to_tensor(crops[start : start + BATCH])) for start in starts]
+    parts = [judge(to_tensor(crops[start : start + 256])) for start in range(0, len(crops), 256)]
     return [torch.cat([part[name] for part in parts]) for name in QUESTIONS]
 
 
