@@ -22,12 +22,6 @@ UNNAMEABLE = {"shape": 0.15, "thing": 0.3}
 """Shares outside its patch from which nobody could name a thing: a circle without sides is no circle."""
 TIGHT, WIDE = (0.35, 0.85), (1.1, 1.8)
 """Half sides of patches as shares of the thing's radius: those that cut it, and those that seldom do."""
-WHITE, WHITE_PATCH = 0.3, 0.55
-"""How often the background is white, of a crop and of a patch: regions start white, and rims of it stay."""
-OBLONG = 1.25
-"""How much wider than high a crop may be cut, or higher than wide: painted things fill oblong regions."""
-ROUNDED, SMOOTHEST = 0.4, 9
-"""How many crops have their corners and notches rounded, and over how many px at the most."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +35,13 @@ class Crop:
 def draw_crop(seed: int) -> Crop:
     """Draw the crop of a seed."""
     rng = random.Random(seed)  # noqa: S311 - a world is drawn, not a secret
-    patched = rng.random() < 0.6
-    background = "white" if rng.random() < (WHITE_PATCH if patched else WHITE) else rng.choice(SCENIC)
+    background = "white" if rng.random() < 0.3 else rng.choice(SCENIC)
     ground = _ground(background, rng)
     if rng.random() < 0.12:
         return _empty(ground, rng, background)
     radius = rng.uniform(0.13, 0.4)
     center = _place(rng, radius)
+    patched = rng.random() < 0.6
     around = _ground(rng.choice(SCENIC), rng) if patched else ground
     if rng.random() < 0.4:
         _neighbour(around, rng, center, radius)
@@ -142,18 +136,13 @@ def _judged(answers: Answers, hidden: float) -> Answers:
 
 
 def _finish(image: Image.Image, rng: random.Random, center: tuple[float, float], side: float) -> Image.Image:
-    """Cut and shrink a crop, as soft, as oblong, as round and as noisy as a model might paint it."""
+    """Cut and shrink a crop, as soft and as noisy as a decoder might paint it."""
     if rng.random() < 0.6:
         image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0, 2.2)))
-    stretch = OBLONG ** rng.uniform(-0.5, 0.5)
-    sides = [min(side * factor, 1.0) for factor in (stretch, 1 / stretch)]
-    left, top = (
-        min(max(value - side / 2, 0.0), 1 - side) * CANVAS for value, side in zip(center, sides, strict=True)
-    )
-    box = (left, top, left + sides[0] * CANVAS, top + sides[1] * CANVAS)
+    side = min(side, 1.0)
+    left, top = (min(max(value - side / 2, 0.0), 1 - side) * CANVAS for value in center)
+    box = (left, top, left + side * CANVAS, top + side * CANVAS)
     crop = image.resize((SIDE, SIDE), Image.Resampling.BOX, box=box)
-    if rng.random() < ROUNDED:
-        crop = crop.filter(ImageFilter.MedianFilter(rng.randrange(3, SMOOTHEST + 1, 2)))
     if rng.random() < 0.5:
         grain = np.random.default_rng(rng.getrandbits(32)).normal(0, rng.uniform(1, 10), (SIDE, SIDE, 3))
         crop = Image.fromarray((np.asarray(crop) + grain).clip(0, 255).astype(np.uint8))
