@@ -4,7 +4,6 @@
 """
 
 import argparse
-import json
 from pathlib import Path
 
 import torch
@@ -28,8 +27,8 @@ LABEL = 30
 
 def picture(prompt: str, seed: int, backbone: Backbone, settings: str = "") -> Image.Image:
     """Paint one 256 px picture of a prompt; `settings` are further lines of the scene."""
-    scene = scene_of(prompt) | (yaml.safe_load(settings) or {})
-    plan = resolve(load_text(json.dumps(scene), "sheet").scene, "sheet", Path())
+    text = yaml.safe_dump(scene_of(prompt)) + settings
+    plan = resolve(load_text(text, "sheet").scene, "sheet", Path())
     with torch.inference_mode():
         stage = set_stage(plan, Setting(()), backbone, batch=1)
     return paint(stage, seed, Clock())

@@ -126,10 +126,9 @@ def measure_singles(bench: Bench, judge: Judge) -> dict[str, float]:
     model = _model(bench, few_step=True)
     shares = {}
     for number, (prompt, wanted) in enumerate(PROMPTS.items()):
+        scene = scene_of(prompt)
         pictures = [
-            _painted(
-                bench, ALONE, Layout(seed, scene_of(prompt), "", ()), model, f"{number:02}-{seed:02}.png"
-            ).image
+            _painted(bench, ALONE, Layout(seed, scene, "", ()), model, f"{number:02}-{seed:02}.png").image
             for seed in range(SINGLE_SEEDS)
         ]
         answers = judge_crops(judge, pictures).answers
