@@ -39,7 +39,8 @@ class Problem:
     bootstrap_steps: int = 0
     mix_steps: float = 1.0
     leak_sensitivity: float | None = None
-    clean_leak: bool = False
+    is_behind: bool = False  # the rest is no region among others: it lies behind them, whole
+    show_through: bool = False  # and shows where they are empty when the bootstrap ends
 
 
 def render(problem: Problem, model: Model) -> list[Tensor]:
@@ -52,33 +53,58 @@ def render(problem: Problem, model: Model) -> list[Tensor]:
     if background is None and (masks.sum(0) < 1 - ROUNDING).any():
         background = problem.white
 
-    x, estimates = problem.init, []
+    if problem.is_behind:
+        everywhere = problem.bootstrap_steps if problem.show_through else 0
+        masks[0] = (masks[0] > 0).float()
+        masks[0, :everywhere] = 1
+    x, apart, estimates = problem.init, problem.init, []
     for step, t in enumerate(timesteps):
         level = (t, alphas[step], sigmas[step])
         if step > 0:
             x = alphas[step] * x + sigmas[step] * problem.renoise[[step]]
-        mix = min(1.0, max(0.0, problem.mix_steps - step))
-        clean = mix * problem.white + (1 - mix) * (x if background is None else background)
-        ground = alphas[step] * clean + sigmas[step] * problem.bootstrap_noise[[step]]
-        empty = clean if problem.clean_leak else ground
-        bootstrapping = (ground, empty) if step < problem.bootstrap_steps else None
-        x, weight = average(problem, model, x, bootstrapping, masks[:, step], level)
-        if background is not None:
+            apart = alphas[step] * apart + sigmas[step] * problem.renoise[[step]]
+        everything = list(range(len(masks)))
+        bootstrapping = bootstrapped(problem, step, x if background is None else background, level)
+        regions = everything[1:] if problem.is_behind else everything
+        x, weight = average(problem, model, x, bootstrapping, masks[:, step], level, regions)
+        behind = background
+        if problem.is_behind:
+            behind, share = average(problem, model, apart, None, masks[:, step], level, [0])
+            if background is not None:
+                behind = share * behind + (1 - share) * background
+        if behind is not None:
             bare = (1 - weight).clamp(0, 1)
-            x = (1 - bare) * x + bare * background
+            x = (1 - bare) * x + bare * behind
+        on_its_own = problem.show_through and step + 1 < problem.bootstrap_steps
+        apart = behind if on_its_own and behind is not None else x
         estimates.append(x)
     return estimates
+
+
+def bootstrapped(
+    problem: Problem, step: int, behind: Tensor, level: Level
+) -> tuple[Tensor, Tensor | None] | None:
+    """The ground that a step lays, and what an estimate of nothing looks like where that is dropped."""
+    if step >= problem.bootstrap_steps:
+        return None
+    mix = 1.0 if problem.show_through else min(1.0, max(0.0, problem.mix_steps - step))
+    clean = mix * problem.white + (1 - mix) * behind
+    ground = level[1] * clean + level[2] * problem.bootstrap_noise[[step]]
+    if not problem.show_through:
+        return ground, ground
+    return ground, clean if step == problem.bootstrap_steps - 1 else None
 
 
 def average(
     problem: Problem,
     model: Model,
     x: Tensor,
-    bootstrapping: tuple[Tensor, Tensor] | None,
+    bootstrapping: tuple[Tensor, Tensor | None] | None,
     masks: Tensor,
     level: Level,
+    regions: list[int],
 ) -> tuple[Tensor, Tensor]:
-    """Return the mean estimate of a canvas and the sum of weights.
+    """Return the mean estimate of some regions of a canvas and the sum of their weights.
 
     Where the step bootstraps, `bootstrapping` are the ground and what an estimate of nothing looks like.
     """
@@ -86,7 +112,8 @@ def average(
     total, weight = torch.zeros_like(x), torch.zeros_like(x)
     for (top, left, height, width), ramp in tiles(x.shape[2], x.shape[3], problem.tile):
         here = (..., slice(top, top + height), slice(left, left + width))
-        for region, mask in enumerate(masks[here]):
+        for region in regions:
+            mask = masks[region][here]
             latent, share = x[here], mask * ramp
             down, right = to_center(mask[0]) if ground is not None else (0, 0)
             if ground is not None:
@@ -94,7 +121,7 @@ def average(
             latent = torch.roll(latent, (down, right), (2, 3))
             epsilon = guided(model, latent, level[0], region, len(masks), problem.guidance_scale)
             estimate = torch.roll(consistency(latent, epsilon, *level), (-down, -right), (2, 3))
-            if ground is not None and problem.leak_sensitivity is not None:
+            if empty is not None and problem.leak_sensitivity is not None:
                 leak = ((estimate - empty[here]) ** 2).mean(1)
                 share = share * (2 / (1 + torch.exp(-leak / problem.leak_sensitivity)) - 1)
             total[here] += share * estimate

@@ -23,14 +23,16 @@ class Bootstrap:
     has drawn nothing there. None keeps the weight.
 
     The published implementation compares the clean estimate with the background at the step's noise level,
-    which hides much of what is empty from it; `clean_leak` compares it with the clean background.
+    which hides much of what is empty from it. With `show_through` regions stand on white in all of the steps,
+    and lose their weight in the last one alone, against clean white: what they have left empty shows what is
+    behind them, which was painted meanwhile on a canvas of its own.
     """
 
     white: Tensor
     steps: int
     mix_steps: float = 1.0
     leak_sensitivity: float | None = None
-    clean_leak: bool = False
+    show_through: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,11 @@ def lay_ground(
     """
     if bootstrap is None or step >= bootstrap.steps:
         return None
+    if bootstrap.show_through:
+        is_last = step == bootstrap.steps - 1
+        white = torch.cat([schedule.noised(bootstrap.white, noise, [step]), noise])
+        return Ground(white, bootstrap.white, bootstrap.leak_sensitivity if is_last else None)
     white_share = min(max(bootstrap.mix_steps - step, 0.0), 1.0)
     clean = torch.lerp(base, bootstrap.white, white_share)
     layers = torch.cat([schedule.noised(clean, noise, [step]), noise])
-    return Ground(layers, clean if bootstrap.clean_leak else layers[:1], bootstrap.leak_sensitivity)
+    return Ground(layers, layers[:1], bootstrap.leak_sensitivity)

@@ -68,6 +68,16 @@ def with_rest(masks: Tensor) -> Tensor:
     return torch.cat([uncovered(masks), masks])
 
 
+def with_whole(masks: Tensor, steps: int) -> Tensor:
+    """Put a first region before quantized masks (P, S, 1, h, w) that is whole behind them.
+
+    In the first `steps` steps it is everywhere, then where they do not cover it.
+    """
+    whole = (uncovered(masks) > 0).to(masks)
+    whole[:, :steps] = 1
+    return torch.cat([whole, masks])
+
+
 def uncovered(masks: Tensor) -> Tensor:
     """Return what quantized masks (P, S, 1, h, w) leave of the canvas, (1, S, 1, h, w) in [0, 1]."""
     left = 1 - masks.sum(0, keepdim=True)

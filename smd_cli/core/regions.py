@@ -25,7 +25,8 @@ class Regions:
 
     `masks` (P, S, 1, H, W) are quantized; `views[i]` are evaluated at step i; `background` (1, C, H, W),
     where there is one, is composited where the masks leave the canvas uncovered. `extending` regions go on
-    with what is around them, so they are never bootstrapped alone on white. Immutable: an edit arranges other
+    with what is around them, so they are never bootstrapped alone on white; they lie behind the others, and
+    show as far as those fall short of full weight. Immutable: an edit arranges other
     regions and hands them to the next step.
     """
 

@@ -31,9 +31,12 @@ class Method:
 
 @dataclass(frozen=True)
 class _Site:
-    """Where a view is evaluated: the row, and the ground it stands on while bootstrapping."""
+    """Where a view is evaluated: on which canvas, and the ground it stands on while bootstrapping.
 
-    row: int
+    A canvas is a (depth, row): depth 0 is of the regions, depth 1 of those that are behind them.
+    """
+
+    canvas: tuple[int, int]
     view: View
     ground: Ground | None
 
@@ -46,24 +49,43 @@ def denoise_step(rows: Rows, noise: Tensor, regions: Regions, method: Method, pr
     backgrounds: the bootstrap's, and the composited one where a schedule's estimates are not clean. The
     residual noise of rows that carry it goes the way of their latents, as a second layer of the canvas.
     """
-    layers = rows.layers(residual=method.guidance.carries_residual)
+    layers = _canvases(rows, residual=method.guidance.carries_residual)
     sites = _sites(rows, noise, regions, method)
     total = torch.zeros_like(layers)
-    weight = torch.zeros_like(layers[:, :1, :1])
+    weight = torch.zeros_like(layers[:, :, :1, :1])
     for start in range(0, len(sites), method.batch):
         chunk = sites[start : start + method.batch]
         inputs = torch.stack([_enter(layers, site, regions) for site in chunk])
         estimates = _estimate(inputs, [site.view for site in chunk], len(regions), method, predict)
         for site, estimate in zip(chunk, estimates, strict=True):
             estimate, share = _leave(estimate, site, regions)
-            site.view.box.add(total[site.row], share * estimate)
-            site.view.box.add(weight[site.row], share)
-    mean = average(total, weight)
+            site.view.box.add(total[site.canvas], share * estimate)
+            site.view.box.add(weight[site.canvas], share)
+    mean, behind = average(total, weight)
     if regions.background is not None:
-        behind = torch.zeros_like(mean)  # no residual noise is in it
-        behind[:, 0] = method.schedule.settled(regions.background, noise, rows.steps)
-        mean = composite(mean, weight, behind)
-    return Rows(mean[:, 0], rows.steps, mean[:, 1] if method.guidance.carries_residual else None)
+        picture = torch.zeros_like(mean)  # no residual noise is in it
+        picture[:, 0] = method.schedule.settled(regions.background, noise, rows.steps)
+        behind = composite(behind, weight[1], picture)
+    if regions.background is not None or regions.extending:
+        mean = composite(mean, weight[0], behind)
+    return _rows(mean, behind, rows.steps, method)
+
+
+def _canvases(rows: Rows, *, residual: bool) -> Tensor:
+    """Return the layers of the rows and of their backdrops, (2, N, K, C, H, W)."""
+    return torch.stack([each.layers(residual=residual) for each in (rows, rows.backdrop or rows)])
+
+
+def _rows(mean: Tensor, behind: Tensor, steps: tuple[int, ...], method: Method) -> Rows:
+    """Make rows of the layers (N, K, C, H, W) of their estimates and of what is behind them."""
+
+    def rows(layers: Tensor, backdrop: Rows | None = None) -> Rows:
+        return Rows(layers[:, 0], steps, layers[:, 1] if method.guidance.carries_residual else None, backdrop)
+
+    if method.bootstrap is None or not method.bootstrap.show_through:
+        return rows(mean)
+    is_apart = torch.tensor([step + 1 < method.bootstrap.steps for step in steps], device=mean.device)
+    return rows(mean, rows(behind.where(is_apart.view(-1, 1, 1, 1, 1), mean)))
 
 
 def _sites(rows: Rows, noise: Tensor, regions: Regions, method: Method) -> list[_Site]:
@@ -73,15 +95,15 @@ def _sites(rows: Rows, noise: Tensor, regions: Regions, method: Method) -> list[
     for row, step in enumerate(rows.steps):
         ground = lay_ground(method.bootstrap, method.schedule, step, base[[row]], noise[[row]])
         sites += [
-            _Site(row, view, None if view.region in regions.extending else ground)
+            _Site((1, row), view, None) if view.region in regions.extending else _Site((0, row), view, ground)
             for view in regions.views[step]
         ]
     return sites
 
 
 def _enter(layers: Tensor, site: _Site, regions: Regions) -> Tensor:
-    """Cut from the canvases (N, K, C, H, W) what the model is shown at a site, (K, C, h, w)."""
-    crop = site.view.box.of(layers[site.row])
+    """Cut from the canvases (2, N, K, C, H, W) what the model is shown at a site, (K, C, h, w)."""
+    crop = site.view.box.of(layers[site.canvas])
     return site.ground.place(crop, regions.mask(site.view), site.view) if site.ground else crop
 
 

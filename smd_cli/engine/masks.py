@@ -18,7 +18,6 @@ from smd_cli.scene.resolve import Plan
 _log = logging.getLogger(__name__)
 
 HIDDEN = 1e-6  # as published, the core takes a cover alpha of 0 for "off"; a scene means that nothing stays
-BEHIND = 0.02  # the weight of a background in regions: it counts where they have lost theirs
 SEAM = 8.0  # px: how softly new area is joined to the picture that it extends
 
 
@@ -78,7 +77,8 @@ def quantized_masks(
 ) -> Tensor:
     """Quantize masks for latents of `size`: (P, S, 1, h, w).
 
-    A background that is painted comes first, where the others leave room. Warns of regions that open nowhere.
+    A background that is painted comes first, where the others leave room or whole behind them. Warns of
+    regions that open nowhere.
     """
 
     def quantize(masks: Tensor) -> Tensor:
@@ -91,9 +91,9 @@ def quantized_masks(
     _tell_idle_regions(plan, soft.regions, quantized)
     if not setting.is_painted(plan):
         return quantized
-    complete = maths.with_rest(quantized)
-    if plan.bootstrap.show_through:
-        complete[0, : plan.bootstrap.steps].clamp_(min=BEHIND)
+    if not setting.background_goes_on(plan):
+        return maths.with_rest(quantized)
+    complete = maths.with_whole(quantized, plan.bootstrap.steps if plan.bootstrap.show_through else 0)
     if soft.new_area is not None and setting.is_extended(plan):
         complete[:1] = complete[:1].minimum(quantize(soft.new_area))
     return complete

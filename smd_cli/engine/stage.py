@@ -94,7 +94,7 @@ def _method(plan: Plan, layout: Layout, white: Tensor | None, *, batch: int) -> 
         settings.steps,
         settings.mix_steps,
         settings.leak_sensitivity or None,
-        clean_leak=settings.show_through,
+        show_through=settings.show_through,
     )
     return Method(layout.schedule, layout.guidance, bootstrap, batch)
 

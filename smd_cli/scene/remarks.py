@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 from smd_cli.scene.masks import RestMask, can_ease
 from smd_cli.scene.resolve import Plan
+from smd_cli.scene.schema import Bootstrap
 from smd_cli.scene.stream import DEFAULT_FPS
 from smd_cli.scene.stream_plan import BackgroundKeyframe, KeyframePlan, RegionKeyframe, frame_of
 
@@ -14,11 +15,9 @@ Locate = Callable[..., str]
 
 def remarks(plan: Plan, locate: Locate) -> list[str]:
     """One line for every value that another makes idle; `locate` turns a place into what it begins with."""
-    found = [*_about_guidance(plan, locate)]
+    found = [*_about_guidance(plan, locate), *_about_showing_through(plan, locate)]
     if plan.background.image == "none" and plan.background.fit != "cover":
         found.append(f"{locate('background', 'fit')}: has no effect without a background picture")
-    if plan.bootstrap.show_through and plan.bootstrap.steps == 0:
-        found.append(f"{locate('bootstrap', 'show_through')}: has no effect without bootstrapped steps")
     return [*found, *_about_input(plan, locate), *_about_easing(plan, locate), *_about_rest(plan, locate)]
 
 
@@ -30,6 +29,14 @@ def _about_guidance(plan: Plan, locate: Locate) -> Iterator[str]:
         yield f"{place}: 1 makes guidance: {sampler.guidance} the same as none"
     if sampler.guidance in ("none", "full") and sampler.delta != 1:
         yield f"{locate('sampler', 'delta')}: has no effect with guidance: {sampler.guidance}"
+
+
+def _about_showing_through(plan: Plan, locate: Locate) -> Iterator[str]:
+    bootstrap = plan.bootstrap
+    if bootstrap.show_through and bootstrap.steps == 0:
+        yield f"{locate('bootstrap', 'show_through')}: has no effect without bootstrapped steps"
+    elif bootstrap.show_through and bootstrap.mix_steps != Bootstrap().mix_steps:
+        yield f"{locate('bootstrap', 'mix_steps')}: has no effect with show_through"
 
 
 def _about_input(plan: Plan, locate: Locate) -> Iterator[str]:

@@ -150,8 +150,9 @@ class Bootstrap(Part):
     )
     show_through: bool = Field(
         default=False,
-        description="Lets the background's prompt paint what is dropped, as a background picture does; "
-        "else regions keep rims of the white that they were painted on.",
+        description="Paints the background's prompt on a canvas of its own meanwhile, and shows it where "
+        "regions are still white when their bootstrap ends; else they may keep the white that they were "
+        "painted on. What is to be white in them may go too.",
     )
 
 

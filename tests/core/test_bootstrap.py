@@ -57,11 +57,20 @@ def test_what_looks_like_its_ground_loses_weight() -> None:
     assert not kept[1:].any()
 
 
-@pytest.mark.parametrize("clean", [False, True])
-def test_what_is_empty_is_told_by_the_noisy_background_or_by_the_clean_one(clean: bool) -> None:
-    bootstrap = Bootstrap(WHITE, steps=3, mix_steps=1.5, clean_leak=clean)
-    ground = lay_ground(bootstrap, SCHEDULE, 1, BASE, NOISE)
-    torch.testing.assert_close(ground.empty, torch.full_like(WHITE, 3.0) if clean else ground.layers[:1])
+def test_what_is_empty_is_told_by_the_noisy_background_in_every_step() -> None:
+    for step in range(3):
+        ground = lay_ground(Bootstrap(WHITE, 3, 1.5, 0.2), SCHEDULE, step, BASE, NOISE)
+        assert ground.leak_sensitivity == 0.2
+        torch.testing.assert_close(ground.empty, ground.layers[:1])
+
+
+def test_what_shows_through_is_told_by_clean_white_in_the_last_step() -> None:
+    bootstrap = Bootstrap(WHITE, 3, 0.5, 0.2, show_through=True)
+    grounds = [lay_ground(bootstrap, SCHEDULE, step, BASE, NOISE) for step in range(4)]
+    assert [ground and ground.leak_sensitivity for ground in grounds] == [None, None, 0.2, None]
+    assert grounds[2] is not None
+    torch.testing.assert_close(grounds[2].empty, WHITE)
+    torch.testing.assert_close(grounds[2].layers[:1], SCHEDULE.noised(WHITE, NOISE, [2]))
 
 
 def corner() -> Tensor:

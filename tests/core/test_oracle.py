@@ -9,7 +9,7 @@ from torch import Tensor
 
 from smd_cli.core.bootstrap import Bootstrap
 from smd_cli.core.guidance import Guidance
-from smd_cli.core.masks import cover, quantize, soften, with_rest
+from smd_cli.core.masks import cover, quantize, soften, with_rest, with_whole
 from smd_cli.core.regions import arrange_regions
 from smd_cli.core.rows import Rows
 from smd_cli.core.sample import sample
@@ -35,7 +35,7 @@ def random_problem(seed: int) -> Problem:
     def canvas(rows: int = 1) -> Tensor:
         return torch.randn(rows, 4, height, width, generator=noise)
 
-    return Problem(
+    problem = Problem(
         alphas_cumprod=alphas_cumprod(),
         indices=indices,
         masks=masks,
@@ -54,8 +54,11 @@ def random_problem(seed: int) -> Problem:
         bootstrap_steps=pick.randint(0, 3),
         mix_steps=pick.choice([0.0, 0.5, 1.0, 1.5]),
         leak_sensitivity=pick.choice([None, 0.2]),
-        clean_leak=pick.random() < 0.3,
     )
+    if problem.rest:
+        problem.is_behind = pick.random() < 0.6
+        problem.show_through = problem.is_behind and pick.random() < 0.7
+    return problem
 
 
 def render_by_core(problem: Problem, predict: ConvModel, batch: int) -> list[Tensor]:
@@ -63,15 +66,19 @@ def render_by_core(problem: Problem, predict: ConvModel, batch: int) -> list[Ten
     softened = soften(cover(problem.masks, problem.cover_alpha), problem.std, problem.strength)
     height, width = problem.init.shape[-2:]
     masks = quantize(softened, schedule.noise_levels, (height, width), problem.kind)
-    if problem.rest:
+    if problem.is_behind:
+        masks = with_whole(masks, problem.bootstrap_steps if problem.show_through else 0)
+    elif problem.rest:
         masks = with_rest(masks)
-    regions = arrange_regions(masks, problem.tile).over(problem.background, problem.white)
+    extending = frozenset({0} if problem.is_behind else ())
+    regions = arrange_regions(masks, problem.tile, extending=extending)
+    regions = regions.over(problem.background, problem.white)
     bootstrap = Bootstrap(
         problem.white,
         problem.bootstrap_steps,
         problem.mix_steps,
         problem.leak_sensitivity,
-        clean_leak=problem.clean_leak,
+        show_through=problem.show_through,
     )
     method = Method(schedule, Guidance("full", problem.guidance_scale), bootstrap, batch)
     recorded = {"renoise": problem.renoise, "bootstrap": problem.bootstrap_noise}

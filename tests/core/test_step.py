@@ -258,12 +258,11 @@ def test_sampling_listens_after_each_step_and_repeats() -> None:
     assert not torch.equal(render(regions(), seed=6), picture)
 
 
-@pytest.mark.parametrize(("clean", "upper"), [(True, -5.0), (False, 9.0)])
-def test_what_a_region_leaves_empty_shows_what_is_behind_it(clean: bool, upper: float) -> None:
-    """A region on the left that draws in its lower half only, before a background of little weight there."""
+def test_what_a_region_leaves_empty_shows_what_was_painted_behind_it() -> None:
+    """A region on the left that draws in its lower half only, before a background that is whole."""
     side = 8
-    masks = torch.zeros(2, len(SCHEDULE), 1, side, side)
-    masks[0], masks[0, ..., :4], masks[1, ..., :4] = 1.0, 0.02, 1.0
+    masks = torch.ones(2, len(SCHEDULE), 1, side, side)
+    masks[1, ..., 4:] = 0
     seen = torch.full((2, 1, side, side), -5.0)  # by prompt: the background sees the same everywhere
     seen[1, :, :4], seen[1, :, 4:] = 9.0, 2.0
 
@@ -271,11 +270,17 @@ def test_what_a_region_leaves_empty_shows_what_is_behind_it(clean: bool, upper: 
         alphas = alphas_cumprod()[timesteps.long()].view(-1, 1, 1, 1)
         return (latents - alphas.sqrt() * seen[prompts]) / (1 - alphas).sqrt()
 
-    bootstrap = Bootstrap(torch.full((1, 4, side, side), 9.0), 2, 2.0, 0.2, clean_leak=clean)
+    bootstrap = Bootstrap(torch.full((1, 4, side, side), 9.0), 2, 0.0, 0.2, show_through=True)
     regions = arrange_regions(masks, side, extending=frozenset({0}))
     start, noise = torch.randn(2, 1, 4, side, side, generator=torch.Generator().manual_seed(1))
     method = Method(SCHEDULE, Guidance(), bootstrap)
-    x = denoise_step(Rows(start, (0,)), noise, regions, method, predict).x
-    assert x[..., :4, :4].mean() == pytest.approx(upper, abs=0.7)
-    assert x[..., 4:, :4].mean() == pytest.approx(2, abs=0.2)
-    assert x[..., 4:].mean() == pytest.approx(-5, abs=0.01)
+    first = denoise_step(Rows(start, (0,)), noise, regions, method, predict)
+    last = denoise_step(first.renoised(SCHEDULE, noise), noise, regions, method, predict)
+    for rows, upper in ((first, 9), (last, -5)):
+        assert rows.x[..., :4, :4].mean() == pytest.approx(upper, abs=0.1)
+        assert rows.x[..., 4:, :4].mean() == pytest.approx(2, abs=0.1)
+        assert rows.x[..., 4:].mean() == pytest.approx(-5, abs=0.01)
+    assert first.backdrop is not None
+    assert last.backdrop is not None
+    assert first.backdrop.x.mean() == pytest.approx(-5, abs=0.01)  # alone, as long as regions are on white
+    assert torch.equal(last.backdrop.x, last.x)

@@ -92,6 +92,8 @@ def close(a: Tensor, b: Tensor) -> bool:
         "sampler: {guidance_scale: 1.6, guidance: initialize}",
         "sampler: {indices: [0]}",
         "sampler: {kind: ddim, steps: 6}",
+        "bootstrap: {steps: 3, show_through: true}",
+        "bootstrap: {steps: 2, show_through: true}\nsampler: {guidance_scale: 1.6, guidance: self}",
     ],
 )
 @pytest.mark.parametrize("pace", [Pace(), Pace(buffer=3)])

@@ -239,9 +239,14 @@ def test_a_fit_without_a_picture_is_remarked() -> None:
     assert said == ["background.fit: has no effect without a background picture"]
 
 
-@pytest.mark.parametrize("steps", [0, 1])
-def test_showing_through_is_remarked_where_nothing_is_bootstrapped(steps: int) -> None:
-    found = plan(f"{CANVAS}background: {{prompt: x}}\nbootstrap: {{steps: {steps}, show_through: true}}")
-    said = remarks(found, lambda *loc: dotted(loc))
-    told = "bootstrap.show_through: has no effect without bootstrapped steps"
-    assert said == ([] if steps else [told])
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ("steps: 0", ["bootstrap.show_through: has no effect without bootstrapped steps"]),
+        ("steps: 1", []),
+        ("steps: 1, mix_steps: 2", ["bootstrap.mix_steps: has no effect with show_through"]),
+    ],
+)
+def test_idle_settings_around_showing_through_are_remarked(settings: str, told: list[str]) -> None:
+    found = plan(f"{CANVAS}background: {{prompt: x}}\nbootstrap: {{{settings}, show_through: true}}")
+    assert remarks(found, lambda *loc: dotted(loc)) == told
