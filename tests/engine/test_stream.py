@@ -117,7 +117,7 @@ def test_an_edit_bends_the_frames_in_flight_from_its_own_frame_on():
     assert all(close(frame, before) for frame in frames[:6])
     assert close(frames[10], after)
     distances = [float((frame - after).abs().mean()) for frame in frames[5:11]]
-    assert distances == sorted(distances, reverse=True)
+    assert all(later < earlier + 1e-3 for earlier, later in pairwise(distances))  # early steps move little
     assert distances[0] > distances[1] > distances[4] > distances[5]
 
 
