@@ -70,11 +70,10 @@ def lay_ground(
     """
     if bootstrap is None or step >= bootstrap.steps:
         return None
-    if bootstrap.show_through:
-        is_last = step == bootstrap.steps - 1
-        white = torch.cat([schedule.noised(bootstrap.white, noise, [step]), noise])
-        return Ground(white, bootstrap.white, bootstrap.leak_sensitivity if is_last else None)
-    white_share = min(max(bootstrap.mix_steps - step, 0.0), 1.0)
+    white_share = 1.0 if bootstrap.show_through else min(max(bootstrap.mix_steps - step, 0.0), 1.0)
     clean = torch.lerp(base, bootstrap.white, white_share)
     layers = torch.cat([schedule.noised(clean, noise, [step]), noise])
-    return Ground(layers, layers[:1], bootstrap.leak_sensitivity)
+    if not bootstrap.show_through:
+        return Ground(layers, layers[:1], bootstrap.leak_sensitivity)
+    is_last = step == bootstrap.steps - 1
+    return Ground(layers, clean, bootstrap.leak_sensitivity if is_last else None)
