@@ -14,7 +14,7 @@ from PIL import Image
 from smd_cli.bench.programs import Program
 from smd_cli.core.noise import SeededNoise
 from smd_cli.core.tiling import Box
-from smd_cli.engine.stage import Stage
+from smd_cli.engine.prepare import PreparedScene
 from smd_cli.models.facts import read_json
 from smd_cli.models.sd15 import SD15
 
@@ -31,7 +31,7 @@ class EqualTiles(StableDiffusionPanoramaPipeline):  # type: ignore[misc]  # diff
         return [(box.top, box.bottom, box.left, box.right) for box in self.boxes]
 
 
-def diffusers_panorama(stage: Stage) -> Program:
+def diffusers_panorama(stage: PreparedScene) -> Program:
     """Paint a stage of one prompt without guidance by DDIM in as many steps, as many tiles a batch.
 
     The stage's model is of the sd15 family. The pipeline averages tiles without ramps: on more than one tile
@@ -57,7 +57,7 @@ def diffusers_panorama(stage: Stage) -> Program:
     return Program("diffusers", paint, steps * len(pipeline.boxes), paints_the_same=False)
 
 
-def equal_tiles(stage: Stage, backbone: SD15) -> EqualTiles:
+def equal_tiles(stage: PreparedScene, backbone: SD15) -> EqualTiles:
     """Build the pipeline on a stage's tiles and a backbone's own networks, and this program's DDIM."""
     config = read_json(backbone.assets.configs / "scheduler" / "scheduler_config.json")
     published = {"clip_sample": False, "set_alpha_to_one": False, "steps_offset": 1}

@@ -9,8 +9,8 @@ from smd_cli.core.guidance import Guidance
 from smd_cli.core.regions import Regions
 from smd_cli.core.views import View
 from smd_cli.engine.events import Clock
-from smd_cli.engine.oneshot import paint
-from smd_cli.engine.stage import Stage
+from smd_cli.engine.prepare import PreparedScene
+from smd_cli.engine.render import render
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,12 @@ class BothHalves(Guidance):
         return False
 
 
-def this_program(stage: Stage) -> Program:
+def this_program(stage: PreparedScene) -> Program:
     """Paint as `smd` does."""
-    return Program("this program", lambda seed: paint(stage, seed, Clock()), stage.work.model_evaluations)
+    return Program("this program", lambda seed: render(stage, seed, Clock()), stage.work.model_evaluations)
 
 
-def plain_loop(stage: Stage) -> Program:
+def plain_loop(stage: PreparedScene) -> Program:
     """Evaluate every prompt in every tile at every step, one view after another, both halves of the guidance.
 
     The published implementations do this work. It is the same stage without any saving, so the difference in

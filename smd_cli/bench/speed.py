@@ -15,12 +15,12 @@ from smd_cli import __version__
 from smd_cli.bench.programs import Program, plain_loop, this_program
 from smd_cli.bench.report import Row, Speed
 from smd_cli.engine.batching import Batch
-from smd_cli.engine.masks import Setting
-from smd_cli.engine.stage import Stage, set_stage
+from smd_cli.engine.device import device_name, enough_memory
+from smd_cli.engine.prepare import PreparedScene, prepare
+from smd_cli.engine.soft_masks import CanvasImages
 from smd_cli.errors import UsageError
 from smd_cli.models.assets import Assets
 from smd_cli.models.backbone import Backbone
-from smd_cli.models.device import device_name, enough_memory
 from smd_cli.models.loading import load
 from smd_cli.scene.resolve import Plan
 
@@ -30,7 +30,7 @@ class Case:
     """A scene, its painted setting, the model that it asks for, and what this program is measured against."""
 
     plan: Plan
-    setting: Setting
+    setting: CanvasImages
     assets: Assets
     rival: Literal["plain loop", "diffusers"]
 
@@ -82,11 +82,11 @@ def measure(cases: Sequence[Case], rounds: Rounds) -> Speed:
 
 def _compare(case: Case, backbone: Backbone, rounds: Rounds) -> list[Row]:
     with torch.inference_mode():
-        stage = set_stage(case.plan, case.setting, backbone, batch=rounds.batch)
+        stage = prepare(case.plan, case.setting, backbone, batch=rounds.batch)
     return race(case.plan, (this_program(stage), _rival(case, stage)), rounds)
 
 
-def _rival(case: Case, stage: Stage) -> Program:
+def _rival(case: Case, stage: PreparedScene) -> Program:
     if case.rival == "plain loop":
         return plain_loop(stage)
     from smd_cli.bench.panorama import diffusers_panorama

@@ -13,18 +13,18 @@ from smd_cli.bench.report import Row, Speed
 from smd_cli.bench.speed import Case, Rounds, machine, race
 from smd_cli.core.guidance import Guidance
 from smd_cli.core.noise import SeededNoise
-from smd_cli.engine.oneshot import develop
-from smd_cli.engine.stage import Stage, set_stage
-from smd_cli.engine.stream import Cue, Done, Pace, Skip, StreamSampler
+from smd_cli.engine.device import enough_memory
+from smd_cli.engine.prepare import PreparedScene, prepare
+from smd_cli.engine.render import decode_image
+from smd_cli.engine.stream_batch import FrameJob, RenderedFrame, SkippedFrame, StreamOptions, StreamSampler
 from smd_cli.models.assets import Assets
 from smd_cli.models.backbone import Backbone
-from smd_cli.models.device import enough_memory
 from smd_cli.models.loading import load
 
 SCALE = 1.4  # of all kinds that are compared
 KINDS: tuple[Literal["none", "self", "initialize", "full"], ...] = ("none", "self", "initialize", "full")
 
-Run = Callable[[StreamSampler, Iterable[Cue]], Iterable[Done | Skip]]
+Run = Callable[[StreamSampler, Iterable[FrameJob]], Iterable[RenderedFrame | SkippedFrame]]
 
 
 def stream_pictures(rounds: int, *, other: bool) -> int:
@@ -39,7 +39,7 @@ def measure_stream(case: Case, other: Assets | None, rounds: Rounds, frames: int
     """
     with enough_memory(rounds.device), torch.inference_mode():
         backbone = load(case.assets, rounds.device, rounds.dtype)
-        stage = set_stage(case.plan, case.setting, backbone, batch=rounds.batch)
+        stage = prepare(case.plan, case.setting, backbone, batch=rounds.batch)
         compared: list[tuple[Program, ...]] = [
             (_batch(stage, frames), _in_turn(stage, frames)),
             tuple(_guided(stage, frames, Guidance(kind, SCALE)) for kind in KINDS),
@@ -52,40 +52,40 @@ def measure_stream(case: Case, other: Assets | None, rounds: Rounds, frames: int
     return Speed(machine(rounds.device, rounds.dtype), tuple(rows))
 
 
-def _batch(stage: Stage, frames: int) -> Program:
-    return _program("stream batch", stage, frames, lambda sampler, cues: sampler.frames(cues))
+def _batch(stage: PreparedScene, frames: int) -> Program:
+    return _program("stream batch", stage, frames, lambda sampler, jobs: sampler.batched(jobs))
 
 
-def _in_turn(stage: Stage, frames: int) -> Program:
-    return _program("steps in turn", stage, frames, lambda sampler, cues: sampler.one_by_one(cues))
+def _in_turn(stage: PreparedScene, frames: int) -> Program:
+    return _program("steps in turn", stage, frames, lambda sampler, jobs: sampler.sequential(jobs))
 
 
-def _guided(stage: Stage, frames: int, guidance: Guidance) -> Program:
+def _guided(stage: PreparedScene, frames: int, guidance: Guidance) -> Program:
     guided = replace(stage, method=replace(stage.method, guidance=guidance))
     return replace(_batch(guided, frames), name=f"guidance {guidance.kind}", paints_the_same=False)
 
 
-def _program(name: str, stage: Stage, frames: int, run: Run) -> Program:
+def _program(name: str, stage: PreparedScene, frames: int, run: Run) -> Program:
     """Stream so many frames; the picture that is compared is the last one."""
 
     def paint(seed: int) -> Image.Image:
-        sampler = StreamSampler(SeededNoise(seed), Pace())
+        sampler = StreamSampler(SeededNoise(seed), StreamOptions())
         return _last(
-            develop(stage, frame.latent)
-            for frame in run(sampler, (Cue(frame, stage) for frame in range(frames)))
-            if isinstance(frame, Done)
+            decode_image(stage, frame.latent)
+            for frame in run(sampler, (FrameJob(frame, stage) for frame in range(frames)))
+            if isinstance(frame, RenderedFrame)
         )
 
     return Program(name, paint, frames * stage.work.model_evaluations)
 
 
-def _autoencoders(stage: Stage, other: Backbone, frames: int) -> tuple[Program, ...]:
+def _autoencoders(stage: PreparedScene, other: Backbone, frames: int) -> tuple[Program, ...]:
     """Decode equal latents by the model's own autoencoder and by another one."""
     noise = SeededNoise(0)("init", 0, stage.shape).to(stage.backbone.device)
 
-    def program(name: str, by: Stage) -> Program:
+    def program(name: str, by: PreparedScene) -> Program:
         def paint(_: int) -> Image.Image:
-            return _last(develop(by, noise) for _ in range(frames))
+            return _last(decode_image(by, noise) for _ in range(frames))
 
         return Program(name, paint, 0, paints_the_same=False)
 

@@ -130,7 +130,7 @@ def chosen_device(how: options.Rendering, messages: Messages) -> tuple[torch.dev
     if how.offline:
         go_offline()
     hear_warnings(messages)
-    from smd_cli.models.device import choose_device, choose_dtype  # imports torch
+    from smd_cli.engine.device import choose_device, choose_dtype  # imports torch
 
     device = choose_device(how.device)
     return device, choose_dtype(how.dtype, device)

@@ -11,11 +11,12 @@ from smd_cli.cli.rendering import check_tiles, model_spec, setting
 from smd_cli.cli.scenes import OpenScene
 from smd_cli.cli.stock import Needed, take_stock
 from smd_cli.core.regions import Work
+from smd_cli.core.schedule import TrainingSchedule
 from smd_cli.engine.batching import MOST
-from smd_cli.engine.layout import Layout, lay_out
+from smd_cli.engine.device import choose_device, choose_dtype
+from smd_cli.engine.layout import Layout, make_layout
 from smd_cli.engine.memory import estimate
 from smd_cli.media.canvas import Box
-from smd_cli.models.device import choose_device, choose_dtype
 from smd_cli.models.facts import ModelFacts
 from smd_cli.models.noise import training_alphas
 from smd_cli.scene.resolve import Plan
@@ -81,8 +82,11 @@ def survey(scene: OpenScene, how: Rendering) -> Survey:
     if stock.assets is None:
         return Survey(scene.plan, stock.needed, None)
     check_tiles(scene, stock.assets.facts)
-    layout = lay_out(
-        scene.plan, setting(scene.painted), stock.assets.facts, training_alphas(stock.assets.configs)
+    layout = make_layout(
+        scene.plan,
+        setting(scene.painted),
+        stock.assets.facts,
+        TrainingSchedule(training_alphas(stock.assets.configs), stock.assets.facts.prediction_type),
     )
     at_most = MOST[device.type] if how.batch == "auto" else how.batch
     at_once = min(at_most, max(len(views) for views in layout.regions.views))

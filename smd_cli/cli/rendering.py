@@ -16,11 +16,18 @@ from PIL import Image
 from smd_cli import __version__
 from smd_cli.cli.options import Rendering
 from smd_cli.cli.scenes import OpenScene
+from smd_cli.engine.device import (
+    choose_device,
+    choose_dtype,
+    device_name,
+    enough_memory,
+    peak_memory_bytes,
+)
 from smd_cli.engine.events import Clock
 from smd_cli.engine.layout import tile_side
-from smd_cli.engine.masks import Setting
-from smd_cli.engine.oneshot import paint as paint_picture
-from smd_cli.engine.stage import Stage, set_stage
+from smd_cli.engine.prepare import PreparedScene, prepare
+from smd_cli.engine.render import render as render_picture
+from smd_cli.engine.soft_masks import CanvasImages
 from smd_cli.errors import SceneError
 from smd_cli.media.files import write_bytes
 from smd_cli.media.paint import Painted
@@ -28,13 +35,6 @@ from smd_cli.media.png import encode_png
 from smd_cli.media.recipe import Recipe
 from smd_cli.models.assets import Assets, ModelSpec, locate
 from smd_cli.models.backbone import Backbone
-from smd_cli.models.device import (
-    choose_device,
-    choose_dtype,
-    device_name,
-    enough_memory,
-    peak_memory_bytes,
-)
 from smd_cli.models.facts import ModelFacts
 from smd_cli.models.loading import load
 from smd_cli.scene.resolve import ModelPlan, Plan
@@ -113,9 +113,9 @@ def render(
     outputs = []
     with enough_memory(backbone.device):
         with clock.phase("encode"), torch.inference_mode():
-            stage = set_stage(plan, setting(painted), backbone, batch=job.how.batch)
+            stage = prepare(plan, setting(painted), backbone, batch=job.how.batch)
         for seed, path in job.targets:
-            image = paint_picture(stage, seed, clock)
+            image = render_picture(stage, seed, clock)
             with clock.phase("save"):
                 recipe = build_recipe(plan, painted, seed, backbone.assets) if job.how.metadata else None
                 outputs.append(save(image, path, seed, recipe))
@@ -144,9 +144,9 @@ def model_spec(model: ModelPlan) -> ModelSpec:
     )
 
 
-def setting(painted: Painted) -> Setting:
+def setting(painted: Painted) -> CanvasImages:
     """Hand a scene's pictures to the engine."""
-    return Setting(painted.masks, painted.background, painted.new_area)
+    return CanvasImages(painted.masks, painted.background, painted.new_area)
 
 
 def save(image: Image.Image, path: Path, seed: int, recipe: Recipe | None) -> Output:
@@ -178,7 +178,7 @@ def _digest(image: Image.Image) -> str:
     return sha256(image.tobytes()).hexdigest()
 
 
-def _report(outputs: tuple[Output, ...], clock: Clock, stage: Stage, backbone: Backbone) -> Report:
+def _report(outputs: tuple[Output, ...], clock: Clock, stage: PreparedScene, backbone: Backbone) -> Report:
     timing: dict[str, float] = {f"{phase}_s": seconds for phase, seconds in clock.seconds.items()}
     timing["total_s"] = clock.total()
     work = {name: count * len(outputs) for name, count in stage.work._asdict().items()}

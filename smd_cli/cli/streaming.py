@@ -15,14 +15,14 @@ from smd_cli.cli.options import Rendering
 from smd_cli.cli.rendering import Output, build_recipe, device_facts, setting
 from smd_cli.cli.running import Running
 from smd_cli.cli.scenes import OpenScene
-from smd_cli.engine.broadcast import QUEUES, WORK, Broadcast, Shown, broadcast
-from smd_cli.engine.direction import Director, Take
-from smd_cli.engine.masks import Setting
+from smd_cli.engine.device import enough_memory
+from smd_cli.engine.scene_preparer import InputFrame, ScenePreparer
+from smd_cli.engine.soft_masks import CanvasImages
+from smd_cli.engine.stream_pipeline import QUEUES, WORK, OutputFrame, StreamRun, stream_pipeline
 from smd_cli.media.paint import paint
 from smd_cli.media.sinks import Output as Target
 from smd_cli.media.sinks import Sink, open_sink
 from smd_cli.models.backbone import Backbone
-from smd_cli.models.device import enough_memory
 from smd_cli.scene.resolve import Plan
 from smd_cli.scene.timeline import show_at
 
@@ -89,10 +89,10 @@ def stream(
     """
     began: dict[int, float] = {}
     plan, progress = job.scene.plan, Progress()
-    director = Director(plan, backbone, _setting, batch=job.how.batch)
+    director = ScenePreparer(plan, backbone, _setting, batch=job.how.batch)
     started = time.perf_counter()
     with enough_memory(backbone.device), _writing(job, backbone) as sink:
-        cast = broadcast(plan, director, _takes(job, began), job.seed)
+        cast = stream_pipeline(plan, director, _takes(job, began), job.seed)
         saving = 0.0
         with cast.pipeline as frames:
             for shown in frames:
@@ -107,21 +107,21 @@ def stream(
     return _report(job, backbone, cast, progress, {"load_s": loading, "save_s": saving})
 
 
-def _takes(job: StreamJob, began: dict[int, float]) -> Iterator[Take]:
+def _takes(job: StreamJob, began: dict[int, float]) -> Iterator[InputFrame]:
     """Read the frames to come; `began` is told when each was asked for."""
     for frame, image in enumerate(job.running.images(job.scene)):
         if frame == job.running.frames:
             return
         began[frame] = time.perf_counter()
-        yield Take(frame, show_at(job.scene.plan, frame, fps=job.running.fps), image)
+        yield InputFrame(frame, show_at(job.scene.plan, frame, fps=job.running.fps), image)
 
 
-def _setting(plan: Plan) -> Setting:
+def _setting(plan: Plan) -> CanvasImages:
     """Paint the pictures of a scene at a frame."""
     return setting(paint(plan, may_leave=True))
 
 
-def _write(sink: Sink, shown: Shown, progress: Progress) -> None:
+def _write(sink: Sink, shown: OutputFrame, progress: Progress) -> None:
     """Write a frame, the last one again where it was skipped."""
     if shown.image is None:
         sink.repeat()
@@ -145,7 +145,7 @@ def _writing(job: StreamJob, backbone: Backbone) -> Iterator[Sink]:
 
 
 def _report(
-    job: StreamJob, backbone: Backbone, cast: Broadcast, progress: Progress, timing: dict[str, float]
+    job: StreamJob, backbone: Backbone, cast: StreamRun, progress: Progress, timing: dict[str, float]
 ) -> StreamReport:
     work = {f"{name}_s": seconds for name, seconds in zip(WORK, cast.pipeline.busy(), strict=True)}
     times = {"load_s": timing["load_s"], **work, "save_s": timing["save_s"]}

@@ -23,9 +23,9 @@ class Bootstrap:
     has drawn nothing there. None keeps the weight.
 
     The published implementation compares the clean estimate with the background at the step's noise level,
-    which hides much of what is empty from it. With `show_through` regions stand on white in all of the steps,
-    and lose their weight in the last one alone, against clean white: what they have left empty shows what is
-    behind them, which was painted meanwhile on a canvas of its own.
+    which hides much of the empty area. With `show_through` regions stand on white in all of the steps, and
+    lose their weight in the last one alone, against clean white: where they are still empty, the background
+    shows, which was painted meanwhile on a canvas without the regions.
     """
 
     white: Tensor
@@ -36,8 +36,8 @@ class Bootstrap:
 
 
 @dataclass(frozen=True)
-class Ground:
-    """What a row's regions stand on while bootstrapping, in the layers of its canvas.
+class BootstrapBackground:
+    """The background that a row's regions are drawn on while bootstrapping, in the layers of its canvas.
 
     `layers` (2, C, H, W) are a background at the row's noise level and the noise in it; `empty` (1, C, H, W)
     is what an estimate looks like where nothing is drawn.
@@ -47,12 +47,12 @@ class Ground:
     empty: Tensor
     leak_sensitivity: float | None
 
-    def place(self, crop: Tensor, mask: Tensor, view: View) -> Tensor:
-        """Cut a crop (K, C, h, w) to its mask (h, w), lay it on the ground and centre it."""
+    def compose(self, crop: Tensor, mask: Tensor, view: View) -> Tensor:
+        """Cut a crop (K, C, h, w) to its mask (h, w), put it on the background and centre it."""
         return roll(torch.lerp(view.box.of(self.layers[: len(crop)]), crop, mask), view.roll)
 
-    def lift(self, estimate: Tensor, view: View) -> tuple[Tensor, Tensor]:
-        """Take a placed estimate (K, C, h, w) back; return it with its share of its weight, (h, w)."""
+    def extract(self, estimate: Tensor, view: View) -> tuple[Tensor, Tensor]:
+        """Roll a composed crop's estimate (K, C, h, w) back; return it and its share of weight (h, w)."""
         estimate = unroll(estimate, view.roll)
         leak = (estimate[0] - view.box.of(self.empty[0])).square().mean(0)
         if self.leak_sensitivity is None:
@@ -60,20 +60,20 @@ class Ground:
         return estimate, 2 * torch.sigmoid(leak / self.leak_sensitivity) - 1
 
 
-def lay_ground(
+def bootstrap_background(
     bootstrap: Bootstrap | None, schedule: Schedule, step: int, base: Tensor, noise: Tensor
-) -> Ground | None:
-    """Lay the ground for a row at `step`, or none where it is past bootstrapping.
+) -> BootstrapBackground | None:
+    """Make the background for a row at `step`; None where it is past bootstrapping.
 
     `base` (1, C, H, W) is the background latent or, where the scene has none, the row itself; `noise`
-    (1, C, H, W) brings the ground to the row's level.
+    (1, C, H, W) brings the background to the row's level.
     """
     if bootstrap is None or step >= bootstrap.steps:
         return None
     white_share = 1.0 if bootstrap.show_through else min(max(bootstrap.mix_steps - step, 0.0), 1.0)
     clean = torch.lerp(base, bootstrap.white, white_share)
-    layers = torch.cat([schedule.noised(clean, noise, [step]), noise])
+    layers = torch.cat([schedule.noise_to_start(clean, noise, [step]), noise])
     if not bootstrap.show_through:
-        return Ground(layers, layers[:1], bootstrap.leak_sensitivity)
+        return BootstrapBackground(layers, layers[:1], bootstrap.leak_sensitivity)
     is_last = step == bootstrap.steps - 1
-    return Ground(layers, clean, bootstrap.leak_sensitivity if is_last else None)
+    return BootstrapBackground(layers, clean, bootstrap.leak_sensitivity if is_last else None)

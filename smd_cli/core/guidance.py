@@ -1,21 +1,64 @@
 """The model as the core sees it, and classifier-free guidance around it."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
+from smd_cli.core.tiling import Box
+
+
+@dataclass(frozen=True)
+class ModelInput:
+    """What the model is asked about N independent rows.
+
+    Attributes:
+        latents: (N, C, h, w), each as its model sees it.
+        timesteps: (N,), the time of each row: a training timestep, or a real number for flow models.
+        end_timesteps: (N,), the time at which the estimates of their steps stand, 0 for clean ones.
+        prompts: (N,), rows of a conditioning table: 0..P-1 the regions' positives in order, P..2P-1 their
+            negatives.
+        boxes: N tiles, where the rows lie on the canvas, in latent pixels.
+        canvas: (height, width) of the canvas in latent pixels.
+    """
+
+    latents: Tensor
+    timesteps: Tensor
+    end_timesteps: Tensor
+    prompts: Tensor
+    boxes: tuple[Box, ...]
+    canvas: tuple[int, int]
+
+    def __len__(self) -> int:
+        """Return the number of rows N."""
+        return len(self.boxes)
+
+    def at(self, places: Sequence[int]) -> "ModelInput":
+        """Return some of the rows."""
+        index = list(places)
+        tensors = (self.latents, self.timesteps, self.end_timesteps, self.prompts)
+        boxes = tuple(self.boxes[place] for place in index)
+        return ModelInput(*(tensor[index] for tensor in tensors), boxes, self.canvas)
+
+    def append(self, others: "ModelInput") -> "ModelInput":
+        """Return these rows followed by others of the same canvas."""
+        return ModelInput(
+            torch.cat([self.latents, others.latents]),
+            torch.cat([self.timesteps, others.timesteps]),
+            torch.cat([self.end_timesteps, others.end_timesteps]),
+            torch.cat([self.prompts, others.prompts]),
+            self.boxes + others.boxes,
+            self.canvas,
+        )
+
 
 class Predict(Protocol):
-    """One evaluation of the model for N independent rows."""
+    """One evaluation of the model."""
 
-    def __call__(self, latents: Tensor, timesteps: Tensor, prompts: Tensor) -> Tensor:
-        """Predict for latents (N, C, h, w) at timesteps (N,) under prompts (N,); return (N, C, h, w).
-
-        `prompts` are rows of a conditioning table: 0..P-1 the regions' positives in order, P..2P-1 their
-        negatives.
-        """
+    def __call__(self, asked: ModelInput) -> Tensor:
+        """Return the prediction for each row, (N, C, h, w)."""
         ...
 
 
@@ -34,12 +77,12 @@ class Guidance:
 
     @property
     def is_off(self) -> bool:
-        """Tell whether the negative has no say; a scale of 1 cancels it."""
+        """Tell whether the negative has no effect; a scale of 1 cancels it."""
         return self.kind == "none" or self.scale == 1
 
     @property
     def carries_residual(self) -> bool:
-        """Tell whether rows bring their virtual residual noise along."""
+        """Tell whether rows carry their virtual residual noise from step to step."""
         return self.kind in ("self", "initialize") and not self.is_off
 
     def asks_negative(self, step: int) -> bool:
@@ -47,22 +90,21 @@ class Guidance:
         return not self.is_off and (self.kind == "full" or (self.kind == "initialize" and step == 0))
 
     def rows_per_view(self, step: int) -> int:
-        """Model rows that one view takes at a step."""
+        """Return the number of model rows that one view takes at a step."""
         return 2 if self.asks_negative(step) else 1
 
 
 class Inputs(NamedTuple):
-    """What the model is asked for N views.
+    """What is asked about N views.
 
-    `latents` and `residual` (N, C, h, w), the noise that is thought to be in them; `timesteps`, and the rows
-    of the `positive` and `negative` prompts, (N,); `negated` lists the views whose negative is evaluated.
+    `views` asks for the positive prompts; `negative` (N,) are the rows of the negative ones; `residual`
+    (N, C, h, w) is the noise that is thought to be in the latents, with residual guidance; `negated` lists
+    the views whose negative is evaluated.
     """
 
-    latents: Tensor
-    residual: Tensor | None
-    timesteps: Tensor
-    positive: Tensor
+    views: ModelInput
     negative: Tensor
+    residual: Tensor | None
     negated: list[int]
 
 
@@ -80,14 +122,11 @@ def guided(predict: Predict, guidance: Guidance, inputs: Inputs) -> tuple[Tensor
 
 
 def _predictions(predict: Predict, inputs: Inputs) -> tuple[Tensor, Tensor]:
-    """Evaluate all positives, and those negatives that are asked for."""
-    if not inputs.negated:
-        toward = predict(inputs.latents, inputs.timesteps, inputs.positive)
+    """Evaluate all positives, and the negatives that are asked for."""
+    positive, negated = inputs.views, inputs.negated
+    if not negated:
+        toward = predict(positive)
         return toward, toward[:0]
-    views, negated = len(inputs.latents), inputs.negated
-    both = predict(
-        torch.cat([inputs.latents, inputs.latents[negated]]),
-        torch.cat([inputs.timesteps, inputs.timesteps[negated]]),
-        torch.cat([inputs.positive, inputs.negative[negated]]),
-    )
-    return both[:views], both[views:]
+    negative = replace(positive.at(negated), prompts=inputs.negative[negated])
+    both = predict(positive.append(negative))
+    return both[: len(positive)], both[len(positive) :]

@@ -1,5 +1,6 @@
 """Regions: what is painted where on a canvas, and the work that it takes."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -17,6 +18,10 @@ class Work(NamedTuple):
 
     model_evaluations: int
     without_savings: int
+
+    def plus(self, other: "Work") -> "Work":
+        """Return the work of both."""
+        return Work(*(sum(pair) for pair in zip(self, other, strict=True)))
 
 
 @dataclass(frozen=True)
@@ -67,10 +72,11 @@ class Regions:
             background = white
         return replace(self, background=background)
 
-    def work(self, guidance: Guidance) -> Work:
-        """Count the model rows that one picture takes."""
-        rows = sum(len(views) * guidance.rows_per_view(step) for step, views in enumerate(self.views))
-        return Work(rows, 2 * len(self) * len(self.tiling.boxes) * len(self.views))
+    def work(self, guidance: Guidance, steps: Iterable[int] | None = None) -> Work:
+        """Count the model rows that steps take, by default all steps of one picture."""
+        counted = range(len(self.views)) if steps is None else tuple(steps)
+        rows = sum(len(self.views[step]) * guidance.rows_per_view(step) for step in counted)
+        return Work(rows, 2 * len(self) * len(self.tiling.boxes) * len(counted))
 
 
 def arrange_regions(

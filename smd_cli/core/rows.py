@@ -17,15 +17,15 @@ class Rows:
         x: (N, C, H, W) float32, the latents.
         steps: the step that each row is about to take, or has taken.
         residual: (N, C, H, W), with residual guidance: the noise that is thought to be in `x`, so that x is
-            signal · clean + noise · residual (Kodaira et al., arXiv 2312.12491, section 3.2).
-        backdrop: the same rows as they are without their regions, while those are bootstrapped, where what
-            the regions leave empty is to show it; after that the rows themselves.
+            alpha · clean + sigma · residual (Kodaira et al., arXiv 2312.12491, section 3.2).
+        without_regions: with `Bootstrap.show_through`, the same rows painted without their regions while
+            those are bootstrapped; after that the rows themselves.
     """
 
     x: Tensor
     steps: tuple[int, ...]
     residual: Tensor | None = None
-    backdrop: "Rows | None" = None
+    without_regions: "Rows | None" = None
 
     def __len__(self) -> int:
         """Return the number of rows N."""
@@ -46,20 +46,18 @@ class Rows:
         """Return some of the rows."""
         index = list(places)
         residual = None if self.residual is None else self.residual[index]
-        backdrop = None if self.backdrop is None else self.backdrop.at(index)
-        return Rows(self.x[index], tuple(self.steps[place] for place in index), residual, backdrop)
+        without_regions = None if self.without_regions is None else self.without_regions.at(index)
+        return Rows(self.x[index], tuple(self.steps[place] for place in index), residual, without_regions)
 
-    def behind(self, others: "Rows") -> "Rows":
-        """Return these rows after others."""
-        residual = (
-            None
-            if self.residual is None or others.residual is None
-            else torch.cat([others.residual, self.residual])
-        )
-        backdrop = None
-        if self.backdrop is not None or others.backdrop is not None:
-            backdrop = (self.backdrop or self).behind(others.backdrop or others)
-        return Rows(torch.cat([others.x, self.x]), others.steps + self.steps, residual, backdrop)
+    def append(self, others: "Rows") -> "Rows":
+        """Return these rows followed by others."""
+        residual = None
+        if self.residual is not None and others.residual is not None:
+            residual = torch.cat([self.residual, others.residual])
+        without_regions = None
+        if self.without_regions is not None or others.without_regions is not None:
+            without_regions = (self.without_regions or self).append(others.without_regions or others)
+        return Rows(torch.cat([self.x, others.x]), self.steps + others.steps, residual, without_regions)
 
     def renoised(self, schedule: Schedule, noise: Tensor) -> "Rows":
         """Take estimates to the level at which their next steps start; `noise` (N, C, H, W).
@@ -68,8 +66,10 @@ class Rows:
         """
         steps = tuple(step + 1 for step in self.steps)
         x = schedule.renoise(self.x, noise, steps)
-        backdrop = None if self.backdrop is None else self.backdrop.renoised(schedule, noise)
+        without_regions = (
+            None if self.without_regions is None else self.without_regions.renoised(schedule, noise)
+        )
         if self.residual is None:
-            return Rows(x, steps, None, backdrop)
-        residual = schedule.noise_in(schedule.renoise(self.residual, noise, steps), steps)
-        return Rows(x, steps, residual, backdrop)
+            return Rows(x, steps, None, without_regions)
+        residual = schedule.unscale_noise(schedule.renoise(self.residual, noise, steps), steps)
+        return Rows(x, steps, residual, without_regions)

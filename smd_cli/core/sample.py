@@ -26,8 +26,8 @@ def sample(
     for step in range(len(method.schedule)):
         if step > 0:
             rows = rows.renoised(method.schedule, noise("renoise", step, rows.x.shape).to(rows.x.device))
-        behind = noise("bootstrap", step, rows.x.shape).to(rows.x.device)
-        rows = denoise_step(rows, behind, regions, method, predict)
+        background_noise = noise("bootstrap", step, rows.x.shape).to(rows.x.device)
+        rows = denoise_step(rows, background_noise, regions, method, predict)
         if on_step is not None:
             on_step(step, rows.x)
     return rows.x

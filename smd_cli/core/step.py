@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from smd_cli.core.aggregate import average, composite
-from smd_cli.core.bootstrap import Bootstrap, Ground, lay_ground
-from smd_cli.core.guidance import Guidance, Inputs, Predict, guided
+from smd_cli.core.bootstrap import Bootstrap, BootstrapBackground, bootstrap_background
+from smd_cli.core.guidance import Guidance, Inputs, ModelInput, Predict, guided
 from smd_cli.core.regions import Regions
 from smd_cli.core.rows import Rows
 from smd_cli.core.schedule import Schedule
@@ -30,15 +30,16 @@ class Method:
 
 
 @dataclass(frozen=True)
-class _Site:
-    """Where a view is evaluated: on which canvas, and the ground it stands on while bootstrapping.
+class PlacedView:
+    """A view of one row: its `canvas` (depth, row), and the background that it is bootstrapped on.
 
-    A canvas is a (depth, row): depth 0 is of the regions, depth 1 of those that are behind them.
+    Depth 0 is the canvas of the regions. Depth 1 is that of the regions that lie behind them, painted as if
+    the others were not there.
     """
 
     canvas: tuple[int, int]
     view: View
-    ground: Ground | None
+    background: BootstrapBackground | None
 
 
 def denoise_step(rows: Rows, noise: Tensor, regions: Regions, method: Method, predict: Predict) -> Rows:
@@ -49,91 +50,117 @@ def denoise_step(rows: Rows, noise: Tensor, regions: Regions, method: Method, pr
     backgrounds: the bootstrap's, and the composited one where a schedule's estimates are not clean. The
     residual noise of rows that carry it goes the way of their latents, as a second layer of the canvas.
     """
-    layers = _canvases(rows, residual=method.guidance.carries_residual)
-    sites = _sites(rows, noise, regions, method)
-    total = torch.zeros_like(layers)
-    weight = torch.zeros_like(layers[:, :, :1, :1])
-    for start in range(0, len(sites), method.batch):
-        chunk = sites[start : start + method.batch]
-        inputs = torch.stack([_enter(layers, site, regions) for site in chunk])
-        estimates = _estimate(inputs, [site.view for site in chunk], len(regions), method, predict)
-        for site, estimate in zip(chunk, estimates, strict=True):
-            estimate, share = _leave(estimate, site, regions)
-            site.view.box.add(total[site.canvas], share * estimate)
-            site.view.box.add(weight[site.canvas], share)
-    mean, behind = average(total, weight)
-    if regions.background is not None:
-        picture = torch.zeros_like(mean)  # no residual noise is in it
-        picture[:, 0] = method.schedule.settled(regions.background, noise, rows.steps)
-        behind = composite(behind, weight[1], picture)
-    if regions.background is not None or regions.extending:
-        mean = composite(mean, weight[0], behind)
-    return _rows(mean, behind, rows.steps, method)
+    canvases = _canvases(rows, regions, method)
+    placed = _placed_views(rows, noise, regions, method)
+    total = torch.zeros_like(canvases)
+    weight = torch.zeros_like(canvases[:, :, :1, :1])
+    for start in range(0, len(placed), method.batch):
+        chunk = placed[start : start + method.batch]
+        crops = torch.stack([_compose(canvases, each, regions) for each in chunk])
+        estimates = _estimate(crops, [each.view for each in chunk], regions, method, predict)
+        for each, estimate in zip(chunk, estimates, strict=True):
+            estimate, share = _extract(estimate, each, regions)
+            each.view.box.add(total[each.canvas], share * estimate)
+            each.view.box.add(weight[each.canvas], share)
+    averages = list(average(total, weight))
+    behind = _background(regions, noise, rows, method)
+    for depth in reversed(range(len(averages))):  # each canvas shows what is behind it
+        if behind is not None:
+            averages[depth] = composite(averages[depth], weight[depth], behind)
+        behind = averages[depth]
+    return _rows(averages, rows.steps, method)
 
 
-def _canvases(rows: Rows, *, residual: bool) -> Tensor:
-    """Return the layers of the rows and of their backdrops, (2, N, K, C, H, W)."""
-    return torch.stack([each.layers(residual=residual) for each in (rows, rows.backdrop or rows)])
+def _canvases(rows: Rows, regions: Regions, method: Method) -> Tensor:
+    """Return the layers of the rows by depth, (D, N, K, C, H, W); D is 1 where nothing lies behind."""
+    residual = method.guidance.carries_residual
+    layers = rows.layers(residual=residual)
+    if not regions.extending:
+        return layers[None]
+    without_regions = rows.without_regions or rows
+    return torch.stack([layers, without_regions.layers(residual=residual)])
 
 
-def _rows(mean: Tensor, behind: Tensor, steps: tuple[int, ...], method: Method) -> Rows:
-    """Make rows of the layers (N, K, C, H, W) of their estimates and of what is behind them."""
-
-    def rows(layers: Tensor, backdrop: Rows | None = None) -> Rows:
-        return Rows(layers[:, 0], steps, layers[:, 1] if method.guidance.carries_residual else None, backdrop)
-
-    if method.bootstrap is None or not method.bootstrap.show_through:
-        return rows(mean)
-    is_apart = torch.tensor([step + 1 < method.bootstrap.steps for step in steps], device=mean.device)
-    return rows(mean, rows(behind.where(is_apart.view(-1, 1, 1, 1, 1), mean)))
-
-
-def _sites(rows: Rows, noise: Tensor, regions: Regions, method: Method) -> list[_Site]:
+def _placed_views(rows: Rows, noise: Tensor, regions: Regions, method: Method) -> list[PlacedView]:
     """List the views that matter to each row."""
     base = rows.x if regions.background is None else regions.background.expand_as(rows.x)
-    sites = []
+    placed = []
     for row, step in enumerate(rows.steps):
-        ground = lay_ground(method.bootstrap, method.schedule, step, base[[row]], noise[[row]])
-        sites += [
-            _Site((1, row), view, None) if view.region in regions.extending else _Site((0, row), view, ground)
+        background = bootstrap_background(method.bootstrap, method.schedule, step, base[[row]], noise[[row]])
+        placed += [
+            PlacedView((1, row), view, None)
+            if view.region in regions.extending
+            else PlacedView((0, row), view, background)
             for view in regions.views[step]
         ]
-    return sites
+    return placed
 
 
-def _enter(layers: Tensor, site: _Site, regions: Regions) -> Tensor:
-    """Cut from the canvases (2, N, K, C, H, W) what the model is shown at a site, (K, C, h, w)."""
-    crop = site.view.box.of(layers[site.canvas])
-    return site.ground.place(crop, regions.mask(site.view), site.view) if site.ground else crop
+def _compose(canvases: Tensor, placed: PlacedView, regions: Regions) -> Tensor:
+    """Cut what the model is shown of a view from the canvases (D, N, K, C, H, W): (K, C, h, w)."""
+    crop = placed.view.box.of(canvases[placed.canvas])
+    if placed.background is None:
+        return crop
+    return placed.background.compose(crop, regions.mask(placed.view), placed.view)
 
 
 def _estimate(
-    inputs: Tensor, views: Sequence[View], regions: int, method: Method, predict: Predict
+    crops: Tensor, views: Sequence[View], regions: Regions, method: Method, predict: Predict
 ) -> Tensor:
-    """Denoise the inputs (N, K, C, h, w) of N views of as many as `regions` regions."""
+    """Denoise the crops (N, K, C, h, w) of N views."""
     schedule, guidance = method.schedule, method.guidance
     steps = [view.step for view in views]
-    positive = torch.tensor([view.region for view in views], device=inputs.device)
-    asked = Inputs(
-        latents=inputs[:, 0],
-        residual=inputs[:, 1] if guidance.carries_residual else None,
-        timesteps=schedule.timesteps[steps].to(inputs.device),
-        positive=positive,
-        negative=positive + regions,
+    positive = torch.tensor([view.region for view in views], device=crops.device)
+    inputs = Inputs(
+        views=ModelInput(
+            latents=crops[:, 0],
+            timesteps=schedule.timesteps[steps].to(crops.device),
+            end_timesteps=schedule.end_timesteps[steps].to(crops.device),
+            prompts=positive,
+            boxes=tuple(view.box for view in views),
+            canvas=(regions.masks.shape[-2], regions.masks.shape[-1]),
+        ),
+        negative=positive + len(regions),
+        residual=crops[:, 1] if guidance.carries_residual else None,
         negated=[place for place, step in enumerate(steps) if guidance.asks_negative(step)],
     )
-    prediction, residual = guided(predict, guidance, asked)
-    estimate = schedule.estimate(asked.latents, prediction, steps)
+    prediction, residual = guided(predict, guidance, inputs)
+    estimate = schedule.estimate(inputs.views.latents, prediction, steps)
     if residual is None:
         return estimate[:, None]
-    carried = schedule.estimate(schedule.as_noise(residual, steps), prediction, steps)
+    carried = schedule.estimate(schedule.scale_noise(residual, steps), prediction, steps)
     return torch.stack([estimate, carried], dim=1)
 
 
-def _leave(estimate: Tensor, site: _Site, regions: Regions) -> tuple[Tensor, Tensor]:
-    """Bring the estimate (K, C, h, w) of a site back to its place; return it with its weight (h, w)."""
-    weight = regions.weight(site.view)
-    if site.ground is None:
+def _extract(estimate: Tensor, placed: PlacedView, regions: Regions) -> tuple[Tensor, Tensor]:
+    """Bring the estimate (K, C, h, w) of a view back to its place; return it with its weight (h, w)."""
+    weight = regions.weight(placed.view)
+    if placed.background is None:
         return estimate, weight
-    estimate, kept = site.ground.lift(estimate, site.view)
+    estimate, kept = placed.background.extract(estimate, placed.view)
     return estimate, weight * kept
+
+
+def _background(regions: Regions, noise: Tensor, rows: Rows, method: Method) -> Tensor | None:
+    """Return the background latent at the level where steps end, in layers (N, K, C, H, W)."""
+    if regions.background is None:
+        return None
+    latent = method.schedule.noise_to_end(regions.background, noise, rows.steps)[:, None]
+    if not method.guidance.carries_residual:
+        return latent
+    return torch.cat([latent, torch.zeros_like(latent)], dim=1)  # no residual noise is in it
+
+
+def _rows(averages: Sequence[Tensor], steps: tuple[int, ...], method: Method) -> Rows:
+    """Make rows of the estimates by depth, (N, K, C, H, W) each."""
+
+    def rows(layers: Tensor, without_regions: Rows | None = None) -> Rows:
+        residual = layers[:, 1] if method.guidance.carries_residual else None
+        return Rows(layers[:, 0], steps, residual, without_regions)
+
+    mean, *behind = averages
+    bootstrap = method.bootstrap
+    if not behind or bootstrap is None or not bootstrap.show_through:
+        return rows(mean)
+    is_apart = torch.tensor([step + 1 < bootstrap.steps for step in steps], device=mean.device)
+    return rows(mean, rows(behind[0].where(is_apart.view(-1, 1, 1, 1, 1), mean)))

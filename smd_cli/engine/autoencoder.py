@@ -8,7 +8,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from smd_cli.core.tiling import Box, Tiling, tile_canvas
+from smd_cli.engine.device import exclusive
+from smd_cli.engine.encoder import Encoder
 from smd_cli.models.backbone import Backbone
+from smd_cli.models.facts import ModelFacts
 
 WHOLE = 1024 * 1024  # px: what is no larger goes through the autoencoder at once
 TILE = 512  # px
@@ -23,18 +26,20 @@ class _Piece(NamedTuple):
     weight: Tensor
 
 
-def encode(backbone: Backbone, pixels: Tensor, *, wrap: bool = False) -> Tensor:
+def encode(encoder: Encoder, pixels: Tensor, *, wrap: bool = False) -> Tensor:
     """Encode pixels (1, 3, H, W) in [-1, 1] into scaled latents (1, C, h, w); `wrap` closes them sideways."""
-    height, width = (side // backbone.facts.downscale for side in pixels.shape[-2:])
+    facts = encoder.facts
+    height, width = (side // facts.downscale for side in pixels.shape[-2:])
     if _goes_whole(pixels.shape[-2:], wrap=wrap):
-        return backbone.encode_image(pixels)
-    tiling = _tiles(backbone, height, width, wrap=wrap)
+        with exclusive(pixels.device):
+            return encoder.encode_image(pixels)
+    tiling = _tiles(facts, height, width, wrap=wrap)
     pieces = (
-        _Piece(_scaled(box, backbone.facts.downscale), box, weight[None, None])
+        _Piece(_scaled(box, facts.downscale), box, weight[None, None])
         for box, weight in zip(tiling.boxes, tiling.weights.to(pixels.device), strict=True)
     )
-    shape = (1, backbone.facts.latent_channels, height, width)
-    return _by_pieces(pixels, shape, pieces, backbone.encode_image)
+    shape = (1, facts.latent_channels, height, width)
+    return _by_pieces(pixels, shape, pieces, encoder.encode_image)
 
 
 def decode(backbone: Backbone, latents: Tensor, *, wrap: bool = False) -> Tensor:
@@ -42,8 +47,9 @@ def decode(backbone: Backbone, latents: Tensor, *, wrap: bool = False) -> Tensor
     downscale = backbone.facts.downscale
     height, width = latents.shape[-2:]
     if _goes_whole((height * downscale, width * downscale), wrap=wrap):
-        return backbone.decode(latents)
-    tiling = _tiles(backbone, height, width, wrap=wrap)
+        with exclusive(latents.device):
+            return backbone.decode(latents)
+    tiling = _tiles(backbone.facts, height, width, wrap=wrap)
     pieces = (
         _Piece(box, _scaled(box, downscale), _enlarged(weight, downscale))
         for box, weight in zip(tiling.boxes, tiling.weights.to(latents.device), strict=True)
@@ -55,8 +61,8 @@ def _goes_whole(size: tuple[int, ...], *, wrap: bool) -> bool:
     return size[0] * size[1] <= WHOLE and not wrap
 
 
-def _tiles(backbone: Backbone, height: int, width: int, *, wrap: bool) -> Tiling:
-    tile = TILE // backbone.facts.downscale
+def _tiles(facts: ModelFacts, height: int, width: int, *, wrap: bool) -> Tiling:
+    tile = TILE // facts.downscale
     return tile_canvas(height, width, min(tile, width) if wrap else tile, overlap=OVERLAP, wrap=wrap)
 
 
@@ -72,10 +78,10 @@ def _scaled(box: Box, factor: int) -> Box:
 def _by_pieces(
     source: Tensor, shape: tuple[int, ...], pieces: Iterable[_Piece], convert: Callable[[Tensor], Tensor]
 ) -> Tensor:
-    """Convert a picture piece by piece and average what overlaps, in `shape` (1, C, H, W)."""
+    """Convert a picture piece by piece into `shape` (1, C, H, W); the weights of what overlaps sum to 1."""
     total = torch.zeros(shape, device=source.device)
-    weights = torch.zeros(1, 1, *shape[-2:], device=source.device)
     for piece in pieces:
-        piece.target.add(total, piece.weight * convert(piece.source.of(source)).float())
-        piece.target.add(weights, piece.weight)
-    return total / weights
+        with exclusive(source.device):
+            converted = convert(piece.source.of(source))
+        piece.target.add(total, piece.weight * converted.float())
+    return total

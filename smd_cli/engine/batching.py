@@ -6,11 +6,12 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from smd_cli.core.guidance import ModelInput
+from smd_cli.engine.device import exclusive, free_memory_bytes, is_out_of_memory
 from smd_cli.engine.layout import Layout
 from smd_cli.engine.memory import row_bytes
 from smd_cli.models.backbone import Backbone
 from smd_cli.models.conditioning import Conditioning
-from smd_cli.models.device import free_memory_bytes, is_out_of_memory
 
 _log = logging.getLogger(__name__)
 
@@ -38,19 +39,20 @@ class Evaluator:
         self.table = table
         self.most: int | None = None
 
-    def __call__(self, latents: Tensor, timesteps: Tensor, prompts: Tensor) -> Tensor:
-        """Predict for latents (N, C, h, w) at timesteps (N,) under rows (N,) of the table."""
+    def __call__(self, asked: ModelInput) -> Tensor:
+        """Predict for N rows, whose prompts are rows of the table."""
         parts: list[Tensor] = []
         done = 0
-        while done < len(latents):
-            rows = slice(done, done + (self.most or len(latents)))
+        while done < len(asked):
+            at_most = self.most or len(asked)
+            part = asked if at_most >= len(asked) else asked.at(range(len(asked))[done : done + at_most])
             try:
-                conditioning = self.table.rows(prompts[rows])
-                parts.append(self.backbone.predict(latents[rows], timesteps[rows], conditioning))
+                with exclusive(self.backbone.device):
+                    parts.append(self.backbone.predict(part, self.table.rows(part.prompts)))
             except (MemoryError, RuntimeError) as error:
-                if not is_out_of_memory(error) or len(latents[rows]) == 1:
+                if not is_out_of_memory(error) or len(part) == 1:
                     raise
-                self._halve(len(latents[rows]))
+                self._halve(len(part))
             else:
                 done += len(parts[-1])
         return torch.cat(parts)

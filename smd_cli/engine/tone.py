@@ -1,4 +1,4 @@
-"""The tone of new area: its light and colours are brought to those of the picture that it extends."""
+"""Tone matching: new area takes the light and colours of the picture that it extends."""
 
 from dataclasses import dataclass
 
@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 CELL = 16  # px: differences within a cell are forms, which stay; those between cells are tone
-SURE = 0.9
-"""How far new area is new where it is measured: farther in, what is painted leans on the picture already."""
+MEASURED_ABOVE = 0.9
+"""Share of new area above which the tone is measured: below it, the painting is blended with the picture."""
 EPSILON = 1e-6
 
 
@@ -23,20 +23,20 @@ class Joint:
     known: Tensor
 
 
-def toned(painted: Tensor, picture: Tensor, joint: Joint) -> Tensor:
-    """Shift the tone of new area in `painted` so that it goes on from `picture`, both (1, 3, H, W).
+def match_tone(painted: Tensor, picture: Tensor, joint: Joint) -> Tensor:
+    """Shift the tone of new area in `painted` to that of `picture`, both (1, 3, H, W).
 
-    Where new area reaches into the picture, both are known; their difference there is carried on over the
-    rest. A few-step sampler settles colours in its first step, when it sees next to nothing of the picture.
+    Where new area reaches into the picture, both are known; their difference there is extrapolated over the
+    rest. A few-step sampler decides colours in its first step, where the noise hides most of the picture.
     """
-    both = (joint.new_area > SURE) * joint.known
-    shift = carried_on(*_pooled(picture - painted, both, CELL))
+    both = (joint.new_area > MEASURED_ABOVE) * joint.known
+    shift = fill_gaps(*_pooled(picture - painted, both, CELL))
     height, width = painted.shape[-2:]
     shift = F.interpolate(shift, scale_factor=CELL, mode="bilinear")[..., :height, :width]
     return painted + (2 * joint.new_area).clamp(max=1) * shift  # whole where it was measured
 
 
-def carried_on(values: Tensor, weights: Tensor) -> Tensor:
+def fill_gaps(values: Tensor, weights: Tensor) -> Tensor:
     """Fill values (1, C, h, w) where weights (1, 1, h, w) in [0, 1] leave gaps, the smoother the wider.
 
     The pull-push algorithm of Gortler et al. (The Lumigraph, 1996): a grid half as fine, filled in the same
@@ -45,11 +45,11 @@ def carried_on(values: Tensor, weights: Tensor) -> Tensor:
     height, width = weights.shape[-2:]
     if max(height, width) == 1:
         return values
-    coarser = F.interpolate(carried_on(*_pooled(values, weights, 2)), scale_factor=2, mode="bilinear")
+    coarser = F.interpolate(fill_gaps(*_pooled(values, weights, 2)), scale_factor=2, mode="bilinear")
     return torch.lerp(coarser[..., :height, :width], values, weights)
 
 
 def _pooled(values: Tensor, weights: Tensor, cell: int) -> tuple[Tensor, Tensor]:
-    """Average values over cells by their weights; a quarter of a cell's weight is enough to be sure of it."""
+    """Average values over cells by their weights; a cell with a quarter of its weight counts as known."""
     total, weight = (F.avg_pool2d(x, cell, ceil_mode=True) for x in (values * weights, weights))
     return total / weight.clamp(min=EPSILON), (4 * weight).clamp(max=1)

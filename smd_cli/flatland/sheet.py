@@ -11,9 +11,9 @@ import yaml
 from PIL import Image, ImageDraw, ImageFont
 
 from smd_cli.engine.events import Clock
-from smd_cli.engine.masks import Setting
-from smd_cli.engine.oneshot import paint
-from smd_cli.engine.stage import set_stage
+from smd_cli.engine.prepare import prepare
+from smd_cli.engine.render import render
+from smd_cli.engine.soft_masks import CanvasImages
 from smd_cli.flatland.prompts import PROMPTS, SIZE, scene_of
 from smd_cli.models.assets import ModelSpec, locate
 from smd_cli.models.backbone import Backbone
@@ -30,8 +30,8 @@ def picture(prompt: str, seed: int, backbone: Backbone, settings: str = "") -> I
     text = yaml.safe_dump(scene_of(prompt)) + settings
     plan = resolve(load_text(text, "sheet").scene, "sheet", Path())
     with torch.inference_mode():
-        stage = set_stage(plan, Setting(()), backbone, batch=1)
-    return paint(stage, seed, Clock())
+        stage = prepare(plan, CanvasImages(()), backbone, batch=1)
+    return render(stage, seed, Clock())
 
 
 def sheet(backbone: Backbone, seed: int, settings: str = "") -> Image.Image:

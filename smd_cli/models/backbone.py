@@ -5,6 +5,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from smd_cli.core.guidance import ModelInput
+from smd_cli.core.schedule import TrainingSchedule
 from smd_cli.models.assets import Assets
 from smd_cli.models.conditioning import Conditioning
 from smd_cli.models.facts import ModelFacts
@@ -22,8 +24,8 @@ class Backbone(Protocol):
         """The files it was loaded from, for the recipe."""
 
     @property
-    def alphas_cumprod(self) -> Tensor:
-        """(1000,) float32 on the CPU: the training schedule's signal level at each timestep."""
+    def training(self) -> TrainingSchedule:
+        """The noise levels that the model was trained on, and what it predicts."""
 
     @property
     def device(self) -> torch.device:
@@ -39,8 +41,11 @@ class Backbone(Protocol):
     def prepare(self, table: Conditioning) -> Conditioning:
         """The same prompts, with what every evaluation would make of them again, where that can be kept."""
 
-    def predict(self, latents: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
-        """Output for latents (N, C, h, w) at timesteps (N,) under N rows; shape and dtype of `latents`."""
+    def predict(self, asked: ModelInput, conditioning: Conditioning) -> Tensor:
+        """Predict for N rows under N rows of conditioning; return shape and dtype of the latents asked about.
+
+        The rows of `asked.prompts` have been looked up already: they are `conditioning`.
+        """
 
     def encode_image(self, pixels: Tensor) -> Tensor:
         """Pixels (B, 3, H, W) in [-1, 1] to scaled latents (B, C, h, w); the posterior's mode, no chance."""

@@ -12,6 +12,8 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor
 from transformers.models.clip.modeling_clip import CLIPTextModel
 
+from smd_cli.core.guidance import ModelInput
+from smd_cli.core.schedule import TrainingSchedule
 from smd_cli.errors import AssetError
 from smd_cli.models.assets import Assets, Part
 from smd_cli.models.backbone import Backbone
@@ -36,7 +38,7 @@ class SD15:
     text_encoder: CLIPTextModel
     unet: UNet2DConditionModel
     vae: AutoencoderKL | AutoencoderTiny
-    alphas_cumprod: Tensor
+    training: TrainingSchedule
     device: torch.device
     dtype: torch.dtype
     known: KnownPrompts
@@ -55,17 +57,17 @@ class SD15:
         """The prompts with the keys and values of every cross-attention layer."""
         return replace(table, keys=self.known.make(table.embeds))
 
-    def predict(self, latents: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
-        """The UNet's output for latents (N, C, h, w) at timesteps (N,), in the dtype of `latents`."""
+    def predict(self, asked: ModelInput, conditioning: Conditioning) -> Tensor:
+        """Return the UNet's output (N, C, h, w), in the dtype of the latents asked about."""
         with self.known.of(conditioning):
             output: Tensor = self.unet(
-                latents.to(self.device, self.dtype),
-                timesteps.to(self.device),
+                asked.latents.to(self.device, self.dtype),
+                asked.timesteps.to(self.device),
                 encoder_hidden_states=conditioning.embeds,
-                timestep_cond=self._guidance_embedding(len(latents)),
+                timestep_cond=self._guidance_embedding(len(asked)),
                 return_dict=False,
             )[0]
-        return output.to(latents)
+        return output.to(asked.latents)
 
     def encode_image(self, pixels: Tensor) -> Tensor:
         """Pixels (B, 3, H, W) in [-1, 1] to scaled latents (B, C, h, w); the mode of a KL posterior."""
@@ -117,7 +119,7 @@ def load(assets: Assets, device: torch.device, dtype: torch.dtype) -> Backbone:
         text_encoder=text_encoder,
         unet=unet,
         vae=vae,
-        alphas_cumprod=training_alphas(assets.configs),
+        training=TrainingSchedule(training_alphas(assets.configs), assets.facts.prediction_type),
         device=device,
         dtype=dtype,
         known=KnownPrompts(unet),

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from smd_cli.engine.masks import Setting
-from smd_cli.engine.stage import Stage, set_stage
+from smd_cli.engine.prepare import PreparedScene, prepare
+from smd_cli.engine.soft_masks import CanvasImages
 from smd_cli.media.paint import paint
 from smd_cli.models.assets import ModelSpec, locate
 from smd_cli.models.loading import load
@@ -22,15 +22,15 @@ def backbone():
 
 
 @pytest.fixture
-def stage() -> Callable[[str], Stage]:
+def stage() -> Callable[[str], PreparedScene]:
     """Set the stage of a scene of 192x128 px."""
 
-    def make(settings: str) -> Stage:
+    def make(settings: str) -> PreparedScene:
         text = f"smd: 1\ncanvas: {{width: 192, height: 128}}\nbackground: {{prompt: grass}}\n{settings}\n"
         plan = resolve(load_text(text, "scene").scene, "scene", Path())
         painted = paint(plan)
         with torch.inference_mode():
-            return set_stage(plan, Setting(painted.masks, painted.background), backbone(), batch=2)
+            return prepare(plan, CanvasImages(painted.masks, painted.background), backbone(), batch=2)
 
     return make
 

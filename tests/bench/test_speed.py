@@ -13,7 +13,7 @@ from smd_cli.bench import scenes
 from smd_cli.bench.programs import Program
 from smd_cli.bench.report import Speed
 from smd_cli.bench.speed import Case, Rounds, difference, measure, pictures, race
-from smd_cli.engine.masks import Setting
+from smd_cli.engine.soft_masks import CanvasImages
 from smd_cli.errors import UsageError
 from smd_cli.models.assets import ModelSpec, locate
 from smd_cli.scene.loader import load
@@ -87,7 +87,7 @@ def test_a_model_that_diffusers_cannot_drive_is_told_before_it_is_loaded():
     other = replace(assets, facts=replace(assets.facts, family="sdxl"), parts={})
     rounds = Rounds(1, torch.device("cpu"), torch.float32, 1)
     with pytest.raises(UsageError, match="not sdxl"):
-        measure([Case(PLAN, Setting(()), other, "diffusers")], rounds)
+        measure([Case(PLAN, CanvasImages(()), other, "diffusers")], rounds)
 
 
 def test_the_ready_scenes_are_there_or_asked_for(tmp_path, monkeypatch):

@@ -4,6 +4,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from smd_cli.core.guidance import ModelInput
+from smd_cli.core.schedule import Prediction, TrainingSchedule
+from smd_cli.core.tiling import Box
+
 
 class ConvModel:
     """Predicts for each row alone; zero padding tells it where the border is, as in real UNets."""
@@ -17,17 +21,37 @@ class ConvModel:
         self.lift, self.fall = random(width, channels, 3, 3) / 6, random(channels, width, 3, 3) / 7
         self.prompts = random(prompts, width)
 
-    def __call__(self, latents: Tensor, timesteps: Tensor, prompts: Tensor) -> Tensor:
+    def __call__(self, asked: ModelInput) -> Tensor:
+        return self.of(asked.latents, asked.timesteps, asked.prompts)
+
+    def of(self, latents: Tensor, timesteps: Tensor, prompts: Tensor) -> Tensor:
         hidden = F.conv2d(latents, self.lift, padding=1)
         bias = self.prompts[prompts] + timesteps[:, None] / 1000
         return F.conv2d(torch.tanh(hidden + bias[:, :, None, None]), self.fall, padding=1)
 
     def one(self, latent: Tensor, timestep: int, prompt: int) -> Tensor:
         """Predict for one row, as the oracle asks."""
-        return self(latent, torch.tensor([timestep]), torch.tensor([prompt]))
+        return self.of(latent, torch.tensor([timestep]), torch.tensor([prompt]))
 
 
 def alphas_cumprod() -> Tensor:
     """Stable Diffusion's scaled-linear training schedule, (1000,)."""
     betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
     return torch.cumprod(1 - betas, 0).float()
+
+
+def training(prediction: Prediction = "epsilon") -> TrainingSchedule:
+    return TrainingSchedule(alphas_cumprod(), prediction)
+
+
+def model_input(latents: Tensor, timesteps: Tensor) -> ModelInput:
+    """Ask about rows of one tile that is the whole canvas, each under the prompt of its own number."""
+    rows, _, height, width = latents.shape
+    return ModelInput(
+        latents=latents,
+        timesteps=timesteps,
+        end_timesteps=torch.zeros_like(timesteps),
+        prompts=torch.arange(rows),
+        boxes=(Box(0, height, 0, width),) * rows,
+        canvas=(height, width),
+    )

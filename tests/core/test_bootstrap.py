@@ -4,13 +4,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from smd_cli.core.bootstrap import Bootstrap, Ground, lay_ground
-from smd_cli.core.schedule import lcm
+from smd_cli.core.bootstrap import Bootstrap, BootstrapBackground, bootstrap_background
+from smd_cli.core.samplers import lcm
 from smd_cli.core.tiling import Box
 from smd_cli.core.views import View
-from tests.core.models import alphas_cumprod
+from tests.core.models import training
 
-SCHEDULE = lcm(alphas_cumprod(), [0, 12, 25, 37])
+SCHEDULE = lcm(training(), [0, 12, 25, 37])
 WHITE, BASE, NOISE = (torch.full((1, 4, 6, 8), value) for value in (8.0, -2.0, 0.5))
 VIEW = View(step=0, region=0, tile=0, box=Box(1, 5, 2, 8), roll=(1, 2))
 
@@ -19,37 +19,37 @@ VIEW = View(step=0, region=0, tile=0, box=Box(1, 5, 2, 8), roll=(1, 2))
 def test_background_turns_from_white_to_the_pictures_own(mix_steps: float, shares: list[float]) -> None:
     bootstrap = Bootstrap(WHITE, steps=3, mix_steps=mix_steps)
     for step, share in enumerate(shares):
-        ground = lay_ground(bootstrap, SCHEDULE, step, BASE, NOISE)
+        behind = bootstrap_background(bootstrap, SCHEDULE, step, BASE, NOISE)
         clean = share * WHITE + (1 - share) * BASE
-        expected = SCHEDULE.start.signal[step] * clean + SCHEDULE.start.noise[step] * NOISE
-        torch.testing.assert_close(ground.layers[0], expected[0])
+        expected = SCHEDULE.start.alpha[step] * clean + SCHEDULE.start.sigma[step] * NOISE
+        torch.testing.assert_close(behind.layers[0], expected[0])
 
 
-def test_only_the_first_steps_stand_on_ground() -> None:
-    laid = [lay_ground(Bootstrap(WHITE, steps=2), SCHEDULE, step, BASE, NOISE) for step in range(4)]
-    assert [ground is not None for ground in laid] == [True, True, False, False]
-    assert lay_ground(None, SCHEDULE, 0, BASE, NOISE) is None
+def test_only_the_first_steps_have_a_background_of_their_own() -> None:
+    laid = [bootstrap_background(Bootstrap(WHITE, steps=2), SCHEDULE, step, BASE, NOISE) for step in range(4)]
+    assert [behind is not None for behind in laid] == [True, True, False, False]
+    assert bootstrap_background(None, SCHEDULE, 0, BASE, NOISE) is None
 
 
 def test_a_view_shows_its_region_alone_and_centred() -> None:
     layers = torch.tensor([0.0, 7.0]).view(2, 1, 1, 1).expand(2, 4, 6, 8)
-    ground, crop, mask = Ground(layers, layers[:1], None), torch.ones(1, 4, 4, 6), corner()
-    placed = ground.place(crop, mask, VIEW)
+    behind, crop, mask = BootstrapBackground(layers, layers[:1], None), torch.ones(1, 4, 4, 6), corner()
+    placed = behind.compose(crop, mask, VIEW)
     torch.testing.assert_close(placed, mask.roll((1, 2), (0, 1)).expand(1, 4, 4, 6))
-    both = ground.place(crop.expand(2, 4, 4, 6), mask, VIEW)
+    both = behind.compose(crop.expand(2, 4, 4, 6), mask, VIEW)
     assert torch.equal(both[:1], placed)
     torch.testing.assert_close(both[1:], placed + (1 - mask.roll((1, 2), (0, 1))) * 7)
-    back, kept = ground.lift(placed, VIEW)
+    back, kept = behind.extract(placed, VIEW)
     torch.testing.assert_close(back, mask.expand(1, 4, 4, 6))
     assert (kept == 1).all(), "weight was taken without being asked"
 
 
-def test_what_looks_like_its_ground_loses_weight() -> None:
-    ground = Ground(torch.ones(2, 4, 6, 8), torch.zeros(1, 4, 6, 8), leak_sensitivity=0.5)
+def test_what_looks_like_its_background_loses_weight() -> None:
+    behind = BootstrapBackground(torch.ones(2, 4, 6, 8), torch.zeros(1, 4, 6, 8), leak_sensitivity=0.5)
     estimate = torch.zeros(1, 4, 4, 6)
     estimate[0, :, 0, 0] = torch.tensor([1.0, 1.0, 0.0, 0.0])  # mean square 0.5, the sensitivity itself
     estimate[0, :, 0, 1] = 30
-    kept = ground.lift(estimate.roll(VIEW.roll, (-2, -1)), VIEW)[1]
+    kept = behind.extract(estimate.roll(VIEW.roll, (-2, -1)), VIEW)[1]
     at_sensitivity = 2 * torch.sigmoid(torch.tensor(1.0)) - 1
     torch.testing.assert_close(
         kept[0, :3], torch.stack([at_sensitivity, torch.tensor(1.0), torch.tensor(0.0)])
@@ -59,18 +59,18 @@ def test_what_looks_like_its_ground_loses_weight() -> None:
 
 def test_what_is_empty_is_told_by_the_noisy_background_in_every_step() -> None:
     for step in range(3):
-        ground = lay_ground(Bootstrap(WHITE, 3, 1.5, 0.2), SCHEDULE, step, BASE, NOISE)
-        assert ground.leak_sensitivity == 0.2
-        torch.testing.assert_close(ground.empty, ground.layers[:1])
+        behind = bootstrap_background(Bootstrap(WHITE, 3, 1.5, 0.2), SCHEDULE, step, BASE, NOISE)
+        assert behind.leak_sensitivity == 0.2
+        torch.testing.assert_close(behind.empty, behind.layers[:1])
 
 
 def test_what_shows_through_is_told_by_clean_white_in_the_last_step() -> None:
     bootstrap = Bootstrap(WHITE, 3, 0.5, 0.2, show_through=True)
-    grounds = [lay_ground(bootstrap, SCHEDULE, step, BASE, NOISE) for step in range(4)]
-    assert [ground and ground.leak_sensitivity for ground in grounds] == [None, None, 0.2, None]
-    assert grounds[2] is not None
-    torch.testing.assert_close(grounds[2].empty, WHITE)
-    torch.testing.assert_close(grounds[2].layers[:1], SCHEDULE.noised(WHITE, NOISE, [2]))
+    backgrounds = [bootstrap_background(bootstrap, SCHEDULE, step, BASE, NOISE) for step in range(4)]
+    assert [behind and behind.leak_sensitivity for behind in backgrounds] == [None, None, 0.2, None]
+    assert backgrounds[2] is not None
+    torch.testing.assert_close(backgrounds[2].empty, WHITE)
+    torch.testing.assert_close(backgrounds[2].layers[:1], SCHEDULE.noise_to_start(WHITE, NOISE, [2]))
 
 
 def corner() -> Tensor:

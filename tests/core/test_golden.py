@@ -7,12 +7,13 @@ import torch
 from torch import Tensor
 
 from smd_cli.core.bootstrap import Bootstrap
-from smd_cli.core.guidance import Guidance
+from smd_cli.core.guidance import Guidance, ModelInput
 from smd_cli.core.masks import quantize, soften
 from smd_cli.core.regions import Regions, arrange_regions
 from smd_cli.core.rows import Rows
 from smd_cli.core.sample import sample
-from smd_cli.core.schedule import Schedule, lcm
+from smd_cli.core.samplers import lcm
+from smd_cli.core.schedule import Schedule, TrainingSchedule
 from smd_cli.core.step import Method, denoise_step
 from tests.golden import DOWNSCALE, Case, cases, needs_golden, relative_error, tiny_pipeline
 
@@ -39,13 +40,13 @@ class CountingPredict:
         self.embeddings = tiny_pipeline().conditioning(case)
         self.rows = 0
 
-    def __call__(self, latents: Tensor, timesteps: Tensor, prompts: Tensor) -> Tensor:
-        self.rows += len(latents)
-        return tiny_pipeline().predict(latents, timesteps, self.embeddings[prompts])
+    def __call__(self, asked: ModelInput) -> Tensor:
+        self.rows += len(asked)
+        return tiny_pipeline().predict(asked.latents, asked.timesteps, self.embeddings[asked.prompts])
 
 
 def schedule(case: Case) -> Schedule:
-    return lcm(tiny_pipeline().alphas_cumprod, case.settings["schedule_indices"])
+    return lcm(TrainingSchedule(tiny_pipeline().alphas_cumprod), case.settings["schedule_indices"])
 
 
 def method(case: Case) -> Method:
@@ -124,7 +125,7 @@ def stream(case: Case) -> Iterator[Tensor]:
     )
     waiting = Rows(torch.zeros_like(noise[1:]), tuple(range(1, len(noise))), torch.zeros_like(noise[1:]))
     for tick, incoming in enumerate(first_rows(case, how)):
-        rows = waiting.behind(Rows(incoming[None], (0,), noise[:1]))
+        rows = Rows(incoming[None], (0,), noise[:1]).append(waiting)
         estimates = denoise_step(rows, noise[:1].expand_as(rows.x), arranged, how, predict)
         waiting = estimates.at(range(len(noise) - 1)).renoised(how.schedule, noise[1:])
         if tick >= warm_up(case):
@@ -137,7 +138,7 @@ def first_rows(case: Case, how: Method) -> Tensor:
         return case.tensors["noise.fresh"]
     noise = case.tensors["noise.init"][:1]
     frames = [tiny_pipeline().encode_image(frame[None]) for frame in case.tensors["frames.input"]]
-    return torch.cat([how.schedule.noised(frame, noise, [0]) for frame in frames])
+    return torch.cat([how.schedule.noise_to_start(frame, noise, [0]) for frame in frames])
 
 
 def warm_up(case: Case) -> int:

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from smd_cli.core.guidance import Guidance, Inputs, guided
+from smd_cli.core.guidance import Guidance, Inputs, ModelInput, guided
+from smd_cli.core.tiling import Box
 
 LATENTS, TIMESTEPS = torch.zeros(3, 4, 2, 2), torch.tensor([999, 759, 259])
 RESIDUAL = torch.tensor([100.0, 200.0, 300.0]).view(3, 1, 1, 1).expand(3, 4, 2, 2)
@@ -16,19 +17,24 @@ class Echo:
     def __init__(self) -> None:
         self.asked: list[list[int]] = []
 
-    def __call__(self, latents: Tensor, timesteps: Tensor, prompts: Tensor) -> Tensor:
-        self.asked.append(prompts.tolist())
-        return (10.0 * timesteps + prompts).view(-1, 1, 1, 1).expand_as(latents)
+    def __call__(self, asked: ModelInput) -> Tensor:
+        self.asked.append(asked.prompts.tolist())
+        return (10.0 * asked.timesteps + asked.prompts).view(-1, 1, 1, 1).expand_as(asked.latents)
 
 
 def inputs(guidance: Guidance) -> Inputs:
     """Three views at steps 0, 1 and 2 under positive prompts 0, 1, 0 and negative ones 2, 3, 2."""
     return Inputs(
-        latents=LATENTS,
-        residual=RESIDUAL if guidance.carries_residual else None,
-        timesteps=TIMESTEPS,
-        positive=torch.tensor([0, 1, 0]),
+        views=ModelInput(
+            latents=LATENTS,
+            timesteps=TIMESTEPS,
+            end_timesteps=torch.zeros_like(TIMESTEPS),
+            prompts=torch.tensor([0, 1, 0]),
+            boxes=(Box(0, 2, 0, 2),) * 3,
+            canvas=(2, 2),
+        ),
         negative=torch.tensor([2, 3, 2]),
+        residual=RESIDUAL if guidance.carries_residual else None,
         negated=[step for step in range(3) if guidance.asks_negative(step)],
     )
 

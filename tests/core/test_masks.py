@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from smd_cli.core.masks import cover, quantize, soften, uncovered, with_rest
-from smd_cli.core.schedule import lcm
-from tests.core.models import alphas_cumprod
+from smd_cli.core.samplers import lcm
+from tests.core.models import training
 from tests.golden import needs_golden, units
 
-LEVELS = lcm(alphas_cumprod(), [0, 4, 12, 25, 37]).noise_levels
+LEVELS = lcm(training(), [0, 4, 12, 25, 37]).noise_levels
 KINDS = ["discrete", "semi-continuous", "continuous"]
 
 

@@ -13,7 +13,8 @@ from smd_cli.core.masks import cover, quantize, soften, with_rest, with_whole
 from smd_cli.core.regions import arrange_regions
 from smd_cli.core.rows import Rows
 from smd_cli.core.sample import sample
-from smd_cli.core.schedule import lcm
+from smd_cli.core.samplers import lcm
+from smd_cli.core.schedule import TrainingSchedule
 from smd_cli.core.step import Method
 from tests.core.models import ConvModel, alphas_cumprod
 from tests.golden import DOWNSCALE, Case, cases, relative_error, tiny_pipeline
@@ -62,7 +63,7 @@ def random_problem(seed: int) -> Problem:
 
 
 def render_by_core(problem: Problem, predict: ConvModel, batch: int) -> list[Tensor]:
-    schedule = lcm(problem.alphas_cumprod, problem.indices)
+    schedule = lcm(TrainingSchedule(problem.alphas_cumprod), problem.indices)
     softened = soften(cover(problem.masks, problem.cover_alpha), problem.std, problem.strength)
     height, width = problem.init.shape[-2:]
     masks = quantize(softened, schedule.noise_levels, (height, width), problem.kind)

@@ -4,15 +4,16 @@ import torch
 from torch import Tensor
 
 from smd_cli.core.bootstrap import Bootstrap
-from smd_cli.core.guidance import Guidance
+from smd_cli.core.guidance import Guidance, ModelInput
 from smd_cli.core.noise import SeededNoise
 from smd_cli.core.regions import arrange_regions
 from smd_cli.core.rows import Rows
 from smd_cli.core.sample import sample
-from smd_cli.core.schedule import lcm
+from smd_cli.core.samplers import lcm
+from smd_cli.core.schedule import TrainingSchedule
 from smd_cli.core.step import Method
 
-SCHEDULE = lcm(torch.linspace(0.999, 0.005, 1000), [0, 4, 12, 25, 37])
+SCHEDULE = lcm(TrainingSchedule(torch.linspace(0.999, 0.005, 1000)), [0, 4, 12, 25, 37])
 HEIGHT, WIDTH, TILE = 8, 24, 8
 
 
@@ -27,9 +28,9 @@ class Turned:
         return self.noise(purpose, step, shape).roll(self.by, -1)
 
 
-def blurring(latents: Tensor, timesteps: Tensor, prompts: Tensor) -> Tensor:
+def blurring(asked: ModelInput) -> Tensor:
     """A model whose prediction at a pixel depends on the whole tile."""
-    return 0.5 * latents + 0.5 * latents.flip(-1) + prompts[:, None, None, None]
+    return 0.5 * asked.latents + 0.5 * asked.latents.flip(-1) + asked.prompts[:, None, None, None]
 
 
 def picture(masks: Tensor, by: int, *, wrap: bool) -> Tensor:
@@ -54,9 +55,10 @@ def test_an_extending_region_sees_the_canvas_from_the_first_step_on():
     masks[0, ..., :2], masks[1, ..., 2:] = 1, 1
     seen: list[Tensor] = []
 
-    def watching(latents: Tensor, timesteps: Tensor, prompts: Tensor) -> Tensor:
-        seen.extend(row for row, prompt in zip(latents, prompts.tolist(), strict=True) if prompt == 0)
-        return blurring(latents, timesteps, prompts)
+    def watching(asked: ModelInput) -> Tensor:
+        rows = zip(asked.latents, asked.prompts.tolist(), strict=True)
+        seen.extend(row for row, prompt in rows if prompt == 0)
+        return blurring(asked)
 
     bootstrap = Bootstrap(torch.full((1, 4, HEIGHT, WIDTH), 9.0), steps=1)
     start = torch.randn(1, 4, HEIGHT, WIDTH)

@@ -7,8 +7,9 @@ import torch
 from diffusers import DDIMScheduler, LCMScheduler
 from torch import Tensor
 
-from smd_cli.core.schedule import Schedule, ddim, lcm
-from tests.core.models import alphas_cumprod
+from smd_cli.core.samplers import ddim, lcm
+from smd_cli.core.schedule import Schedule
+from tests.core.models import training
 from tests.golden import needs_golden, relative_error, units
 
 TRAINING = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
@@ -22,27 +23,27 @@ def latents(seed: int) -> Tensor:
 
 @needs_golden
 def test_lcm_has_the_constants_of_the_published_code() -> None:
-    schedule, recorded = lcm(alphas_cumprod(), INDICES), units()
+    schedule, recorded = lcm(training(), INDICES), units()
     torch.testing.assert_close(schedule.timesteps.float(), recorded["schedule.timesteps"])
     torch.testing.assert_close(schedule.noise_levels, recorded["schedule.sigma"])
-    torch.testing.assert_close(schedule.start.signal, recorded["schedule.alpha_sqrt"])
+    torch.testing.assert_close(schedule.start.alpha, recorded["schedule.alpha_sqrt"])
     alpha, sigma = recorded["schedule.alpha_sqrt"], recorded["schedule.sigma"]
     c_out, c_skip = recorded["schedule.c_out"], recorded["schedule.c_skip"]
-    torch.testing.assert_close(schedule.keep, c_skip + c_out / alpha)
-    torch.testing.assert_close(schedule.gain, -c_out * sigma / alpha)
+    torch.testing.assert_close(schedule.c_skip, c_skip + c_out / alpha)
+    torch.testing.assert_close(schedule.c_out, -c_out * sigma / alpha)
 
 
 def test_lcm_timesteps_are_those_of_diffusers_on_every_grid() -> None:
     for grid in range(1, 51):
         reference = LCMScheduler(**TRAINING)
         reference.set_timesteps(grid, original_inference_steps=50)
-        schedule = lcm(alphas_cumprod(), range(grid), grid=grid)
+        schedule = lcm(training(), range(grid), grid=grid)
         assert schedule.timesteps.tolist() == reference.timesteps.tolist(), f"grid of {grid}"
 
 
 @pytest.mark.parametrize("prediction", PREDICTIONS)
 def test_lcm_denoises_and_renoises_as_diffusers(prediction: str) -> None:
-    schedule = lcm(alphas_cumprod(), INDICES, prediction=prediction)
+    schedule = lcm(training(prediction), INDICES)
     reference = LCMScheduler(**TRAINING, prediction_type=prediction, clip_sample=False)
     reference.set_timesteps(timesteps=schedule.timesteps.tolist(), original_inference_steps=50)
 
@@ -61,7 +62,7 @@ def test_lcm_denoises_and_renoises_as_diffusers(prediction: str) -> None:
 @pytest.mark.parametrize("prediction", PREDICTIONS)
 @pytest.mark.parametrize("steps", [1, 7, 20, 50])
 def test_ddim_is_that_of_diffusers(steps: int, prediction: str) -> None:
-    schedule = ddim(alphas_cumprod(), steps, prediction=prediction)
+    schedule = ddim(training(prediction), steps)
     reference = DDIMScheduler(
         **TRAINING, prediction_type=prediction, clip_sample=False, set_alpha_to_one=False, steps_offset=1
     )
@@ -84,26 +85,26 @@ def test_ddim_is_that_of_diffusers(steps: int, prediction: str) -> None:
 
 @pytest.mark.parametrize("prediction", PREDICTIONS)
 @pytest.mark.parametrize("kind", ["lcm", "ddim"])
-def test_a_perfect_prediction_leads_to_the_settled_latent(kind: str, prediction: str) -> None:
+def test_a_perfect_prediction_leads_to_the_latent_at_the_end_of_the_step(kind: str, prediction: str) -> None:
     schedule = both(prediction)[kind]
     clean, noise = latents(0), latents(1)
     for step in range(len(schedule)):
-        alpha, sigma = schedule.start.signal[step], schedule.start.noise[step]
-        x = schedule.noised(clean, noise, [step])
+        alpha, sigma = schedule.start.alpha[step], schedule.start.sigma[step]
+        x = schedule.noise_to_start(clean, noise, [step])
         perfect = noise if prediction == "epsilon" else alpha * noise - sigma * clean
         last = step + 1 == len(schedule)  # ends at the first training level, which counts as clean
         tolerance = 0.05 if kind == "ddim" and last else 1e-4
         estimate = schedule.estimate(x, perfect, [step])
-        assert relative_error(estimate, schedule.settled(clean, noise, [step])) < tolerance
+        assert relative_error(estimate, schedule.noise_to_end(clean, noise, [step])) < tolerance
         if not last:
             following = schedule.renoise(estimate, noise, [step + 1])
-            assert relative_error(following, schedule.noised(clean, noise, [step + 1])) < 1e-4
+            assert relative_error(following, schedule.noise_to_start(clean, noise, [step + 1])) < 1e-4
 
 
 def test_rows_at_several_steps_go_their_own_ways() -> None:
-    schedule, x = lcm(alphas_cumprod(), INDICES), torch.cat([latents(seed) for seed in range(3)])
+    schedule, x = lcm(training(), INDICES), torch.cat([latents(seed) for seed in range(3)])
     steps, other = [3, 1, 4], x.flip(0)
-    for act in (schedule.estimate, schedule.noised, schedule.settled, schedule.renoise):
+    for act in (schedule.estimate, schedule.noise_to_start, schedule.noise_to_end, schedule.renoise):
         together = act(x, other, steps)
         alone = torch.cat([act(x[[row]], other[[row]], [step]) for row, step in enumerate(steps)])
         torch.testing.assert_close(together, alone, rtol=0, atol=0)
@@ -114,24 +115,24 @@ def test_noise_falls_and_levels_keep_the_variance(kind: str) -> None:
     schedule = both("epsilon")[kind]
     assert all(before > after for before, after in pairwise(schedule.noise_levels.tolist()))
     for level in (schedule.start, schedule.end):
-        torch.testing.assert_close(level.signal.square() + level.noise.square(), torch.ones(len(schedule)))
+        torch.testing.assert_close(level.alpha.square() + level.sigma.square(), torch.ones(len(schedule)))
 
 
 @pytest.mark.parametrize("indices", [[0, 0], [4, 2], [-1, 3], [0, 50]])
 def test_indices_out_of_order_or_range_are_refused(indices: list[int]) -> None:
     with pytest.raises(ValueError, match=r"0\.\.49"):
-        lcm(alphas_cumprod(), indices)
+        lcm(training(), indices)
 
 
 def test_impossible_step_counts_are_refused() -> None:
     with pytest.raises(ValueError, match="1 to 50 steps, got 51"):
-        lcm(alphas_cumprod(), [0], grid=51)
+        lcm(training(), [0], grid=51)
     with pytest.raises(ValueError, match="1 to 999 steps, got 0"):
-        ddim(alphas_cumprod(), 0)
+        ddim(training(), 0)
 
 
 def both(prediction: str) -> dict[str, Schedule]:
     return {
-        "lcm": lcm(alphas_cumprod(), INDICES, prediction=prediction),
-        "ddim": ddim(alphas_cumprod(), 20, prediction=prediction),
+        "lcm": lcm(training(prediction), INDICES),
+        "ddim": ddim(training(prediction), 20),
     }

@@ -7,21 +7,21 @@ import torch
 from torch import Tensor
 
 from smd_cli.core.bootstrap import Bootstrap
-from smd_cli.core.guidance import Guidance
+from smd_cli.core.guidance import Guidance, ModelInput
 from smd_cli.core.masks import quantize, soften, with_rest
 from smd_cli.core.noise import SeededNoise
 from smd_cli.core.regions import Regions, arrange_regions
 from smd_cli.core.rows import Rows
 from smd_cli.core.sample import sample
-from smd_cli.core.schedule import ddim, lcm
+from smd_cli.core.samplers import ddim, lcm
 from smd_cli.core.step import Method, denoise_step
 from smd_cli.core.tiling import tile_canvas
 from smd_cli.core.views import View
-from tests.core.models import ConvModel, alphas_cumprod
+from tests.core.models import ConvModel, alphas_cumprod, training
 
 HEIGHT, WIDTH, TILE, PX = 10, 14, 6, 8
 SHAPE = (1, 4, HEIGHT, WIDTH)
-SCHEDULE = lcm(alphas_cumprod(), [0, 4, 12, 25, 37])
+SCHEDULE = lcm(training(), [0, 4, 12, 25, 37])
 WHITE = SeededNoise(90)("init", 0, SHAPE)
 IMAGE = SeededNoise(91)("init", 0, SHAPE)
 METHOD = Method(
@@ -55,9 +55,9 @@ def starting(noise: SeededNoise) -> Rows:
 def test_the_picture_does_not_depend_on_the_batch(batch: int) -> None:
     sizes = []
 
-    def predict(latents: Tensor, timesteps: Tensor, prompts: Tensor) -> Tensor:
-        sizes.append(len(latents))
-        return MODEL(latents, timesteps, prompts)
+    def predict(asked: ModelInput) -> Tensor:
+        sizes.append(len(asked))
+        return MODEL(asked)
 
     picture = render(regions(), replace(METHOD, batch=batch), predict)
     torch.testing.assert_close(picture, render(regions()), rtol=1e-5, atol=1e-4)
@@ -119,7 +119,7 @@ def test_a_stream_emits_the_one_shot_picture(guidance: Guidance) -> None:
     for tick in range(count):
         estimates = denoise_step(rows, ground[: tick + 1], regions(), method, MODEL)
         rows = estimates.at(range(min(tick + 1, count - 1)))
-        rows = rows.renoised(SCHEDULE, renoise[1 : tick + 2]).behind(first)
+        rows = first.append(rows.renoised(SCHEDULE, renoise[1 : tick + 2]))
     torch.testing.assert_close(estimates.x[-1:], render(regions(), method), rtol=1e-5, atol=1e-4)
 
 
@@ -138,13 +138,13 @@ def test_residual_noise_is_what_the_latents_hold_beside_a_clean_picture() -> Non
     """A model that knows the clean picture: guided by a noise that is exactly in there, nothing changes."""
     clean = SeededNoise(7)("init", 0, SHAPE)
 
-    def knowing(latents: Tensor, timesteps: Tensor, prompts: Tensor) -> Tensor:
-        level = alphas_cumprod()[timesteps].view(-1, 1, 1, 1)
-        return (latents - level.sqrt() * clean) / (1 - level).sqrt()
+    def knowing(asked: ModelInput) -> Tensor:
+        level = alphas_cumprod()[asked.timesteps].view(-1, 1, 1, 1)
+        return (asked.latents - level.sqrt() * clean) / (1 - level).sqrt()
 
     full = arrange_regions(torch.ones(1, 5, 1, HEIGHT, WIDTH), 20)
     noise = SeededNoise(5)("init", 0, SHAPE)
-    rows = Rows(SCHEDULE.noised(clean, noise, [0]), (0,), noise)
+    rows = Rows(SCHEDULE.noise_to_start(clean, noise, [0]), (0,), noise)
     method = Method(SCHEDULE, Guidance("self", 3.0))
     picture = sample(rows, full, method, knowing, SeededNoise(5))
     torch.testing.assert_close(picture, clean, rtol=1e-3, atol=1e-3)
@@ -197,7 +197,7 @@ def test_nothing_painted_on_nothing_is_zero() -> None:
     assert not picture[..., : WIDTH // 2].any()
 
 
-def unasked(latents: Tensor, timesteps: Tensor, prompts: Tensor) -> Tensor:
+def unasked(asked: ModelInput) -> Tensor:
     raise AssertionError("the model was asked for a view without weight")
 
 
@@ -214,8 +214,8 @@ def test_a_full_region_in_one_tile_is_plain_sampling() -> None:
 
 
 def test_models_of_half_precision_are_averaged_in_float32() -> None:
-    def half(latents: Tensor, timesteps: Tensor, prompts: Tensor) -> Tensor:
-        return MODEL(latents, timesteps, prompts).bfloat16()
+    def half(asked: ModelInput) -> Tensor:
+        return MODEL(asked).bfloat16()
 
     picture = render(regions(), predict=half)
     assert picture.dtype == torch.float32
@@ -224,7 +224,7 @@ def test_models_of_half_precision_are_averaged_in_float32() -> None:
 
 def test_deterministic_sampling_brings_the_background_along() -> None:
     """DDIM averages noisy latents, so the background is noised to their level until the last step."""
-    schedule = ddim(alphas_cumprod(), 20)
+    schedule = ddim(training(), 20)
     ddim_regions = arrange_regions(masks(schedule), TILE).over(IMAGE)
     method, noise = Method(schedule, Guidance("none")), SeededNoise(5)
     bare, estimates = masks(schedule)[:, -1].sum(0)[0] == 0, []
@@ -237,7 +237,7 @@ def test_deterministic_sampling_brings_the_background_along() -> None:
         lambda _, x: estimates.append(x),
     )
     for step in (0, 9, 19):
-        expected = schedule.settled(IMAGE, noise("bootstrap", step, SHAPE), [step])
+        expected = schedule.noise_to_end(IMAGE, noise("bootstrap", step, SHAPE), [step])
         torch.testing.assert_close(estimates[step][0, :, bare], expected[0, :, bare])
     torch.testing.assert_close(estimates[-1][0, :, bare], IMAGE[0, :, bare])
 
@@ -266,9 +266,9 @@ def test_what_a_region_leaves_empty_shows_what_was_painted_behind_it() -> None:
     seen = torch.full((2, 1, side, side), -5.0)  # by prompt: the background sees the same everywhere
     seen[1, :, :4], seen[1, :, 4:] = 9.0, 2.0
 
-    def predict(latents: Tensor, timesteps: Tensor, prompts: Tensor) -> Tensor:
-        alphas = alphas_cumprod()[timesteps.long()].view(-1, 1, 1, 1)
-        return (latents - alphas.sqrt() * seen[prompts]) / (1 - alphas).sqrt()
+    def predict(asked: ModelInput) -> Tensor:
+        alphas = alphas_cumprod()[asked.timesteps.long()].view(-1, 1, 1, 1)
+        return (asked.latents - alphas.sqrt() * seen[asked.prompts]) / (1 - alphas).sqrt()
 
     bootstrap = Bootstrap(torch.full((1, 4, side, side), 9.0), 2, 0.0, 0.2, show_through=True)
     regions = arrange_regions(masks, side, extending=frozenset({0}))
@@ -280,7 +280,9 @@ def test_what_a_region_leaves_empty_shows_what_was_painted_behind_it() -> None:
         assert rows.x[..., :4, :4].mean() == pytest.approx(upper, abs=0.1)
         assert rows.x[..., 4:, :4].mean() == pytest.approx(2, abs=0.1)
         assert rows.x[..., 4:].mean() == pytest.approx(-5, abs=0.01)
-    assert first.backdrop is not None
-    assert last.backdrop is not None
-    assert first.backdrop.x.mean() == pytest.approx(-5, abs=0.01)  # alone, as long as regions are on white
-    assert torch.equal(last.backdrop.x, last.x)
+    assert first.without_regions is not None
+    assert last.without_regions is not None
+    assert first.without_regions.x.mean() == pytest.approx(
+        -5, abs=0.01
+    )  # alone, as long as regions are on white
+    assert torch.equal(last.without_regions.x, last.x)

@@ -8,13 +8,15 @@ import pytest
 import torch
 from torch import Tensor
 
+from smd_cli.core.guidance import ModelInput
 from smd_cli.engine.batching import Evaluator, views_at_once
-from smd_cli.engine.layout import lay_out
-from smd_cli.engine.masks import Setting
+from smd_cli.engine.layout import make_layout
+from smd_cli.engine.soft_masks import CanvasImages
 from smd_cli.models.conditioning import Conditioning
 from smd_cli.scene.loader import load_text
 from smd_cli.scene.resolve import resolve
-from tests.engine.test_stage import backbone
+from tests.core.models import model_input
+from tests.engine.test_prepare import backbone
 
 
 @dataclass
@@ -25,43 +27,42 @@ class Cramped:
     calls: tuple[int, ...] = ()
     device = torch.device("cpu")
 
-    def predict(self, latents: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
-        self.calls += (len(latents),)
-        if len(latents) > self.holds:
+    def predict(self, asked: ModelInput, conditioning: Conditioning) -> Tensor:
+        self.calls += (len(asked),)
+        if len(asked) > self.holds:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate")
-        return (
-            latents * timesteps[:, None, None, None] + conditioning.embeds.mean((1, 2))[:, None, None, None]
-        )
+        times, bias = asked.timesteps, conditioning.embeds.mean((1, 2))
+        return asked.latents * times[:, None, None, None] + bias[:, None, None, None]
 
 
-def rows(count: int):
-    return torch.randn(count, 4, 2, 2), torch.arange(count), torch.arange(count)
+def asked(count: int) -> ModelInput:
+    return model_input(torch.randn(count, 4, 2, 2), torch.arange(count))
 
 
 def test_batches_are_halved_until_they_fit_and_stay_so(caplog, monkeypatch):
     monkeypatch.setattr(logging.getLogger("smd_cli"), "propagate", True)
     table = Conditioning(torch.randn(8, 3, 5))
     cramped, roomy = Cramped(2), Cramped(8)
-    evaluate, asked = Evaluator(cramped, table), rows(8)
-    assert torch.equal(evaluate(*asked), Evaluator(roomy, table)(*asked))
+    evaluate, rows = Evaluator(cramped, table), asked(8)
+    assert torch.equal(evaluate(rows), Evaluator(roomy, table)(rows))
     assert cramped.calls == (8, 4, 2, 2, 2, 2)
     assert "going on with 2" in caplog.text
-    evaluate(*asked)
+    evaluate(rows)
     assert cramped.calls[6:] == (2, 2, 2, 2)
 
 
 def test_one_row_that_does_not_fit_is_an_error():
     with pytest.raises(RuntimeError, match="allocate"):
-        Evaluator(Cramped(0), Conditioning(torch.randn(8, 3, 5)))(*rows(3))
+        Evaluator(Cramped(0), Conditioning(torch.randn(8, 3, 5)))(asked(3))
 
 
 def test_other_errors_are_not_mistaken_for_a_lack_of_memory():
     class Broken(Cramped):
-        def predict(self, latents: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
+        def predict(self, asked: ModelInput, conditioning: Conditioning) -> Tensor:
             raise RuntimeError("shapes do not match")
 
     with pytest.raises(RuntimeError, match="shapes"):
-        Evaluator(Broken(8), Conditioning(torch.randn(8, 3, 5)))(*rows(8))
+        Evaluator(Broken(8), Conditioning(torch.randn(8, 3, 5)))(asked(8))
 
 
 @pytest.mark.parametrize(("free", "views"), [(10**12, 8), (10**7, 1), (0, 1)])
@@ -69,6 +70,6 @@ def test_auto_takes_as_many_views_as_fit_the_free_memory(free, views, monkeypatc
     monkeypatch.setattr("smd_cli.engine.batching.free_memory_bytes", lambda device: free)
     text = "smd: 1\ncanvas: {width: 256, height: 256}\nbackground: {prompt: grass}\n"
     plan = resolve(load_text(text, "scene").scene, "scene", Path())
-    layout = lay_out(plan, Setting(()), backbone().facts, backbone().alphas_cumprod)
+    layout = make_layout(plan, CanvasImages(()), backbone().facts, backbone().training)
     assert views_at_once("auto", layout, backbone()) == views
     assert views_at_once(3, layout, backbone()) == 3

@@ -10,12 +10,12 @@ from diffusers import DDIMScheduler, LCMScheduler, StableDiffusionPipeline
 
 from smd_cli.core.noise import SeededNoise
 from smd_cli.engine.events import Clock
-from smd_cli.engine.masks import Setting
-from smd_cli.engine.oneshot import denoise
-from smd_cli.engine.stage import set_stage
+from smd_cli.engine.prepare import prepare
+from smd_cli.engine.render import denoise
+from smd_cli.engine.soft_masks import CanvasImages
 from smd_cli.scene.loader import load_text
 from smd_cli.scene.resolve import resolve
-from tests.engine.test_stage import backbone
+from tests.engine.test_prepare import backbone
 
 SHAPE = (1, 4, 24, 32)
 PROMPT, NEGATIVE = "a red house, snow", "a blue circle"
@@ -27,7 +27,7 @@ def ours(sampler: str, seed: int) -> tuple[torch.Tensor, list[int]]:
     text += f"background: {{prompt: '{PROMPT}', negative_prompt: '{NEGATIVE}'}}\n"
     plan = resolve(load_text(text, "scene").scene, "scene", Path())
     with torch.inference_mode():
-        stage = set_stage(plan, Setting(()), backbone(), batch=4)
+        stage = prepare(plan, CanvasImages(()), backbone(), batch=4)
     return denoise(stage, SeededNoise(seed), Clock()), stage.method.schedule.timesteps.tolist()
 
 

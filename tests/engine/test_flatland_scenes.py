@@ -10,9 +10,9 @@ from PIL import Image
 
 from smd_cli.bench.quality.score import around
 from smd_cli.engine.events import Clock
-from smd_cli.engine.masks import Setting
-from smd_cli.engine.oneshot import paint as paint_picture
-from smd_cli.engine.stage import set_stage
+from smd_cli.engine.prepare import prepare
+from smd_cli.engine.render import render
+from smd_cli.engine.soft_masks import CanvasImages
 from smd_cli.flatland.judge.network import judge_crops, load_judge
 from smd_cli.flatland.world.palette import SHAPE_COLORS
 from smd_cli.media.paint import paint
@@ -42,9 +42,9 @@ def pictures(path: Path):
     plan = resolve(loaded.scene, path.stem, loaded.base_dir)
     painted = paint(plan, loaded.locate)
     with torch.inference_mode():
-        setting = Setting(painted.masks, painted.background, painted.new_area)
-        stage = set_stage(plan, setting, backbone(), batch=8)
-    images = [np.asarray(paint_picture(stage, seed, Clock())).astype(int) for seed in SEEDS]
+        setting = CanvasImages(painted.masks, painted.background, painted.new_area)
+        stage = prepare(plan, setting, backbone(), batch=8)
+    images = [np.asarray(render(stage, seed, Clock())).astype(int) for seed in SEEDS]
     masks = {r.name: np.asarray(painted.visible(i)) > 127 for i, r in enumerate(plan.regions)}
     return images, masks
 

@@ -7,9 +7,9 @@ from PIL import Image
 
 from smd_cli.core.noise import Purpose
 from smd_cli.engine.events import Clock
-from smd_cli.engine.masks import Setting
-from smd_cli.engine.oneshot import denoise
-from smd_cli.engine.stage import set_stage
+from smd_cli.engine.prepare import prepare
+from smd_cli.engine.render import denoise
+from smd_cli.engine.soft_masks import CanvasImages
 from smd_cli.media.paint import paint
 from smd_cli.models.assets import ModelSpec, locate
 from smd_cli.models.loading import load
@@ -87,6 +87,6 @@ def test_a_scene_file_reproduces_the_recorded_latents(case, tmp_path):
     spec = ModelSpec(str(FOLDER / "tiny-sd15"), lcm_lora="none")
     backbone = load(locate(spec), torch.device("cpu"), torch.float32)
     with torch.inference_mode():
-        stage = set_stage(plan, Setting(painted.masks, painted.background), backbone, batch=4)
+        stage = prepare(plan, CanvasImages(painted.masks, painted.background), backbone, batch=4)
     latents = denoise(stage, recorded(case), Clock())
     assert relative_error(latents, case.tensors["latent.final"]) < TOLERANCE

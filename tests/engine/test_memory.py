@@ -4,12 +4,12 @@ from pathlib import Path
 
 import torch
 
-from smd_cli.engine.layout import lay_out
-from smd_cli.engine.masks import Setting
+from smd_cli.engine.layout import make_layout
 from smd_cli.engine.memory import estimate
+from smd_cli.engine.soft_masks import CanvasImages
 from smd_cli.scene.loader import load_text
 from smd_cli.scene.resolve import resolve
-from tests.engine.test_stage import backbone
+from tests.engine.test_prepare import backbone
 
 MIB = 2**20
 
@@ -17,7 +17,7 @@ MIB = 2**20
 def bytes_of(width: int, height: int, batch: int = 4, more: str = "") -> int:
     text = f"smd: 1\ncanvas: {{width: {width}, height: {height}}}\nbackground: {{prompt: grass}}\n{more}"
     plan = resolve(load_text(text, "scene").scene, "scene", Path())
-    layout = lay_out(plan, Setting(()), backbone().facts, backbone().alphas_cumprod)
+    layout = make_layout(plan, CanvasImages(()), backbone().facts, backbone().training)
     return estimate(layout, backbone().assets, torch.float32, batch)
 
 

@@ -7,29 +7,30 @@ import pytest
 import torch
 
 from smd_cli.engine.events import Clock
-from smd_cli.engine.masks import Setting
-from smd_cli.engine.oneshot import develop
-from smd_cli.engine.oneshot import paint as paint_picture
-from smd_cli.engine.stage import Stage, set_stage
+from smd_cli.engine.prepare import PreparedScene, prepare
+from smd_cli.engine.render import decode_image, render
+from smd_cli.engine.soft_masks import CanvasImages
 from smd_cli.flatland.world import draw_picture
 from smd_cli.media.paint import Painted, paint
 from smd_cli.scene.loader import load_text
 from smd_cli.scene.resolve import resolve
-from tests.engine.test_stage import backbone
+from tests.engine.test_prepare import backbone
 
 BOX = "{name: thing, prompt: a red circle, mask: {box: [0.5, 0.25, 0.9, 0.75]}"
 
 
-def staged(text: str, folder: Path, picture_size: tuple[int, int] | None = None) -> tuple[Stage, Painted]:
+def staged(
+    text: str, folder: Path, picture_size: tuple[int, int] | None = None
+) -> tuple[PreparedScene, Painted]:
     plan = resolve(load_text(f"smd: 1\n{text}\n", "scene").scene, "scene", folder, picture_size)
     painted = paint(plan)
-    setting = Setting(painted.masks, painted.background, painted.new_area)
+    setting = CanvasImages(painted.masks, painted.background, painted.new_area)
     with torch.inference_mode():
-        return set_stage(plan, setting, backbone(), batch=4), painted
+        return prepare(plan, setting, backbone(), batch=4), painted
 
 
-def render(stage: Stage, seed: int = 0) -> np.ndarray:
-    return np.asarray(paint_picture(stage, seed, Clock())).astype(int)
+def rendered(stage: PreparedScene, seed: int = 0) -> np.ndarray:
+    return np.asarray(render(stage, seed, Clock())).astype(int)
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +49,8 @@ def test_outside_the_blurred_masks_not_one_byte_differs(kind, std, folder):
         f"background: {{image: photo.png, prompt: grass}}\nregions: [{BOX}}}]",
         folder,
     )
-    photo, made = np.asarray(painted.background).astype(int), render(stage)
-    stays = stage.keep.covered[0, 0].numpy() == 0
+    photo, made = np.asarray(painted.background).astype(int), rendered(stage)
+    stays = stage.preserved.covered[0, 0].numpy() == 0
     assert 0.5 < stays.mean() < 0.9
     assert (made[stays] == photo[stays]).all()
     assert abs(made[60:130, 140:220] - photo[60:130, 140:220]).mean() > 8
@@ -59,7 +60,7 @@ def test_a_canvas_that_follows_its_picture_gives_a_picture_of_its_size(folder):
     draw_picture(7, 256).image.crop((0, 0, 141, 99)).save(folder / "odd.png")
     stage, painted = staged(f"background: {{image: odd.png}}\nregions: [{BOX}}}]", folder, (141, 99))
     assert painted.background.size == (144, 104)
-    assert render(stage).shape == (99, 141, 3)
+    assert rendered(stage).shape == (99, 141, 3)
 
 
 def test_new_area_is_painted_and_joined_while_the_picture_stays(folder):
@@ -67,16 +68,16 @@ def test_new_area_is_painted_and_joined_while_the_picture_stays(folder):
         "canvas: {width: 384, height: 136}\nbackground: {image: photo.png, place: [0, 0], prompt: grass}",
         folder,
     )
-    photo, made = np.asarray(painted.background).astype(int), render(stage)
-    covered = stage.keep.covered[0, 0].numpy()
+    photo, made = np.asarray(painted.background).astype(int), rendered(stage)
+    covered = stage.preserved.covered[0, 0].numpy()
     assert (covered[:, 200:] == 1).all()
     assert (covered[:, :140] == 0).all()
     assert (made[:, :140] == photo[:, :140]).all()
     assert abs(made[:, 260:] - photo[:, 260:]).mean() > 8  # not the edge of the picture, repeated
     across = abs(np.diff(made, axis=1)).mean(axis=(0, 2))
     assert across[190:210].max() <= np.quantile(across, 0.999)
-    paler = stage.keep.picture + 0.2
-    assert (stage.keep.under(paler) - stage.keep.picture).abs().max() < 0.03
+    paler = stage.preserved.picture + 0.2
+    assert (stage.preserved.blend(paler) - stage.preserved.picture).abs().max() < 0.03
 
 
 def test_new_area_is_never_drawn_alone_on_white(folder):
@@ -99,9 +100,11 @@ def test_image_to_image_departs_from_its_picture_as_far_as_its_strength_says(sam
             f"background: {{image: photo.png, prompt: sunset, strength: {strength}}}",
             folder,
         )
-        assert stage.keep is None
-        given_back = np.asarray(develop(stage, stage.source)).astype(int)  # without the autoencoder's share
-        return abs(render(stage) - given_back).mean()
+        assert stage.preserved is None
+        given_back = np.asarray(decode_image(stage, stage.source)).astype(
+            int
+        )  # without the autoencoder's share
+        return abs(rendered(stage) - given_back).mean()
 
     little, some, much = apart(0.1), apart(0.3), apart(1)
     assert little < 0.7 * some
@@ -132,9 +135,9 @@ def test_the_ends_of_a_canvas_that_wraps_meet_like_any_neighbours():
     open_, _ = staged(text.format("none"), Path())
     seams = []
     for seed in range(3):
-        seam, inside = jumps(render(closed, seed))
+        seam, inside = jumps(rendered(closed, seed))
         assert seam <= inside.max()
-        seams.append((seam, jumps(render(open_, seed))[0]))
+        seams.append((seam, jumps(rendered(open_, seed))[0]))
     assert sum(seam for seam, _ in seams) < 0.5 * sum(cut for _, cut in seams)
 
 
@@ -145,5 +148,5 @@ def test_no_seam_shows_where_tiles_begin_and_end():
     )
     edges = [x * 8 - 1 for box in stage.regions.tiling.boxes for x in (box.left, box.right) if 0 < x < 80]
     for seed in range(3):
-        _, inside = jumps(render(stage, seed))
+        _, inside = jumps(rendered(stage, seed))
         assert np.median(inside[edges]) <= np.quantile(inside, 0.9)

@@ -15,6 +15,7 @@ from smd_cli.errors import AssetError
 from smd_cli.models.assets import ModelSpec, locate
 from smd_cli.models.loading import load
 from smd_cli.models.sd15 import SD15
+from tests.core.models import model_input
 
 CPU = torch.device("cpu")
 PROMPTS = ["a red house", "1girl, pink hair, (smile)"]
@@ -43,7 +44,7 @@ def test_prompts_are_encoded_as_by_the_pipeline(backbone, pipeline):
 def test_predict_takes_a_timestep_and_a_prompt_for_each_row(backbone, pipeline):
     latents = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(1))
     conditioning = backbone.encode_prompts(PROMPTS)
-    got = backbone.predict(latents, torch.tensor([999, 19]), conditioning)
+    got = backbone.predict(model_input(latents, torch.tensor([999, 19])), conditioning)
     for row, timestep in enumerate((999, 19)):
         expected = pipeline.unet(latents[row, None], timestep, conditioning.embeds[row, None]).sample
         torch.testing.assert_close(got[row, None], expected, rtol=1e-4, atol=1e-5)
@@ -70,9 +71,9 @@ def test_single_file_holds_the_same_model(single_file, folder, backbone):
 
 
 def test_the_schedule_is_the_models_own(backbone, pipeline, copy, make):
-    torch.testing.assert_close(backbone.alphas_cumprod, pipeline.scheduler.alphas_cumprod)
+    torch.testing.assert_close(backbone.training.alphas_cumprod, pipeline.scheduler.alphas_cumprod)
     make.edit_json(copy / "scheduler/scheduler_config.json", beta_end=0.02)
-    assert load_spec(copy).alphas_cumprod[-1] < 0.5 * backbone.alphas_cumprod[-1]
+    assert load_spec(copy).training.alphas_cumprod[-1] < 0.5 * backbone.training.alphas_cumprod[-1]
 
 
 def test_the_backbone_says_what_it_is(backbone, folder):
@@ -87,9 +88,9 @@ def test_half_precision_stays_inside(folder, backbone):
     latents = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(3))
     conditioning = narrow.encode_prompts(["a"])
     assert conditioning.embeds.dtype == torch.bfloat16
-    got = narrow.predict(latents, torch.tensor([500]), conditioning)
+    got = narrow.predict(model_input(latents, torch.tensor([500])), conditioning)
     assert got.dtype == torch.float32
-    expected = backbone.predict(latents, torch.tensor([500]), backbone.encode_prompts(["a"]))
+    expected = backbone.predict(model_input(latents, torch.tensor([500])), backbone.encode_prompts(["a"]))
     torch.testing.assert_close(got, expected, rtol=0.1, atol=0.05)
     assert (
         narrow.decode(latents).dtype == narrow.encode_image(torch.zeros(1, 3, 64, 64)).dtype == torch.float32
@@ -112,7 +113,7 @@ def test_distilled_unets_are_told_the_guidance(make, tmp_path):
     latents = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(4))
     timesteps, conditioning = torch.tensor([999, 499]), backbone.encode_prompts(PROMPTS)
     expected = backbone.unet(latents, timesteps, conditioning.embeds, timestep_cond=told).sample
-    torch.testing.assert_close(backbone.predict(latents, timesteps, conditioning), expected)
+    torch.testing.assert_close(backbone.predict(model_input(latents, timesteps), conditioning), expected)
     untold = backbone.unet(latents, timesteps, conditioning.embeds).sample
     assert not torch.allclose(expected, untold, atol=1e-4)
 
@@ -163,7 +164,7 @@ def test_keys_made_once_give_the_same_predictions(backbone, pipeline):
     assert prepared.keys
     assert all(len(of_layer) == 3 for of_layer in prepared.keys)
     for conditioning in (picked, prepared.rows([2, 0, 1, 0])):
-        torch.testing.assert_close(backbone.predict(latents, timesteps, conditioning), expected)
+        torch.testing.assert_close(backbone.predict(model_input(latents, timesteps), conditioning), expected)
     alone = backbone.unet(latents[:1], timesteps[:1], encoder_hidden_states=table.embeds[2:]).sample
     torch.testing.assert_close(alone, expected[:1])  # nothing is left of the prompts before
 
@@ -173,5 +174,6 @@ def test_known_keys_are_used(backbone):
     other = replace(table, keys=tuple(torch.zeros_like(of_layer) for of_layer in table.keys))
     latents, timesteps = torch.randn(1, 4, 16, 16), torch.tensor([999])
     assert not torch.allclose(
-        backbone.predict(latents, timesteps, table), backbone.predict(latents, timesteps, other)
+        backbone.predict(model_input(latents, timesteps), table),
+        backbone.predict(model_input(latents, timesteps), other),
     )

@@ -23,10 +23,10 @@ from smd_cli.core.noise import Purpose, SeededNoise
 from smd_cli.core.regions import Regions
 from smd_cli.engine.batching import Batch
 from smd_cli.engine.events import Clock
-from smd_cli.engine.masks import Setting
-from smd_cli.engine.oneshot import denoise, develop
-from smd_cli.engine.stage import Stage, set_stage
-from smd_cli.engine.stream import Cue, Done, Pace, StreamSampler
+from smd_cli.engine.prepare import PreparedScene, prepare
+from smd_cli.engine.render import decode_image, denoise
+from smd_cli.engine.soft_masks import CanvasImages
+from smd_cli.engine.stream_batch import FrameJob, RenderedFrame, StreamOptions, StreamSampler
 from smd_cli.media.paint import paint
 from smd_cli.models.backbone import Backbone
 from smd_cli.scene.loader import load_text
@@ -133,7 +133,7 @@ class AveragedNoise:
         return average(total, weight) + (weight == 0) * noise
 
 
-def stage_of(variant: Variant, layout: Layout, backbone: Backbone, batch: Batch) -> Stage:
+def stage_of(variant: Variant, layout: Layout, backbone: Backbone, batch: Batch) -> PreparedScene:
     """Make a layout ready for a model, with the settings of a variant."""
     scene = deepcopy(layout.scene)
     for path, value in variant.settings.items():
@@ -143,23 +143,27 @@ def stage_of(variant: Variant, layout: Layout, backbone: Backbone, batch: Batch)
     plan = resolve(loaded.scene, str(layout.seed), Path())
     painted = paint(plan, loaded.locate)
     with torch.inference_mode():
-        return set_stage(plan, Setting(painted.masks, painted.background), backbone, batch=batch)
+        return prepare(plan, CanvasImages(painted.masks, painted.background), backbone, batch=batch)
 
 
-def uncentered(stage: Stage) -> Stage:
+def uncentered(stage: PreparedScene) -> PreparedScene:
     """Return the stage with every view where its mask is."""
     views = tuple(tuple(replace(view, roll=(0, 0)) for view in step) for step in stage.regions.views)
     return replace(stage, regions=replace(stage.regions, views=views))
 
 
-def paint_variant(variant: Variant, stage: Stage, seed: int) -> Image.Image:
+def paint_variant(variant: Variant, stage: PreparedScene, seed: int) -> Image.Image:
     """Paint a stage in the way of a variant."""
     if not variant.centers:
         stage = uncentered(stage)
     source = SeededNoise(seed)
     if variant.frames:
-        cues = [Cue(frame, stage) for frame in range(variant.frames)]
-        done = [each for each in StreamSampler(source, Pace()).frames(cues) if isinstance(each, Done)]
-        return [develop(stage, each.latent) for each in done][-1]  # all: a frame's time has its decoding
+        jobs = [FrameJob(frame, stage) for frame in range(variant.frames)]
+        done = [
+            each
+            for each in StreamSampler(source, StreamOptions()).batched(jobs)
+            if isinstance(each, RenderedFrame)
+        ]
+        return [decode_image(stage, each.latent) for each in done][-1]  # all: a frame's time has its decoding
     noise = AveragedNoise(source, stage.regions) if variant.averages_noise else source
-    return develop(stage, denoise(stage, noise, Clock()))
+    return decode_image(stage, denoise(stage, noise, Clock()))

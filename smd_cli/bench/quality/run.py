@@ -20,7 +20,7 @@ from smd_cli.bench.quality.report import QualityRow
 from smd_cli.bench.quality.score import SceneScore, effects, frechet, intervals, is_right, score_scene
 from smd_cli.bench.speed import machine
 from smd_cli.engine.batching import Batch
-from smd_cli.engine.stage import Stage
+from smd_cli.engine.prepare import PreparedScene
 from smd_cli.flatland.judge.crops import draw_view
 from smd_cli.flatland.judge.network import Judge, judge_crops
 from smd_cli.flatland.prompts import PROMPTS, scene_of
@@ -158,7 +158,7 @@ def _paint(variant: Variant, layout: Layout, backbone: Backbone, batch: Batch) -
     return Painted(image, Took(seconds, stage.work.model_evaluations, _seams(stage)))
 
 
-def _seams(stage: Stage) -> tuple[int, ...]:
+def _seams(stage: PreparedScene) -> tuple[int, ...]:
     """Columns, px, at which a tile begins or ends inside the canvas."""
     downscale, width = stage.backbone.facts.downscale, stage.shape[-1]
     edges = {edge for box in stage.regions.tiling.boxes for edge in (box.left, box.right)}

@@ -14,6 +14,7 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from smd_cli.engine.device import choose_device
 from smd_cli.errors import DeviceError, UsageError
 from smd_cli.flatland.train.adapter import save_adapter
 from smd_cli.flatland.train.autoencoder import picture_pool, polish_decoder, train_autoencoder
@@ -26,7 +27,6 @@ from smd_cli.flatland.train.paths import read_paths
 from smd_cli.flatland.train.text import token_ids, train_text
 from smd_cli.flatland.train.unet import Generator, build, quick_attention, train_unet
 from smd_cli.models.assets import LCM_LORA
-from smd_cli.models.device import choose_device
 
 SMALL_SEED, LARGE_SEED = 30_000_000, 40_000_000
 

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from smd_cli.engine import device
+from smd_cli.engine.device import choose_device, choose_dtype, device_name, enough_memory, peak_memory_bytes
 from smd_cli.errors import DeviceError
-from smd_cli.models import device
-from smd_cli.models.device import choose_device, choose_dtype, device_name, enough_memory, peak_memory_bytes
 
 CPU = torch.device("cpu")
 

@@ -1,4 +1,4 @@
-"""A stage: a scene made ready for a model, with everything that does not depend on the seed."""
+"""Preparing a scene for a model: everything that does not depend on the seed."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,13 +8,16 @@ from torch import Tensor
 
 from smd_cli.core.bootstrap import Bootstrap
 from smd_cli.core.regions import Regions, Work
+from smd_cli.core.rows import Rows
 from smd_cli.core.step import Method
 from smd_cli.engine.autoencoder import encode
 from smd_cli.engine.batching import Batch, views_at_once
-from smd_cli.engine.blend import Keep, keep_picture
-from smd_cli.engine.layout import Layout, lay_out
-from smd_cli.engine.masks import Setting
+from smd_cli.engine.device import exclusive
+from smd_cli.engine.encoder import Encoder
+from smd_cli.engine.layout import Layout, make_layout
 from smd_cli.engine.pixels import to_pixels
+from smd_cli.engine.preserved_background import PreservedBackground, preserve_background
+from smd_cli.engine.soft_masks import CanvasImages
 from smd_cli.models.backbone import Backbone
 from smd_cli.models.conditioning import Conditioning, Mix, mix, prompt_table
 from smd_cli.scene.resolve import Plan
@@ -25,12 +28,12 @@ WHITE_PROMPT = "simple white background image"
 
 
 @dataclass(frozen=True)
-class Stage:
+class PreparedScene:
     """What the sampler needs of a scene, on the backbone's device.
 
     `shape` is that of the canvas's latents, (1, C, h, w); `table` holds the regions' positive prompts, then
-    their negatives. `source` (1, C, h, w) is the clean latent that image-to-image starts from; `keep` is what
-    stays of the background picture; `size` is the written picture's (width, height) px.
+    their negatives. `source` (1, C, h, w) is the clean latent that image-to-image starts from; `preserved` is
+    the background picture where it stays; `size` is the written picture's (width, height) px.
     """
 
     backbone: Backbone
@@ -39,50 +42,71 @@ class Stage:
     table: Conditioning
     shape: tuple[int, ...]
     source: Tensor | None
-    keep: Keep | None
+    preserved: PreservedBackground | None
     size: tuple[int, int]
     wraps: bool
 
     @property
     def work(self) -> Work:
-        """Model evaluations of one picture, and what they would be without savings."""
+        """Return the model evaluations of one picture, and what they would be without savings."""
         return self.regions.work(self.method.guidance)
 
+    def starting_rows(self, noise: Tensor, source: Tensor | None = None) -> Rows:
+        """Return the rows before their first step, from noise (N, C, h, w).
 
-def set_stage(
-    plan: Plan, setting: Setting, backbone: Backbone, *, batch: Batch = "auto", show: Show | None = None
-) -> Stage:
+        `source` (N, C, h, w) is the clean latent that they start from, by default the scene's own.
+        """
+        noise = noise.to(self.backbone.device)
+        clean = self.source if source is None else source
+        x = noise if clean is None else self.method.schedule.noise_to_start(clean, noise, [0] * len(noise))
+        return Rows(x, (0,) * len(noise), noise)
+
+
+@torch.inference_mode()
+def prepare(
+    plan: Plan,
+    images: CanvasImages,
+    backbone: Backbone,
+    *,
+    encoder: Encoder | None = None,
+    batch: Batch = "auto",
+    show: Show | None = None,
+) -> PreparedScene:
     """Encode a scene's prompts and pictures and arrange its regions; `batch` views are evaluated at once.
 
-    `show` has the prompts of a frame of a stream, whose other values are the plan's; default: its opening.
+    `encoder` encodes in place of the backbone, from a cache say.
     """
-    layout = lay_out(plan, setting, backbone.facts, backbone.alphas_cumprod)
+    encoder = encoder or backbone
+    layout = make_layout(plan, images, backbone.facts, backbone.training)
     wraps = plan.canvas.wrap == "x"
     picture = None
-    if setting.background is not None:
-        picture = encode(backbone, to_pixels(setting.background).to(backbone.device), wrap=wraps)
+    if images.background is not None:
+        picture = encode(encoder, to_pixels(images.background).to(backbone.device), wrap=wraps)
     repainted = plan.background.strength != "none"
     background = None if repainted else picture
-    white = _white(plan, layout, backbone, needed=background is None and not layout.regions.is_complete)
-    return Stage(
+    white = None
+    if plan.bootstrap.steps or (background is None and not layout.regions.is_complete):
+        white = _white(plan, encoder, backbone.device)
+    prompts = _prompts(plan, images, show or opening(plan), encoder.encode_prompts)
+    with exclusive(backbone.device):
+        table = backbone.prepare(prompts)
+    return PreparedScene(
         backbone=backbone,
         method=_method(plan, layout, white, batch=views_at_once(batch, layout, backbone)),
         regions=layout.regions.to(backbone.device).over(background, white),
-        table=backbone.prepare(_prompts(plan, setting, show or opening(plan), backbone.encode_prompts)),
+        table=table,
         shape=layout.shape,
         source=picture if repainted else None,
-        keep=keep_picture(plan, setting, layout.soft, backbone.device),
+        preserved=preserve_background(plan, images, layout.soft, backbone.device),
         size=plan.size,
         wraps=wraps,
     )
 
 
-def _white(plan: Plan, layout: Layout, backbone: Backbone, *, needed: bool) -> Tensor | None:
-    """Encode a white picture, where regions are bootstrapped on it or it shows."""
-    if not needed and plan.bootstrap.steps == 0:
-        return None
-    pixels = torch.ones(1, 3, plan.canvas.height, plan.canvas.width, device=backbone.device)
-    return encode(backbone, pixels, wrap=plan.canvas.wrap == "x")
+def _white(plan: Plan, encoder: Encoder, device: torch.device) -> Tensor:
+    """Encode a white picture: regions are bootstrapped on it, and it shows where nothing is painted."""
+    pixels = torch.ones(1, 3, plan.canvas.height, plan.canvas.width, device=device)
+    return encode(encoder, pixels, wrap=plan.canvas.wrap == "x")
 
 
 def _method(plan: Plan, layout: Layout, white: Tensor | None, *, batch: int) -> Method:
@@ -99,7 +123,7 @@ def _method(plan: Plan, layout: Layout, white: Tensor | None, *, batch: int) -> 
     return Method(layout.schedule, layout.guidance, bootstrap, batch)
 
 
-def _prompts(plan: Plan, setting: Setting, show: Show, encode: Encode) -> Conditioning:
+def _prompts(plan: Plan, setting: CanvasImages, show: Show, encode: Encode) -> Conditioning:
     """Encode the prompts in the order of the masks, then the negatives; each may lean to the background's."""
     behind, regions = show.background, show.regions
     halves = [

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from smd_cli.engine.masks import Setting
-from smd_cli.engine.stage import Stage, set_stage
+from smd_cli.engine.prepare import PreparedScene, prepare
+from smd_cli.engine.soft_masks import CanvasImages
 from smd_cli.media.paint import paint
 from smd_cli.models.assets import ModelSpec, locate
 from smd_cli.models.loading import load
@@ -24,12 +24,12 @@ def backbone():
     return load(locate(ModelSpec("flatland"), few_step=True), torch.device("cpu"), torch.float32)
 
 
-def stage(settings: str, width: int = 256) -> Stage:
+def stage(settings: str, width: int = 256) -> PreparedScene:
     text = f"smd: 1\ncanvas: {{width: {width}, height: 256}}\n{settings}\n"
     plan = resolve(load_text(text, "scene").scene, "scene", Path())
     painted = paint(plan)
     with torch.inference_mode():
-        return set_stage(plan, Setting(painted.masks, painted.background), backbone(), batch=4)
+        return prepare(plan, CanvasImages(painted.masks, painted.background), backbone(), batch=4)
 
 
 def test_a_prompted_background_is_a_first_region_where_the_others_leave_room():

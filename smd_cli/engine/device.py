@@ -1,21 +1,23 @@
-"""Where and in what precision to compute, what that place is called, and how much memory it took."""
+"""Devices: which one to compute on, in what precision, its name, its memory, and turns on it."""
 
 import platform
 import re
 import sys
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 
 from smd_cli.errors import DeviceError
 
 _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+_CPU_TURN = threading.RLock()
 _NO_MEMORY = re.compile("out of memory|can't allocate memory")  # torch has a class for CUDA's alone
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """The device of that name ('cpu', 'cuda', 'cuda:1', 'mps'); 'auto' takes the first of cuda, mps, cpu.
+    """Return the device of a name ('cpu', 'cuda', 'cuda:1', 'mps'); 'auto' is the first of cuda, mps, cpu.
 
     Raises:
         DeviceError: unknown or not there; says which are.
@@ -29,7 +31,7 @@ def choose_device(name: str = "auto") -> torch.device:
 
 
 def choose_dtype(name: str, device: torch.device) -> torch.dtype:
-    """The dtype of that name; 'auto' takes float16 on a GPU and float32 on the CPU.
+    """Return the dtype of a name; 'auto' takes float16 on a GPU and float32 on the CPU.
 
     Raises:
         DeviceError: unknown, or not to be had on that device.
@@ -48,7 +50,7 @@ def choose_dtype(name: str, device: torch.device) -> torch.dtype:
 
 
 def device_name(device: torch.device) -> str:
-    """What the device is, for reports."""
+    """Return what reports call a device."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{device.type} ({platform.processor() or platform.machine()})"
@@ -56,7 +58,7 @@ def device_name(device: torch.device) -> str:
 
 @contextmanager
 def enough_memory(device: torch.device) -> Iterator[None]:
-    """Do a block's work on a device.
+    """Guard a block that computes on a device.
 
     Raises:
         DeviceError: its memory is not enough.
@@ -71,13 +73,21 @@ def enough_memory(device: torch.device) -> Iterator[None]:
         raise
 
 
+def exclusive(device: torch.device) -> AbstractContextManager[object]:
+    """Wait for a turn on the CPU, where threads that run networks at once would fight for the same cores.
+
+    Other devices queue work by themselves.
+    """
+    return _CPU_TURN if device.type == "cpu" else nullcontext()
+
+
 def is_out_of_memory(error: Exception) -> bool:
-    """Tell whether that is what an error says, of whatever device."""
+    """Tell whether an error is a lack of memory, on whatever device."""
     return isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)) is not None
 
 
 def free_memory_bytes(device: torch.device) -> int:
-    """The memory that could still be taken on a device."""
+    """Return the memory that could still be taken on a device."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     import psutil
@@ -86,7 +96,7 @@ def free_memory_bytes(device: torch.device) -> int:
 
 
 def peak_memory_bytes(device: torch.device) -> int:
-    """The most memory held so far: by torch on a CUDA device, else by the whole process."""
+    """Return the most memory held so far: by torch on a CUDA device, else by the whole process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     if sys.platform == "win32":
@@ -99,7 +109,7 @@ def peak_memory_bytes(device: torch.device) -> int:
 
 
 def _devices() -> list[str]:
-    """Names of what is there, best first."""
+    """List the names of the devices that are there, best first."""
     names = []
     if torch.cuda.is_available():
         names += ["cuda", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]

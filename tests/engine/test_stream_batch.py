@@ -12,13 +12,13 @@ from PIL import Image
 from torch import Tensor
 
 from smd_cli.core.noise import SeededNoise
-from smd_cli.engine.direction import Director, Take
 from smd_cli.engine.events import Clock
-from smd_cli.engine.masks import Setting
-from smd_cli.engine.oneshot import denoise
+from smd_cli.engine.prepare import prepare
+from smd_cli.engine.render import denoise
+from smd_cli.engine.scene_preparer import InputFrame, ScenePreparer
 from smd_cli.engine.similarity import SimilarityFilter
-from smd_cli.engine.stage import set_stage
-from smd_cli.engine.stream import Cue, Done, Pace, Skip, StreamSampler
+from smd_cli.engine.soft_masks import CanvasImages
+from smd_cli.engine.stream_batch import FrameJob, RenderedFrame, SkippedFrame, StreamOptions, StreamSampler
 from smd_cli.media.paint import paint
 from smd_cli.models.assets import ModelSpec, locate
 from smd_cli.models.loading import load
@@ -53,30 +53,32 @@ def plan(text: str = "") -> Plan:
     return resolve(load_text(SCENE + text, "scene").scene, "scene", Path())
 
 
-def setting(made: Plan) -> Setting:
-    return Setting(paint(made, may_leave=True).masks)
+def setting(made: Plan) -> CanvasImages:
+    return CanvasImages(paint(made, may_leave=True).masks)
 
 
-def director(made: Plan) -> Director:
-    return Director(made, backbone(), setting)
+def director(made: Plan) -> ScenePreparer:
+    return ScenePreparer(made, backbone(), setting)
 
 
 def takes(made: Plan, frames: int, image: Image.Image | None = None):
-    return (Take(frame, show_at(made, frame, fps=12), image) for frame in range(frames))
+    return (InputFrame(frame, show_at(made, frame, fps=12), image) for frame in range(frames))
 
 
 @torch.inference_mode()
-def streamed(made: Plan, frames: int, pace: Pace = Pace(), *, sequential: bool = False) -> list[Tensor]:  # noqa: B008
-    sampler = StreamSampler(SeededNoise(made.seed), pace)
-    run = sampler.one_by_one if sequential else sampler.frames
-    done = list(run(director(made).cues(takes(made, frames))))
+def streamed(
+    made: Plan, frames: int, options: StreamOptions | None = None, *, sequential: bool = False
+) -> list[Tensor]:
+    sampler = StreamSampler(SeededNoise(made.seed), options or StreamOptions())
+    run = sampler.sequential if sequential else sampler.batched
+    done = list(run(director(made).jobs(takes(made, frames))))
     assert [item.frame for item in done] == list(range(frames))
-    return [item.latent for item in done if isinstance(item, Done)]
+    return [item.latent for item in done if isinstance(item, RenderedFrame)]
 
 
 @torch.inference_mode()
 def one_shot(made: Plan, seed: int = 5) -> Tensor:
-    return denoise(set_stage(made, setting(made), backbone()), SeededNoise(seed), Clock())
+    return denoise(prepare(made, setting(made), backbone()), SeededNoise(seed), Clock())
 
 
 def close(a: Tensor, b: Tensor) -> bool:
@@ -96,11 +98,11 @@ def close(a: Tensor, b: Tensor) -> bool:
         "bootstrap: {steps: 2, show_through: true}\nsampler: {guidance_scale: 1.6, guidance: self}",
     ],
 )
-@pytest.mark.parametrize("pace", [Pace(), Pace(buffer=3)])
-def test_every_frame_of_a_still_scene_is_the_one_shot_picture(settings, pace):
+@pytest.mark.parametrize("options", [StreamOptions(), StreamOptions(buffer=3)])
+def test_every_frame_of_a_still_scene_is_the_one_shot_picture(settings, options):
     made = plan(settings)
     expected = one_shot(made)
-    assert all(close(latent, expected) for latent in streamed(made, 7, pace))
+    assert all(close(latent, expected) for latent in streamed(made, 7, options))
 
 
 def test_a_sequential_stream_is_the_same():
@@ -125,7 +127,7 @@ def test_with_autoflush_no_frame_is_bent():
     made = plan(EDITED)
     before, after = one_shot(made), one_shot(plan_at(made, show_at(made, 6, fps=12)))
     for buffer in (1, 4):
-        frames = streamed(made, 12, Pace(buffer, autoflush=True))
+        frames = streamed(made, 12, StreamOptions(buffer, autoflush=True))
         assert all(close(frame, before) for frame in frames[:6])
         assert all(close(frame, after) for frame in frames[6:])
 
@@ -133,9 +135,9 @@ def test_with_autoflush_no_frame_is_bent():
 def test_a_frame_depends_on_the_scene_and_the_seed_alone():
     """Not on how many frames there are, nor on how many share a batch as long as none is bent."""
     made = plan()
-    pace = Pace(variation=0.3)
-    long, short = streamed(made, 9, pace), streamed(made, 4, pace)
-    buffered = streamed(made, 9, replace(pace, buffer=4))
+    options = StreamOptions(variation=0.3)
+    long, short = streamed(made, 9, options), streamed(made, 4, options)
+    buffered = streamed(made, 9, replace(options, buffer=4))
     assert all(close(a, b) for a, b in zip(long, short, strict=False))
     assert all(close(a, b) for a, b in zip(long, buffered, strict=True))
 
@@ -143,7 +145,7 @@ def test_a_frame_depends_on_the_scene_and_the_seed_alone():
 def test_variation_gives_each_frame_some_noise_of_its_own():
     made = plan()
     still = one_shot(made)
-    little, much = (streamed(made, 3, Pace(variation=share)) for share in (0.2, 1.0))
+    little, much = (streamed(made, 3, StreamOptions(variation=share)) for share in (0.2, 1.0))
     for frames in (little, much):
         assert not any(close(a, b) for a, b in pairwise(frames))
     near, far = (float((frames[1] - still).abs().mean()) for frames in (little, much))
@@ -152,21 +154,31 @@ def test_variation_gives_each_frame_some_noise_of_its_own():
 
 def test_evaluations_are_counted():
     made = plan()
-    stage = set_stage(made, setting(made), backbone())
-    for run in ("frames", "one_by_one"):
-        sampler = StreamSampler(SeededNoise(5), Pace())
-        list(getattr(sampler, run)(Cue(frame, stage) for frame in range(7)))
+    stage = prepare(made, setting(made), backbone())
+    for run in ("batched", "sequential"):
+        sampler = StreamSampler(SeededNoise(5), StreamOptions())
+        list(getattr(sampler, run)(FrameJob(frame, stage) for frame in range(7)))
         assert sampler.work == tuple(7 * count for count in stage.work)
 
 
 def test_skipped_frames_keep_their_places_and_cost_nothing():
-    stage = set_stage(plan(), setting(plan()), backbone())
-    cues = [Skip(0), Cue(1, stage), Skip(2), Skip(3), Cue(4, stage), Cue(5, stage), Skip(6)]
-    for run in ("frames", "one_by_one"):
-        sampler = StreamSampler(SeededNoise(5), Pace(buffer=2))
-        done = list(getattr(sampler, run)(iter(cues)))
+    stage = prepare(plan(), setting(plan()), backbone())
+    jobs = [
+        SkippedFrame(0),
+        FrameJob(1, stage),
+        SkippedFrame(2),
+        SkippedFrame(3),
+        FrameJob(4, stage),
+        FrameJob(5, stage),
+        SkippedFrame(6),
+    ]
+    for run in ("batched", "sequential"):
+        sampler = StreamSampler(SeededNoise(5), StreamOptions(buffer=2))
+        done = list(getattr(sampler, run)(iter(jobs)))
         assert [item.frame for item in done] == list(range(7))
-        assert [isinstance(item, Skip) for item in done] == [isinstance(cue, Skip) for cue in cues]
+        assert [isinstance(item, SkippedFrame) for item in done] == [
+            isinstance(job, SkippedFrame) for job in jobs
+        ]
         assert sampler.work.model_evaluations == 3 * stage.work.model_evaluations
 
 
@@ -174,9 +186,9 @@ def test_input_frames_are_repainted_from_their_own_picture():
     made = plan("stream: {input: film.gif, strength: 0.4}")
     stage_of = director(made)
     pictures = [Image.new("RGB", (64, 64), color) for color in ("white", "black", "white")]
-    shows = [Take(frame, opening(made), picture) for frame, picture in enumerate(pictures)]
+    shows = [InputFrame(frame, opening(made), picture) for frame, picture in enumerate(pictures)]
     with torch.inference_mode():
-        done = list(StreamSampler(SeededNoise(5), Pace()).frames(stage_of.cues(iter(shows))))
+        done = list(StreamSampler(SeededNoise(5), StreamOptions()).batched(stage_of.jobs(iter(shows))))
     light = [float(backbone().decode(item.latent).mean()) for item in done]
     assert light[0] == pytest.approx(light[2], abs=1e-3)
     assert light[0] > light[1] + 0.3
@@ -185,17 +197,17 @@ def test_input_frames_are_repainted_from_their_own_picture():
 def test_a_still_input_is_encoded_once_and_mostly_skipped():
     made = plan("stream: {input: film.gif}")
     picture = Image.new("RGB", (64, 64), "navy")
-    cues = list(director(made).cues(takes(made, 44, picture), SimilarityFilter(0.9, 10, 0)))
-    assert [isinstance(cue, Cue) for cue in cues] == [frame % 11 == 0 for frame in range(44)]
-    assert len({id(cue.source) for cue in cues if isinstance(cue, Cue)}) == 1
+    jobs = list(director(made).jobs(takes(made, 44, picture), SimilarityFilter(0.9, 10, 0)))
+    assert [isinstance(job, FrameJob) for job in jobs] == [frame % 11 == 0 for frame in range(44)]
+    assert len({id(job.source) for job in jobs if isinstance(job, FrameJob)}) == 1
 
 
 def test_an_edit_is_painted_however_alike_the_input_frames_are():
     made = plan("stream: {input: film.gif, timeline: [{at: 3, region: star, prompt: a blue star}]}")
-    cues = director(made).cues(
+    jobs = director(made).jobs(
         takes(made, 12, Image.new("RGB", (64, 64), "navy")), SimilarityFilter(0.9, 5, 0)
     )
-    assert [cue.frame for cue in cues if isinstance(cue, Cue)] == [0, 3, 9]
+    assert [job.frame for job in jobs if isinstance(job, FrameJob)] == [0, 3, 9]
 
 
 def test_equal_shows_share_a_stage_and_prompts_are_encoded_once(monkeypatch):
@@ -205,7 +217,7 @@ def test_equal_shows_share_a_stage_and_prompts_are_encoded_once(monkeypatch):
     monkeypatch.setattr(
         type(backbone()), "encode_prompts", lambda _, texts: asked.extend(texts) or encode(texts)
     )
-    stages = [cue.stage for cue in director(made).cues(takes(made, 12))]
+    stages = [job.scene for job in director(made).jobs(takes(made, 12))]
     assert len({id(stage) for stage in stages}) == 2
     assert stages[0] is stages[5]
     assert stages[6] is stages[11]
@@ -215,7 +227,7 @@ def test_equal_shows_share_a_stage_and_prompts_are_encoded_once(monkeypatch):
 
 def test_prompts_are_eased_between_their_embeddings():
     made = plan("stream: {timeline: [{at: 8, region: star, prompt: a blue star, ease: linear}]}")
-    tables = [cue.stage.table.embeds[2] for cue in director(made).cues(takes(made, 9))]
+    tables = [job.scene.table.embeds[2] for job in director(made).jobs(takes(made, 9))]
     torch.testing.assert_close(tables[2], torch.lerp(tables[0], tables[8], 0.25))
     assert not torch.allclose(tables[0], tables[8])
 
@@ -224,8 +236,8 @@ def test_a_region_may_leave_the_canvas_and_come_back():
     timeline = "{at: 4, region: star, shift: [1.5, 0], ease: linear}, {at: 8, region: star, shift: [0, 0]}"
     made = plan(f"stream: {{timeline: [{timeline}]}}")
     views = [
-        {view.region for views in cue.stage.regions.views for view in views}
-        for cue in director(made).cues(takes(made, 9))
+        {view.region for views in job.scene.regions.views for view in views}
+        for job in director(made).jobs(takes(made, 9))
     ]
     assert views[0] == views[8] == {0, 1, 2}
     assert views[4] == {0, 1}
@@ -243,16 +255,16 @@ def test_edits_at_every_tick_neither_leak_nor_drift():
         return replace(made, regions=(made.regions[0], moving)[frame % 3 == 0 :])
 
     director_ = director(made)
-    cues = (Cue(frame, director_.stage(opening(edited(frame)))) for frame in range(300))
-    sampler, objects, last = StreamSampler(SeededNoise(5), Pace()), {}, None
-    for done in sampler.frames(cues):
+    jobs = (FrameJob(frame, director_.scene(opening(edited(frame)))) for frame in range(300))
+    sampler, objects, last = StreamSampler(SeededNoise(5), StreamOptions()), {}, None
+    for done in sampler.batched(jobs):
         last = done
         if done.frame in (warm, 295):
             gc.collect()
             objects[done.frame] = sum(type(found) is Tensor for found in gc.get_objects())
     assert objects[295] <= objects[warm] + 80  # what the last prompts and pictures keep
 
-    fresh = StreamSampler(SeededNoise(5), Pace())
+    fresh = StreamSampler(SeededNoise(5), StreamOptions())
     again = director(made)
-    cues = (Cue(frame, again.stage(opening(edited(frame)))) for frame in range(290, 300))
-    assert close(list(fresh.frames(cues))[-1].latent, last.latent)
+    jobs = (FrameJob(frame, again.scene(opening(edited(frame)))) for frame in range(290, 300))
+    assert close(list(fresh.batched(jobs))[-1].latent, last.latent)

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from smd_cli.core import masks as maths
+from smd_cli.core import masks as core_masks
 from smd_cli.core.schedule import Schedule
 from smd_cli.engine.pixels import mask_tensor
 from smd_cli.scene.resolve import Plan
@@ -22,7 +22,7 @@ SEAM = 8.0  # px: how softly new area is joined to the picture that it extends
 
 
 @dataclass(frozen=True)
-class Setting:
+class CanvasImages:
     """What surrounds a scene, canvas-sized: its painted masks (white = region) and its background picture.
 
     `new_area` is white where the picture does not reach, or None where it covers the canvas.
@@ -59,21 +59,21 @@ class SoftMasks:
         return (covered if self.new_area is None else covered + self.new_area).clip(0, 1)
 
 
-def soft_masks(plan: Plan, setting: Setting) -> SoftMasks:
+def soft_masks(plan: Plan, images: CanvasImages) -> SoftMasks:
     """Cover and blur a scene's masks; new area grows into the picture, so that it ends in what is there."""
     wraps = plan.canvas.wrap == "x"
-    painted = mask_tensor(setting.masks, plan.canvas.width, plan.canvas.height)
+    painted = mask_tensor(images.masks, plan.canvas.width, plan.canvas.height)
     if len(painted):
-        painted = maths.cover(painted, max(plan.masks.cover_alpha, HIDDEN))
+        painted = core_masks.cover(painted, max(plan.masks.cover_alpha, HIDDEN))
         painted = _blurred(painted, [region.mask_std for region in plan.regions], wraps=wraps)
-    if setting.new_area is None:
+    if images.new_area is None:
         return SoftMasks(painted, None)
-    new = mask_tensor([setting.new_area], plan.canvas.width, plan.canvas.height)
+    new = mask_tensor([images.new_area], plan.canvas.width, plan.canvas.height)
     return SoftMasks(painted, _blurred(_grown(new, math.ceil(3 * SEAM)), [SEAM], wraps=wraps).maximum(new))
 
 
 def quantized_masks(
-    plan: Plan, setting: Setting, soft: SoftMasks, schedule: Schedule, size: tuple[int, int]
+    plan: Plan, images: CanvasImages, soft: SoftMasks, schedule: Schedule, size: tuple[int, int]
 ) -> Tensor:
     """Quantize masks for latents of `size`: (P, S, 1, h, w).
 
@@ -84,17 +84,17 @@ def quantized_masks(
     def quantize(masks: Tensor) -> Tensor:
         if not len(masks):
             return torch.zeros(0, len(schedule), 1, *size)
-        return maths.quantize(masks, schedule.noise_levels, size, plan.masks.type)
+        return core_masks.quantize(masks, schedule.noise_levels, size, plan.masks.type)
 
     strengths = torch.tensor([region.mask_strength for region in plan.regions])
     quantized = quantize(soft.regions * strengths.view(-1, 1, 1, 1))
     _tell_idle_regions(plan, soft.regions, quantized)
-    if not setting.is_painted(plan):
+    if not images.is_painted(plan):
         return quantized
-    if not setting.background_goes_on(plan):
-        return maths.with_rest(quantized)
-    complete = maths.with_whole(quantized, plan.bootstrap.steps if plan.bootstrap.show_through else 0)
-    if soft.new_area is not None and setting.is_extended(plan):
+    if not images.background_goes_on(plan):
+        return core_masks.with_rest(quantized)
+    complete = core_masks.with_whole(quantized, plan.bootstrap.steps if plan.bootstrap.show_through else 0)
+    if soft.new_area is not None and images.is_extended(plan):
         complete[:1] = complete[:1].minimum(quantize(soft.new_area))
     return complete
 
@@ -110,9 +110,9 @@ def _blurred(masks: Tensor, std: Sequence[float], *, wraps: bool) -> Tensor:
     ones = [1.0] * len(std)
     reach = min(math.ceil(3 * max(std)), masks.shape[-1])
     if not wraps or reach == 0:
-        return maths.soften(masks, std, ones)
+        return core_masks.soften(masks, std, ones)
     wide = torch.cat([masks[..., -reach:], masks, masks[..., :reach]], dim=-1)
-    return maths.soften(wide, std, ones)[..., reach:-reach]
+    return core_masks.soften(wide, std, ones)[..., reach:-reach]
 
 
 def _tell_idle_regions(plan: Plan, soft: Tensor, quantized: Tensor) -> None:

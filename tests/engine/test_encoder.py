@@ -1,4 +1,4 @@
-"""The backbone that remembers: the same answers, asked for once."""
+"""The cache in front of a backbone: the same answers, computed once."""
 
 import threading
 import time
@@ -6,8 +6,11 @@ from types import SimpleNamespace
 
 import torch
 
+from smd_cli.engine.autoencoder import decode, encode
+from smd_cli.engine.batching import Evaluator
+from smd_cli.engine.encoder import PICTURES, PROMPTS, CachedEncoder
 from smd_cli.models.conditioning import Conditioning
-from smd_cli.models.remembering import PICTURES, PROMPTS, Remembering
+from tests.engine.test_batching import asked
 
 
 class Counting:
@@ -18,6 +21,7 @@ class Counting:
         self.pictures = 0
         self.pooled = pooled
         self.device = torch.device("cpu")
+        self.facts = SimpleNamespace(downscale=8)
 
     def encode_prompts(self, prompts):
         self.texts += prompts
@@ -31,7 +35,7 @@ class Counting:
 
 def test_each_prompt_is_encoded_once_and_comes_where_it_is_asked_for():
     counting = Counting(pooled=True)
-    backbone = Remembering(counting)
+    backbone = CachedEncoder(counting)
     assert backbone.encode_prompts(["sea", "mountain", "sea"]).embeds.flatten().tolist() == [3, 8, 3]
     later = backbone.encode_prompts(["mountain", "sun"])
     assert later.embeds.flatten().tolist() == later.pooled.flatten().tolist() == [8, 3]
@@ -40,7 +44,7 @@ def test_each_prompt_is_encoded_once_and_comes_where_it_is_asked_for():
 
 def test_pictures_are_known_by_what_they_show():
     counting = Counting()
-    backbone = Remembering(counting)
+    backbone = CachedEncoder(counting)
     picture = torch.rand(1, 3, 8, 16)
     for _ in range(3):
         assert torch.equal(backbone.encode_image(picture.clone()), 2 * picture)
@@ -52,7 +56,7 @@ def test_pictures_are_known_by_what_they_show():
 
 def test_what_was_not_asked_for_lately_is_forgotten():
     counting = Counting()
-    backbone = Remembering(counting)
+    backbone = CachedEncoder(counting)
     for number in range(2 * PROMPTS):
         backbone.encode_prompts(["the first", "x" * number])
     assert counting.texts.count("the first") == 1
@@ -62,42 +66,28 @@ def test_what_was_not_asked_for_lately_is_forgotten():
     assert len(backbone._pictures._values) == PICTURES
 
 
-def test_all_else_is_the_backbones_own():
-    facts, device = SimpleNamespace(family="any"), torch.device("cpu")
-    inner = SimpleNamespace(
-        facts=facts,
-        assets="files",
-        alphas_cumprod=torch.ones(3),
-        device=device,
-        dtype=torch.float32,
-        prepare=lambda table: (table, "keys"),
-        predict=lambda *asked: asked,
-        decode=lambda latents: latents + 1,
-    )
-    backbone = Remembering(inner)
-    assert (backbone.facts, backbone.assets, backbone.device) == (facts, "files", device)
-    assert backbone.dtype is torch.float32
-    assert backbone.alphas_cumprod is inner.alphas_cumprod
-    assert backbone.prepare("table") == ("table", "keys")
-    assert backbone.predict(1, 2, 3) == (1, 2, 3)
-    assert backbone.decode(1) == 2
-
-
 def test_threads_take_turns_on_a_cpu():
     """Whoever is inside is alone, so that networks do not fight for the same cores."""
     inside, most = 0, 0
 
-    def predict(*_):
+    def compute(*_):
         nonlocal inside, most
         inside += 1
         most = max(most, inside)
         time.sleep(0.01)
         inside -= 1
+        return torch.zeros(1, 4, 2, 2)
 
-    inner = SimpleNamespace(device=torch.device("cpu"), predict=predict, decode=predict)
-    backbone = Remembering(inner)
-    threads = [threading.Thread(target=backbone.predict, args=(1, 2, 3)) for _ in range(4)]
-    threads += [threading.Thread(target=backbone.decode, args=(1,)) for _ in range(4)]
+    backbone = Counting()
+    backbone.predict = backbone.decode = backbone.encode_image = compute
+    evaluate, encoder = Evaluator(backbone, backbone.encode_prompts(["a"])), CachedEncoder(backbone)
+    work = [
+        lambda: evaluate(asked(1)),
+        lambda: decode(backbone, torch.zeros(1, 4, 2, 2)),
+        lambda: encoder.encode_image(torch.rand(1, 3, 16, 16)),
+        lambda: encode(backbone, torch.rand(1, 3, 16, 16)),
+    ]
+    threads = [threading.Thread(target=each) for each in 2 * work]
     for thread in threads:
         thread.start()
     for thread in threads:

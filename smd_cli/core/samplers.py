@@ -1,0 +1,97 @@
+"""Samplers: ways from noise to a picture, each a function that makes a `Schedule`, and the table of them.
+
+What a scene may ask of a sampler is in `scene/samplers.py`, under the same names; a new sampler is an entry
+here and one there.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from smd_cli.core.schedule import Level, Schedule, TrainingSchedule, make_schedule
+
+LCM_GRID = 50  # steps of the teacher that latent consistency models were distilled from
+LCM_TIMESTEP_SCALING = 10.0  # boundary condition of arXiv 2310.04378, with the published scheduler's values
+LCM_SIGMA_DATA = 0.5
+
+
+class SamplerSteps(NamedTuple):
+    """The steps of a sampler: `indices` into a grid of `grid` timesteps, 0 the noisiest.
+
+    `strength` is how much of the way from noise to a picture is taken, its last part: 1 starts from noise
+    alone, less from a picture with noise on it (image-to-image).
+    """
+
+    grid: int
+    indices: tuple[int, ...]
+    strength: float = 1.0
+
+
+def lcm(training: TrainingSchedule, indices: Sequence[int], *, grid: int = LCM_GRID) -> Schedule:
+    """Build the multistep consistency sampler (Luo et al., arXiv 2310.04378, algorithm 3).
+
+    `indices` rise and count into a sampler of `grid` steps, 0 the noisiest. Raises ValueError where the grid
+    or an index is out of range.
+    """
+    timesteps = _lcm_timesteps(len(training), grid)
+    if not all(0 <= index < after for index, after in zip(indices, [*indices[1:], grid], strict=True)):
+        raise ValueError(f"schedule indices must rise and lie in 0..{grid - 1}, got {list(indices)}")
+    timesteps = timesteps[list(indices)]
+    start = training.level(timesteps)
+    of_x, of_prediction = training.clean_weights(start)
+    scaled = LCM_TIMESTEP_SCALING * timesteps.double()
+    boundary_skip = LCM_SIGMA_DATA**2 / (scaled**2 + LCM_SIGMA_DATA**2)
+    boundary_out = scaled / (scaled**2 + LCM_SIGMA_DATA**2).sqrt()
+    clean = Level(torch.ones_like(scaled), torch.zeros_like(scaled))
+    weights = (boundary_skip + boundary_out * of_x, boundary_out * of_prediction)
+    return make_schedule((timesteps, torch.zeros_like(timesteps)), start, clean, weights)
+
+
+def ddim(training: TrainingSchedule, steps: int, *, offset: int = 1) -> Schedule:
+    """Build the deterministic DDIM sampler (Song et al., arXiv 2010.02502, equation 12 with eta 0).
+
+    `steps` timesteps are spread over the T of training from 0 ("leading") and moved up by `offset`; the last
+    step ends at the first training level, as Stable Diffusion was published. Raises ValueError where `steps`
+    is out of range.
+    """
+    most = len(training) - offset
+    if not 1 <= steps <= most:
+        raise ValueError(f"DDIM takes 1 to {most} steps, got {steps}")
+    stride = len(training) // steps
+    timesteps = torch.arange(steps - 1, -1, -1) * stride + offset
+    end_timesteps = (timesteps - stride).clamp(min=0)
+    start, end = training.level(timesteps), training.level(end_timesteps)
+    of_x, of_prediction = training.clean_weights(start)
+    noise_kept = end.sigma / start.sigma
+    clean_added = end.alpha - noise_kept * start.alpha
+    weights = (noise_kept + clean_added * of_x, clean_added * of_prediction)
+    end.alpha[-1], end.sigma[-1] = 1.0, 0.0  # the last estimate is decoded: it counts as clean
+    return make_schedule((timesteps, end_timesteps), start, end, weights)
+
+
+def _lcm_timesteps(training_steps: int, grid: int) -> Tensor:
+    """Spread `grid` timesteps evenly over those of the teacher, noisiest first."""
+    if not 1 <= grid <= LCM_GRID:
+        raise ValueError(f"the grid of an LCM schedule has 1 to {LCM_GRID} steps, got {grid}")
+    teacher = torch.arange(LCM_GRID, 0, -1) * (training_steps // LCM_GRID) - 1
+    return teacher[torch.arange(grid) * LCM_GRID // grid]
+
+
+def _lcm_schedule(training: TrainingSchedule, steps: SamplerSteps) -> Schedule:
+    """Take as many steps, nearer to the picture: consistency models can start anywhere on their grid."""
+    grid, strength = steps.grid, steps.strength
+    indices = sorted({int(grid * (1 - strength) + strength * index) for index in steps.indices})
+    return lcm(training, indices, grid=grid)
+
+
+def _ddim_schedule(training: TrainingSchedule, steps: SamplerSteps) -> Schedule:
+    """Take the steps that lie in the last part of the way."""
+    return ddim(training, steps.grid).last(max(int(steps.grid * steps.strength), 1))
+
+
+SAMPLERS: Mapping[str, Callable[[TrainingSchedule, SamplerSteps], Schedule]] = {
+    "lcm": _lcm_schedule,
+    "ddim": _ddim_schedule,
+}

@@ -1,0 +1,59 @@
+"""The stream pipeline: from input frames to pictures, each part of the way in a thread of its own."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from PIL import Image
+
+from smd_cli.core.noise import SeededNoise
+from smd_cli.engine.pipeline import CAPACITY, Pipeline
+from smd_cli.engine.render import decode_image
+from smd_cli.engine.scene_preparer import InputFrame, ScenePreparer
+from smd_cli.engine.similarity import SimilarityFilter
+from smd_cli.engine.stream_batch import RenderedFrame, SkippedFrame, StreamOptions, StreamSampler
+from smd_cli.scene.resolve import Plan
+
+QUEUES = ("read", "encoded", "denoised", "decoded")  # what waits after the source and after each stage
+WORK = ("read", "encode", "denoise", "decode")  # what the source and each stage do
+
+
+@dataclass(frozen=True)
+class OutputFrame:
+    """A frame to show; an image of None repeats the one before, or shows nothing where there was none."""
+
+    frame: int
+    image: Image.Image | None
+
+
+@dataclass(frozen=True)
+class StreamRun:
+    """A stream under way: `pipeline` yields an OutputFrame each, in order; `sampler` counts the work."""
+
+    pipeline: Pipeline
+    sampler: StreamSampler
+
+
+def stream_pipeline(
+    plan: Plan, preparer: ScenePreparer, frames: Iterable[InputFrame], seed: int
+) -> StreamRun:
+    """Set up a stream of a plan's frames; it begins where the pipeline is entered."""
+    stream = plan.stream
+    options = StreamOptions(stream.buffer, stream.autoflush, stream.variation)
+    sampler = StreamSampler(SeededNoise(seed), options)
+    similarity = None
+    if stream.similarity != "none":
+        similarity = SimilarityFilter(stream.similarity.threshold, stream.similarity.max_skip, seed)
+    stages: list[Callable[[Iterator[Any]], Iterator[Any]]] = [
+        partial(preparer.jobs, similarity=similarity),
+        sampler.sequential if stream.mode == "sequential" else sampler.batched,
+        _decoded,
+    ]
+    return StreamRun(Pipeline(frames, stages, max(CAPACITY, stream.buffer)), sampler)
+
+
+def _decoded(frames: Iterable[RenderedFrame | SkippedFrame]) -> Iterator[OutputFrame]:
+    for each in frames:
+        image = decode_image(each.scene, each.latent) if isinstance(each, RenderedFrame) else None
+        yield OutputFrame(each.frame, image)
