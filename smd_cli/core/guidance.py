@@ -38,9 +38,14 @@ class ModelInput:
     def at(self, places: Sequence[int]) -> "ModelInput":
         """Return some of the rows."""
         index = list(places)
-        tensors = (self.latents, self.timesteps, self.end_timesteps, self.prompts)
-        boxes = tuple(self.boxes[place] for place in index)
-        return ModelInput(*(tensor[index] for tensor in tensors), boxes, self.canvas)
+        return ModelInput(
+            self.latents[index],
+            self.timesteps[index],
+            self.end_timesteps[index],
+            self.prompts[index],
+            tuple(self.boxes[place] for place in index),
+            self.canvas,
+        )
 
     def append(self, others: "ModelInput") -> "ModelInput":
         """Return these rows followed by others of the same canvas."""

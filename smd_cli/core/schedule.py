@@ -80,9 +80,10 @@ class Schedule:
 
     def last(self, count: int) -> "Schedule":
         """Return the last `count` steps, which start from a picture rather than from noise."""
-        start, end = (Level(*(table[-count:] for table in level)) for level in (self.start, self.end))
-        times = (table[-count:] for table in (self.timesteps, self.end_timesteps))
-        return Schedule(*times, start, end, self.c_skip[-count:], self.c_out[-count:])
+        part = slice(-count, None)
+        start, end = (Level(*(table[part] for table in level)) for level in (self.start, self.end))
+        times = self.timesteps[part], self.end_timesteps[part]
+        return Schedule(*times, start, end, self.c_skip[part], self.c_out[part])
 
     def estimate(self, x: Tensor, prediction: Tensor, steps: Sequence[int]) -> Tensor:
         """Denoise x (N, C, h, w), row n at `steps[n]`, by the model's prediction; float32."""
