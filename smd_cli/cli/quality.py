@@ -16,8 +16,8 @@ from smd_cli.errors import UsageError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from smd_cli.bench.quality.methods import Variant
-    from smd_cli.bench.quality.report import Interval, Quality
+    from smd_cli.workshop.quality.methods import Variant
+    from smd_cli.workshop.quality.report import Interval, Quality
 
 SHOWN = 8
 """Scenes on the sheet of pictures."""
@@ -80,7 +80,7 @@ def quality(
 
 def _variants(names: Sequence[str] | None) -> tuple[Variant, ...]:
     """Choose rows by name, the full method always among them. Raises UsageError: there is no such row."""
-    from smd_cli.bench.quality.methods import FULL, VARIANTS
+    from smd_cli.workshop.quality.methods import FULL, VARIANTS
 
     known = {variant.key: variant for variant in VARIANTS}
     for name in names or ():
@@ -98,9 +98,13 @@ def _measure(
     """Load judge and model and measure; `what` is the model, how many scenes, lone prompts and a folder."""
     model, scenes, singles, pictures = what
     device, dtype = chosen_device(how, messages)
-    from smd_cli.bench.quality.gallery import NAME, write_gallery
-    from smd_cli.bench.quality.report import Quality
-    from smd_cli.bench.quality.run import (
+    from smd_cli.bench.speed import machine
+    from smd_cli.media.files import Existing, check_target
+    from smd_cli.models.assets import ModelSpec
+    from smd_cli.workshop.judge.network import load_judge
+    from smd_cli.workshop.quality.gallery import NAME, write_gallery
+    from smd_cli.workshop.quality.report import Quality
+    from smd_cli.workshop.quality.run import (
         FIRST_SEED,
         Bench,
         check_models,
@@ -108,10 +112,6 @@ def _measure(
         measure_singles,
         paintings,
     )
-    from smd_cli.bench.speed import machine
-    from smd_cli.flatland.judge.network import load_judge
-    from smd_cli.media.files import Existing, check_target
-    from smd_cli.models.assets import ModelSpec
 
     if pictures is not None:
         check_target(pictures / NAME, Existing.OVERWRITE)

@@ -8,18 +8,18 @@ import pytest
 import torch
 from PIL import Image
 
-from smd_cli.bench.quality.score import around
 from smd_cli.engine.events import Clock
 from smd_cli.engine.masks import Setting
 from smd_cli.engine.oneshot import paint as paint_picture
 from smd_cli.engine.stage import set_stage
-from smd_cli.flatland.judge.network import judge_crops, load_judge
-from smd_cli.flatland.world.palette import SHAPE_COLORS
 from smd_cli.media.paint import paint
 from smd_cli.models.assets import ModelSpec, locate
 from smd_cli.models.loading import load
 from smd_cli.scene.loader import load as load_scene
 from smd_cli.scene.resolve import resolve
+from smd_cli.workshop.judge.network import judge_crops, load_judge
+from smd_cli.workshop.quality.score import around
+from smd_cli.workshop.world.palette import SHAPE_COLORS
 from tests.golden import FOLDER
 
 SCENES = Path(__file__).parents[2] / "scenes"

@@ -11,10 +11,10 @@ from smd_cli.engine.masks import Setting
 from smd_cli.engine.oneshot import develop
 from smd_cli.engine.oneshot import paint as paint_picture
 from smd_cli.engine.stage import Stage, set_stage
-from smd_cli.flatland.world import draw_picture
 from smd_cli.media.paint import Painted, paint
 from smd_cli.scene.loader import load_text
 from smd_cli.scene.resolve import resolve
+from smd_cli.workshop.world import draw_picture
 from tests.engine.test_stage import backbone
 
 BOX = "{name: thing, prompt: a red circle, mask: {box: [0.5, 0.25, 0.9, 0.75]}"

@@ -1,0 +1,39 @@
+"""What the tests of the training share: tiny parts, and students that see the same picture in everything."""
+
+from pathlib import Path
+
+import torch
+from diffusers import UNet2DConditionModel
+
+from smd_cli import flatland
+from smd_cli.workshop.train.shown import Lesson
+from smd_cli.workshop.train.unet import alphas_cumprod, weights_at
+
+WEIGHTS_FOLDER = Path(flatland.__file__).with_name("weights")
+
+
+def tiny_unet() -> UNet2DConditionModel:
+    torch.manual_seed(0)
+    return UNet2DConditionModel(
+        sample_size=8,
+        block_out_channels=(32, 32),
+        layers_per_block=1,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        cross_attention_dim=16,
+        attention_head_dim=4,
+        norm_num_groups=8,
+    )
+
+
+def lesson_of(count: int, boxes: torch.Tensor, side: int = 8) -> Lesson:
+    """Pictures of fives, of which a bootstrap leaves sevens."""
+    latents = torch.full((count, 4, side, side), 5.0)
+    ids = torch.zeros(count, 77, dtype=torch.long)
+    return Lesson(latents, latents + 2, ids, torch.ones(count, dtype=torch.bool), boxes.expand(count, 4))
+
+
+def sees_three(z, timesteps, **_):
+    """A network that sees the same picture in everything."""
+    alpha, sigma = weights_at(timesteps, alphas_cumprod())
+    return ((z - 3 * alpha) / sigma,)

@@ -1,0 +1,145 @@
+"""The judge: crops with known answers, a network that learns them, and the marks of the one that ships."""
+
+import random
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageDraw
+
+from smd_cli.workshop.judge import crops
+from smd_cli.workshop.judge.labels import NOTHING, QUESTIONS, UNASKED, numbers
+from smd_cli.workshop.judge.network import FEATURES, Judge, judge_crops, load_judge
+from smd_cli.workshop.judge.painted import as_painted
+from smd_cli.workshop.judge.train import EXAM_SEED, Course, draw_one, examine, learn, lessons
+from smd_cli.workshop.prompts import PROMPTS
+from smd_cli.workshop.train.config import Budget
+from smd_cli.workshop.world.palette import SHAPE_COLORS
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    return [crops.draw_crop(seed) for seed in range(450)]
+
+
+def test_a_seed_is_a_crop():
+    one, again, other = crops.draw_crop(3), crops.draw_crop(3), crops.draw_crop(4)
+    assert one.answers == again.answers
+    assert one.image.tobytes() == again.image.tobytes() != other.image.tobytes()
+    assert one.image.size == (crops.SIDE, crops.SIDE)
+
+
+def test_every_question_is_asked_and_answered_in_its_words(drawn):
+    asked = Counter(question for crop in drawn for question in crop.answers)
+    assert set(asked) == set(QUESTIONS)
+    for crop in drawn:
+        assert all(answer in QUESTIONS[question] for question, answer in crop.answers.items())
+        assert crop.answers.get("kind") != NOTHING or not {"color", "hair", "clothes", "whole"} & set(
+            crop.answers
+        )
+    whole = Counter(crop.answers["whole"] for crop in drawn if "whole" in crop.answers)
+    assert min(whole.values()) > 20
+
+
+def test_shapes_show_their_colour(drawn):
+    shapes = [c for c in drawn if "color" in c.answers and c.answers["kind"] in ("circle", "square")]
+    assert len(shapes) > 20
+    near = 0
+    for crop in shapes:
+        color = np.array(SHAPE_COLORS[crop.answers["color"]])
+        near += (abs(np.asarray(crop.image).astype(int) - color).max(axis=2) < 60).mean() > 0.08
+    assert near > 0.9 * len(shapes)
+
+
+def test_answers_that_are_not_known_have_no_number():
+    row = numbers({"kind": "owl", "background": "sunset"})
+    assert [QUESTIONS[q][n] for q, n in zip(QUESTIONS, row, strict=True) if n != UNASKED] == ["owl", "sunset"]
+
+
+def test_what_a_patch_hides_is_measured_and_judged():
+    ground = Image.new("RGB", (crops.CANVAS, crops.CANVAS), "white")
+    stage = ground.copy()
+    ImageDraw.Draw(stage).rectangle((100, 100, 199, 199), fill="red")
+    half = Image.new("L", ground.size, 0)
+    half.paste(255, (0, 0, 150, crops.CANVAS))
+    assert crops._hidden(stage, ground, half) == pytest.approx(0.5)
+    owl, circle = {"kind": "owl"}, {"kind": "circle", "color": "red"}
+    assert crops._judged(owl, 0.0)["whole"] == "whole"
+    assert crops._judged(owl, 0.3)["whole"] == "cut"
+    assert "whole" not in crops._judged(owl, 0.1)
+    assert crops._judged(owl, 0.6) == crops._judged(circle, 0.3) == {"whole": "cut"}
+    square = {"kind": "square", "color": "red"}
+    assert crops._judged(square, 0.3) == {}  # an oblong is no less whole
+    assert crops._judged(square, 0.01)["whole"] == "whole"
+
+
+def test_a_patch_lies_around_its_place():
+    mask = np.asarray(crops._patch(random.Random(1), (0.5, 0.5), 0.2))
+    assert mask[128, 128] == 255
+    assert 0.01 < (mask > 0).mean() < 0.6
+
+
+def test_the_judge_learns_resumes_and_is_examined(tmp_path):
+    course = Course(crops=24, exam=12, budget=Budget(3, 8, 1e-3))
+    data = lessons(tmp_path / "lessons.safetensors", 0, course.crops)
+    assert data["crops"].shape == (24, crops.SIDE, crops.SIDE, 3)
+    learned = learn(data, course, tmp_path / "run")
+    torch.manual_seed(0)
+    assert not torch.equal(learned.squeeze.weight, Judge().squeeze.weight)
+    log = (tmp_path / "run" / "log.jsonl").read_text()
+    again = learn(data, course, tmp_path / "run")
+    assert (tmp_path / "run" / "log.jsonl").read_text() == log, "no step again"
+    assert torch.equal(learned.squeeze.weight, again.squeeze.weight)
+    marks = examine(learned, data)
+    assert set(marks) == set(QUESTIONS)
+    assert all(0 <= mark <= 1 for mark in marks.values())
+
+
+def test_an_exam_counts_right_answers():
+    class Sure(torch.nn.Module):
+        def forward(self, pixels):
+            return {name: torch.eye(len(q))[:1].expand(len(pixels), -1) for name, q in QUESTIONS.items()}
+
+    answers = torch.full((4, len(QUESTIONS)), UNASKED)
+    answers[:, 0] = torch.tensor([0, 0, 0, 1])
+    answers[0, 1:] = 0
+    marks = examine(Sure(), {"crops": torch.zeros(4, 64, 64, 3, dtype=torch.uint8), "answers": answers})
+    assert marks["kind"] == 0.75
+    assert marks["hair"] == 1
+
+
+def test_the_judge_that_ships_knows_drawings_it_never_saw():
+    """The exam of docs/flatland.md, on fewer crops: below 97 % of right names it would be no judge."""
+    seen = [draw_one(EXAM_SEED + 10_000 + i) for i in range(600)]
+    verdict = judge_crops(load_judge(), [crop.image for crop in seen])
+    assert verdict.features.shape == (600, FEATURES)
+    pairs = [
+        (crop.answers[question], found[question])
+        for crop, found in zip(seen, verdict.answers, strict=True)
+        for question in crop.answers
+        if question != "whole"
+    ]
+    assert sum(wanted == named for wanted, named in pairs) > 0.97 * len(pairs)
+
+
+def test_prompts_expect_what_the_judge_can_name():
+    assert len(PROMPTS) == 24
+    for answers in PROMPTS.values():
+        assert all(answer in QUESTIONS[question] for question, answer in answers.items())
+
+
+def test_painted_crops_keep_what_is_plain_and_move_edges_by_little():
+    plain = torch.full((8, 3, 64, 64), 0.3)
+    assert torch.allclose(as_painted(plain, torch.Generator().manual_seed(0)), plain, atol=1e-5)
+    halves = plain.clone()
+    halves[..., 32:] = -0.7
+    painted = as_painted(halves, torch.Generator().manual_seed(0))
+    changed = (painted - halves).abs() > 0.05
+    moved = changed.flatten(1).any(1)
+    assert moved.any()
+    assert not moved.all()  # some crops stay as they are drawn
+    assert not changed[..., :12].any()
+    assert not changed[..., 52:].any()
+    again = as_painted(halves, torch.Generator().manual_seed(0))
+    assert torch.equal(painted, again)
