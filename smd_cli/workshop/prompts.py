@@ -1,11 +1,11 @@
-"""The 24 prompts by which the model is looked at and judged, each with what its picture should show."""
+"""The 24 prompts of the contact sheet and the benchmark, each with the answers expected of the judge."""
 
 from typing import Any
 
 from smd_cli.workshop.judge.labels import NOTHING, Answers
 
 SIZE = 256
-"""Side, px, of a picture of one of them."""
+"""Side of their pictures, px."""
 
 PROMPTS: dict[str, Answers] = {
     "1girl, pink hair, leather jacket, looking at viewer, white background": {
@@ -51,5 +51,5 @@ PROMPTS: dict[str, Answers] = {
 
 
 def scene_of(prompt: str) -> dict[str, Any]:
-    """Return the scene, as the scene language writes it, of a prompt alone."""
+    """Return a scene, in the scene language, with nothing but a prompt."""
     return {"smd": 1, "canvas": {"width": SIZE, "height": SIZE}, "background": {"prompt": prompt}}

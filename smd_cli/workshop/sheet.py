@@ -1,4 +1,4 @@
-"""A contact sheet: what the model paints for 24 prompts, through the same engine as every scene.
+"""A contact sheet of 24 prompts, rendered by the same engine as every scene:
 
 `python -m smd_cli.workshop.sheet docs/images/flatland.png`
 """
@@ -25,8 +25,8 @@ COLUMNS = 6
 LABEL = 30
 
 
-def picture(prompt: str, seed: int, backbone: Backbone, settings: str = "") -> Image.Image:
-    """Paint one 256 px picture of a prompt; `settings` are further lines of the scene."""
+def paint_prompt(prompt: str, seed: int, backbone: Backbone, settings: str = "") -> Image.Image:
+    """Render a prompt at 256 px; `settings` are further lines of YAML for the scene."""
     text = yaml.safe_dump(scene_of(prompt)) + settings
     plan = resolve(load_text(text, "sheet").scene, "sheet", Path())
     with torch.inference_mode():
@@ -34,14 +34,14 @@ def picture(prompt: str, seed: int, backbone: Backbone, settings: str = "") -> I
     return paint(stage, seed, Clock())
 
 
-def sheet(backbone: Backbone, seed: int, settings: str = "") -> Image.Image:
-    """Paint every prompt once and lay the pictures out with their prompts beneath."""
+def contact_sheet(backbone: Backbone, seed: int, settings: str = "") -> Image.Image:
+    """Render every prompt once and lay the pictures out with the prompts below them."""
     rows = -(-len(PROMPTS) // COLUMNS)
     page = Image.new("RGB", (COLUMNS * (SIZE + 8), rows * (SIZE + LABEL + 8)), "white")
     draw, font = ImageDraw.Draw(page), ImageFont.load_default(11)
     for index, prompt in enumerate(PROMPTS):
         x, y = index % COLUMNS * (SIZE + 8), index // COLUMNS * (SIZE + LABEL + 8)
-        page.paste(picture(prompt, seed, backbone, settings), (x + 4, y))
+        page.paste(paint_prompt(prompt, seed, backbone, settings), (x + 4, y))
         half = prompt.rfind(" ", 0, 42) if len(prompt) > 42 else len(prompt)
         draw.text(
             (x + 6, y + SIZE + 2),
@@ -54,19 +54,23 @@ def sheet(backbone: Backbone, seed: int, settings: str = "") -> Image.Image:
 
 
 def main() -> None:
-    """Write the sheet."""
+    """Parse the options and write the sheet."""
     parser = argparse.ArgumentParser(prog="python -m smd_cli.workshop.sheet", description=__doc__)
     parser.add_argument("output", type=Path)
-    parser.add_argument("--model", default="flatland", help="flatland, or a folder that a training exported")
-    parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--settings", default="", help="further lines of the scene, for example a sampler")
     parser.add_argument(
-        "--base", action="store_true", help="without the LCM-LoRA, for samplers of many steps"
+        "--model", default="flatland", help="flatland, or a folder that the training exported"
+    )
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument(
+        "--settings", default="", help="further lines of YAML for the scene, such as a sampler"
+    )
+    parser.add_argument(
+        "--base", action="store_true", help="leave the LCM-LoRA out, for samplers with many steps"
     )
     options = parser.parse_args()
     assets = locate(ModelSpec(options.model), few_step=not options.base)
     backbone = load(assets, torch.device("cpu"), torch.float32)
-    sheet(backbone, options.seed, options.settings).save(options.output)
+    contact_sheet(backbone, options.seed, options.settings).save(options.output)
 
 
 if __name__ == "__main__":

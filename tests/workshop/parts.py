@@ -6,8 +6,8 @@ import torch
 from diffusers import UNet2DConditionModel
 
 from smd_cli import flatland
-from smd_cli.workshop.train.shown import Lesson
-from smd_cli.workshop.train.unet import alphas_cumprod, weights_at
+from smd_cli.workshop.train.unet import alpha_sigma, alphas_cumprod
+from smd_cli.workshop.train.visibility import PictureBatch
 
 WEIGHTS_FOLDER = Path(flatland.__file__).with_name("weights")
 
@@ -26,14 +26,16 @@ def tiny_unet() -> UNet2DConditionModel:
     )
 
 
-def lesson_of(count: int, boxes: torch.Tensor, side: int = 8) -> Lesson:
+def picture_batch(count: int, boxes: torch.Tensor, side: int = 8) -> PictureBatch:
     """Pictures of fives, of which a bootstrap leaves sevens."""
     latents = torch.full((count, 4, side, side), 5.0)
     ids = torch.zeros(count, 77, dtype=torch.long)
-    return Lesson(latents, latents + 2, ids, torch.ones(count, dtype=torch.bool), boxes.expand(count, 4))
+    return PictureBatch(
+        latents, latents + 2, ids, torch.ones(count, dtype=torch.bool), boxes.expand(count, 4)
+    )
 
 
 def sees_three(z, timesteps, **_):
     """A network that sees the same picture in everything."""
-    alpha, sigma = weights_at(timesteps, alphas_cumprod())
+    alpha, sigma = alpha_sigma(timesteps, alphas_cumprod())
     return ((z - 3 * alpha) / sigma,)

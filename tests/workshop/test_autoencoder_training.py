@@ -8,7 +8,13 @@ import torch
 from diffusers import AutoencoderTiny
 from torch.nn.functional import avg_pool2d, interpolate
 
-from smd_cli.workshop.train.autoencoder import MIXED, miscolored, mixed_loss, partners, reconstruction_loss
+from smd_cli.workshop.train.autoencoder import (
+    MIXED_WEIGHT,
+    miscolored,
+    mixed_loss,
+    partners,
+    reconstruction_loss,
+)
 from smd_cli.workshop.world.palette import HAIR_COLORS, SHAPE_COLORS
 from tests.workshop.parts import WEIGHTS_FOLDER
 
@@ -73,7 +79,7 @@ def test_an_autoencoder_that_knows_single_colours_alone_is_told_so():
     straight, bent = (mixed_loss(Powers(p), pixels, Powers(p).encoder(pixels)) for p in (1.0, 1 / 3))
     assert straight < 0.03 < 0.06 < bent
     straight, bent = (reconstruction_loss(Powers(p), pixels, 0.0, frozen=False) for p in (1.0, 1 / 3))
-    assert bent > straight + 0.6 * MIXED * (0.06 - 0.03)
+    assert bent > straight + 0.6 * MIXED_WEIGHT * (0.06 - 0.03)
 
 
 def test_crops_are_mixed_with_white_with_colours_and_with_one_another():

@@ -9,14 +9,14 @@ from safetensors.torch import save_file
 
 from smd_cli.workshop.train import __main__ as training
 from smd_cli.workshop.train.config import Budget, Config
-from smd_cli.workshop.train.consistency import boundary, consistency, sampled_on
+from smd_cli.workshop.train.consistency import boundary, consistency, student_step
 from smd_cli.workshop.train.fold import guided_consistency
 from smd_cli.workshop.train.paths import Walker, ddim_path, read_paths
-from smd_cli.workshop.train.shown import MELTS
-from smd_cli.workshop.train.starts import OWN_STEPS, STARTS, Beginning, beginning_of, own_steps
+from smd_cli.workshop.train.starts import STARTS, STUDENT_TIMESTEPS, PathStart, path_start, student_steps
 from smd_cli.workshop.train.text import token_ids
-from smd_cli.workshop.train.unet import alphas_cumprod, cleaned, training_betas, weights_at
-from tests.workshop.parts import WEIGHTS_FOLDER, lesson_of, sees_three, tiny_unet
+from smd_cli.workshop.train.unet import alpha_sigma, alphas_cumprod, cleaned, training_betas
+from smd_cli.workshop.train.visibility import BOOTSTRAPPED_TIMESTEPS
+from tests.workshop.parts import WEIGHTS_FOLDER, picture_batch, sees_three, tiny_unet
 
 
 def test_the_consistency_function_is_the_identity_at_the_first_timestep():
@@ -31,10 +31,10 @@ def test_a_step_of_the_students_own_noises_what_it_sees_anew():
     timesteps = torch.tensor([999] * 20 + [400] * 20)
     z = torch.randn(40, 4, 16, 16, generator=torch.Generator().manual_seed(2))
     states = torch.zeros(40, 7, 16)
-    on, earlier = sampled_on(sees_three, z, timesteps, states, torch.Generator().manual_seed(3))
+    on, earlier = student_step(sees_three, z, timesteps, states, torch.Generator().manual_seed(3))
     assert (earlier < timesteps).all()
     assert earlier[:20].float().std() > 200
-    alpha, sigma = weights_at(earlier, alphas)
+    alpha, sigma = alpha_sigma(earlier, alphas)
     noise = (on - 3 * alpha) / sigma
     assert abs(noise.mean()) < 0.02
     assert noise.std() == pytest.approx(1, abs=0.02)
@@ -80,10 +80,10 @@ def test_a_path_is_what_diffusers_makes_of_guided_ddim_steps():
 
 
 def test_paths_start_at_noise_or_on_the_way_and_step_through_what_samplers_ask_for():
-    lesson = lesson_of(3, torch.tensor([[0.0, 0.25, 0.5, 0.75]]))
+    batch = picture_batch(3, torch.tensor([[0.0, 0.25, 0.5, 0.75]]))
     rng = torch.Generator().manual_seed(0)
     of_noise, of_region, of_drawn, of_bootstrapped = (
-        [beginning_of(lesson, picture, rng) for _ in range(40)]
+        [path_start(batch, picture, rng) for _ in range(40)]
         for picture in ("noise", "region", "drawn", "bootstrapped")
     )
     asked = {19 + 20 * number for number in range(50)}
@@ -99,7 +99,10 @@ def test_paths_start_at_noise_or_on_the_way_and_step_through_what_samplers_ask_f
     assert all((start.regions == 1).all() for start in of_noise)
     assert any((start.regions == 0).any() for start in of_region)
     assert min(start.timesteps[0] for start in of_drawn) < 500
-    assert {MELTS[0] <= start.timesteps[0] < MELTS[1] for start in of_bootstrapped} == {True}
+    assert {
+        BOOTSTRAPPED_TIMESTEPS[0] <= start.timesteps[0] < BOOTSTRAPPED_TIMESTEPS[1]
+        for start in of_bootstrapped
+    } == {True}
     assert len({start.timesteps[0] for start in of_bootstrapped}) > 10
     for starts, shown in ((of_drawn, 5), (of_bootstrapped, 7)):
         for z, steps, *_ in starts:
@@ -113,23 +116,23 @@ def test_a_students_own_steps_lead_on_in_the_region_and_leave_the_rest(count):
     z, states = torch.randn(16, 4, 16, 16, generator=rng), torch.zeros(16, 7, 16)
     regions = torch.zeros(16, 1, 16, 16)
     regions[..., :8] = 1
-    begun = Beginning(z, list(range(999, 0, -60)), regions, torch.full_like(z, -2.0))
+    begun = PathStart(z, list(range(999, 0, -60)), regions, torch.full_like(z, -2.0))
     asked = []
 
     def student(z, timesteps, **kept):
         asked.append(timesteps[0].item())
         return sees_three(z, timesteps, **kept)
 
-    on, left, *_ = own_steps(student, begun, states, count, rng)
+    on, left, *_ = student_steps(student, begun, states, count, rng)
     assert len(asked) == count
     assert asked[:1] == [999][:count]
     assert left == [t for t in begun.timesteps if t <= left[0]]
     if count == 0:
         assert torch.equal(on, z)
         return
-    assert OWN_STEPS[0] <= left[0] < OWN_STEPS[1]
-    assert all(OWN_STEPS[0] <= t < OWN_STEPS[1] for t in asked[1:])
-    alpha, sigma = weights_at(torch.tensor(left[:1]), alphas_cumprod())
+    assert STUDENT_TIMESTEPS[0] <= left[0] < STUDENT_TIMESTEPS[1]
+    assert all(STUDENT_TIMESTEPS[0] <= t < STUDENT_TIMESTEPS[1] for t in asked[1:])
+    alpha, sigma = alpha_sigma(torch.tensor(left[:1]), alphas_cumprod())
     noise = (on - alpha * torch.where(regions > 0, 3.0, -2.0)) / sigma
     assert abs(noise.mean()) < 0.03
     assert noise.std() == pytest.approx(1, abs=0.03)
@@ -141,25 +144,25 @@ def test_paths_go_on_from_where_the_student_leads_and_finished_ones_are_kept(tmp
     data = {
         "latents": torch.randn(8, 4, 8, 8, generator=torch.Generator().manual_seed(1)),
         "ids": token_ids(parts.tokenizer, ["a red circle"] * 8),
-        "told": torch.ones(8, dtype=torch.bool),
+        "caption_complete": torch.ones(8, dtype=torch.bool),
         "boxes": torch.zeros(8, 4),
     }
-    data["seen"] = data["latents"]
+    data["bootstrapped"] = data["latents"]
     config = dataclasses.replace(Config(), distill=Budget(2, 1, 1e-3))
 
     def ends(student, folder, *counts):
-        walker = Walker(parts.generator, student, data, token_ids(parts.tokenizer, [""])[0], config)
+        walker = Walker(parts.model, student, data, token_ids(parts.tokenizer, [""])[0], config)
         return [walker.walk(folder, count).ends for count in counts][-1]
 
     def sees_white(z, timesteps, **_):
-        alpha, sigma = weights_at(timesteps, alphas_cumprod())
+        alpha, sigma = alpha_sigma(timesteps, alphas_cumprod())
         return ((z - 9 * alpha) / sigma,)
 
     every = 2 * len(STARTS)
     one = ends(sees_three, tmp_path / "one", every)
     other = ends(sees_white, tmp_path / "other", every)
     differs = (one != other).flatten(1).any(1).view(len(STARTS), 2).all(1).tolist()
-    assert differs == [start.own > 0 for start in STARTS]
+    assert differs == [start.steps > 0 for start in STARTS]
     mixed = tmp_path / "mixed"
     ends(sees_three, mixed, every // 2)
     assert torch.equal(ends(sees_white, mixed, every), torch.cat([one[: every // 2], other[every // 2 :]]))

@@ -9,10 +9,17 @@ import torch
 from PIL import Image, ImageDraw
 
 from smd_cli.workshop.judge import crops
-from smd_cli.workshop.judge.labels import NOTHING, QUESTIONS, UNASKED, numbers
+from smd_cli.workshop.judge.augment import distort
+from smd_cli.workshop.judge.labels import NOTHING, QUESTIONS, UNASKED, indices_of
 from smd_cli.workshop.judge.network import FEATURES, Judge, judge_crops, load_judge
-from smd_cli.workshop.judge.painted import as_painted
-from smd_cli.workshop.judge.train import EXAM_SEED, Course, draw_one, examine, learn, lessons
+from smd_cli.workshop.judge.train import (
+    TEST_SEED,
+    JudgeTraining,
+    draw_one,
+    evaluate,
+    labelled_crops,
+    train_judge,
+)
 from smd_cli.workshop.prompts import PROMPTS
 from smd_cli.workshop.train.config import Budget
 from smd_cli.workshop.world.palette import SHAPE_COLORS
@@ -53,7 +60,7 @@ def test_shapes_show_their_colour(drawn):
 
 
 def test_answers_that_are_not_known_have_no_number():
-    row = numbers({"kind": "owl", "background": "sunset"})
+    row = indices_of({"kind": "owl", "background": "sunset"})
     assert [QUESTIONS[q][n] for q, n in zip(QUESTIONS, row, strict=True) if n != UNASKED] == ["owl", "sunset"]
 
 
@@ -65,13 +72,13 @@ def test_what_a_patch_hides_is_measured_and_judged():
     half.paste(255, (0, 0, 150, crops.CANVAS))
     assert crops._hidden(stage, ground, half) == pytest.approx(0.5)
     owl, circle = {"kind": "owl"}, {"kind": "circle", "color": "red"}
-    assert crops._judged(owl, 0.0)["whole"] == "whole"
-    assert crops._judged(owl, 0.3)["whole"] == "cut"
-    assert "whole" not in crops._judged(owl, 0.1)
-    assert crops._judged(owl, 0.6) == crops._judged(circle, 0.3) == {"whole": "cut"}
+    assert crops._with_wholeness(owl, 0.0)["whole"] == "whole"
+    assert crops._with_wholeness(owl, 0.3)["whole"] == "cut"
+    assert "whole" not in crops._with_wholeness(owl, 0.1)
+    assert crops._with_wholeness(owl, 0.6) == crops._with_wholeness(circle, 0.3) == {"whole": "cut"}
     square = {"kind": "square", "color": "red"}
-    assert crops._judged(square, 0.3) == {}  # an oblong is no less whole
-    assert crops._judged(square, 0.01)["whole"] == "whole"
+    assert crops._with_wholeness(square, 0.3) == {}  # an oblong is no less whole
+    assert crops._with_wholeness(square, 0.01)["whole"] == "whole"
 
 
 def test_a_patch_lies_around_its_place():
@@ -81,17 +88,17 @@ def test_a_patch_lies_around_its_place():
 
 
 def test_the_judge_learns_resumes_and_is_examined(tmp_path):
-    course = Course(crops=24, exam=12, budget=Budget(3, 8, 1e-3))
-    data = lessons(tmp_path / "lessons.safetensors", 0, course.crops)
+    course = JudgeTraining(crops=24, test_crops=12, budget=Budget(3, 8, 1e-3))
+    data = labelled_crops(tmp_path / "lessons.safetensors", 0, course.crops)
     assert data["crops"].shape == (24, crops.SIDE, crops.SIDE, 3)
-    learned = learn(data, course, tmp_path / "run")
+    learned = train_judge(data, course, tmp_path / "run")
     torch.manual_seed(0)
     assert not torch.equal(learned.squeeze.weight, Judge().squeeze.weight)
     log = (tmp_path / "run" / "log.jsonl").read_text()
-    again = learn(data, course, tmp_path / "run")
+    again = train_judge(data, course, tmp_path / "run")
     assert (tmp_path / "run" / "log.jsonl").read_text() == log, "no step again"
     assert torch.equal(learned.squeeze.weight, again.squeeze.weight)
-    marks = examine(learned, data)
+    marks = evaluate(learned, data)
     assert set(marks) == set(QUESTIONS)
     assert all(0 <= mark <= 1 for mark in marks.values())
 
@@ -104,14 +111,14 @@ def test_an_exam_counts_right_answers():
     answers = torch.full((4, len(QUESTIONS)), UNASKED)
     answers[:, 0] = torch.tensor([0, 0, 0, 1])
     answers[0, 1:] = 0
-    marks = examine(Sure(), {"crops": torch.zeros(4, 64, 64, 3, dtype=torch.uint8), "answers": answers})
+    marks = evaluate(Sure(), {"crops": torch.zeros(4, 64, 64, 3, dtype=torch.uint8), "answers": answers})
     assert marks["kind"] == 0.75
     assert marks["hair"] == 1
 
 
 def test_the_judge_that_ships_knows_drawings_it_never_saw():
-    """The exam of docs/flatland.md, on fewer crops: below 97 % of right names it would be no judge."""
-    seen = [draw_one(EXAM_SEED + 10_000 + i) for i in range(600)]
+    """The test of docs/flatland-log.md, on fewer crops: below 97 % of right names it would be no judge."""
+    seen = [draw_one(TEST_SEED + 10_000 + i) for i in range(600)]
     verdict = judge_crops(load_judge(), [crop.image for crop in seen])
     assert verdict.features.shape == (600, FEATURES)
     pairs = [
@@ -131,15 +138,15 @@ def test_prompts_expect_what_the_judge_can_name():
 
 def test_painted_crops_keep_what_is_plain_and_move_edges_by_little():
     plain = torch.full((8, 3, 64, 64), 0.3)
-    assert torch.allclose(as_painted(plain, torch.Generator().manual_seed(0)), plain, atol=1e-5)
+    assert torch.allclose(distort(plain, torch.Generator().manual_seed(0)), plain, atol=1e-5)
     halves = plain.clone()
     halves[..., 32:] = -0.7
-    painted = as_painted(halves, torch.Generator().manual_seed(0))
+    painted = distort(halves, torch.Generator().manual_seed(0))
     changed = (painted - halves).abs() > 0.05
     moved = changed.flatten(1).any(1)
     assert moved.any()
     assert not moved.all()  # some crops stay as they are drawn
     assert not changed[..., :12].any()
     assert not changed[..., 52:].any()
-    again = as_painted(halves, torch.Generator().manual_seed(0))
+    again = distort(halves, torch.Generator().manual_seed(0))
     assert torch.equal(painted, again)

@@ -13,7 +13,7 @@ from smd_cli.workshop.world.backgrounds import BACKGROUNDS
 from smd_cli.workshop.world.bootstrapped import draw_bootstrapped
 from smd_cli.workshop.world.brush import Brush
 from smd_cli.workshop.world.palette import HAIR_COLORS, SHAPE_COLORS
-from smd_cli.workshop.world.picture import LAYOUTS, PLAIN, SHAPES, _scattered
+from smd_cli.workshop.world.picture import COMPOSITIONS, PLAIN, SHAPES, _scattered
 
 SEEDS = range(300)
 
@@ -82,10 +82,16 @@ def test_half_of_what_has_a_told_colour_is_seen_in_another():
     """Outlines stay, also of what was drawn after; where the caption leaves things out, colours stay too."""
     alone = [changed_by_a_bootstrap(seed) for seed in range(600)]
     alone = [each for each in alone if each[0].background == "white" and each[0].things]
-    colored = [c.any() for p, _, c in alone if p.told and all(t.color or t.kind == "boy" for t in p.things)]
+    colored = [
+        c.any()
+        for p, _, c in alone
+        if p.caption_complete and all(t.color or t.kind == "boy" for t in p.things)
+    ]
     assert len(colored) > 60
     assert 0.3 < np.mean(colored) < 0.6
-    assert not any(c.any() for p, _, c in alone if all(t.kind in PLAIN for t in p.things) or not p.told)
+    assert not any(
+        c.any() for p, _, c in alone if all(t.kind in PLAIN for t in p.things) or not p.caption_complete
+    )
     untold = [c.any() for p, _, c in alone if p.things[0].hair and not told_of(p)]
     assert len(untold) > 3
     assert not any(untold)
@@ -96,7 +102,7 @@ def test_half_of_what_has_a_told_colour_is_seen_in_another():
 
 def astray_of(person: people.Person, words: str) -> set[tuple[str, str]]:
     """Return the hair and clothes that a person is seen with, of many times."""
-    seen = [people.gone_astray(random.Random(seed), person, words) for seed in range(400)]
+    seen = [people.with_wrong_colors(random.Random(seed), person, words) for seed in range(400)]
     return {(each.hair, each.clothes) for each in seen}
 
 
@@ -132,9 +138,9 @@ def named(picture) -> list[bool]:
 
 
 def test_captions_name_the_things_that_are_drawn_unless_they_are_said_not_to(pictures):
-    told = [name for picture in pictures if picture.told for name in named(picture)]
+    told = [name for picture in pictures if picture.caption_complete for name in named(picture)]
     assert sum(told) > 0.98 * len(told)
-    untold = [picture for picture in pictures if not picture.told]
+    untold = [picture for picture in pictures if not picture.caption_complete]
     assert 0.08 * len(pictures) < len(untold) < 0.3 * len(pictures)
     assert sum(all(named(picture)) for picture in untold) < 0.3 * len(untold)
 
@@ -175,7 +181,7 @@ def test_a_mirrored_brush_draws_the_mirror_image():
 
 
 def test_scattered_things_stand_in_the_picture_and_hide_little_of_one_another():
-    layout = LAYOUTS["scattered"][1]
+    layout = COMPOSITIONS["scattered"][1]
     counts = Counter()
     for seed in range(300):
         placed = _scattered(random.Random(seed), layout)

@@ -1,1 +1,1 @@
-"""The judge: names what a crop of a picture shows, and gives features to compare pictures by."""
+"""The judge: a classifier that names what a crop shows, and whose features serve to compare pictures."""

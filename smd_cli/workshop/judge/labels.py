@@ -1,4 +1,4 @@
-"""What the judge can name: for each question, the answers in the order of the network's outputs."""
+"""The judge's questions and their possible answers, in the order of the network's outputs."""
 
 from smd_cli.workshop.world import people
 from smd_cli.workshop.world.backgrounds import BACKGROUNDS
@@ -18,14 +18,14 @@ QUESTIONS: dict[str, tuple[str, ...]] = {
 }
 
 UNASKED = -1
-"""The answer's number where a question has none: a tree has no hair."""
+"""The index for a question without an answer, such as the hair of a tree."""
 
 Answers = dict[str, str]
-"""Answers in words by question; questions without an answer are left out."""
+"""Answers by question; questions without an answer are left out."""
 
 
-def numbers(answers: Answers) -> list[int]:
-    """Return the answers' numbers in the order of `QUESTIONS`."""
+def indices_of(answers: Answers) -> list[int]:
+    """Return the answers' indices in the order of `QUESTIONS`; `UNASKED` where there is no answer."""
     return [
         options.index(answers[question]) if question in answers else UNASKED
         for question, options in QUESTIONS.items()

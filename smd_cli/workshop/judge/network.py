@@ -1,4 +1,4 @@
-"""The judge's network: a small convolutional trunk, a vector of features, and a head for each question."""
+"""The judge's network: a small convolutional trunk, a feature vector, and a linear head for each question."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ BATCH = 256
 
 
 class Block(nn.Module):
-    """Halves the picture, then refines it."""
+    """A strided convolution that halves the resolution, then a residual one."""
 
     def __init__(self, inputs: int, width: int) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class Block(nn.Module):
 
 
 class Judge(nn.Module):
-    """Answers every question about crops (N, 3, 64, 64) in [-1, 1]."""
+    """A classifier that answers every question about crops (N, 3, 64, 64) in [-1, 1]."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ class Judge(nn.Module):
         self.heads = nn.ModuleDict({name: nn.Linear(FEATURES, len(q)) for name, q in QUESTIONS.items()})
 
     def features(self, pixels: Tensor) -> Tensor:
-        """Return (N, FEATURES): what the answers are read off, and what pictures are compared by."""
+        """Return the features (N, FEATURES) that the heads read, and that pictures are compared by."""
         return F.silu(self.squeeze(self.trunk(pixels).flatten(1)))
 
     def forward(self, pixels: Tensor) -> dict[str, Tensor]:
@@ -58,20 +58,20 @@ class Judge(nn.Module):
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the judge says of N crops: an answer to every question for each, and features (N, FEATURES)."""
+    """The judge's output for N crops: for each an answer to every question, and features (N, FEATURES)."""
 
     answers: tuple[Answers, ...]
     features: np.ndarray
 
 
 def to_tensor(images: np.ndarray) -> Tensor:
-    """Turn crops (N, 64, 64, 3) uint8 into (N, 3, 64, 64) float32 in [-1, 1]."""
+    """Convert crops (N, 64, 64, 3) uint8 to (N, 3, 64, 64) float32 in [-1, 1]."""
     pixels = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 127.5 - 1
     return pixels.contiguous(memory_format=torch.channels_last)
 
 
 def load_judge(path: Path = WEIGHTS) -> Judge:
-    """Read the judge's weights, fp16 in the file, float32 in the network."""
+    """Load the judge; its weights are float16 in the file and float32 in the network."""
     judge = Judge()
     judge.load_state_dict({name: tensor.float() for name, tensor in load_file(path).items()})
     return judge.eval()
@@ -79,7 +79,7 @@ def load_judge(path: Path = WEIGHTS) -> Judge:
 
 @torch.inference_mode()
 def judge_crops(judge: Judge, crops: list[Image.Image]) -> Verdict:
-    """Name what square crops of any size show."""
+    """Answer every question about square crops of any size."""
     small = pixels_of([crop.resize((SIDE, SIDE), Image.Resampling.BOX) for crop in crops])
     answers: list[Answers] = []
     features = []

@@ -1,1 +1,1 @@
-"""How good the pictures are: random region scenes, painted in several ways and judged."""
+"""The quality benchmark: render random region scenes with several methods and score the pictures."""

@@ -1,4 +1,4 @@
-"""A sheet of what each way painted: a row a way, the same scenes below one another."""
+"""A contact sheet of a benchmark's pictures: one row per method, one column per scene."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ from smd_cli.workshop.quality.methods import Variant
 HEIGHT = 128
 LABEL = 18
 GAP = 4
-NAME = "sheet.png"
+SHEET = "sheet.png"
 
 
 def write_gallery(folder: Path, variants: Sequence[Variant], seeds: Sequence[int]) -> Path:
-    """Lay the pictures of seeds that a benchmark kept in `folder` into one, a row a way; return its path."""
+    """Write `folder`/sheet.png from the pictures that a benchmark cached in `folder`; return its path.
+
+    Each variant gets a labelled row; `seeds` choose the scenes, one per column.
+    """
     rows = [[_small(folder / variant.key / f"{seed}.png") for seed in seeds] for variant in variants]
     width = max(sum(picture.width + GAP for picture in row) for row in rows)
     page = Image.new("RGB", (width, len(rows) * (HEIGHT + LABEL)), "white")
@@ -29,8 +32,8 @@ def write_gallery(folder: Path, variants: Sequence[Variant], seeds: Sequence[int
         for picture in row:
             page.paste(picture, (x, y + LABEL))
             x += picture.width + GAP
-    write_bytes(folder / NAME, encode_png(page, {}))
-    return folder / NAME
+    write_bytes(folder / SHEET, encode_png(page, {}))
+    return folder / SHEET
 
 
 def _small(path: Path) -> Image.Image:

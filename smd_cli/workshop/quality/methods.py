@@ -1,7 +1,7 @@
-"""The ways of painting that are compared: settings of the scene, and what the scene language cannot undo.
+"""The methods that the benchmark compares: scene settings, and switches that the scene language lacks.
 
-The rows of the ablation of Lee et al. (arXiv 2403.09055, section 4): MultiDiffusion with many steps, the same
-on a few-step sampler, and the three techniques, one on top of the other.
+They are the rows of the ablation of Lee et al. (arXiv 2403.09055, section 4): MultiDiffusion with many steps,
+the same with a few-step sampler, then the three techniques of StreamMultiDiffusion added one at a time.
 """
 
 from __future__ import annotations
@@ -30,28 +30,31 @@ from smd_cli.media.paint import paint
 from smd_cli.models.backbone import Backbone
 from smd_cli.scene.loader import load_text
 from smd_cli.scene.resolve import resolve
-from smd_cli.workshop.quality.random_scenes import Layout
+from smd_cli.workshop.quality.random_scenes import RandomScene
 
 STD = 4.0
-"""Blur of the masks, px: half a latent, as wide against flatland's 256 px as the paper's 8 px against 512."""
+"""Standard deviation of the mask blur, px: the paper's 8 px at 512 px, scaled to flatland's 256 px."""
 
 STEPS = 5
-"""How many of five steps are bootstrapped where a row is not about that. The steps that follow the published
-two are too noisy for a model of 32x32 latents to see small regions by; the rows that bootstrap fewer say what
-each of them is worth."""
+"""Bootstrapped steps, of five, in every row that does not vary their number.
+
+The paper bootstraps two or three. At the noise levels of the steps after those, a model with 32x32 latents
+cannot make out small regions; the rows with fewer bootstrapped steps measure what each step contributes.
+"""
 
 
 @dataclass(frozen=True)
 class Variant:
-    """A way of painting.
+    """One method of the comparison.
 
     Attributes:
-        key: what files call it.
-        name: what tables call it.
-        settings: keys of the scene, by path, and their values.
-        averages_noise: views are averaged after each has got noise of its own, not before.
-        centers: bootstrapped regions are painted in the middle of their tiles.
-        frames: the picture is the last of so many frames of a stream; 0: of no stream.
+        key: its name in files and options.
+        name: its name in tables.
+        settings: scene keys, as dotted paths, with their values.
+        averages_noise: add noise to each view before the views are averaged, as MultiDiffusion does, instead
+            of after (latent pre-averaging).
+        centers: roll bootstrapped regions to the centre of their tiles.
+        frames: render a stream of this many frames and take the last one; 0 renders a single picture.
     """
 
     key: str
@@ -63,12 +66,15 @@ class Variant:
 
     @property
     def few_step(self) -> bool:
-        """Tell whether the weights have to be few-step ones: lcm is what samples where nothing is said."""
+        """Tell whether few-step weights are needed: the default sampler, `lcm`, needs them."""
         return "sampler.kind" not in self.settings
 
 
 def _bootstrapped(steps: int, std: float = STD, kind: str = "discrete") -> dict[str, Any]:
-    """Bootstrap `steps` steps, all on white: by default a third would stand on the picture itself."""
+    """Return the settings that bootstrap `steps` steps, all on white.
+
+    The default `mix_steps` of 1.5 would place a third bootstrapped step on the current picture instead.
+    """
     return {
         "bootstrap.steps": steps,
         "bootstrap.mix_steps": float(steps),
@@ -91,7 +97,7 @@ MULTIDIFFUSION = Variant(
 )
 FULL = Variant("full", "+ quantized masks, std 4 (all)", _bootstrapped(STEPS))
 ALONE = Variant("alone", "24 prompts alone, 5 steps")
-THROUGH: dict[str, Any] = {"bootstrap.show_through": True, "bootstrap.leak_sensitivity": 0.1}
+SHOW_THROUGH: dict[str, Any] = {"bootstrap.show_through": True, "bootstrap.leak_sensitivity": 0.1}
 
 VARIANTS = (
     MULTIDIFFUSION,
@@ -100,7 +106,7 @@ VARIANTS = (
     Variant("bootstrap", "+ bootstrap, not centred", _bootstrapped(STEPS, std=0.0), centers=False),
     Variant("centering", "+ centering", _bootstrapped(STEPS, std=0.0)),
     FULL,
-    Variant("show-through", "all, the background shows through", _bootstrapped(STEPS) | THROUGH),
+    Variant("show-through", "all, the background shows through", _bootstrapped(STEPS) | SHOW_THROUGH),
     Variant("semi-continuous", "all, semi-continuous masks", _bootstrapped(STEPS, kind="semi-continuous")),
     Variant("continuous", "all, continuous masks", _bootstrapped(STEPS, kind="continuous")),
     *(
@@ -114,13 +120,13 @@ VARIANTS = (
 
 @dataclass(frozen=True)
 class AveragedNoise:
-    """The noise that is left when every view gets its own and the views are averaged after that."""
+    """The noise that is left on the canvas where each view gets its own noise before views are averaged."""
 
     source: SeededNoise
     regions: Regions
 
     def __call__(self, purpose: Purpose, step: int, shape: Sequence[int]) -> Tensor:
-        """Return the views' mean noise before `step`; other noise as it comes from the source."""
+        """Return the weighted mean of the views' noise for `step`; for other purposes the source's noise."""
         noise = self.source(purpose, step, shape)
         if purpose != "renoise":
             return noise
@@ -133,33 +139,35 @@ class AveragedNoise:
         return average(total, weight) + (weight == 0) * noise
 
 
-def stage_of(variant: Variant, layout: Layout, backbone: Backbone, batch: Batch) -> Stage:
-    """Make a layout ready for a model, with the settings of a variant."""
-    scene = deepcopy(layout.scene)
+def prepare_variant(variant: Variant, scene: RandomScene, backbone: Backbone, batch: Batch) -> Stage:
+    """Prepare a scene for a model, with the settings of a variant."""
+    document = deepcopy(scene.document)
     for path, value in variant.settings.items():
         section, key = path.split(".")
-        scene.setdefault(section, {})[key] = value
-    loaded = load_text(json.dumps(scene), f"scene {layout.seed}")
-    plan = resolve(loaded.scene, str(layout.seed), Path())
+        document.setdefault(section, {})[key] = value
+    loaded = load_text(json.dumps(document), f"scene {scene.seed}")
+    plan = resolve(loaded.scene, str(scene.seed), Path())
     painted = paint(plan, loaded.locate)
     with torch.inference_mode():
         return set_stage(plan, Setting(painted.masks, painted.background), backbone, batch=batch)
 
 
 def uncentered(stage: Stage) -> Stage:
-    """Return the stage with every view where its mask is."""
+    """Return the stage without centering: each view stays where its mask is."""
     views = tuple(tuple(replace(view, roll=(0, 0)) for view in step) for step in stage.regions.views)
     return replace(stage, regions=replace(stage.regions, views=views))
 
 
 def paint_variant(variant: Variant, stage: Stage, seed: int) -> Image.Image:
-    """Paint a stage in the way of a variant."""
+    """Render a stage with the method of a variant."""
     if not variant.centers:
         stage = uncentered(stage)
     source = SeededNoise(seed)
     if variant.frames:
         cues = [Cue(frame, stage) for frame in range(variant.frames)]
         done = [each for each in StreamSampler(source, Pace()).frames(cues) if isinstance(each, Done)]
-        return [develop(stage, each.latent) for each in done][-1]  # all: a frame's time has its decoding
+        return [develop(stage, each.latent) for each in done][
+            -1
+        ]  # decode all: the time per frame includes it
     noise = AveragedNoise(source, stage.regions) if variant.averages_noise else source
     return develop(stage, denoise(stage, noise, Clock()))

@@ -1,4 +1,4 @@
-"""Pictures that a benchmark paints and keeps, with what each took: a long run goes on where it stopped."""
+"""Cached benchmark pictures, each stored with its cost, so that an interrupted run can be resumed."""
 
 from __future__ import annotations
 
@@ -17,8 +17,14 @@ KEYWORD = "smd bench quality"
 
 
 @dataclass(frozen=True)
-class Took:
-    """What a picture took, and the columns, px, at which its tiles begin or end."""
+class PictureCost:
+    """What one picture cost.
+
+    Attributes:
+        seconds: from noise to pixels.
+        evaluations: rows that the model evaluated.
+        seams: columns, px, at which a tile begins or ends.
+    """
 
     seconds: float
     evaluations: int
@@ -26,28 +32,30 @@ class Took:
 
 
 @dataclass(frozen=True)
-class Painted:
-    """A picture and what it took."""
+class TimedPicture:
+    """A picture with its cost."""
 
     image: Image.Image
-    took: Took
+    cost: PictureCost
 
 
-def keeping(path: Path, conditions: dict[str, Any], paint: Callable[[], Painted]) -> Painted:
-    """Return the picture that `path` keeps if it was made under these conditions, else paint and keep it.
+def cached_picture(path: Path, conditions: dict[str, Any], paint: Callable[[], TimedPicture]) -> TimedPicture:
+    """Return the picture stored at `path` if it was made under `conditions`; else paint and store it.
 
-    `conditions` are all that a picture follows from, as JSON can say it. Raises SmdError: it cannot be kept.
+    `conditions` are everything that determines the picture, as JSON values. Raises SmdError: the picture
+    cannot be stored.
     """
     found = _read(path, conditions)
     if found is not None:
         return found
     painted = paint()
-    note = json.dumps({"conditions": conditions, "took": asdict(painted.took)})
+    note = json.dumps({"conditions": conditions, "cost": asdict(painted.cost)})
     write_bytes(path, encode_png(painted.image, {KEYWORD: note}))
     return painted
 
 
-def _read(path: Path, conditions: dict[str, Any]) -> Painted | None:
+def _read(path: Path, conditions: dict[str, Any]) -> TimedPicture | None:
+    """Read a stored picture; return None where it is missing, damaged or made under other conditions."""
     if not path.exists():
         return None
     try:
@@ -55,7 +63,7 @@ def _read(path: Path, conditions: dict[str, Any]) -> Painted | None:
             note = json.loads(picture.info.get(KEYWORD, "{}"))
             if note.get("conditions") != json.loads(json.dumps(conditions)):
                 return None
-            took = note["took"] | {"seams": tuple(note["took"]["seams"])}
-            return Painted(picture.convert("RGB"), Took(**took))
+            cost = note["cost"] | {"seams": tuple(note["cost"]["seams"])}
+            return TimedPicture(picture.convert("RGB"), PictureCost(**cost))
     except UNREADABLE:
         return None

@@ -1,7 +1,7 @@
-"""Random region scenes of the drawn world, with what a judge should find where.
+"""Random region scenes of flatland's world, with the answers that the judge should give for each region.
 
-A seed is a scene: one to five regions (boxes, ellipses, polygons; some small, off-centre or overlapping),
-each with a thing of its own kind and colours, on a background.
+A seed determines a scene: a background and one to five regions (boxes, ellipses or polygons; some small,
+off-centre or overlapping), each with an object of a kind and colour that no other region has.
 """
 
 from __future__ import annotations
@@ -17,36 +17,52 @@ from smd_cli.workshop.world.captions import BACKGROUND_WORDS, THING_WORDS
 from smd_cli.workshop.world.palette import HAIR_COLORS, SHAPE_COLORS
 from smd_cli.workshop.world.picture import COLORED, PLAIN, SHAPES
 
-Box = tuple[int, int, int, int]
+PixelBox = tuple[int, int, int, int]
+"""Left, top, right and bottom, px."""
 
 CANVASES = ((256, 256), (384, 256), (512, 256))
+"""Widths and heights of the canvases, px."""
+
 MOST_REGIONS = (3, 4, 5)
+"""The most regions on each of the canvases."""
+
 SIDES = (72, 168)
+"""The shortest and the longest side of a region's box, px."""
+
 OVERLAP = 0.25
+"""Two boxes overlap by less than this share of the smaller one."""
+
 TRIES = 60
 
 
 @dataclass(frozen=True)
-class Expected:
-    """What a region should show, and the box around it, in px."""
+class ExpectedRegion:
+    """A region's name, what it should show, and the bounding box of its mask, px."""
 
     name: str
     answers: Answers
-    box: Box
+    box: PixelBox
 
 
 @dataclass(frozen=True)
-class Layout:
-    """A scene as the scene language writes it, and what it should show."""
+class RandomScene:
+    """A scene and what its picture should show.
+
+    Attributes:
+        seed: of the scene, and of the noise that it is rendered from.
+        document: the scene in the scene language.
+        background: the world's name of the background.
+        regions: what each region should show.
+    """
 
     seed: int
-    scene: dict[str, Any]
+    document: dict[str, Any]
     background: str
-    regions: tuple[Expected, ...]
+    regions: tuple[ExpectedRegion, ...]
 
 
-def draw_layout(seed: int) -> Layout:
-    """Draw the scene of a seed."""
+def draw_scene(seed: int) -> RandomScene:
+    """Return the random scene of a seed."""
     rng = random.Random(seed)  # noqa: S311 - a benchmark is drawn, not a secret
     size = rng.randrange(len(CANVASES))
     width, height = CANVASES[size]
@@ -54,10 +70,10 @@ def draw_layout(seed: int) -> Layout:
     boxes = _boxes(rng, width, height, rng.randint(1, MOST_REGIONS[size]))
     wanted = _things(rng, len(boxes))
     regions = tuple(
-        Expected(f"r{i}", answers, box)
+        ExpectedRegion(f"r{i}", answers, box)
         for i, (answers, box) in enumerate(zip(wanted, boxes, strict=True), start=1)
     )
-    scene = {
+    document = {
         "smd": 1,
         "canvas": {"width": width, "height": height},
         "seed": seed,
@@ -67,11 +83,11 @@ def draw_layout(seed: int) -> Layout:
             for r in regions
         ],
     }
-    return Layout(seed, scene, background, regions)
+    return RandomScene(seed, document, background, regions)
 
 
 def prompt_of(answers: Answers) -> str:
-    """Say in a prompt what a judge should find."""
+    """Return the prompt for an object that should get these answers."""
     kind = answers["kind"]
     if "hair" in answers:
         return f"1{kind}, {answers['hair']} hair, {answers['clothes']}, looking at viewer"
@@ -80,7 +96,7 @@ def prompt_of(answers: Answers) -> str:
 
 
 def _things(rng: random.Random, count: int) -> list[Answers]:
-    """Choose things of different kinds, no colour and no hair twice."""
+    """Choose `count` objects of different kinds; no colour and no hair colour appears twice."""
     kinds = [*SHAPES, *SHAPES, "house", "flower", *PLAIN, *("boy", "girl") * 4]
     rng.shuffle(kinds)
     colors, hair = rng.sample(list(SHAPE_COLORS), len(SHAPE_COLORS)), rng.sample(list(HAIR_COLORS), 9)
@@ -97,9 +113,9 @@ def _things(rng: random.Random, count: int) -> list[Answers]:
     return chosen
 
 
-def _boxes(rng: random.Random, width: int, height: int, count: int) -> list[Box]:
-    """Place boxes that cover little of one another; where no more fit, there are fewer."""
-    placed: list[Box] = []
+def _boxes(rng: random.Random, width: int, height: int, count: int) -> list[PixelBox]:
+    """Place up to `count` boxes, px, that overlap by less than `OVERLAP`; fewer where no more fit."""
+    placed: list[PixelBox] = []
     for _ in range(TRIES):
         w, h = rng.randint(*SIDES), rng.randint(*SIDES)
         if not 0.6 < w / h < 1.6:
@@ -113,16 +129,16 @@ def _boxes(rng: random.Random, width: int, height: int, count: int) -> list[Box]
     return placed
 
 
-def _shared(a: Box, b: Box) -> float:
-    """Return the share of the smaller box that the other one covers."""
+def _shared(a: PixelBox, b: PixelBox) -> float:
+    """Return the overlap of two boxes as a share of the smaller one."""
     w = min(a[2], b[2]) - max(a[0], b[0])
     h = min(a[3], b[3]) - max(a[1], b[1])
     area = [(box[2] - box[0]) * (box[3] - box[1]) for box in (a, b)]
     return max(0, w) * max(0, h) / min(area)
 
 
-def _mask(rng: random.Random, box: Box, size: tuple[int, int]) -> dict[str, Any]:
-    """Say a box, or the ellipse or a polygon in it, as a mask of the scene language."""
+def _mask(rng: random.Random, box: PixelBox, size: tuple[int, int]) -> dict[str, Any]:
+    """Return a mask in the scene language: the box, or an ellipse or a polygon inscribed in it."""
     width, height = size
     left, top, right, bottom = (round(v / s, 4) for v, s in zip(box, (width, height) * 2, strict=True))
     x, y, rx, ry = (left + right) / 2, (top + bottom) / 2, (right - left) / 2, (bottom - top) / 2

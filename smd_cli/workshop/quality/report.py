@@ -1,4 +1,4 @@
-"""What a quality benchmark found, as numbers. Knows no tensors: naming it costs nothing."""
+"""The results of a quality benchmark, as plain numbers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Interval:
-    """A figure and the bounds between which it lies at 95 %."""
+    """A value with the bounds of its 95 % confidence interval."""
 
     value: float
     low: float
@@ -17,15 +17,15 @@ class Interval:
 
 @dataclass(frozen=True)
 class QualityRow:
-    """One way of painting.
+    """The results of one method.
 
     Attributes:
-        name: what tables call it.
-        figures: by name, over all scenes.
-        against_full: how much higher each figure is than that of the full method on the same scenes.
-        frechet: distance of the judge's features to those of drawn pictures.
-        evaluations: model rows of a picture, the mean.
-        seconds: of a picture from noise to pixels, the median.
+        name: the method's name in tables.
+        figures: the scores over all scenes, by name.
+        against_full: the difference of each score to the full method's, paired by scene.
+        frechet: Fréchet distance between the judge's features of the pictures and of drawings.
+        evaluations: model rows per picture, mean over the scenes.
+        seconds: from noise to pixels per picture, median over the scenes.
     """
 
     name: str
@@ -37,8 +37,11 @@ class QualityRow:
 
 
 @dataclass(frozen=True)
-class Quality:
-    """All ways on the same scenes, on one machine; `singles` are shares of right pictures by lone prompt."""
+class QualityReport:
+    """The results of all methods on the same scenes, on one machine.
+
+    `singles` holds, for each prompt rendered alone, the share of pictures that show it.
+    """
 
     machine: dict[str, Any]
     scenes: int

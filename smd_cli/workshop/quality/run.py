@@ -1,4 +1,4 @@
-"""Paints the random scenes in every way, judges them, and says what each way is worth."""
+"""Renders the random scenes with every method and scores the pictures."""
 
 from __future__ import annotations
 
@@ -19,14 +19,21 @@ from smd_cli.engine.stage import Stage
 from smd_cli.models.assets import ModelSpec, digest_of, locate
 from smd_cli.models.backbone import Backbone
 from smd_cli.models.loading import load
-from smd_cli.workshop.judge.crops import draw_view
+from smd_cli.workshop.judge.crops import draw_picture_crop
 from smd_cli.workshop.judge.network import Judge, judge_crops
 from smd_cli.workshop.prompts import PROMPTS, scene_of
-from smd_cli.workshop.quality.methods import ALONE, FULL, Variant, paint_variant, stage_of
-from smd_cli.workshop.quality.picture_cache import Painted, Took, keeping
-from smd_cli.workshop.quality.random_scenes import Layout, draw_layout
+from smd_cli.workshop.quality.methods import ALONE, FULL, Variant, paint_variant, prepare_variant
+from smd_cli.workshop.quality.picture_cache import PictureCost, TimedPicture, cached_picture
+from smd_cli.workshop.quality.random_scenes import RandomScene, draw_scene
 from smd_cli.workshop.quality.report import QualityRow
-from smd_cli.workshop.quality.score import SceneScore, effects, frechet, intervals, is_right, score_scene
+from smd_cli.workshop.quality.score import (
+    SceneScore,
+    frechet,
+    intervals,
+    is_right,
+    paired_differences,
+    score_scene,
+)
 
 FIRST_SEED = 60_000
 REFERENCE_SEED, REFERENCES = 95_000_000, 1000
@@ -34,12 +41,22 @@ SINGLE_SEEDS = 20
 
 PACKAGE = Path(smd_cli.__file__).parent
 PAINTING = ("core", "engine", "models", "scene", "media", "workshop/quality/methods.py")
-"""What of this program a picture of the benchmark follows from."""
+"""The program's sources that determine a picture of the benchmark: a change there invalidates cached ones."""
 
 
 @dataclass(frozen=True)
-class Bench:
-    """How to measure: on what, how many scenes, and where pictures are kept (None: nowhere)."""
+class Benchmark:
+    """How to measure.
+
+    Attributes:
+        spec: the model.
+        device: where it runs.
+        dtype: what it computes in.
+        scenes: how many random scenes each variant renders.
+        batch: views that the model evaluates at once.
+        pictures: the folder that caches pictures; None: no cache.
+        on_picture: called after every picture.
+    """
 
     spec: ModelSpec
     device: torch.device
@@ -47,55 +64,56 @@ class Bench:
     scenes: int
     batch: Batch = "auto"
     pictures: Path | None = None
-    tell: Callable[[], None] = lambda: None
+    on_picture: Callable[[], None] = lambda: None
 
 
-def paintings(scenes: int, variants: int, *, singles: bool) -> int:
-    """Return how many pictures are painted."""
+def picture_count(scenes: int, variants: int, *, singles: bool) -> int:
+    """Return how many pictures a run renders or reads from its cache."""
     return scenes * variants + singles * SINGLE_SEEDS * len(PROMPTS)
 
 
-def measure_quality(bench: Bench, judge: Judge, variants: Sequence[Variant]) -> list[QualityRow]:
-    """Paint and judge every scene in every variant, `FULL` among them; rows are in the variants' order.
+def measure_quality(bench: Benchmark, judge: Judge, variants: Sequence[Variant]) -> list[QualityRow]:
+    """Render and score every scene with every variant, `FULL` among them; rows keep the variants' order.
 
     Raises:
-        AssetError: the model, or the LoRA that makes it a few-step one, is not to be had.
+        AssetError: the model is missing, or the LoRA that turns it into a few-step model.
     """
-    layouts = [draw_layout(FIRST_SEED + i) for i in range(bench.scenes)]
-    reference = judge_crops(judge, [draw_view(REFERENCE_SEED + i).image for i in range(REFERENCES)]).features
-    found = {
-        variant: _measure(bench, judge, variant, layouts, _model(bench, few_step=variant.few_step))
+    scenes = [draw_scene(FIRST_SEED + i) for i in range(bench.scenes)]
+    drawings = [draw_picture_crop(REFERENCE_SEED + i).image for i in range(REFERENCES)]
+    reference = judge_crops(judge, drawings).features
+    results = {
+        variant: _measure(bench, judge, variant, scenes, _model(bench, few_step=variant.few_step))
         for variant in variants
     }
-    full = found[FULL].scores
-    return [_row(variant, measured, full, reference) for variant, measured in found.items()]
+    full = results[FULL].scores
+    return [_row(variant, result, full, reference) for variant, result in results.items()]
 
 
 @dataclass(frozen=True)
-class _Measured:
-    """A variant's scores, and what each of its pictures took."""
+class _VariantResult:
+    """A variant's score and cost for each scene, in the scenes' order."""
 
     scores: list[SceneScore]
-    took: list[Took]
+    costs: list[PictureCost]
 
 
 @dataclass(frozen=True)
 class _Model:
-    """Loaded weights, and all that pictures made with them follow from but the scene."""
+    """Loaded weights, and the conditions that they, the program and the machine set for every picture."""
 
     backbone: Backbone
     conditions: dict[str, Any]
 
 
-def check_models(bench: Bench, variants: Sequence[Variant], *, singles: bool) -> None:
-    """Find all files that the measuring will read, before any weight is. Raises AssetError: as `locate`."""
+def check_models(bench: Benchmark, variants: Sequence[Variant], *, singles: bool) -> None:
+    """Locate every file that the run will read, before any weight is read. Raises AssetError: as `locate`."""
     for few_step in {variant.few_step for variant in variants} | ({True} if singles else set()):
         locate(bench.spec, few_step=few_step)
 
 
-@lru_cache(maxsize=2)  # rows share weights
-def _model(bench: Bench, *, few_step: bool) -> _Model:
-    """Load the model, with the LoRA that makes it a few-step one or without."""
+@lru_cache(maxsize=2)  # variants share weights
+def _model(bench: Benchmark, *, few_step: bool) -> _Model:
+    """Load the model, with or without the LoRA that turns it into a few-step model."""
     assets = locate(bench.spec, few_step=few_step)
     conditions = {
         "program": digest_of(file for part in PAINTING for file in _files(PACKAGE / part, "*.py")),
@@ -111,69 +129,70 @@ def _files(path: Path, pattern: str) -> list[Path]:
 
 
 def _measure(
-    bench: Bench, judge: Judge, variant: Variant, layouts: Sequence[Layout], model: _Model
-) -> _Measured:
-    measured = _Measured([], [])
-    for layout in layouts:
-        painted = _painted(bench, variant, layout, model, f"{layout.seed}.png")
-        measured.took.append(painted.took)
-        measured.scores.append(score_scene(judge, layout, painted.image, painted.took.seams))
-    return measured
+    bench: Benchmark, judge: Judge, variant: Variant, scenes: Sequence[RandomScene], model: _Model
+) -> _VariantResult:
+    result = _VariantResult([], [])
+    for scene in scenes:
+        picture = _picture(bench, variant, scene, model, f"{scene.seed}.png")
+        result.costs.append(picture.cost)
+        result.scores.append(score_scene(judge, scene, picture.image, picture.cost.seams))
+    return result
 
 
-def measure_singles(bench: Bench, judge: Judge) -> dict[str, float]:
-    """Paint each of the 24 prompts alone, from `SINGLE_SEEDS` seeds; return the share of right pictures."""
+def measure_singles(bench: Benchmark, judge: Judge) -> dict[str, float]:
+    """Render each of the 24 prompts alone from `SINGLE_SEEDS` seeds; return the share of right pictures."""
     model = _model(bench, few_step=True)
     shares = {}
     for number, (prompt, wanted) in enumerate(PROMPTS.items()):
-        scene = scene_of(prompt)
+        scenes = [RandomScene(seed, scene_of(prompt), "", ()) for seed in range(SINGLE_SEEDS)]
         pictures = [
-            _painted(bench, ALONE, Layout(seed, scene, "", ()), model, f"{number:02}-{seed:02}.png").image
-            for seed in range(SINGLE_SEEDS)
+            _picture(bench, ALONE, scene, model, f"{number:02}-{scene.seed:02}.png").image for scene in scenes
         ]
         answers = judge_crops(judge, pictures).answers
         shares[prompt] = sum(is_right(found, wanted) for found in answers) / SINGLE_SEEDS
     return shares
 
 
-def _painted(bench: Bench, variant: Variant, layout: Layout, model: _Model, name: str) -> Painted:
-    """Paint a layout, or read the picture of this name where the benchmark keeps it."""
-    paint_it = partial(_paint, variant, layout, model.backbone, bench.batch)
+def _picture(
+    bench: Benchmark, variant: Variant, scene: RandomScene, model: _Model, name: str
+) -> TimedPicture:
+    """Render a scene, or read its picture from the cache, where it is stored as `name`."""
+    paint = partial(_paint, variant, scene, model.backbone, bench.batch)
     if bench.pictures is None:
-        painted = paint_it()
+        picture = paint()
     else:
-        conditions = {**model.conditions, "variant": asdict(variant), "scene": layout.scene}
-        conditions["seed"] = layout.seed
-        painted = keeping(bench.pictures / variant.key / name, conditions, paint_it)
-    bench.tell()
-    return painted
+        conditions = {**model.conditions, "variant": asdict(variant), "scene": scene.document}
+        conditions["seed"] = scene.seed
+        picture = cached_picture(bench.pictures / variant.key / name, conditions, paint)
+    bench.on_picture()
+    return picture
 
 
-def _paint(variant: Variant, layout: Layout, backbone: Backbone, batch: Batch) -> Painted:
-    """Paint a layout; of a stream, the time is a frame's."""
-    stage = stage_of(variant, layout, backbone, batch)
+def _paint(variant: Variant, scene: RandomScene, backbone: Backbone, batch: Batch) -> TimedPicture:
+    """Render a scene and time it; the time of a stream is that of one frame."""
+    stage = prepare_variant(variant, scene, backbone, batch)
     began = time.perf_counter()
-    image = paint_variant(variant, stage, layout.seed)
+    image = paint_variant(variant, stage, scene.seed)
     seconds = (time.perf_counter() - began) / max(variant.frames, 1)
-    return Painted(image, Took(seconds, stage.work.model_evaluations, _seams(stage)))
+    return TimedPicture(image, PictureCost(seconds, stage.work.model_evaluations, _seams(stage)))
 
 
 def _seams(stage: Stage) -> tuple[int, ...]:
-    """Columns, px, at which a tile begins or ends inside the canvas."""
+    """Return the columns, px, inside the canvas at which a tile begins or ends."""
     downscale, width = stage.backbone.facts.downscale, stage.shape[-1]
     edges = {edge for box in stage.regions.tiling.boxes for edge in (box.left, box.right)}
     return tuple(sorted(edge * downscale for edge in edges if 0 < edge < width))
 
 
 def _row(
-    variant: Variant, measured: _Measured, full: Sequence[SceneScore], reference: np.ndarray
+    variant: Variant, result: _VariantResult, full: Sequence[SceneScore], reference: np.ndarray
 ) -> QualityRow:
-    features = np.concatenate([score.features for score in measured.scores])
+    features = np.concatenate([score.features for score in result.scores])
     return QualityRow(
         name=variant.name,
-        figures=intervals(measured.scores),
-        against_full=effects(measured.scores, full),
+        figures=intervals(result.scores),
+        against_full=paired_differences(result.scores, full),
         frechet=frechet(features, reference),
-        evaluations=float(np.mean([each.evaluations for each in measured.took])),
-        seconds=float(np.median([each.seconds for each in measured.took])),
+        evaluations=float(np.mean([cost.evaluations for cost in result.costs])),
+        seconds=float(np.median([cost.seconds for cost in result.costs])),
     )

@@ -1,1 +1,1 @@
-"""Training of the embedded model: `python -m smd_cli.workshop.train` makes its weights from nothing."""
+"""The training of flatland: `python -m smd_cli.workshop.train` trains all of its networks from scratch."""

@@ -15,7 +15,7 @@ FILE = "pytorch_lora_weights.safetensors"
 
 
 class LowRank(nn.Module):
-    """Adds up @ down to a weight (out, in, ...): up (out, r) starts at zero, down is (r, in ...)."""
+    """A parametrization that adds up (out, r) @ down (r, in...) to a weight (out, in...); up starts at 0."""
 
     def __init__(self, weight: Tensor, rank: int, generator: torch.Generator) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class LowRank(nn.Module):
 
 
 def adapt(network: Network, rank: int, seed: int) -> Network:
-    """Freeze a network and give its layers low-rank adapters that can learn, in place."""
+    """Freeze a network and give its layers trainable low-rank adapters, in place."""
     generator = torch.Generator().manual_seed(seed)
     network.requires_grad_(False)
     for layer in list(network.modules()):
@@ -40,7 +40,7 @@ def adapt(network: Network, rank: int, seed: int) -> Network:
 
 
 def thaw_adapter(network: Network) -> Network:
-    """Let the adapters of an adapted network learn again, and nothing else, in place."""
+    """Make the adapters of an adapted network trainable, and nothing else, in place."""
     network.requires_grad_(False)
     for _, layer in _adapted(network):
         layer.parametrizations["weight"][0].requires_grad_(True)
@@ -48,7 +48,7 @@ def thaw_adapter(network: Network) -> Network:
 
 
 def adapter_of(network: nn.Module, prefix: str = "unet") -> dict[str, Tensor]:
-    """Return an adapted network's factors, fp16, by the names that diffusers gives them."""
+    """Return an adapted network's factors in float16, by diffusers' names."""
     factors = {}
     for name, layer in _adapted(network):
         low_rank = layer.parametrizations["weight"][0]
@@ -61,7 +61,7 @@ def adapter_of(network: nn.Module, prefix: str = "unet") -> dict[str, Tensor]:
 
 
 def save_adapter(network: nn.Module, folder: Path) -> None:
-    """Write an adapted network's factors as diffusers would: `folder`/pytorch_lora_weights.safetensors."""
+    """Write an adapted network's factors to `folder`/pytorch_lora_weights.safetensors, as diffusers would."""
     folder.mkdir(parents=True, exist_ok=True)
     save_file(adapter_of(network), folder / FILE, metadata={"format": "pt"})
 
@@ -77,7 +77,7 @@ def load_adapter(network: nn.Module, folder: Path, prefix: str = "unet") -> None
 
 
 def _adapted(network: nn.Module) -> Iterator[tuple[str, Any]]:
-    """Give the adapted layers and their names."""
+    """Yield the adapted layers with their names."""
     for name, layer in network.named_modules():
         if parametrize.is_parametrized(layer, "weight"):
             yield name, layer

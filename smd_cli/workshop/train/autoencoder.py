@@ -1,4 +1,4 @@
-"""The autoencoder: 8x, four channels, learned on crops of drawn pictures."""
+"""The autoencoder: 8x downscaling, four latent channels, trained on crops of drawn pictures."""
 
 import numpy as np
 import torch
@@ -12,18 +12,21 @@ from smd_cli.workshop.train.loop import MovingAverage, train
 
 WIDTH = 32
 LATENT_NOISE = {"autoencoder": 0.08, "decoder": 0.02}
-"""What the decoder must forgive; with 0.02 in both, a longer training lost composition (docs/flatland.md)."""
+"""Standard deviation of the noise added to latents by stage, so that the decoder tolerates errors.
+
+With 0.02 in both stages, a UNet trained longer lost the composition of its pictures (docs/flatland-log.md).
+"""
 LATENT_PENALTY = 2e-3
-MIXED = 4.0
-"""What the colours of mixtures weigh beside a reconstruction."""
-OVERDONE = (0.8, 1.3)
-"""How far from another picture a UNet may paint, against the way that is right; guidance overdoes it."""
-COARSE = ((1, 0.12), (2, 0.12), (4, 0.12))
-"""Noise of (cells a side, spread) that the decoder forgives besides, where the latents' spread is 1."""
+MIXED_WEIGHT = 4.0
+"""Weight of `mixed_loss` relative to the reconstruction loss."""
+COLOR_SCALE = (0.8, 1.3)
+"""Range of the factor by which `miscolored` scales the distance to another picture; guidance overshoots 1."""
+COARSE_NOISE = ((1, 0.12), (2, 0.12), (4, 0.12))
+"""Coarse noise that `miscolored` adds: (cells per side, standard deviation relative to the latents')."""
 
 
 def build(scaling_factor: float = 1.0) -> AutoencoderTiny:
-    """Return an untrained autoencoder of the AutoencoderTiny kind, 32 channels wide."""
+    """Return an untrained AutoencoderTiny that is 32 channels wide."""
     widths = (WIDTH,) * 4
     return AutoencoderTiny(
         encoder_block_out_channels=widths, decoder_block_out_channels=widths, scaling_factor=scaling_factor
@@ -31,13 +34,13 @@ def build(scaling_factor: float = 1.0) -> AutoencoderTiny:
 
 
 def picture_pool(config: Config) -> np.ndarray:
-    """Draw the pictures that crops are taken from: (pool, 256, 256, 3) uint8."""
+    """Draw the pictures that crops are cut from: (pool, 256, 256, 3) uint8."""
     first = config.seed + 10_000_000
     return np.stack([np.asarray(p.image) for p in draw_pictures(range(first, first + config.pool))])
 
 
 def crops(pool: np.ndarray, rng: np.random.Generator, count: int, size: int) -> Tensor:
-    """Return (count, 3, size, size) crops in [-1, 1]; of two candidates the busier one is mostly taken."""
+    """Return random crops (count, 3, size, size) in [-1, 1]; each is mostly the busier of two candidates."""
     taken = []
     for _ in range(count):
         picture = pool[rng.integers(len(pool))]
@@ -50,27 +53,27 @@ def crops(pool: np.ndarray, rng: np.random.Generator, count: int, size: int) -> 
 
 
 def partners(pixels: Tensor) -> tuple[Tensor, Tensor]:
-    """Return what crops (N, 3, H, W) are mixed with, and how much of it (N, 1, H, W) goes in.
+    """Return what to mix crops (N, 3, H, W) with, and its share in the mixture (N, 1, H, W).
 
-    Another crop or, half the time, one colour, which half of the time is white: regions are bootstrapped on
-    those. Shares are even, or change from side to side as a blurred mask does.
+    The partner is another crop or, half the time, a plain colour, which half the time is white, since regions
+    are bootstrapped on plain colours. Shares are constant, or change smoothly as a blurred mask does.
     """
 
-    def chances(*shape: int) -> Tensor:
+    def uniform(*shape: int) -> Tensor:
         return pixels.new_empty(len(pixels), *shape).uniform_()
 
-    colors = torch.where(chances(1, 1, 1) < 0.5, 2 * chances(3, 1, 1) - 1, 1.0).expand_as(pixels)
-    others = torch.where(chances(1, 1, 1) < 0.5, colors, pixels.roll(1, 0))
-    ramps = F.interpolate(chances(1, 2, 2), pixels.shape[-2:], mode="bilinear", align_corners=True)
-    shares = torch.where(chances(1, 1, 1) < 0.5, chances(1, 1, 1), ramps)
+    colors = torch.where(uniform(1, 1, 1) < 0.5, 2 * uniform(3, 1, 1) - 1, 1.0).expand_as(pixels)
+    others = torch.where(uniform(1, 1, 1) < 0.5, colors, pixels.roll(1, 0))
+    ramps = F.interpolate(uniform(1, 2, 2), pixels.shape[-2:], mode="bilinear", align_corners=True)
+    shares = torch.where(uniform(1, 1, 1) < 0.5, uniform(1, 1, 1), ramps)
     return others.contiguous(memory_format=torch.channels_last), shares
 
 
 def mixed_loss(model: AutoencoderTiny, pixels: Tensor, latents: Tensor) -> Tensor:
-    """Return how far off the colours of mixed latents (N, 4, h, w) are, in means over a latent's 8 px.
+    """Return the colour error of mixed latents (N, 4, h, w), on means over the 8x8 px of each latent cell.
 
     The program averages latents of views, masks and bootstrapped regions, and a few-step sampler's first
-    pictures are averages: between two latents has to lie what lies between their pictures.
+    estimates are averages too: the mean of two latents has to decode to the mean of their pictures.
     """
     others, shares = partners(pixels)
     mixed = latents.lerp(model.encoder(others), F.avg_pool2d(shares, 8).to(latents.dtype))
@@ -81,14 +84,14 @@ def mixed_loss(model: AutoencoderTiny, pixels: Tensor, latents: Tensor) -> Tenso
 
 
 def miscolored(latents: Tensor) -> Tensor:
-    """Return latents (N, 4, h, w) as a UNet gets their colours wrong: too much or too little, and in patches.
+    """Return latents (N, 4, h, w) with the colour errors of a UNet: over- or undershooting, and in patches.
 
-    The latents of a colour are not surrounded by those of like ones: a third beyond green lies dark blue.
+    Nearby latents are not always similar colours: overshooting green by a third gives dark blue.
     """
-    amount = latents.new_empty(len(latents), 1, 1, 1).uniform_(*OVERDONE)
+    amount = latents.new_empty(len(latents), 1, 1, 1).uniform_(*COLOR_SCALE)
     other = latents.mean(dim=(2, 3), keepdim=True).roll(1, 0) * torch.randint_like(amount, 2)
     wrong = other + amount * (latents - other)
-    for cells, spread in COARSE:
+    for cells, spread in COARSE_NOISE:
         noise = torch.randn(*latents.shape[:2], cells, cells, device=latents.device)
         patches = spread * latents.std() * noise
         wrong = wrong + F.interpolate(patches, latents.shape[-2:], mode="bilinear")
@@ -96,10 +99,10 @@ def miscolored(latents: Tensor) -> Tensor:
 
 
 def reconstruction_loss(model: AutoencoderTiny, pixels: Tensor, noise: float, *, frozen: bool) -> Tensor:
-    """L1 + L2 + edges, with noise on the latents so that the decoder forgives the sampler's errors.
+    """Return L1 + L2 + edge loss, with noise on the latents so that the decoder tolerates a sampler's errors.
 
-    Where the encoder is `frozen`, the decoder learns to forgive wrong colours too; where not, both learn what
-    mixtures look like.
+    With a `frozen` encoder, the decoder also learns to tolerate `miscolored` latents; otherwise both networks
+    also minimise `mixed_loss`.
     """
     latents = model.encoder(pixels)
     noisy = (miscolored(latents.float()) if frozen else latents) + noise * torch.randn_like(latents)
@@ -107,11 +110,11 @@ def reconstruction_loss(model: AutoencoderTiny, pixels: Tensor, noise: float, *,
     edges = sum(F.l1_loss(torch.diff(output, dim=axis), torch.diff(pixels, dim=axis)) for axis in (2, 3))
     penalty = LATENT_PENALTY * latents.float().square().mean()
     loss: Tensor = F.l1_loss(output, pixels) + 2 * F.mse_loss(output, pixels) + edges + penalty
-    return loss if frozen else loss + MIXED * mixed_loss(model, pixels, latents)
+    return loss if frozen else loss + MIXED_WEIGHT * mixed_loss(model, pixels, latents)
 
 
 def train_autoencoder(pool: np.ndarray, config: Config) -> AutoencoderTiny:
-    """Train (or resume) the autoencoder on a picture pool; its scaling factor makes the latents' spread 1."""
+    """Train (or resume) the autoencoder; its scaling factor gives the latents a standard deviation of 1."""
     torch.manual_seed(config.seed)
     model = build().to(config.device, memory_format=torch.channels_last)
     trained = _reconstruct(model, pool, config, "autoencoder")
@@ -123,7 +126,7 @@ def train_autoencoder(pool: np.ndarray, config: Config) -> AutoencoderTiny:
 
 
 def polish_decoder(autoencoder: AutoencoderTiny, pool: np.ndarray, config: Config) -> AutoencoderTiny:
-    """Train (or resume) the decoder further; the encoder, whose latents the UNet has learned, stays."""
+    """Train (or resume) the decoder further; the encoder stays frozen: the UNet has learned its latents."""
     autoencoder.requires_grad_(True).encoder.requires_grad_(False)
     return _reconstruct(autoencoder, pool, config, "decoder")
 

@@ -1,4 +1,4 @@
-"""Every number of the training, and the folder that a run writes to."""
+"""The settings of the training, and the folder that a run writes to."""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -10,7 +10,7 @@ from smd_cli.media.files import write_bytes
 
 @dataclass(frozen=True)
 class Budget:
-    """How long and how fast one stage learns."""
+    """The steps, batch size and learning rate of one stage."""
 
     steps: int
     batch: int
@@ -19,7 +19,7 @@ class Budget:
 
 @dataclass(frozen=True)
 class Config:
-    """The whole training; docs/flatland.md says how the weights that ship came about."""
+    """The settings of all stages; docs/flatland-log.md tells how the published weights were trained."""
 
     folder: Path = Path("runs/flatland")
     base: Path | None = None
@@ -49,14 +49,14 @@ class Config:
     device: str = "cpu"
 
     def stage(self, name: str) -> Path:
-        """Return the folder of a stage's checkpoint."""
+        """Return the folder of a stage's checkpoint and log."""
         return self.folder / name
 
 
-def keep_to(config: Config) -> None:
-    """Write a run's settings into its folder, of which it takes every stage that is there already.
+def check_settings(config: Config) -> None:
+    """Store a run's settings in its folder, whose finished stages it will reuse.
 
-    Raises UsageError: what is there was made with others.
+    Raises UsageError: the folder was begun with other settings.
     """
     free = ("folder", "compile", "device")
     settings = {name: value for name, value in asdict(config).items() if name not in free}

@@ -1,6 +1,6 @@
 """Latent consistency distillation (Luo et al., arXiv 2310.04378) into a LoRA, as LCM-LoRA does (2311.05556).
 
-With it fused, four or five steps at guidance 1 do what many guided steps of the base do.
+With the LoRA fused, four or five steps at guidance 1 replace many guided steps of the base model.
 """
 
 import copy
@@ -14,29 +14,30 @@ from torch import Tensor
 from smd_cli.models.assets import LCM_LORA
 from smd_cli.workshop.train.adapter import adapt, load_adapter
 from smd_cli.workshop.train.config import Config
-from smd_cli.workshop.train.consistency import consistency, sampled_on
+from smd_cli.workshop.train.consistency import consistency, student_step
 from smd_cli.workshop.train.loop import MovingAverage, train
 from smd_cli.workshop.train.paths import Paths, Walker
-from smd_cli.workshop.train.unet import Generator, compile_unet
+from smd_cli.workshop.train.unet import ConditionedUNet, compile_unet
 
 HUBER = 1e-3
 
 
 def huber(error: Tensor) -> Tensor:
-    """Return the mean of errors, squared below `HUBER`, plain above (Song and Dhariwal, arXiv 2310.14189)."""
+    """Return the mean pseudo-Huber loss (Song and Dhariwal, arXiv 2310.14189): quadratic below `HUBER`."""
     mean: Tensor = ((error.square() + HUBER**2).sqrt() - HUBER).mean()
     return mean
 
 
 def distill(
-    teacher: Generator, data: dict[str, Tensor], empty_ids: Tensor, config: Config, folder: Path
+    teacher: ConditionedUNet, data: dict[str, Tensor], empty_ids: Tensor, config: Config, folder: Path
 ) -> UNet2DConditionModel:
-    """Teach an adapter of the teacher's UNet to see, from anywhere on a guided path, the picture at its end.
+    """Train an adapter of the teacher's UNet to predict, from any point of a guided path, the path's end.
 
-    Paths are walked in `config.rounds` rounds: those that start where the student leads follow what it has
-    learned. A quarter of each batch has left its path by a step of the student's own, and is to see the
-    same end. Where the training goes on from an exported model, so does the adapter.
-    Returns the moving average of the adapted UNet; `adapter_of` takes the adapter from it.
+    Paths are computed in `config.rounds` rounds, so that later paths that start with the student's own steps
+    use what it has learned by then. A quarter of each batch is moved off its path by one step of the
+    student, with the same end as its target. Where the training continues from an exported model, the
+    adapter continues from that model's. Return the moving average of the adapted UNet; `adapter_of` extracts
+    the adapter.
     """
     teacher = teacher.requires_grad_(False).eval()
     teacher.unet.to(memory_format=torch.channels_last)
@@ -51,7 +52,7 @@ def distill(
 
     @cache
     def paths_of(number: int) -> Paths:
-        # Not under the loop's autocast, in which half-precision points do not join.
+        # without the training loop's autocast, under which half-precision points cannot be concatenated
         with torch.autocast(empty_ids.device.type, enabled=False):
             return walker.walk(folder / "paths", config.paths * (number + 1) // config.rounds)
 
@@ -60,8 +61,10 @@ def distill(
         paths = paths_of(step * config.rounds // config.distill.steps)
         z, timesteps, ids, ends = paths.batch(config.distill.batch, rng)
         states = teacher.text(ids).last_hidden_state
-        own = slice(config.distill.batch // 4)
-        z[own], timesteps[own] = sampled_on(average.module, z[own], timesteps[own], states[own], rng)
+        stepped = slice(config.distill.batch // 4)
+        z[stepped], timesteps[stepped] = student_step(
+            average.module, z[stepped], timesteps[stepped], states[stepped], rng
+        )
         z = z.contiguous(memory_format=torch.channels_last)
         return huber(consistency(module, z, timesteps, states) - ends)
 

@@ -1,4 +1,4 @@
-"""Drawing many pictures of the world, on all processors."""
+"""Draws many pictures of the world in parallel processes."""
 
 import multiprocessing
 import os
@@ -7,22 +7,22 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from typing import TypeVar
 
-from smd_cli.workshop.world import Picture, draw_picture
+from smd_cli.workshop.world import CaptionedPicture, draw_picture
 
-CHUNK = 32  # pictures that a process draws before it hands them over
-WAVE = 1024  # pictures that may wait in memory
-FEW = 4 * CHUNK  # drawn here: starting processes would take longer
+CHUNK = 32  # pictures that a process draws per task
+WAVE = 1024  # pictures in memory at once
+FEW = 4 * CHUNK  # up to here one process is faster than starting several
 
 Drawn = TypeVar("Drawn")
 
 
-def draw_pictures(seeds: Sequence[int], size: int = 256) -> Iterator[Picture]:
-    """Draw the pictures of seeds at `size` px, in order."""
+def draw_pictures(seeds: Sequence[int], size: int = 256) -> Iterator[CaptionedPicture]:
+    """Yield the pictures of seeds at `size` px, in order."""
     return draw_many(seeds, partial(draw_picture, size=size))
 
 
 def draw_many(seeds: Sequence[int], draw: Callable[[int], Drawn]) -> Iterator[Drawn]:
-    """Draw what `draw`, a function of a module, makes of each seed, in order."""
+    """Yield `draw(seed)` for each seed, in order; `draw` has to be picklable."""
     if len(seeds) <= FEW:
         yield from map(draw, seeds)
         return

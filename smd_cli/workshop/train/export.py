@@ -1,4 +1,4 @@
-"""Write the trained parts as a diffusers folder in fp16, the form in which the model ships."""
+"""Exports the trained networks as a diffusers folder in float16, as the package ships it."""
 
 import json
 from pathlib import Path
@@ -26,9 +26,9 @@ def export(
     unet: UNet2DConditionModel,
     autoencoder: AutoencoderTiny,
 ) -> Path:
-    """Save the parts under `folder` with SD1.5's layout and scheduler; return the folder.
+    """Save the networks under `folder` with SD1.5's layout and a scheduler config; return the folder.
 
-    The modules are turned to fp16 in place.
+    The modules are converted to float16 in place.
     """
     scheduler = DDIMScheduler(
         num_train_timesteps=TRAIN_STEPS,
@@ -48,7 +48,7 @@ def export(
 
 
 def _forget_origin(path: Path) -> None:
-    """Leave out of a config the folder that the part was once read from."""
+    """Remove from a config the folder that the network was once loaded from."""
     config = json.loads(path.read_text())
     config.pop("_name_or_path", None)
     path.write_text(json.dumps(config, indent=2) + "\n")

@@ -1,4 +1,4 @@
-"""The loop every stage shares: cosine rate, bf16 autocast, moving average, checkpoints and a log."""
+"""The training loop of every stage: cosine rate, bf16 autocast, moving average, checkpoints and a log."""
 
 import copy
 import json
@@ -23,7 +23,7 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 class MovingAverage(Generic[Network]):
-    """An exponential moving average of a module's parameters, warmed up so that early steps do not linger."""
+    """An exponential moving average of a module's parameters, with a lower decay during the first steps."""
 
     def __init__(self, module: Network, decay: float) -> None:
         self.module: Network = copy.deepcopy(module).requires_grad_(False).eval()
@@ -31,13 +31,13 @@ class MovingAverage(Generic[Network]):
 
     @torch.no_grad()
     def update(self, module: nn.Module, step: int) -> None:
-        """Move the average towards the module."""
+        """Update the average after a step."""
         decay = min(self.decay, (1 + step) / (10 + step))
         torch._foreach_lerp_(list(self.module.parameters()), list(module.parameters()), 1 - decay)
 
 
 def learning_rate(step: int, budget: Budget) -> float:
-    """Return the rate of a step: a linear warm-up, then a cosine down to a twentieth."""
+    """Return the learning rate of a step: a linear warm-up, then a cosine decay to a twentieth."""
     warm = min(1.0, (step + 1) / WARM_UP_STEPS)
     cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, step / budget.steps)))
     return budget.learning_rate * warm * (0.05 + 0.95 * cosine)
@@ -51,10 +51,10 @@ def train(
     folder: Path,
     average: MovingAverage[Network],
 ) -> Network:
-    """Minimise `loss(module, step)` and return the averaged module; resumes from `folder` where it stopped.
+    """Minimise `loss(module, step)` and return the averaged module; resume from a checkpoint in `folder`.
 
-    Writes `state.pt` (module, average, optimiser, step) every two minutes and, every hundred steps, a line of
-    JSON to `log.jsonl` (step, loss, seconds so far).
+    Write `state.pt` (module, average, optimiser, step) every two minutes and, every hundred steps, a line of
+    JSON to `log.jsonl` (step, mean loss, total seconds).
     """
     optimizer = torch.optim.AdamW(module.parameters(), lr=budget.learning_rate, weight_decay=1e-4, fused=True)
     start, spent = _resume(folder, module, average, optimizer)
@@ -74,7 +74,7 @@ def train(
         average.update(module, step)
         losses.append(value.detach())
         if len(losses) == 100 or step + 1 == budget.steps:
-            mean = torch.stack(losses).mean().item()  # waits for a GPU
+            mean = torch.stack(losses).mean().item()  # synchronises with a GPU
             _log(folder, step + 1, mean, spent + time.monotonic() - began)
             losses.clear()
         if time.monotonic() - saved > CHECKPOINT_SECONDS or step + 1 == budget.steps:

@@ -1,9 +1,10 @@
-"""The paths on which the guided UNet's DDIM steps lead from noise to a picture: what a student learns from.
+"""Trajectories of the guided UNet's DDIM sampler from noise to a picture: the student's training data.
 
-From every point of a path the student is to see its end in one step, the consistency function's task (Song et
-al., arXiv 2303.01469). Walking the paths beforehand and learning from their ends (Luhman and Luhman, arXiv
-2101.02388) costs more per path than asking the student's own average one step further on, and far fewer steps
-of training: the ends are right from the start, and every point on the way serves.
+From every point of a path the student learns to predict the path's end in one step, as a consistency
+function does (Song et al., arXiv 2303.01469). Computing whole paths beforehand and training on their ends
+(Luhman and Luhman, arXiv 2101.02388) costs more per path than taking targets from the student's moving
+average, but takes far fewer training steps: the targets are right from the start, and every point of a path
+is a sample.
 """
 
 from collections.abc import Sequence
@@ -17,31 +18,34 @@ from torch import Tensor, nn
 
 from smd_cli.media.files import replacing
 from smd_cli.workshop.train.config import Config
-from smd_cli.workshop.train.shown import chances
-from smd_cli.workshop.train.starts import STARTS, Start, beginning_of, own_steps, sources
+from smd_cli.workshop.train.starts import STARTS, Start, path_start, pictures_by_kind, student_steps
 from smd_cli.workshop.train.unet import (
-    Generator,
+    ConditionedUNet,
+    alpha_sigma,
     alphas_cumprod,
-    batch_of,
     cleaned,
-    weights_at,
+    draw_batch,
 )
+from smd_cli.workshop.train.visibility import uniform
 
-LEAST_GUIDED = 600
-"""The timestep below which a path is not guided: the model's picture is made by then, and guidance would only
-drive its colours past the prompted ones (Kynkäänniemi et al., arXiv 2404.07724)."""
+GUIDED_FROM = 600
+"""The timestep from which on paths are guided.
+
+Below it the picture is settled, and guidance would only push its colours past the prompted ones (Kynkäänniemi
+et al., arXiv 2404.07724).
+"""
 
 
 @dataclass(frozen=True)
 class Paths:
-    """Points of paths and where they end.
+    """The points and the ends of N paths.
 
     Attributes:
-        z: noisy latents (P, 4, h, w) of every point, float16.
-        timesteps: of every point, (P,).
-        path: to which path a point belongs, (P,).
-        ends: the picture at each path's end, (N, 4, h, w), float16.
-        ids: the prompt of each path, (N, 77).
+        z: noisy latents (P, 4, h, w) of all points, float16.
+        timesteps: of the points, (P,).
+        path: index of each point's path, (P,).
+        ends: clean latents at the paths' ends, (N, 4, h, w), float16.
+        ids: token ids of the paths' prompts, (N, 77).
     """
 
     z: Tensor
@@ -51,7 +55,7 @@ class Paths:
     ids: Tensor
 
     def batch(self, count: int, rng: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return z, timesteps, ids and ends of `count` points, later timesteps likelier."""
+        """Return z, timesteps, ids and ends of `count` random points; higher timesteps are likelier."""
         pairs = torch.randint(len(self.z), (count, 2), generator=rng, device=rng.device)
         points = pairs.gather(1, self.timesteps[pairs].argmax(1, keepdim=True))[:, 0]
         path = self.path[points]
@@ -60,41 +64,46 @@ class Paths:
 
 @dataclass(frozen=True)
 class Walker:
-    """Who walks: the UNet and the text encoder that guide, and the student whose own steps come first.
+    """Computes paths with a teacher, some of them after first steps of the student.
 
-    `data` are the lessons that paths start from, `empty` (77,) the ids of the empty prompt.
+    Attributes:
+        teacher: the UNet and the text encoder that follow the paths, with guidance.
+        student: takes the first steps of some paths.
+        data: encoded pictures that paths start from.
+        empty: token ids of the empty prompt, (77,).
+        config: settings of the training.
     """
 
-    teacher: Generator
+    teacher: ConditionedUNet
     student: nn.Module
     data: dict[str, Tensor]
     empty: Tensor
     config: Config
 
     def walk(self, folder: Path, count: int) -> Paths:
-        """Walk batches of paths until `folder` has `count` paths; those it has already are read."""
+        """Compute batches of paths until `folder` holds `count`, keeping existing ones; read them all."""
         batches = -(-count // (self.config.distill.batch * 2))
         files = [folder / f"{number:04d}.safetensors" for number in range(batches)]
-        by_picture = sources(self.data)
+        by_kind = pictures_by_kind(self.data)
         for number, file in enumerate(files):
             if not file.exists():
                 start = STARTS[number % len(STARTS)]
                 with replacing(file) as temporary:
-                    save_file(self._batch(start, by_picture[start.picture], number), temporary)
+                    save_file(self._batch(start, by_kind[start.kind], number), temporary)
         return read_paths(files, self.empty.device)
 
     @torch.no_grad()
     def _batch(self, start: Start, source: dict[str, Tensor], number: int) -> dict[str, Tensor]:
-        """Walk one batch of paths: z (S, N, 4, h, w) at timesteps (S,), end (N, 4, h, w), ids (N, 77)."""
+        """Compute one batch of paths: z (S, N, 4, h, w) at timesteps (S,), end (N, 4, h, w), ids (N, 77)."""
         config = self.config
-        lesson, rng = batch_of(source, config.distill.batch * 2, config.seed * 5_000_011 + number)
-        dropped = chances((len(lesson.ids), 1), rng) < config.empty_captions / 2
-        ids = torch.where(dropped, self.empty, lesson.ids)
+        batch, rng = draw_batch(source, config.distill.batch * 2, config.seed * 5_000_011 + number)
+        dropped = uniform((len(batch.ids), 1), rng) < config.empty_captions / 2
+        ids = torch.where(dropped, self.empty, batch.ids)
         states = self.teacher.text(ids).last_hidden_state
         empty = self.teacher.text(self.empty[None]).last_hidden_state.expand_as(states)
-        beginning = beginning_of(lesson, start.picture, rng)
+        begun = path_start(batch, start.kind, rng)
         with torch.autocast(rng.device.type, torch.bfloat16):
-            z, timesteps, *_ = own_steps(self.student, beginning, states, start.own, rng)
+            z, timesteps, *_ = student_steps(self.student, begun, states, start.steps, rng)
             points, end = ddim_path(self.teacher.unet, z, timesteps, (states, empty), config.guidance)
         kept = {"z": points.half(), "timesteps": torch.tensor(timesteps), "end": end.half(), "ids": ids}
         return {name: tensor.cpu().contiguous() for name, tensor in kept.items()}
@@ -108,31 +117,31 @@ def ddim_path(
     states: tuple[Tensor, Tensor],
     guidance: float,
 ) -> tuple[Tensor, Tensor]:
-    """Follow DDIM from z (N, 4, h, w) through `timesteps`; return the points (S, N, ...) and the end.
+    """Follow DDIM from z (N, 4, h, w) through `timesteps`; return the points (S, N, 4, h, w) and the end.
 
-    `states` are those of the prompts and of the empty one, which guides from `LEAST_GUIDED` on.
+    `states` are those of the prompts and of the empty prompt; timesteps from `GUIDED_FROM` on are guided.
     """
     alphas, points = alphas_cumprod(), []
     for now, then in pairwise([*timesteps, -1]):
         points.append(z)
         start, end = (torch.full((len(z),), t, device=z.device) for t in (now, then))
-        guided = now >= LEAST_GUIDED
+        guided = now >= GUIDED_FROM
         count = 2 if guided else 1
-        answers = unet(
+        predicted = unet(
             z.repeat(count, 1, 1, 1),
             start.repeat(count),
             encoder_hidden_states=torch.cat(states[:count]),
             return_dict=False,
         )[0].float()
-        named = answers[: len(z)]
-        noise = answers[len(z) :].lerp(named, guidance) if guided else named
-        alpha, sigma = weights_at(end, alphas)
+        prompted = predicted[: len(z)]
+        noise = predicted[len(z) :].lerp(prompted, guidance) if guided else prompted
+        alpha, sigma = alpha_sigma(end, alphas)
         z = alpha * cleaned(z, noise, start, alphas) + sigma * noise
     return torch.stack(points), z
 
 
 def read_paths(files: Sequence[Path], device: torch.device | str = "cpu") -> Paths:
-    """Read the files that a `Walker` wrote."""
+    """Read the paths that a `Walker` stored."""
     parts = [load_file(file, device=str(device)) for file in files]
     counts = [len(part["ids"]) for part in parts]
     firsts = torch.tensor([0, *counts]).cumsum(0)

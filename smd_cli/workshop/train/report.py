@@ -1,4 +1,4 @@
-"""What a training did, from its logs: `python -m smd_cli.workshop.train.report --folder runs/flatland`."""
+"""Summarise the logs of a training: `python -m smd_cli.workshop.train.report --folder runs/flatland`."""
 
 import argparse
 import json
@@ -12,13 +12,13 @@ STAGES = {
     "unet-small": "128 px pictures",
     "unet-large": "256 px pictures",
     "distill": "ends of guided paths",
-    "fold": "its own guided answers",
+    "fold": "its own guided predictions",
     "decoder": "64 px crops, encoder frozen",
 }
 
 
 def table(folder: Path) -> str:
-    """Return a Markdown table of the stages that left a log: steps, minutes, loss."""
+    """Return a Markdown table of the stages that have a log: steps, minutes, loss."""
     lines = ["| stage | on | steps | minutes | loss: first, last 100 steps |", "|---|---|--:|--:|--:|"]
     total = 0.0
     for stage, material in STAGES.items():

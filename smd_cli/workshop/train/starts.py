@@ -1,4 +1,4 @@
-"""Where paths start: at noise, on the way, and where a student's own first steps lead."""
+"""The starting points of paths: noise, partly noised pictures, and the results of a student's first steps."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -8,91 +8,110 @@ import torch
 from torch import Tensor, nn
 
 from smd_cli.workshop.train.consistency import consistency
-from smd_cli.workshop.train.shown import MELTS, Lesson, draw_regions, fits_a_region, noise_like
-from smd_cli.workshop.train.unet import TRAIN_STEPS, alphas_cumprod, noised, shown_noised
+from smd_cli.workshop.train.unet import TRAIN_STEPS, alphas_cumprod, noised, noised_with_target
+from smd_cli.workshop.train.visibility import (
+    BOOTSTRAPPED_TIMESTEPS,
+    PictureBatch,
+    draw_regions,
+    fits_a_region,
+    noise_like,
+)
 
 GRID = 50
-"""How many timesteps few-step samplers choose theirs from; a path takes every third of them."""
+"""Number of timesteps in the grid that few-step samplers choose theirs from."""
 
 STRIDE = 3
+"""A path uses every third timestep of the grid."""
 
-OWN_STEPS = (600, 960)
-"""Timesteps, from and below, to which steps of a student's own lead before a path: a sampler's next ones."""
+STUDENT_TIMESTEPS = (600, 960)
+"""The student steps to timesteps from the first and below the second of these, as samplers do next."""
 
-Picture = Literal["noise", "region", "drawn", "bootstrapped"]
+StartKind = Literal["noise", "region", "drawn", "bootstrapped"]
 
 
 class Start(NamedTuple):
-    """Where a batch of paths starts, and after how many steps of the student's `own`.
+    """Where a batch of paths starts.
 
-    At noise, at noise in a region on white, or at a drawn picture under some noise, whole or as few steps
-    leave it.
+    Attributes:
+        kind: at noise; at a region of noise on white; at a partly noised picture, as it was drawn or
+            in its bootstrapped version.
+        steps: how many steps the student takes before the path begins.
     """
 
-    picture: Picture
-    own: int = 0
+    kind: StartKind
+    steps: int = 0
 
 
 STARTS = (
     Start("noise"),
     Start("region"),
     Start("drawn"),
-    Start("noise", own=1),
-    Start("region", own=1),
+    Start("noise", steps=1),
+    Start("region", steps=1),
     Start("bootstrapped"),
-    Start("noise", own=2),
-    Start("region", own=2),
+    Start("noise", steps=2),
+    Start("region", steps=2),
 )
-"""The starts, in turn. What a student sees in one step from much noise is a blur, which no path of the UNet's
-leads through; where the UNet goes on from there is what the student should see next (as Ross et al., arXiv
-1011.0686, ask an expert about a learner's own states)."""
+"""The starts that batches take in turn.
+
+From high noise the student's one-step estimate is a blur, which no path of the teacher passes through. So
+some paths begin after the student's own steps, and the teacher shows how to continue from there, as in
+dataset aggregation (Ross et al., arXiv 1011.0686).
+"""
 
 
-class Beginning(NamedTuple):
-    """Points z (N, 4, h, w), the timesteps that paths from there ask for, falling, and what stays while a
-    student steps: `around` (N, 4, h, w), where `regions` (N, 1, h, w) are 0."""
+class PathStart(NamedTuple):
+    """The first points of a batch of paths.
+
+    Attributes:
+        z: noisy latents (N, 4, h, w).
+        timesteps: of the paths from here on, descending.
+        regions: (N, 1, h, w); where they are 0, the student's steps keep `surroundings`.
+        surroundings: clean latents (N, 4, h, w).
+    """
 
     z: Tensor
     timesteps: list[int]
     regions: Tensor
-    around: Tensor
+    surroundings: Tensor
 
 
-def sources(data: dict[str, Tensor]) -> dict[Picture, dict[str, Tensor]]:
-    """Return the lessons that each picture is made of; where none fits, all."""
+def pictures_by_kind(data: dict[str, Tensor]) -> dict[StartKind, dict[str, Tensor]]:
+    """Return the pictures that each kind of start can use, or all of them where none fits."""
     rows = {
         "region": fits_a_region(data["boxes"]),
-        "bootstrapped": (data["seen"] != data["latents"]).flatten(1).any(1),
+        "bootstrapped": (data["bootstrapped"] != data["latents"]).flatten(1).any(1),
     }
     return {
-        picture: {name: tensor[rows[picture]] for name, tensor in data.items()}
-        if picture in rows and rows[picture].any()
+        kind: {name: tensor[rows[kind]] for name, tensor in data.items()}
+        if kind in rows and rows[kind].any()
         else data
-        for picture, _ in STARTS
+        for kind, _ in STARTS
     }
 
 
-def beginning_of(lesson: Lesson, picture: Picture, rng: torch.Generator) -> Beginning:
-    """Return where paths from pictures begin, before any step."""
+def path_start(batch: PictureBatch, kind: StartKind, rng: torch.Generator) -> PathStart:
+    """Return the first points of paths of a kind, before any step of the student."""
     shift = int(torch.randint(STRIDE, (), generator=rng, device=rng.device))
     grid = [GRID - 1, *range(GRID - 2 - shift, -1, -STRIDE)]
     timesteps = [(number + 1) * TRAIN_STEPS // GRID - 1 for number in grid]
-    latents = lesson.latents
+    latents = batch.latents
     noise = noise_like(latents, rng)
     regions = torch.ones_like(latents[:, :1])
-    if picture == "noise":
-        return Beginning(noise, timesteps, regions, latents)
-    if picture == "region":
-        regions = draw_regions(lesson.boxes, latents, rng)
-        firsts, shown = timesteps[:1], (1 - regions) * latents
-    elif picture == "drawn":
-        firsts, shown = timesteps[: len(timesteps) * 2 // 3], latents
+    if kind == "noise":
+        return PathStart(noise, timesteps, regions, latents)
+    if kind == "region":
+        regions = draw_regions(batch.boxes, latents, rng)
+        possible, shown = timesteps[:1], (1 - regions) * latents
+    elif kind == "drawn":
+        possible, shown = timesteps[: len(timesteps) * 2 // 3], latents
     else:
-        firsts, shown = [t for t in timesteps if MELTS[0] <= t < MELTS[1]], lesson.seen
-    timesteps = timesteps[timesteps.index(_one_of(firsts, rng)) :]
+        low, high = BOOTSTRAPPED_TIMESTEPS
+        possible, shown = [t for t in timesteps if low <= t < high], batch.bootstrapped
+    timesteps = timesteps[timesteps.index(_one_of(possible, rng)) :]
     first = torch.full((len(latents),), timesteps[0], device=rng.device)
-    z, _ = shown_noised(latents, shown, noise, first, alphas_cumprod())
-    return Beginning(z, timesteps, regions, latents)
+    z, _ = noised_with_target(latents, shown, noise, first, alphas_cumprod())
+    return PathStart(z, timesteps, regions, latents)
 
 
 def _one_of(timesteps: Sequence[int], rng: torch.Generator) -> int:
@@ -100,18 +119,18 @@ def _one_of(timesteps: Sequence[int], rng: torch.Generator) -> int:
 
 
 @torch.no_grad()
-def own_steps(
-    student: nn.Module, beginning: Beginning, states: Tensor, count: int, rng: torch.Generator
-) -> Beginning:
-    """Take `count` steps as a few-step sampler does, to timesteps in `OWN_STEPS`."""
-    z, timesteps, regions, around = beginning
-    possible = [t for t in timesteps[1:] if OWN_STEPS[0] <= t < OWN_STEPS[1]]
+def student_steps(
+    student: nn.Module, start: PathStart, states: Tensor, count: int, rng: torch.Generator
+) -> PathStart:
+    """Take `count` steps of the student, as a few-step sampler does, to timesteps in `STUDENT_TIMESTEPS`."""
+    z, timesteps, regions, surroundings = start
+    possible = [t for t in timesteps[1:] if STUDENT_TIMESTEPS[0] <= t < STUDENT_TIMESTEPS[1]]
     order = torch.randperm(len(possible), generator=rng, device=rng.device)
     stops = sorted(possible[i] for i in order[:count].tolist())
     for now, then in pairwise([*timesteps[:1], *reversed(stops)]):
-        seen = consistency(student, z, torch.full((len(z),), now, device=z.device), states)
-        seen = torch.where(regions > 0, seen, around)
+        estimate = consistency(student, z, torch.full((len(z),), now, device=z.device), states)
+        estimate = torch.where(regions > 0, estimate, surroundings)
         noise = noise_like(z, rng)
-        z = noised(seen, noise, torch.full((len(z),), then, device=z.device), alphas_cumprod())
-    left = timesteps[timesteps.index(stops[0]) :] if stops else timesteps
-    return Beginning(z, left, regions, around)
+        z = noised(estimate, noise, torch.full((len(z),), then, device=z.device), alphas_cumprod())
+    remaining = timesteps[timesteps.index(stops[0]) :] if stops else timesteps
+    return PathStart(z, remaining, regions, surroundings)

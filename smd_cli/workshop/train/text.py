@@ -1,8 +1,8 @@
-"""The text side: a small byte-pair tokenizer, and an encoder first taught to name the words of captions.
+"""The tokenizer, a small byte-pair one, and the text encoder, pretrained to name the words of captions.
 
-A text encoder that starts from nothing together with the UNet learns too slowly to steer it. So it learns
-first, without pictures, to name the words and word pairs of a caption from its hidden state at any position
-from the end token on: the positions that padding fills, and that the UNet reads most.
+A text encoder that is trained from scratch together with the UNet learns too slowly to condition it. So it is
+pretrained without pictures: it learns to name the words and word pairs of a caption from its hidden state at
+any position from the end token on. Those are the padding positions, most of what the UNet attends to.
 """
 
 import json
@@ -29,12 +29,12 @@ RARE = 20
 
 
 def caption_sample(config: Config) -> list[str]:
-    """Return captions of pictures that no later stage trains on (drawn tiny: only the words matter)."""
+    """Return captions of pictures that no later stage trains on, drawn at 8 px: only the words matter."""
     return [draw_picture(config.seed + 20_000_000 + i, size=8).caption for i in range(config.captions)]
 
 
 def build_tokenizer(captions: list[str]) -> CLIPTokenizer:
-    """Learn a byte-pair vocabulary in CLIP's form: bytes, bytes that end a word, merges, special tokens."""
+    """Train a byte-pair tokenizer with CLIP's vocabulary: bytes, word-final bytes, merges, special tokens."""
     learner = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
     learner.normalizer = normalizers.Lowercase()
     learner.pre_tokenizer = pre_tokenizers.Sequence(
@@ -59,7 +59,7 @@ def _merges(learner: Tokenizer) -> list[list[str]]:
 
 
 def token_ids(tokenizer: CLIPTokenizer, captions: list[str]) -> Tensor:
-    """Return (N, 77) token ids, padded with the end token as SD1.5 does."""
+    """Return token ids (N, 77), padded with the end token as in SD1.5."""
     encoded = tokenizer(
         captions, padding="max_length", truncation=True, max_length=LENGTH, return_tensors="pt"
     )
@@ -68,7 +68,7 @@ def token_ids(tokenizer: CLIPTokenizer, captions: list[str]) -> Tensor:
 
 
 def build_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
-    """Return an untrained three-layer CLIP text model, 128 wide."""
+    """Return an untrained CLIP text model with three layers of width 128."""
     return CLIPTextModel(
         CLIPTextConfig(
             vocab_size=len(tokenizer),
@@ -86,13 +86,13 @@ def build_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
 
 
 def _units(caption: str) -> set[str]:
-    """Return the words of a caption and its pairs of neighbours."""
+    """Return the words of a caption and its pairs of adjacent words."""
     words = re.findall(r"[a-z0-9-]+", caption.lower())
     return {*words, *(f"{a} {b}" for a, b in pairwise(words))}
 
 
 def word_targets(captions: list[str]) -> Tensor:
-    """Return (N, U) ones where a caption holds a unit (a word or a pair) that is frequent enough to learn."""
+    """Return (N, U) uint8, 1 where a caption contains a unit: a word or pair that `RARE` captions have."""
     counts = Counter(unit for caption in captions for unit in _units(caption))
     frequent = {unit: i for i, unit in enumerate(sorted(u for u, n in counts.items() if n >= RARE))}
     targets = torch.zeros(len(captions), len(frequent), dtype=torch.uint8)
@@ -102,7 +102,7 @@ def word_targets(captions: list[str]) -> Tensor:
 
 
 class WordNamer(nn.Module):
-    """The encoder with a linear head that names units from one hidden state."""
+    """The encoder with a linear head that predicts the units of a caption from one hidden state."""
 
     def __init__(self, encoder: CLIPTextModel, units: int) -> None:
         super().__init__()
@@ -110,14 +110,14 @@ class WordNamer(nn.Module):
         self.head = nn.Linear(WIDTH, units)
 
     def forward(self, ids: Tensor, positions: Tensor) -> Tensor:
-        """Return the (N, U) logits read at one position a caption."""
+        """Return the logits (N, U) read at one position of each caption."""
         hidden = self.encoder(ids).last_hidden_state
         logits: Tensor = self.head(hidden[torch.arange(len(ids)), positions])
         return logits
 
 
 def train_text(config: Config) -> tuple[CLIPTokenizer, CLIPTextModel]:
-    """Train (or resume) the tokenizer and the encoder."""
+    """Train the tokenizer, and train (or resume) the encoder."""
     torch.manual_seed(config.seed)
     folder = config.stage("text")
     captions = caption_sample(config)

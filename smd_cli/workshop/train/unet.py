@@ -12,21 +12,28 @@ from transformers import CLIPTextModel
 
 from smd_cli.workshop.train.config import Budget, Config
 from smd_cli.workshop.train.loop import MovingAverage, train
-from smd_cli.workshop.train.shown import Lesson, chances, draw_timesteps, noise_like, what_shows
 from smd_cli.workshop.train.text import WIDTH
+from smd_cli.workshop.train.visibility import (
+    PictureBatch,
+    draw_timesteps,
+    noise_like,
+    uniform,
+    visible_latents,
+)
 
 TRAIN_STEPS = 1000
 BETA_START, BETA_END = 0.00085, 0.012
 SHIFT = 4.0
-"""The signal-to-noise ratio at each timestep, as a factor of that in SD1.5."""
+"""Factor by which the signal-to-noise ratio is higher than SD1.5's at every timestep."""
 
 
 def training_betas() -> Tensor:
     """Return β (1000,) of SD1.5's scaled-linear schedule, shifted for smaller latents.
 
-    Under the same noise 32x32 latents show less than 64x64 ones, for there are fewer to average over: the
-    ratio has to be that of their areas higher (Hoogeboom et al., arXiv 2301.11093, section 3.1). Else a
-    few-step sampler takes most of its steps where nothing of a region can be told, and they undo one another.
+    At the same noise level 32x32 latents carry less of a picture than 64x64 ones, since fewer of them
+    average the noise out. So the signal-to-noise ratio is raised by the ratio of the areas (Hoogeboom et
+    al., arXiv 2301.11093, section 3.1). Otherwise a few-step sampler takes most of its steps at levels where
+    regions cannot be made out, and the steps overwrite one another's results.
     """
     betas = torch.linspace(BETA_START**0.5, BETA_END**0.5, TRAIN_STEPS, dtype=torch.float64) ** 2
     alphas = (1 - betas).cumprod(0)
@@ -41,7 +48,7 @@ def alphas_cumprod() -> Tensor:
 
 
 def build() -> UNet2DConditionModel:
-    """Return an untrained UNet of 10.9 M parameters for 32x32 latents; attention from 16x16 down."""
+    """Return an untrained UNet of 10.9 M parameters for 32x32 latents, with attention at 16x16 and below."""
     return UNet2DConditionModel(
         sample_size=32,
         block_out_channels=(64, 128, 192),
@@ -55,16 +62,16 @@ def build() -> UNet2DConditionModel:
 
 
 def quick_attention(unet: UNet2DConditionModel, device: str) -> UNet2DConditionModel:
-    """Let a UNet attend in the way that trains fastest on a device, in place.
+    """Choose the attention implementation that trains fastest on a device, in device.
 
-    On a CPU plain matrix products are a fifth faster than fused attention, whose backward is slow there.
+    On a CPU plain matrix products are a fifth faster than fused attention, whose backward pass is slow there.
     """
     unet.set_attn_processor(AttnProcessor() if device == "cpu" else AttnProcessor2_0())
     return unet
 
 
-class Generator(nn.Module):
-    """A UNet and the text encoder that steers it."""
+class ConditionedUNet(nn.Module):
+    """A UNet with the text encoder that conditions it."""
 
     def __init__(self, unet: UNet2DConditionModel, text: CLIPTextModel) -> None:
         super().__init__()
@@ -79,10 +86,10 @@ class Generator(nn.Module):
 
 
 def compile_unet(unet: UNet2DConditionModel) -> None:
-    """Compile a UNet in place, with upsampling that repeats pixels.
+    """Compile a UNet in device, with upsampling by repeated pixels instead of `interpolate`.
 
-    What torch 2.13 compiles for a CPU from `interpolate` under bf16 autocast passes no gradient back: all
-    that lies below the outermost level, and the text encoder, would learn nothing.
+    Compiled by torch 2.13 for a CPU under bf16 autocast, `interpolate` passes no gradient back: everything
+    below the outermost level, and the text encoder, would not be trained.
     """
     for module in unet.modules():
         if isinstance(module, Upsample2D):
@@ -91,13 +98,13 @@ def compile_unet(unet: UNet2DConditionModel) -> None:
 
 
 def _repeated(conv: nn.Module, states: Tensor, output_size: tuple[int, int] | None = None) -> Tensor:
-    """Return conv(states, every pixel twice in both directions); sizes here are never odd."""
+    """Return conv(states upsampled by 2, nearest neighbour); sizes here are never odd."""
     upsampled: Tensor = conv(states.repeat_interleave(2, 2).repeat_interleave(2, 3))
     return upsampled
 
 
-def weights_at(timesteps: Tensor, alphas: Tensor) -> tuple[Tensor, Tensor]:
-    """Return √ᾱ and √(1−ᾱ) (N, 1, 1, 1), what a picture and its noise weigh; below timestep 0 is no noise."""
+def alpha_sigma(timesteps: Tensor, alphas: Tensor) -> tuple[Tensor, Tensor]:
+    """Return √ᾱ and √(1−ᾱ), (N, 1, 1, 1) each, the weights of picture and noise; 1 and 0 below timestep 0."""
     known = alphas.to(timesteps.device)[timesteps.clamp(min=0)]
     alpha = torch.where(timesteps >= 0, known, 1.0)[:, None, None, None]
     return alpha.sqrt(), (1 - alpha).sqrt()
@@ -105,73 +112,76 @@ def weights_at(timesteps: Tensor, alphas: Tensor) -> tuple[Tensor, Tensor]:
 
 def noised(latents: Tensor, noise: Tensor, timesteps: Tensor, alphas: Tensor) -> Tensor:
     """Return √ᾱ x + √(1−ᾱ) n."""
-    alpha, sigma = weights_at(timesteps, alphas)
+    alpha, sigma = alpha_sigma(timesteps, alphas)
     return alpha * latents + sigma * noise
 
 
 def cleaned(z: Tensor, noise: Tensor, timesteps: Tensor, alphas: Tensor) -> Tensor:
-    """Return (z − √(1−ᾱ) n) / √ᾱ, the latents that `noised` would have made z of."""
-    alpha, sigma = weights_at(timesteps, alphas)
+    """Return (z − √(1−ᾱ) n) / √ᾱ, the latents that `noised` turns into z."""
+    alpha, sigma = alpha_sigma(timesteps, alphas)
     return (z - sigma * noise) / alpha
 
 
-def shown_noised(
+def noised_with_target(
     latents: Tensor, shown: Tensor, noise: Tensor, timesteps: Tensor, alphas: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Return √ᾱ s + √(1−ᾱ) n for what is shown, s, and the noise that leads from there to the latents."""
-    alpha, sigma = weights_at(timesteps, alphas)
+    """Return z = √ᾱ s + √(1−ᾱ) n for visible latents s, and the noise that leads from z to `latents`."""
+    alpha, sigma = alpha_sigma(timesteps, alphas)
     return alpha * shown + sigma * noise, noise - alpha / sigma * (latents - shown)
 
 
 def loss_weight(snr: Tensor, most: float) -> Tensor:
-    """Return the weight of an error in the noise at signal-to-noise ratios (N,).
+    """Return the weight of the noise prediction's error at signal-to-noise ratios (N,).
 
-    Where the picture shows, that of Hang et al. (arXiv 2303.09556). Where it hardly does, errors in the noise
-    are small however wrong the picture is that they imply, and a few-step sampler commits itself there to
-    what only the prompt can tell: so they weigh more, by the root of what would weigh pictures alike.
+    At high ratios it is the min-SNR weight of Hang et al. (arXiv 2303.09556), with `most` as the limit. At
+    low ratios a small error in the noise is a large one in the picture, and a few-step sampler decides there
+    what only the prompt determines: so the weight rises again, with the square root of what would weigh
+    errors in the picture equally.
     """
     return snr.clamp(max=most) / snr * (1 + 1 / snr).sqrt()
 
 
-def batch_of(data: dict[str, Tensor], count: int, seed: int) -> tuple[Lesson, torch.Generator]:
-    """Return `count` lessons, latents float32, and the generator that chose them."""
-    place = data["ids"].device
-    generator = torch.Generator(place).manual_seed(seed)
-    rows = torch.randint(len(data["ids"]), (count,), generator=generator, device=place)
-    latents, seen = (
-        data[name][rows].float().contiguous(memory_format=torch.channels_last) for name in ("latents", "seen")
+def draw_batch(data: dict[str, Tensor], count: int, seed: int) -> tuple[PictureBatch, torch.Generator]:
+    """Return `count` random pictures, latents in float32, and the random generator after the draw."""
+    device = data["ids"].device
+    generator = torch.Generator(device).manual_seed(seed)
+    rows = torch.randint(len(data["ids"]), (count,), generator=generator, device=device)
+    latents, bootstrapped = (
+        data[name][rows].float().contiguous(memory_format=torch.channels_last)
+        for name in ("latents", "bootstrapped")
     )
-    return Lesson(latents, seen, data["ids"][rows], data["told"][rows], data["boxes"][rows]), generator
+    return PictureBatch(
+        latents, bootstrapped, data["ids"][rows], data["caption_complete"][rows], data["boxes"][rows]
+    ), generator
 
 
 def train_unet(
-    generator: Generator,
+    model: ConditionedUNet,
     data: dict[str, Tensor],
     empty_ids: Tensor,
     config: Config,
     *,
     budget: Budget,
     folder: Path,
-) -> Generator:
-    """Train (or resume) on noise prediction, each level of noise weighed by `loss_weight`.
+) -> ConditionedUNet:
+    """Train (or resume) UNet and text encoder on noise prediction, weighted by `loss_weight`.
 
-    `empty_ids` (77,) stands in for a share of the captions, so that guidance has an unconditional half.
+    A share of the captions is replaced by `empty_ids` (77,), to train the unconditional half of guidance.
     """
     alphas = alphas_cumprod().to(empty_ids.device)
-    model = generator
     model.unet.to(memory_format=torch.channels_last)
     average = MovingAverage(model, config.ema)
     if config.compile:
         compile_unet(model.unet)
 
-    def loss(module: Generator, step: int) -> Tensor:
-        lesson, rng = batch_of(data, budget.batch, config.seed * 7_000_003 + step)
-        dropped = chances(budget.batch, rng) < config.empty_captions
-        ids = torch.where(dropped[:, None], empty_ids, lesson.ids)
-        timesteps = draw_timesteps(lesson.told, TRAIN_STEPS, rng)
-        noise = noise_like(lesson.latents, rng)
-        shown = what_shows(lesson, timesteps, rng)
-        z, wanted = shown_noised(lesson.latents, shown, noise, timesteps, alphas)
+    def loss(module: ConditionedUNet, step: int) -> Tensor:
+        batch, rng = draw_batch(data, budget.batch, config.seed * 7_000_003 + step)
+        dropped = uniform(budget.batch, rng) < config.empty_captions
+        ids = torch.where(dropped[:, None], empty_ids, batch.ids)
+        timesteps = draw_timesteps(batch.caption_complete, TRAIN_STEPS, rng)
+        noise = noise_like(batch.latents, rng)
+        shown = visible_latents(batch, timesteps, rng)
+        z, wanted = noised_with_target(batch.latents, shown, noise, timesteps, alphas)
         predicted = module(z, timesteps, ids).float()
         weight = loss_weight(alphas[timesteps] / (1 - alphas[timesteps]), config.min_snr)
         error: Tensor = (weight * (predicted - wanted).square().mean(dim=(1, 2, 3))).mean()

@@ -1,5 +1,5 @@
-"""A world of flat illustrations with captions, drawn by Pillow from a seed."""
+"""The synthetic world that flatland learns: captioned flat illustrations, drawn with Pillow from a seed."""
 
-from smd_cli.workshop.world.picture import Picture, draw_picture
+from smd_cli.workshop.world.picture import CaptionedPicture, draw_picture
 
-__all__ = ["Picture", "draw_picture"]
+__all__ = ["CaptionedPicture", "draw_picture"]

@@ -1,4 +1,4 @@
-"""Backgrounds that a caption can name, each drawn over a whole square picture."""
+"""The backgrounds that captions name, each drawn over a whole square picture."""
 
 import random
 from collections.abc import Callable
@@ -39,17 +39,17 @@ def _disc(image: Image.Image, x: float, y: float, rx: float, ry: float, fill: Co
 
 
 def white(image: Image.Image, rng: random.Random) -> None:
-    """Plain white."""
+    """Draw plain white."""
     image.paste((255, 255, 255), (0, 0, *image.size))
 
 
 def deep_blue_sky(image: Image.Image, rng: random.Random) -> None:
-    """A clear deep blue sky."""
+    """Draw a clear deep blue sky."""
     _gradient(image, vary(rng, (24, 84, 190)), vary(rng, (92, 164, 236)))
 
 
 def sunset(image: Image.Image, rng: random.Random) -> None:
-    """An orange and purple evening sky with bars of cloud."""
+    """Draw an orange and purple evening sky with bars of cloud."""
     middle = rng.uniform(0.45, 0.6)
     _gradient(image, vary(rng, (110, 62, 140)), vary(rng, (240, 110, 96)), 0, middle)
     _gradient(image, vary(rng, (240, 110, 96)), vary(rng, (255, 204, 110)), middle, 1)
@@ -62,7 +62,7 @@ def sunset(image: Image.Image, rng: random.Random) -> None:
 
 
 def starry_night(image: Image.Image, rng: random.Random) -> None:
-    """A dark blue night sky full of stars."""
+    """Draw a dark blue night sky full of stars."""
     _gradient(image, vary(rng, (10, 14, 48), 5), vary(rng, (36, 42, 100), 6))
     for _ in range(rng.randint(22, 36)):
         r = rng.choice((0.008, 0.01, 0.014))
@@ -74,7 +74,7 @@ def _sky_over(image: Image.Image, rng: random.Random, horizon: float) -> None:
 
 
 def grass(image: Image.Image, rng: random.Random) -> None:
-    """A green meadow under a pale sky."""
+    """Draw a green meadow under a pale sky."""
     horizon = rng.uniform(0.35, 0.6)
     _sky_over(image, rng, horizon)
     _gradient(image, vary(rng, (126, 196, 92)), vary(rng, (72, 152, 62)), horizon, 1)
@@ -86,7 +86,7 @@ def grass(image: Image.Image, rng: random.Random) -> None:
 
 
 def lake(image: Image.Image, rng: random.Random) -> None:
-    """Clean deep blue water with ripples under a pale sky."""
+    """Draw clean deep blue water with ripples under a pale sky."""
     horizon = rng.choice((0.0, rng.uniform(0.2, 0.5)))
     _sky_over(image, rng, horizon)
     _gradient(image, vary(rng, (58, 138, 212)), vary(rng, (20, 74, 160)), horizon, 1)
@@ -97,7 +97,7 @@ def lake(image: Image.Image, rng: random.Random) -> None:
 
 
 def sand(image: Image.Image, rng: random.Random) -> None:
-    """Sand dunes under a pale sky."""
+    """Draw sand dunes under a pale sky."""
     horizon = rng.uniform(0.35, 0.55)
     _sky_over(image, rng, horizon + 0.1)
     _gradient(image, vary(rng, (246, 222, 164)), vary(rng, (226, 190, 120)), horizon, 1)
@@ -107,7 +107,7 @@ def sand(image: Image.Image, rng: random.Random) -> None:
 
 
 def snow(image: Image.Image, rng: random.Random) -> None:
-    """A snow field under a grey-blue sky with falling flakes."""
+    """Draw a snow field under a grey-blue sky with falling flakes."""
     horizon = rng.uniform(0.4, 0.6)
     _gradient(image, vary(rng, (140, 168, 200)), vary(rng, (196, 214, 232)), 0, horizon + 0.12)
     _gradient(image, (236, 243, 250), (250, 252, 255), horizon + 0.08, 1)
@@ -117,7 +117,7 @@ def snow(image: Image.Image, rng: random.Random) -> None:
 
 
 def city_night(image: Image.Image, rng: random.Random) -> None:
-    """A city square at night: towers with lit windows and neon boards."""
+    """Draw a city square at night: towers with lit windows and neon boards."""
     _gradient(image, vary(rng, (22, 18, 54), 6), vary(rng, (84, 52, 110)))
     draw, s = ImageDraw.Draw(image), image.width
     x = -0.04
@@ -173,7 +173,7 @@ def _peak(
 
 
 def alps(image: Image.Image, rng: random.Random) -> None:
-    """Grey peaks with snow caps under a blue sky, green at the foot."""
+    """Draw grey peaks with snow caps under a blue sky, green at the foot."""
     horizon = rng.uniform(0.72, 0.86)
     _gradient(image, vary(rng, (84, 160, 232)), vary(rng, (206, 232, 250)), 0, horizon + 0.02)
     rock = vary(rng, (124, 126, 142))
@@ -186,7 +186,7 @@ def alps(image: Image.Image, rng: random.Random) -> None:
 
 
 def summer_mountains(image: Image.Image, rng: random.Random) -> None:
-    """Round green mountains in layers under a pale sky."""
+    """Draw round green mountains in layers under a pale sky."""
     top = rng.uniform(0.2, 0.45)
     _sky_over(image, rng, min(1.0, top + 0.35))
     for layer, color in enumerate(((126, 184, 148), (92, 164, 104), (62, 138, 74))):

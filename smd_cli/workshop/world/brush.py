@@ -1,4 +1,4 @@
-"""A brush that draws in an object's own coordinates: x and y in [-1, 1], y down."""
+"""A brush that draws in an object's local coordinates: x and y in [-1, 1], y downwards."""
 
 import math
 import random
@@ -13,7 +13,7 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Brush:
-    """Maps local coordinates to pixels: (0, 0) is `center` and 1 is `radius`, both in px."""
+    """A drawing context in local coordinates: (0, 0) maps to `center` and length 1 to `radius`, both px."""
 
     draw: ImageDraw.ImageDraw
     center: Point
@@ -21,7 +21,7 @@ class Brush:
     mirror: bool = False
 
     def at(self, x: float, y: float, scale: float = 1.0) -> "Brush":
-        """Return a brush for a part: centred on local (x, y), `scale` times as large."""
+        """Return a brush for a part of the object: centred on local (x, y), `scale` times as large."""
         return replace(self, center=self._px((x, y)), radius=self.radius * scale)
 
     def _px(self, point: Point) -> Point:
@@ -85,6 +85,6 @@ def shade(color: Color, by: float) -> Color:
 
 
 def vary(rng: random.Random, color: Color, by: int = 8) -> Color:
-    """Return a colour moved by up to `by` grey levels a channel."""
+    """Return a colour changed by up to `by` grey levels in each channel."""
     r, g, b = (max(0, min(255, c + rng.randint(-by, by))) for c in color)
     return (r, g, b)

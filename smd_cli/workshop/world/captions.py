@@ -1,4 +1,4 @@
-"""The words of the world: what each thing may be called, and captions that vary in wording and order."""
+"""The vocabulary of the world, and captions that vary in wording and order."""
 
 import random
 
@@ -59,13 +59,13 @@ POSES = ("looking at viewer", "solo", "standing", "full body", "front view")
 
 
 def background_words(rng: random.Random, background: str) -> str:
-    """Return one of the names of a background."""
+    """Return a random name of a background."""
     words = rng.choice(BACKGROUND_WORDS[background])
     return f"a photo of {words}" if rng.random() < 0.1 else words
 
 
 def thing_words(rng: random.Random, thing: str, color: str | None) -> str:
-    """Return a name of a thing, with its colour where it has one."""
+    """Return a random name of an object, with its colour where it has one."""
     words = rng.choice(THING_WORDS[thing])
     if color is None:
         return words
@@ -78,7 +78,7 @@ def thing_words(rng: random.Random, thing: str, color: str | None) -> str:
 
 
 def person_words(rng: random.Random, person: Person) -> str:
-    """Return tags for a person; some are left out, and their order varies."""
+    """Return tags that describe a person, in varying order and with some of them left out."""
     tags = [f"{person.hair} hair"] if rng.random() < 0.9 else []
     if person.kind == "goddess":
         first = rng.choice(
@@ -101,7 +101,7 @@ def person_words(rng: random.Random, person: Person) -> str:
 
 
 def finish(rng: random.Random, subject: str, background: str) -> str:
-    """Join a subject and a background (either may be empty), with words that mean nothing here."""
+    """Join a subject and a background (either may be empty), and add words that the picture does not show."""
     if subject and background:
         swap = rng.random() < 0.12
         text = f"{background}, {subject}" if swap else subject + rng.choice(JOINTS) + background
@@ -118,5 +118,5 @@ def finish(rng: random.Random, subject: str, background: str) -> str:
 
 
 def _unknown_word(rng: random.Random) -> str:
-    """Return a made-up word, so that words the model never learned do it no harm."""
+    """Return a made-up word, so that the model learns to ignore unknown words."""
     return "".join(rng.choice("bcdfghklmnprstvz") + rng.choice("aeiou") for _ in range(rng.randint(2, 4)))

@@ -13,12 +13,13 @@ TOPS: dict[str, tuple[Color, ...]] = {
     "leather jacket": ((46, 40, 42), (92, 56, 36)),
     **{f"{name} shirt": (color,) for name, color in SHIRT_COLORS.items()},
 }
-"""The colours that each of the clothes may have; which one takes one random number, whatever they are."""
+"""The possible colours of each kind of clothes. Choosing one always takes one random number, so that other
+clothes leave the rest of a picture as it is."""
 
 
 @dataclass(frozen=True)
 class Person:
-    """What a person looks like; the words are the ones captions use."""
+    """What a person looks like, in the words that captions use."""
 
     kind: str
     hair: str
@@ -28,7 +29,7 @@ class Person:
 
 
 def random_person(rng: random.Random, kind: str) -> Person:
-    """Draw the attributes of a person of a kind (boy, girl or goddess)."""
+    """Choose the attributes of a person of a kind (boy, girl or goddess)."""
     if kind == "goddess":
         hair = rng.choice(("brown", "blonde", "black", "red"))
         return Person(kind, hair, "robe", rng.random() < 0.6, rng.random() < 0.4)
@@ -36,25 +37,27 @@ def random_person(rng: random.Random, kind: str) -> Person:
     return Person(kind, rng.choice(list(HAIR_COLORS)), clothes, rng.random() < 0.6, rng.random() < 0.08)
 
 
-def gone_astray(rng: random.Random, person: Person, words: str) -> Person:
-    """Return a person with other hair, other clothes or both, of what the words for them tell.
+def with_wrong_colors(rng: random.Random, person: Person, words: str) -> Person:
+    """Return a person whose hair, clothes or both have another colour than the caption `words` name.
 
-    Hair takes the colour of the shirt and a shirt that of the hair, where they may have it.
+    Only what `words` name is changed. Hair takes the colour of the shirt and the shirt that of the hair,
+    where those colours exist for them; otherwise a random other colour.
     """
     tags = {"hair": f"{person.hair} hair", "clothes": person.clothes}
-    told = [part for part, tag in tags.items() if tag in words]
-    astray = rng.sample(told, rng.randint(1, len(told))) if told else []
+    named = [part for part, tag in tags.items() if tag in words]
+    changed = rng.sample(named, rng.randint(1, len(named))) if named else []
     shirt = person.clothes.split()[0]
     hair = _other(rng, list(HAIR_COLORS), person.hair, shirt)
     clothes = f"{_other(rng, list(SHIRT_COLORS), shirt, person.hair)} shirt"
     return replace(
         person,
-        hair=hair if "hair" in astray else person.hair,
-        clothes=clothes if "clothes" in astray else person.clothes,
+        hair=hair if "hair" in changed else person.hair,
+        clothes=clothes if "clothes" in changed else person.clothes,
     )
 
 
 def _other(rng: random.Random, colors: list[str], own: str, wish: str) -> str:
+    """Return `wish` where it is among `colors` and differs from `own`, else a random other colour."""
     others = [color for color in colors if color != own]
     return wish if wish in others else rng.choice(others)
 

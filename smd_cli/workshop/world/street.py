@@ -1,4 +1,4 @@
-"""A busy street by day, as crowded and as grainy as a photograph: regions are painted into those too."""
+"""A busy street by day, crowded and grainy like a photograph, since regions are painted into those too."""
 
 import random
 
@@ -20,7 +20,7 @@ GROUNDS: tuple[Color, ...] = ((150, 150, 152), (112, 112, 118), (176, 170, 160))
 
 
 def street(image: Image.Image, rng: random.Random) -> None:
-    """Towers on both sides with windows and boards, a strip of sky, and people far off; soft, with grain."""
+    """Draw towers with windows and boards, a strip of sky and distant people; soft, with grain."""
     s = image.width
     image.paste(vary(rng, rng.choice(SKIES)), (0, 0, s, s))
     draw = ImageDraw.Draw(image)
@@ -66,7 +66,7 @@ def _tower(
 
 
 def _photographed(image: Image.Image, rng: random.Random) -> Image.Image:
-    """Return a picture a little out of focus, unevenly lit and with grain."""
+    """Return a picture slightly out of focus, unevenly lit and with grain."""
     soft = image.filter(ImageFilter.GaussianBlur(rng.uniform(0, 0.004) * image.width))
     noise = np.random.default_rng(rng.getrandbits(32))
     light = noise.normal(1, 0.12, (5, 5, 1)).clip(0.6, 1.4) * 128

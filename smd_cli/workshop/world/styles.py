@@ -1,4 +1,4 @@
-"""Styles: a light or a weather over a whole picture, that a caption names."""
+"""Styles that captions name: light or weather applied to a whole picture."""
 
 import random
 from collections.abc import Callable
@@ -11,19 +11,19 @@ from smd_cli.workshop.world.brush import Color
 
 @dataclass(frozen=True)
 class Style:
-    """What a style is called, and what it does to a picture."""
+    """The names of a style, and a function that applies it to a picture."""
 
     words: tuple[str, ...]
     paint: Callable[[Image.Image, random.Random], Image.Image]
 
 
 def _lit(light: Color) -> Callable[[Image.Image, random.Random], Image.Image]:
-    """Return a painter that sees a picture in coloured light."""
+    """Return a function that tints a picture with coloured light."""
     return lambda image, rng: ImageChops.multiply(image, Image.new("RGB", image.size, light))
 
 
 def _winter(image: Image.Image, rng: random.Random) -> Image.Image:
-    """Paler, with large falling flakes."""
+    """Make a picture paler and add large falling flakes."""
     pale = Image.blend(image, Image.new("RGB", image.size, (226, 236, 246)), 0.3)
     draw, s = ImageDraw.Draw(pale), image.width
     for _ in range(30):

@@ -1,4 +1,4 @@
-"""Objects that a caption can name, each drawn into the unit square of its brush."""
+"""The objects that captions name, each drawn in its brush's local coordinates, [-1, 1] on both axes."""
 
 import math
 import random
@@ -18,7 +18,7 @@ def square(brush: Brush, rng: random.Random, color: Color) -> None:
 
 
 def triangle(brush: Brush, rng: random.Random, color: Color) -> None:
-    """Draw a triangle that stands on its side."""
+    """Draw a triangle with a horizontal base."""
     brush.polygon([(0, -0.92), (0.95, 0.8), (-0.95, 0.8)], color)
 
 

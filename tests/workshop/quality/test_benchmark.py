@@ -17,22 +17,29 @@ from smd_cli.scene.resolve import resolve
 from smd_cli.workshop.judge.network import judge_crops, load_judge
 from smd_cli.workshop.quality import run
 from smd_cli.workshop.quality.gallery import write_gallery
-from smd_cli.workshop.quality.methods import FULL, VARIANTS, AveragedNoise, Variant, stage_of, uncentered
-from smd_cli.workshop.quality.picture_cache import Painted, Took, keeping
-from smd_cli.workshop.quality.random_scenes import Expected, draw_layout
-from smd_cli.workshop.quality.run import FIRST_SEED, Bench, measure_quality
+from smd_cli.workshop.quality.methods import (
+    FULL,
+    VARIANTS,
+    AveragedNoise,
+    Variant,
+    prepare_variant,
+    uncentered,
+)
+from smd_cli.workshop.quality.picture_cache import PictureCost, TimedPicture, cached_picture
+from smd_cli.workshop.quality.random_scenes import ExpectedRegion, draw_scene
+from smd_cli.workshop.quality.run import FIRST_SEED, Benchmark, measure_quality
 from smd_cli.workshop.quality.score import (
     FIGURES,
     SceneScore,
-    effects,
     frechet,
     intervals,
     is_right,
     leaks,
+    paired_differences,
     score_scene,
     seam_score,
 )
-from smd_cli.workshop.sheet import picture
+from smd_cli.workshop.sheet import paint_prompt
 from smd_cli.workshop.world.backgrounds import BACKGROUNDS
 from smd_cli.workshop.world.brush import Brush
 from smd_cli.workshop.world.picture import COLORED, PEOPLE, SHAPES
@@ -41,39 +48,39 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
-def layouts():
-    return [draw_layout(seed) for seed in range(200)]
+def scenes():
+    return [draw_scene(seed) for seed in range(200)]
 
 
-def test_random_scenes_are_scenes_and_as_varied_as_they_should_be(layouts):
-    for layout in layouts:
-        plan = resolve(load_text(json.dumps(layout.scene), "scene").scene, "scene", Path())
-        assert [region.prompt for region in plan.regions] == [r["prompt"] for r in layout.scene["regions"]]
+def test_random_scenes_are_scenes_and_as_varied_as_they_should_be(scenes):
+    for scene in scenes:
+        plan = resolve(load_text(json.dumps(scene.document), "scene").scene, "scene", Path())
+        assert [region.prompt for region in plan.regions] == [r["prompt"] for r in scene.document["regions"]]
         width, height = plan.canvas.width, plan.canvas.height
-        for left, top, right, bottom in (region.box for region in layout.regions):
+        for left, top, right, bottom in (region.box for region in scene.regions):
             assert 0 <= left < right <= width
             assert 0 <= top < bottom <= height
-        kinds = [region.answers["kind"] for region in layout.regions]
+        kinds = [region.answers["kind"] for region in scene.regions]
         assert len(set(kinds)) == len(kinds)
         for attribute in ("color", "hair"):
-            given = [r.answers[attribute] for r in layout.regions if attribute in r.answers]
+            given = [r.answers[attribute] for r in scene.regions if attribute in r.answers]
             assert len(set(given)) == len(given)
-    assert {len(layout.regions) for layout in layouts} == {1, 2, 3, 4, 5}
-    assert {next(iter(r["mask"])) for layout in layouts for r in layout.scene["regions"]} == {
+    assert {len(scene.regions) for scene in scenes} == {1, 2, 3, 4, 5}
+    assert {next(iter(r["mask"])) for scene in scenes for r in scene.document["regions"]} == {
         "box",
         "ellipse",
         "polygon",
     }
-    assert {layout.background for layout in layouts} == set(BACKGROUNDS)
+    assert {scene.background for scene in scenes} == set(BACKGROUNDS)
 
 
 def test_a_seed_is_a_scene():
-    assert draw_layout(5) == draw_layout(5)
-    assert draw_layout(5).scene != draw_layout(6).scene
+    assert draw_scene(5) == draw_scene(5)
+    assert draw_scene(5).document != draw_scene(6).document
 
 
-def region(name: str, **answers: str) -> Expected:
-    return Expected(name, answers, (0, 0, 64, 64))
+def region(name: str, **answers: str) -> ExpectedRegion:
+    return ExpectedRegion(name, answers, (0, 0, 64, 64))
 
 
 @pytest.mark.parametrize(
@@ -144,7 +151,7 @@ def test_intervals_hold_the_share_and_shrink_with_more_scenes():
 def test_effects_compare_the_same_scenes():
     """Scenes differ much and the ways little: only on the same scenes is the difference certain."""
     worse = [0, 1, 2, 3] * 10
-    effect = effects(scores_of([hits + 1 for hits in worse]), scores_of(worse))["regions"]
+    effect = paired_differences(scores_of([hits + 1 for hits in worse]), scores_of(worse))["regions"]
     assert (effect.low, effect.value, effect.high) == pytest.approx((0.25, 0.25, 0.25))
 
 
@@ -164,7 +171,7 @@ def test_rows_have_names_of_their_own():
     assert FULL in VARIANTS
 
 
-def draw_as_asked(layout) -> Image.Image:
+def draw_as_asked(scene) -> Image.Image:
     """What a perfect model would paint: the world's own drawings in the middle of the boxes."""
     import random
 
@@ -173,15 +180,15 @@ def draw_as_asked(layout) -> Image.Image:
     from smd_cli.workshop.world import people, things
     from smd_cli.workshop.world.palette import SHAPE_COLORS, SHIRT_COLORS
 
-    rng = random.Random(layout.seed)
-    width, height = (layout.scene["canvas"][side] for side in ("width", "height"))
+    rng = random.Random(scene.seed)
+    width, height = (scene.document["canvas"][side] for side in ("width", "height"))
     square = Image.new("RGB", (width, width))
-    BACKGROUNDS[layout.background](square, rng)
+    BACKGROUNDS[scene.background](square, rng)
     image = square.resize((width, height))
-    for left, top, right, bottom in (r.box for r in layout.regions):
+    for left, top, right, bottom in (r.box for r in scene.regions):
         assert right - left > 40
         assert bottom - top > 40
-    for expected in layout.regions:
+    for expected in scene.regions:
         left, top, right, bottom = expected.box
         radius = 0.45 * min(right - left, bottom - top)
         brush = Brush(ImageDraw.Draw(image), ((left + right) / 2, (top + bottom) / 2), radius)
@@ -197,22 +204,23 @@ def draw_as_asked(layout) -> Image.Image:
     return image
 
 
-def test_drawings_of_what_was_asked_for_score_high_and_swapped_ones_leak(layouts):
+def test_drawings_of_what_was_asked_for_score_high_and_swapped_ones_leak(scenes):
     judge = load_judge()
-    drawn = [score_scene(judge, layout, draw_as_asked(layout), ()) for layout in layouts[:60]]
+    drawn = [score_scene(judge, scene, draw_as_asked(scene), ()) for scene in scenes[:60]]
     figures = intervals(drawn)
     assert figures["regions"].value > 0.93
     assert figures["leaked"].value < 0.03
     assert figures["whole"].value > 0.9
     swapped = []
-    for layout in layouts[:60]:
-        if len(layout.regions) > 1:
-            image = draw_as_asked(layout)
-            turned = [r.answers for r in layout.regions[1:]] + [layout.regions[0].answers]
+    for scene in scenes[:60]:
+        if len(scene.regions) > 1:
+            image = draw_as_asked(scene)
+            turned = [r.answers for r in scene.regions[1:]] + [scene.regions[0].answers]
             regions = tuple(
-                Expected(r.name, answers, r.box) for r, answers in zip(layout.regions, turned, strict=True)
+                ExpectedRegion(r.name, answers, r.box)
+                for r, answers in zip(scene.regions, turned, strict=True)
             )
-            asked = type(layout)(layout.seed, layout.scene, layout.background, regions)
+            asked = type(scene)(scene.seed, scene.document, scene.background, regions)
             swapped.append(score_scene(judge, asked, image, ()))
     figures = intervals(swapped)
     assert figures["regions"].value < 0.05
@@ -224,9 +232,9 @@ def backbone():
     return load(locate(ModelSpec("flatland"), few_step=True), CPU, torch.float32)
 
 
-def test_a_variant_that_does_not_centre_paints_regions_where_their_masks_are(backbone, layouts):
-    layout = next(each for each in layouts if len(each.regions) > 1)
-    stage = stage_of(FULL, layout, backbone, 8)
+def test_a_variant_that_does_not_centre_paints_regions_where_their_masks_are(backbone, scenes):
+    scene = next(each for each in scenes if len(each.regions) > 1)
+    stage = prepare_variant(FULL, scene, backbone, 8)
     rolls = {view.roll for views in stage.regions.views for view in views}
     assert rolls != {(0, 0)}
     assert {view.roll for views in uncentered(stage).regions.views for view in views} == {(0, 0)}
@@ -235,30 +243,34 @@ def test_a_variant_that_does_not_centre_paints_regions_where_their_masks_are(bac
 def test_a_picture_is_painted_again_only_where_something_it_follows_from_has_changed(tmp_path):
     kept_at, painted = tmp_path / "row" / "1.png", []
 
-    def paint() -> Painted:
+    def paint() -> TimedPicture:
         painted.append(Image.new("RGB", (4, 4), (len(painted), 0, 0)))
-        return Painted(painted[-1], Took(0.5, 7, (32, 64)))
+        return TimedPicture(painted[-1], PictureCost(0.5, 7, (32, 64)))
 
-    first = keeping(kept_at, {"scene": (1, 2), "dtype": "float32"}, paint)
-    again = keeping(kept_at, {"scene": (1, 2), "dtype": "float32"}, paint)
+    first = cached_picture(kept_at, {"scene": (1, 2), "dtype": "float32"}, paint)
+    again = cached_picture(kept_at, {"scene": (1, 2), "dtype": "float32"}, paint)
     assert len(painted) == 1
-    assert again.took == first.took
+    assert again.cost == first.cost
     assert again.image.getpixel((0, 0)) == (0, 0, 0)
-    assert keeping(kept_at, {"scene": (1, 2), "dtype": "bfloat16"}, paint).image.getpixel((0, 0)) == (1, 0, 0)
+    assert cached_picture(kept_at, {"scene": (1, 2), "dtype": "bfloat16"}, paint).image.getpixel((0, 0)) == (
+        1,
+        0,
+        0,
+    )
     kept_at.write_bytes(kept_at.read_bytes()[:40])
-    keeping(kept_at, {"scene": (1, 2), "dtype": "bfloat16"}, paint)
+    cached_picture(kept_at, {"scene": (1, 2), "dtype": "bfloat16"}, paint)
     painted[0].save(kept_at)
-    keeping(kept_at, {"scene": (1, 2), "dtype": "bfloat16"}, paint)
+    cached_picture(kept_at, {"scene": (1, 2), "dtype": "bfloat16"}, paint)
     assert len(painted) == 4
 
 
 def test_lone_prompts_are_painted_as_the_sheet_paints_them_and_kept(backbone, tmp_path, monkeypatch):
     monkeypatch.setattr(run, "SINGLE_SEEDS", 1)
     monkeypatch.setattr(run, "PROMPTS", {"a red circle": {"kind": "circle", "color": "red"}})
-    bench = Bench(ModelSpec("flatland"), CPU, torch.float32, 2, 8, tmp_path)
+    bench = Benchmark(ModelSpec("flatland"), CPU, torch.float32, 2, 8, tmp_path)
     shares = run.measure_singles(bench, load_judge())
     with Image.open(tmp_path / "alone" / "00-00.png") as kept:
-        assert kept.convert("RGB").tobytes() == picture("a red circle", 0, backbone).tobytes()
+        assert kept.convert("RGB").tobytes() == paint_prompt("a red circle", 0, backbone).tobytes()
         found = judge_crops(load_judge(), [kept.convert("RGB")]).answers[0]
     right = (found["kind"], found["color"]) == ("circle", "red")
     assert shares == {"a red circle": float(right)}
@@ -269,7 +281,7 @@ def test_lone_prompts_are_painted_as_the_sheet_paints_them_and_kept(backbone, tm
 @pytest.mark.slow
 def test_a_small_run_measures_every_row(tmp_path):
     told = []
-    bench = Bench(ModelSpec("flatland"), CPU, torch.float32, 2, 8, tmp_path, lambda: told.append(1))
+    bench = Benchmark(ModelSpec("flatland"), CPU, torch.float32, 2, 8, tmp_path, lambda: told.append(1))
     stream = next(variant for variant in VARIANTS if variant.frames)
     few = Variant("few", "few steps of DDIM", {"sampler.kind": "ddim", "sampler.steps": 3})
     rows = measure_quality(bench, load_judge(), (few, FULL, stream))

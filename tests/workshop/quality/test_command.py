@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from smd_cli.cli.app import app
-from smd_cli.workshop.quality import run
+from smd_cli.workshop.quality import command, run
 from smd_cli.workshop.quality.methods import VARIANTS
 from smd_cli.workshop.quality.report import Interval, QualityRow
 from smd_cli.workshop.quality.score import FIGURES
@@ -27,7 +27,7 @@ def asked(monkeypatch):
         figures = {name: Interval(0.5, 0.25, 0.75) for name in FIGURES}
         return [QualityRow(variant.name, figures, figures, 12.345, 31.4, 0.678) for variant in variants]
 
-    monkeypatch.setattr(run, "measure_quality", measure)
+    monkeypatch.setattr(command, "measure_quality", measure)
     return calls
 
 

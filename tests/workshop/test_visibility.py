@@ -4,9 +4,15 @@ import pytest
 import torch
 from diffusers import DDIMScheduler
 
-from smd_cli.workshop.train.shown import MELTS, draw_regions, draw_timesteps, visibility, what_shows
-from smd_cli.workshop.train.unet import alphas_cumprod, cleaned, loss_weight, noised, shown_noised
-from tests.workshop.parts import lesson_of
+from smd_cli.workshop.train.unet import alphas_cumprod, cleaned, loss_weight, noised, noised_with_target
+from smd_cli.workshop.train.visibility import (
+    BOOTSTRAPPED_TIMESTEPS,
+    draw_regions,
+    draw_timesteps,
+    visibility,
+    visible_latents,
+)
+from tests.workshop.parts import picture_batch
 
 
 def test_what_does_not_show_is_noise_alone_and_is_learned_all_the_same():
@@ -16,7 +22,7 @@ def test_what_does_not_show_is_noise_alone_and_is_learned_all_the_same():
     timesteps = torch.tensor([999, 900])
     visible = torch.ones(2, 1, 32, 32)
     visible[..., :16] = 0
-    z, wanted = shown_noised(latents, visible * latents, noise, timesteps, alphas)
+    z, wanted = noised_with_target(latents, visible * latents, noise, timesteps, alphas)
     assert torch.allclose(cleaned(z, wanted, timesteps, alphas), latents, atol=1e-3)
     assert z[..., :16].mean().abs() < 0.05
     assert z[0, ..., 16:].mean() == pytest.approx(5 * alphas[999].sqrt().item(), abs=0.05)
@@ -36,9 +42,11 @@ def test_regions_lie_around_things_alone_and_are_the_whole_picture_elsewhere():
 
 def test_pictures_look_as_a_bootstrap_leaves_them_in_the_steps_after_it_alone():
     timesteps = torch.arange(1000)
-    shown = what_shows(lesson_of(1000, torch.zeros(1, 4), 2), timesteps, torch.Generator().manual_seed(0))
+    shown = visible_latents(
+        picture_batch(1000, torch.zeros(1, 4), 2), timesteps, torch.Generator().manual_seed(0)
+    )
     left = shown[:, 0, 0, 0] == 7
-    after = (timesteps >= MELTS[0]) & (timesteps < MELTS[1])
+    after = (timesteps >= BOOTSTRAPPED_TIMESTEPS[0]) & (timesteps < BOOTSTRAPPED_TIMESTEPS[1])
     assert not left[~after].any()
     assert left[after].float().mean() == pytest.approx(0.6, abs=0.06)
     assert (shown[:880][~left[:880]] == 5).all()
