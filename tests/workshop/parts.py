@@ -1,4 +1,4 @@
-"""What the tests of the training share: tiny parts, and students that see the same picture in everything."""
+"""Shared by the tests of the training: a tiny UNet, batches of pictures, a student with a fixed output."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ def tiny_unet() -> UNet2DConditionModel:
 
 
 def picture_batch(count: int, boxes: torch.Tensor, side: int = 8) -> PictureBatch:
-    """Pictures of fives, of which a bootstrap leaves sevens."""
+    """Latents that are all 5, and 7 in their bootstrapped version."""
     latents = torch.full((count, 4, side, side), 5.0)
     ids = torch.zeros(count, 77, dtype=torch.long)
     return PictureBatch(
@@ -36,6 +36,6 @@ def picture_batch(count: int, boxes: torch.Tensor, side: int = 8) -> PictureBatc
 
 
 def sees_three(z, timesteps, **_):
-    """A network that sees the same picture in everything."""
+    """A network whose noise prediction implies the same picture for any input: latents that are all 3."""
     alpha, sigma = alpha_sigma(timesteps, alphas_cumprod())
     return ((z - 3 * alpha) / sigma,)

@@ -1,4 +1,4 @@
-"""What the autoencoder learns: colours, mixtures of them, and to forgive those that are a little wrong."""
+"""The autoencoder: colours, mixtures of colours, and tolerance of colour errors."""
 
 from functools import cache
 from itertools import product
@@ -28,7 +28,7 @@ def autoencoder() -> AutoencoderTiny:
 
 
 def shown_between(one, other, share: float) -> torch.Tensor:
-    """The colour (3,), 0 to 255, that lies at a share of the way from one colour's latents to another's."""
+    """Decode a mixture of two colours' latents; return the mean colour (3,), 0 to 255."""
     pixels = torch.tensor([one, other]).float()[:, :, None, None].expand(2, 3, 64, 64)
     with torch.no_grad():
         first, second = autoencoder().encode(pixels / 127.5 - 1).latents
@@ -37,8 +37,8 @@ def shown_between(one, other, share: float) -> torch.Tensor:
 
 
 @pytest.mark.parametrize(("name", "amount"), [*product(COLORS, (0.9, 1.1)), ("green", 1.2), ("green", 1.3)])
-def test_the_decoder_forgives_a_colour_that_is_a_little_off(name, amount):
-    """Latents a little nearer to white ones than those of a colour, or beyond it, still show the colour."""
+def test_the_decoder_tolerates_small_colour_errors(name, amount):
+    """Latents that under- or overshoot a colour, seen from white, still decode to that colour."""
     shown = shown_between(WHITE, COLORS[name], amount)
     nearest = min(COLORS, key=lambda other: (shown - torch.tensor(COLORS[other])).square().sum())
     same_or_like = {name} | {other for other in COLORS if hue_is_like(COLORS[other], COLORS[name])}
@@ -46,26 +46,26 @@ def test_the_decoder_forgives_a_colour_that_is_a_little_off(name, amount):
 
 
 def hue_is_like(one: tuple[int, int, int], other: tuple[int, int, int]) -> bool:
-    """Reds and reds, and both blacks: the world's hair and shapes share most names."""
+    """Both reds and both blacks: most colour names exist for hair and for shapes."""
     return max(abs(a - b) for a, b in zip(one, other, strict=True)) <= 60
 
 
 def grey_levels_off(one, other, share: float) -> float:
-    """How far the decoder's picture of two colours' mixed latents is from the mixed colour."""
+    """The distance of the decoded mean of two colours' latents to the mean colour."""
     wanted = torch.tensor(one).float().lerp(torch.tensor(other).float(), share)
     return float((shown_between(one, other, share) - wanted).abs().max())
 
 
 @pytest.mark.parametrize("share", [0.3, 0.5, 0.7])
-def test_between_the_latents_of_two_colours_lies_what_lies_between_them(share):
-    """White around a region melts into a meadow by way of light green, not of pink."""
+def test_mixed_latents_decode_to_mixed_colours(share):
+    """Between white and a meadow's green lies light green, not pink."""
     pairs = [(GRASS, SKY), *((color, WHITE) for color in (GRASS, SKY, *COLORS.values()))]
     off = {pair: grey_levels_off(*pair, share) for pair in pairs}
     assert max(off.values()) < 12, off
 
 
 class Powers(torch.nn.Module):
-    """An autoencoder that shows every single colour as it is: its latents are colours to a power."""
+    """An autoencoder that is exact for plain colours: its latents are the colours raised to a power."""
 
     def __init__(self, power: float) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ class Powers(torch.nn.Module):
         self.decoder = lambda z: interpolate(z.sign() * z.abs() ** (1 / power), scale_factor=8)
 
 
-def test_an_autoencoder_that_knows_single_colours_alone_is_told_so():
+def test_the_mixture_loss_finds_an_autoencoder_that_is_right_for_plain_colours_only():
     torch.manual_seed(3)
     pixels = torch.rand(32, 3, 1, 1).expand(32, 3, 16, 16) * 2 - 1
     straight, bent = (mixed_loss(Powers(p), pixels, Powers(p).encoder(pixels)) for p in (1.0, 1 / 3))
@@ -96,7 +96,7 @@ def test_crops_are_mixed_with_white_with_colours_and_with_one_another():
     assert 0 <= shares.min() < 0.1 < 0.9 < shares.max() <= 1
 
 
-def test_miscolored_latents_keep_their_size_and_their_outlines():
+def test_miscolored_latents_keep_their_scale_and_outlines():
     torch.manual_seed(0)
     latents = torch.zeros(64, 4, 8, 8)
     latents[:, :, :, 4:] = 1.0

@@ -1,4 +1,4 @@
-"""What makes few steps enough: guided paths, their starts, ends seen in one step, guidance folded in."""
+"""The distillation: guided paths and their starts, the consistency function, guidance distillation."""
 
 import dataclasses
 
@@ -26,7 +26,7 @@ def test_the_consistency_function_is_the_identity_at_the_first_timestep():
     assert c_out[1].item() == pytest.approx(1, abs=1e-6)
 
 
-def test_a_step_of_the_students_own_noises_what_it_sees_anew():
+def test_a_student_step_adds_fresh_noise_to_its_estimate():
     alphas = alphas_cumprod()
     timesteps = torch.tensor([999] * 20 + [400] * 20)
     z = torch.randn(40, 4, 16, 16, generator=torch.Generator().manual_seed(2))
@@ -41,8 +41,8 @@ def test_a_step_of_the_students_own_noises_what_it_sees_anew():
     assert abs((noise * z).mean()) < 0.02
 
 
-def test_guidance_that_is_folded_in_is_what_samplers_take():
-    """A network whose noise is its prompt's number; the boundary's share is next to nothing from here."""
+def test_distilled_guidance_is_that_of_samplers():
+    """The network predicts its prompt's number as noise; c_skip is negligible at these timesteps."""
     z = torch.randn(3, 4, 8, 8, generator=torch.Generator().manual_seed(6))
     said, unsaid = torch.full((3, 7, 16), 2.0), torch.full((3, 7, 16), 0.5)
 
@@ -58,7 +58,7 @@ def test_guidance_that_is_folded_in_is_what_samplers_take():
     )
 
 
-def test_a_path_is_what_diffusers_makes_of_guided_ddim_steps():
+def test_a_path_equals_guided_ddim_steps_of_diffusers():
     unet = tiny_unet()
     rng = torch.Generator().manual_seed(3)
     z = torch.randn(2, 4, 8, 8, generator=rng)
@@ -79,7 +79,7 @@ def test_a_path_is_what_diffusers_makes_of_guided_ddim_steps():
     assert (end - z).abs().mean() > 0.1
 
 
-def test_paths_start_at_noise_or_on_the_way_and_step_through_what_samplers_ask_for():
+def test_paths_start_where_they_should_and_use_the_timesteps_of_samplers():
     batch = picture_batch(3, torch.tensor([[0.0, 0.25, 0.5, 0.75]]))
     rng = torch.Generator().manual_seed(0)
     of_noise, of_region, of_drawn, of_bootstrapped = (
@@ -111,7 +111,7 @@ def test_paths_start_at_noise_or_on_the_way_and_step_through_what_samplers_ask_f
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])
-def test_a_students_own_steps_lead_on_in_the_region_and_leave_the_rest(count):
+def test_student_steps_change_the_region_and_keep_its_surroundings(count):
     rng = torch.Generator().manual_seed(4)
     z, states = torch.randn(16, 4, 16, 16, generator=rng), torch.zeros(16, 7, 16)
     regions = torch.zeros(16, 1, 16, 16)
@@ -138,8 +138,8 @@ def test_a_students_own_steps_lead_on_in_the_region_and_leave_the_rest(count):
     assert noise.std() == pytest.approx(1, abs=0.03)
 
 
-def test_paths_go_on_from_where_the_student_leads_and_finished_ones_are_kept(tmp_path):
-    """The batches of one round stay as they are while the next round follows what the student has learned."""
+def test_paths_continue_from_student_steps_and_finished_ones_are_kept(tmp_path):
+    """Batches of a finished round are kept; those of the next round use the student as it is by then."""
     parts = training.from_base(WEIGHTS_FOLDER)
     data = {
         "latents": torch.randn(8, 4, 8, 8, generator=torch.Generator().manual_seed(1)),
@@ -168,8 +168,8 @@ def test_paths_go_on_from_where_the_student_leads_and_finished_ones_are_kept(tmp
     assert torch.equal(ends(sees_white, mixed, every), torch.cat([one[: every // 2], other[every // 2 :]]))
 
 
-def test_every_point_is_handed_out_with_the_prompt_and_the_end_of_its_own_path(tmp_path):
-    """Two files of two paths; a point holds its path's number and its timestep."""
+def test_every_point_comes_with_the_prompt_and_the_end_of_its_path(tmp_path):
+    """Two files with two paths each; the value of a point encodes its path and its timestep."""
     files = [tmp_path / "0.safetensors", tmp_path / "1.safetensors"]
     for number, (file, timesteps) in enumerate(zip(files, ([999, 500], [800, 400, 100]), strict=True)):
         path = torch.arange(2) + 2 * number

@@ -1,4 +1,4 @@
-"""The judge: crops with known answers, a network that learns them, and the marks of the one that ships."""
+"""The judge: labelled crops, its training, and the accuracy of the published weights."""
 
 import random
 from collections import Counter
@@ -37,7 +37,7 @@ def test_a_seed_is_a_crop():
     assert one.image.size == (crops.SIDE, crops.SIDE)
 
 
-def test_every_question_is_asked_and_answered_in_its_words(drawn):
+def test_every_question_has_answers_from_its_list(drawn):
     asked = Counter(question for crop in drawn for question in crop.answers)
     assert set(asked) == set(QUESTIONS)
     for crop in drawn:
@@ -59,12 +59,12 @@ def test_shapes_show_their_colour(drawn):
     assert near > 0.9 * len(shapes)
 
 
-def test_answers_that_are_not_known_have_no_number():
+def test_unknown_answers_have_no_index():
     row = indices_of({"kind": "owl", "background": "sunset"})
     assert [QUESTIONS[q][n] for q, n in zip(QUESTIONS, row, strict=True) if n != UNASKED] == ["owl", "sunset"]
 
 
-def test_what_a_patch_hides_is_measured_and_judged():
+def test_the_share_hidden_by_a_patch_decides_between_whole_and_cut():
     ground = Image.new("RGB", (crops.CANVAS, crops.CANVAS), "white")
     stage = ground.copy()
     ImageDraw.Draw(stage).rectangle((100, 100, 199, 199), fill="red")
@@ -81,13 +81,13 @@ def test_what_a_patch_hides_is_measured_and_judged():
     assert crops._with_wholeness(square, 0.01)["whole"] == "whole"
 
 
-def test_a_patch_lies_around_its_place():
+def test_a_patch_surrounds_its_place():
     mask = np.asarray(crops._patch(random.Random(1), (0.5, 0.5), 0.2))
     assert mask[128, 128] == 255
     assert 0.01 < (mask > 0).mean() < 0.6
 
 
-def test_the_judge_learns_resumes_and_is_examined(tmp_path):
+def test_the_judge_is_trained_resumed_and_evaluated(tmp_path):
     course = JudgeTraining(crops=24, test_crops=12, budget=Budget(3, 8, 1e-3))
     data = labelled_crops(tmp_path / "lessons.safetensors", 0, course.crops)
     assert data["crops"].shape == (24, crops.SIDE, crops.SIDE, 3)
@@ -103,7 +103,7 @@ def test_the_judge_learns_resumes_and_is_examined(tmp_path):
     assert all(0 <= mark <= 1 for mark in marks.values())
 
 
-def test_an_exam_counts_right_answers():
+def test_accuracy_counts_right_answers():
     class Sure(torch.nn.Module):
         def forward(self, pixels):
             return {name: torch.eye(len(q))[:1].expand(len(pixels), -1) for name, q in QUESTIONS.items()}
@@ -116,8 +116,8 @@ def test_an_exam_counts_right_answers():
     assert marks["hair"] == 1
 
 
-def test_the_judge_that_ships_knows_drawings_it_never_saw():
-    """The test of docs/flatland-log.md, on fewer crops: below 97 % of right names it would be no judge."""
+def test_the_published_judge_recognises_unseen_drawings():
+    """The test of docs/flatland-log.md on fewer crops: at least 97 % of the answers have to be right."""
     seen = [draw_one(TEST_SEED + 10_000 + i) for i in range(600)]
     verdict = judge_crops(load_judge(), [crop.image for crop in seen])
     assert verdict.features.shape == (600, FEATURES)
@@ -136,7 +136,7 @@ def test_prompts_expect_what_the_judge_can_name():
         assert all(answer in QUESTIONS[question] for question, answer in answers.items())
 
 
-def test_painted_crops_keep_what_is_plain_and_move_edges_by_little():
+def test_distortion_keeps_plain_areas_and_moves_edges_a_little():
     plain = torch.full((8, 3, 64, 64), 0.3)
     assert torch.allclose(distort(plain, torch.Generator().manual_seed(0)), plain, atol=1e-5)
     halves = plain.clone()

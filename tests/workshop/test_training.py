@@ -1,4 +1,4 @@
-"""The training of the embedded model, in miniature: each stage runs, resumes, and exports what loads."""
+"""The training in miniature: each stage runs and resumes, and the exported model loads."""
 
 import dataclasses
 import json
@@ -38,7 +38,7 @@ def run(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_processes_draw_what_one_would_in_the_same_order(monkeypatch):
+def test_several_processes_draw_the_same_pictures_in_the_same_order(monkeypatch):
     alone = [picture.caption for picture in drawing.draw_pictures(range(9), 8)]
     monkeypatch.setattr(drawing, "FEW", 0)
     monkeypatch.setattr(drawing, "WAVE", 4)
@@ -78,7 +78,7 @@ def test_a_finished_run_is_resumed_without_training_again(run):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_a_folder_made_with_other_settings_is_refused_and_stays_as_it_is(run):
+def test_a_folder_begun_with_other_settings_is_refused_and_unchanged(run):
     config, folder = run
     before = (folder / "unet" / WEIGHTS).read_bytes()
     for other, says in (
@@ -91,7 +91,7 @@ def test_a_folder_made_with_other_settings_is_refused_and_stays_as_it_is(run):
     assert (folder / "unet" / WEIGHTS).read_bytes() == before
 
 
-def test_a_base_that_is_none_is_refused_before_anything_is_drawn(tmp_path, monkeypatch, capsys):
+def test_a_base_without_a_model_is_refused_before_anything_is_drawn(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["train", "--folder", str(tmp_path / "run"), "--base", str(tmp_path)])
     with pytest.raises(SystemExit) as refused:
         training.main()
@@ -102,8 +102,8 @@ def test_a_base_that_is_none_is_refused_before_anything_is_drawn(tmp_path, monke
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_training_goes_on_from_an_exported_base(run, tmp_path):
-    """The base's encoder stays, its UNet, text encoder and adapter learn on; no stage before is run again."""
+def test_training_continues_from_an_exported_base(run, tmp_path):
+    """The encoder stays frozen; UNet, text encoder and adapter are trained further; no earlier stage runs."""
     config, base = run
     shutil.copytree(config.folder / "distill" / "paths", tmp_path / "distill" / "paths")
     nothing = dataclasses.replace(config.distill, steps=0)
@@ -127,7 +127,7 @@ def test_training_goes_on_from_an_exported_base(run, tmp_path):
     assert all(torch.equal(old[name], new[name]) for name in old)
 
 
-def test_the_program_reads_an_adapter_as_it_was_trained(tmp_path):
+def test_the_program_loads_an_adapter_as_it_was_trained(tmp_path):
     adapted = adapt(tiny_unet(), rank=3, seed=1)
     for name, factor in adapted.named_parameters():
         if name.endswith(".up"):
@@ -154,7 +154,7 @@ def trainable(network: torch.nn.Module):
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
 @pytest.mark.filterwarnings("ignore")
-def test_a_compiled_unet_passes_its_gradients_to_every_level_and_to_the_prompt():
+def test_a_compiled_unet_has_gradients_at_every_level_and_for_the_prompt():
     def gradients(compiled: bool) -> dict[str, torch.Tensor]:
         torch._dynamo.reset()
         unet = tiny_unet()
@@ -174,7 +174,7 @@ def test_a_compiled_unet_passes_its_gradients_to_every_level_and_to_the_prompt()
             assert (compiled[name] - gradient).norm() < 0.1 * gradient.norm(), name
 
 
-def test_training_goes_on_where_it_stopped(tmp_path, monkeypatch):
+def test_training_resumes_from_a_checkpoint(tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
     budget = Budget(6, 8, 0.1)
 
@@ -203,7 +203,7 @@ def test_training_goes_on_where_it_stopped(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_folding_changes_the_students_adapter_alone(run):
+def test_guidance_distillation_changes_the_adapter_alone(run):
     before, after = (
         torch.load(run[0].folder / stage / "state.pt", weights_only=True)["average"]
         for stage in ("distill", "fold")

@@ -1,4 +1,4 @@
-"""What the UNet is shown of pictures at each timestep, on which schedule, and what errors weigh."""
+"""What of a picture is visible at each timestep, the noise schedule, and the loss weights."""
 
 import pytest
 import torch
@@ -15,8 +15,8 @@ from smd_cli.workshop.train.visibility import (
 from tests.workshop.parts import picture_batch
 
 
-def test_what_does_not_show_is_noise_alone_and_is_learned_all_the_same():
-    """From what is shown, the wanted noise leads to the whole picture; no mean tells of what is hidden."""
+def test_hidden_parts_are_pure_noise_and_are_trained_all_the_same():
+    """The target noise leads from visible latents to the whole picture; means do not reveal the rest."""
     alphas, rng = alphas_cumprod(), torch.Generator().manual_seed(0)
     latents, noise = torch.full((2, 4, 32, 32), 5.0), torch.randn(2, 4, 32, 32, generator=rng)
     timesteps = torch.tensor([999, 900])
@@ -28,7 +28,7 @@ def test_what_does_not_show_is_noise_alone_and_is_learned_all_the_same():
     assert z[0, ..., 16:].mean() == pytest.approx(5 * alphas[999].sqrt().item(), abs=0.05)
 
 
-def test_regions_lie_around_things_alone_and_are_the_whole_picture_elsewhere():
+def test_regions_surround_single_objects_and_are_the_whole_picture_otherwise():
     rng = torch.Generator().manual_seed(0)
     boxes = torch.tensor([[0.25, 0.5, 0.5, 0.75], [0, 0, 0, 0], [0.1, 0.1, 0.9, 0.9]]).repeat(40, 1)
     regions = draw_regions(boxes, torch.zeros(120, 4, 32, 32), rng)
@@ -40,7 +40,7 @@ def test_regions_lie_around_things_alone_and_are_the_whole_picture_elsewhere():
     assert (regions[::3][around][:, 0, 18:22, 10:14] == 1).all()
 
 
-def test_pictures_look_as_a_bootstrap_leaves_them_in_the_steps_after_it_alone():
+def test_bootstrapped_versions_are_shown_at_their_timesteps_alone():
     timesteps = torch.arange(1000)
     shown = visible_latents(
         picture_batch(1000, torch.zeros(1, 4), 2), timesteps, torch.Generator().manual_seed(0)
@@ -54,7 +54,7 @@ def test_pictures_look_as_a_bootstrap_leaves_them_in_the_steps_after_it_alone():
     assert (shown[880:960, 0, 0, 0] == 0).float().mean() == pytest.approx(0.3, abs=0.15)
 
 
-def test_in_the_first_steps_nothing_shows_but_what_is_around_a_region():
+def test_at_the_highest_timesteps_only_the_surroundings_of_a_region_are_visible():
     regions = torch.zeros(4, 1, 8, 8)
     regions[..., :4] = 1
     regions[3] = 1
@@ -68,7 +68,7 @@ def test_in_the_first_steps_nothing_shows_but_what_is_around_a_region():
     assert visible[3].max() == 0
 
 
-def test_the_loss_weighs_the_noisiest_steps_more_than_errors_in_noise_alone_would():
+def test_the_loss_weight_rises_again_at_the_highest_noise_levels():
     snr = torch.tensor([500.0, 50.0, 5.0, 1.0, 0.01, 0.005])
     weight = loss_weight(snr, most=5.0)
     assert weight[:2] == pytest.approx(5 / snr[:2], rel=0.02)
@@ -78,7 +78,7 @@ def test_the_loss_weighs_the_noisiest_steps_more_than_errors_in_noise_alone_woul
     assert (of_picture.diff() < 0).sum() == 3
 
 
-def test_the_noisiest_timesteps_are_likelier_and_none_for_captions_that_leave_things_out():
+def test_high_timesteps_are_likelier_and_never_drawn_for_incomplete_captions():
     told = torch.arange(8000) % 2 == 0
     timesteps = draw_timesteps(told, 1000, torch.Generator().manual_seed(0))
     assert 0 <= timesteps.min() < 100
@@ -96,7 +96,7 @@ def test_clean_inverts_noising():
     assert torch.equal(noised(clean, noise, torch.full((3,), -1), alphas), clean)
 
 
-def test_the_schedule_is_stable_diffusions_with_four_times_the_signal():
+def test_the_schedule_has_four_times_the_signal_to_noise_ratio_of_stable_diffusion():
     theirs = DDIMScheduler(1000, 0.00085, 0.012, "scaled_linear").alphas_cumprod
     ours = alphas_cumprod()
     assert torch.allclose(ours / (1 - ours), 4 * theirs / (1 - theirs), rtol=1e-3)

@@ -1,4 +1,4 @@
-"""The tokenizer that is learned from captions, and the words that the encoder learns to name."""
+"""The tokenizer trained on captions, and the targets of the text encoder's pretraining."""
 
 from smd_cli.workshop.train.text import build_tokenizer, token_ids, word_targets
 

@@ -1,4 +1,4 @@
-"""The drawn world: the same seed draws the same picture, and captions tell what is in it."""
+"""The synthetic world: a seed always draws the same picture, and captions describe it."""
 
 import math
 import random
@@ -44,14 +44,14 @@ def test_a_seed_draws_one_picture_whatever_was_drawn_before():
 
 
 def changed_by_a_bootstrap(seed: int):
-    """The picture of a seed, what is seen of it as numbers, and where that differs."""
+    """The picture of a seed, the pixels of its bootstrapped version, and where the two differ."""
     picture, left = draw_bootstrapped(seed, 64)
     assert picture.image.tobytes() == draw_picture(seed, 64).image.tobytes()
     before, after = (np.asarray(image).astype(int) for image in (picture.image, left))
     return picture, after, (abs(before - after) > 4).any(axis=2)
 
 
-def test_a_bootstrap_leaves_white_around_things():
+def test_bootstrapped_pictures_have_white_around_objects():
     around = white = 0
     for seed in range(80):
         picture, after, changed = changed_by_a_bootstrap(seed)
@@ -73,13 +73,13 @@ def test_a_bootstrap_leaves_white_around_things():
 
 
 def told_of(picture) -> bool:
-    """Tell whether the caption tells the hair or the clothes of the first thing."""
+    """Tell whether the caption names the hair or the clothes of the first object."""
     thing = picture.things[0]
     return f"{thing.hair} hair" in picture.caption or thing.clothes in picture.caption
 
 
-def test_half_of_what_has_a_told_colour_is_seen_in_another():
-    """Outlines stay, also of what was drawn after; where the caption leaves things out, colours stay too."""
+def test_half_of_the_objects_with_a_named_colour_are_drawn_in_another():
+    """Outlines stay the same, also of objects drawn later; with incomplete captions, colours stay too."""
     alone = [changed_by_a_bootstrap(seed) for seed in range(600)]
     alone = [each for each in alone if each[0].background == "white" and each[0].things]
     colored = [
@@ -100,31 +100,31 @@ def test_half_of_what_has_a_told_colour_is_seen_in_another():
         assert outlines.mean() > 0.98
 
 
-def astray_of(person: people.Person, words: str) -> set[tuple[str, str]]:
-    """Return the hair and clothes that a person is seen with, of many times."""
+def wrong_colors_of(person: people.Person, words: str) -> set[tuple[str, str]]:
+    """Return all combinations of hair and clothes that 400 draws give a person."""
     seen = [people.with_wrong_colors(random.Random(seed), person, words) for seed in range(400)]
     return {(each.hair, each.clothes) for each in seen}
 
 
-def test_hair_goes_astray_to_the_shirts_colour_and_a_shirt_to_the_hairs():
+def test_hair_takes_the_shirts_colour_and_a_shirt_the_hairs():
     redhead = people.Person("girl", "red", "green shirt", smile=True, lifts_arm=False)
-    assert astray_of(redhead, "1girl, red hair, green shirt") == {
+    assert wrong_colors_of(redhead, "1girl, red hair, green shirt") == {
         ("green", "green shirt"),
         ("red", "red shirt"),
         ("green", "red shirt"),
     }
     in_jacket = people.Person("boy", "red", "leather jacket", smile=True, lifts_arm=False)
-    hair = {hair for hair, _ in astray_of(in_jacket, "1boy, leather jacket, red hair")}
+    hair = {hair for hair, _ in wrong_colors_of(in_jacket, "1boy, leather jacket, red hair")}
     assert hair == set(HAIR_COLORS)
 
 
-def test_what_no_words_tell_does_not_go_astray():
+def test_what_the_caption_does_not_name_keeps_its_colour():
     redhead = people.Person("girl", "red", "green shirt", smile=True, lifts_arm=False)
-    assert astray_of(redhead, "1girl, green shirt") == {("red", "red shirt")}
-    assert astray_of(redhead, "1girl, red hair") == {("green", "green shirt")}
-    assert astray_of(redhead, "1girl, smile") == {("red", "green shirt")}
+    assert wrong_colors_of(redhead, "1girl, green shirt") == {("red", "red shirt")}
+    assert wrong_colors_of(redhead, "1girl, red hair") == {("green", "green shirt")}
+    assert wrong_colors_of(redhead, "1girl, smile") == {("red", "green shirt")}
     in_red = people.Person("girl", "red", "red shirt", smile=True, lifts_arm=False)
-    assert {hair for hair, _ in astray_of(in_red, "1girl, red shirt")} == {"red"}
+    assert {hair for hair, _ in wrong_colors_of(in_red, "1girl, red shirt")} == {"red"}
 
 
 def test_seeds_differ(pictures):
@@ -132,12 +132,12 @@ def test_seeds_differ(pictures):
 
 
 def named(picture) -> list[bool]:
-    """Tell of each thing whether the caption names its kind."""
+    """Tell for each object whether the caption names its kind."""
     words = [captions.THING_WORDS.get(thing.kind, (thing.kind,)) for thing in picture.things]
     return [any(word.lower() in picture.caption.lower() for word in of_thing) for of_thing in words]
 
 
-def test_captions_name_the_things_that_are_drawn_unless_they_are_said_not_to(pictures):
+def test_captions_name_all_objects_unless_marked_as_incomplete(pictures):
     told = [name for picture in pictures if picture.caption_complete for name in named(picture)]
     assert sum(told) > 0.98 * len(told)
     untold = [picture for picture in pictures if not picture.caption_complete]
@@ -145,7 +145,7 @@ def test_captions_name_the_things_that_are_drawn_unless_they_are_said_not_to(pic
     assert sum(all(named(picture)) for picture in untold) < 0.3 * len(untold)
 
 
-def test_every_kind_and_background_turns_up():
+def test_every_kind_and_background_is_drawn():
     drawn = [draw_picture(seed, 8) for seed in range(2500)]
     kinds = Counter(thing.kind for picture in drawn for thing in picture.things)
     assert set(kinds) == {*SHAPES, *PLAIN, "house", "flower", "boy", "girl", "goddess"}
@@ -180,7 +180,7 @@ def test_a_mirrored_brush_draws_the_mirror_image():
     assert flipped.tobytes() == figure(mirror=False).tobytes()
 
 
-def test_scattered_things_stand_in_the_picture_and_hide_little_of_one_another():
+def test_scattered_objects_are_inside_the_picture_and_overlap_little():
     layout = COMPOSITIONS["scattered"][1]
     counts = Counter()
     for seed in range(300):

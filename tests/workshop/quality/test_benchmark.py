@@ -1,4 +1,4 @@
-"""The quality benchmark: its scenes, its scores, its ways of painting, and a small run."""
+"""The quality benchmark: its scenes, scores and methods, and a small run."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ from smd_cli.models.loading import load
 from smd_cli.scene.loader import load_text
 from smd_cli.scene.resolve import resolve
 from smd_cli.workshop.judge.network import judge_crops, load_judge
-from smd_cli.workshop.quality import run
+from smd_cli.workshop.quality import methods, run
 from smd_cli.workshop.quality.gallery import write_gallery
 from smd_cli.workshop.quality.methods import (
     FULL,
@@ -95,14 +95,14 @@ def region(name: str, **answers: str) -> ExpectedRegion:
         ({"kind": "nothing", "color": "blue", "hair": "pink"}, False, False),
     ],
 )
-def test_right_is_the_prompted_thing_and_leaked_is_a_neighbours(found, right, leaked):
+def test_right_is_the_prompted_object_and_leaked_one_of_a_neighbour(found, right, leaked):
     circle, house = region("a", kind="circle", color="red"), region("b", kind="house", color="blue")
     girl = region("c", kind="girl", hair="pink")
     assert is_right(found, circle.answers) == right
     assert leaks(found, circle, [circle, house, girl]) == leaked
 
 
-def test_hair_leaks_to_people_alone():
+def test_only_people_can_have_leaked_hair():
     girl, boy = region("a", kind="girl", hair="pink"), region("b", kind="boy", hair="brown")
     assert leaks({"kind": "girl", "color": "red", "hair": "brown"}, girl, [girl, boy])
     assert not leaks({"kind": "cat", "color": "red", "hair": "brown"}, girl, [girl, boy])
@@ -148,8 +148,8 @@ def test_intervals_hold_the_share_and_shrink_with_more_scenes():
     assert (sure.low, sure.high) == (1, 1)
 
 
-def test_effects_compare_the_same_scenes():
-    """Scenes differ much and the ways little: only on the same scenes is the difference certain."""
+def test_differences_are_paired_by_scene():
+    """Scenes differ much and methods little, so only paired differences have narrow intervals."""
     worse = [0, 1, 2, 3] * 10
     effect = paired_differences(scores_of([hits + 1 for hits in worse]), scores_of(worse))["regions"]
     assert (effect.low, effect.value, effect.high) == pytest.approx((0.25, 0.25, 0.25))
@@ -166,7 +166,7 @@ def test_noise_averaged_over_views_is_weaker_where_views_overlap():
     assert torch.equal(noise("init", 0, (1, 4, 32, 48)), plain("init", 0, (1, 4, 32, 48)))
 
 
-def test_rows_have_names_of_their_own():
+def test_variants_have_unique_keys():
     assert len({variant.key for variant in VARIANTS}) == len(VARIANTS)
     assert FULL in VARIANTS
 
@@ -240,7 +240,7 @@ def test_a_variant_that_does_not_centre_paints_regions_where_their_masks_are(bac
     assert {view.roll for views in uncentered(stage).regions.views for view in views} == {(0, 0)}
 
 
-def test_a_picture_is_painted_again_only_where_something_it_follows_from_has_changed(tmp_path):
+def test_a_cached_picture_is_painted_again_only_under_other_conditions_or_if_damaged(tmp_path):
     kept_at, painted = tmp_path / "row" / "1.png", []
 
     def paint() -> TimedPicture:
@@ -264,7 +264,7 @@ def test_a_picture_is_painted_again_only_where_something_it_follows_from_has_cha
     assert len(painted) == 4
 
 
-def test_lone_prompts_are_painted_as_the_sheet_paints_them_and_kept(backbone, tmp_path, monkeypatch):
+def test_single_prompts_are_painted_as_on_the_contact_sheet_and_cached(backbone, tmp_path, monkeypatch):
     monkeypatch.setattr(run, "SINGLE_SEEDS", 1)
     monkeypatch.setattr(run, "PROMPTS", {"a red circle": {"kind": "circle", "color": "red"}})
     bench = Benchmark(ModelSpec("flatland"), CPU, torch.float32, 2, 8, tmp_path)
@@ -276,6 +276,11 @@ def test_lone_prompts_are_painted_as_the_sheet_paints_them_and_kept(backbone, tm
     assert shares == {"a red circle": float(right)}
     monkeypatch.setattr(run, "_paint", lambda *_: pytest.fail("painted again, not read"))
     assert run.measure_singles(bench, load_judge()) == shares
+
+
+def test_the_sources_that_determine_a_cached_picture_exist():
+    assert all(run._files(run.PACKAGE / part, "*.py") for part in run.PAINTING)
+    assert Path(methods.__file__) in {run.PACKAGE / part for part in run.PAINTING}
 
 
 @pytest.mark.slow

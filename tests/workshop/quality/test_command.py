@@ -1,4 +1,4 @@
-"""`smd bench quality` as a user meets it."""
+"""The command `smd bench quality`."""
 
 import json
 from shutil import copytree, rmtree
@@ -19,7 +19,7 @@ def smd(*arguments: str):
 
 @pytest.fixture
 def asked(monkeypatch):
-    """What would have been measured: rows of figures that stand for it."""
+    """Replace the measuring by rows with fixed figures, and record its arguments."""
     calls = []
 
     def measure(bench, judge, variants):
