@@ -19,7 +19,7 @@ docs:
 	$(PYTHON) -m smd_cli.cli.docs
 
 train:
-	$(PYTHON) -m smd_cli.flatland.train --folder runs/flatland
+	$(PYTHON) -m smd_cli.workshop.train --folder runs/flatland
 
 ci:
 	bash .ci/run

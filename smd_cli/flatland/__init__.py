@@ -1,1 +1,1 @@
-"""flatland: the embedded model, from the world it is trained on to the weights that ship."""
+"""flatland, the embedded model: a folder of weights. `smd_cli.workshop` trains them."""

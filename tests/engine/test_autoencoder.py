@@ -8,7 +8,7 @@ from PIL import Image
 from smd_cli.engine import autoencoder
 from smd_cli.engine.autoencoder import decode, encode
 from smd_cli.engine.pixels import to_pixels
-from smd_cli.flatland.world import draw_picture
+from smd_cli.workshop.world import draw_picture
 from tests.engine.test_prepare import backbone
 
 GREY = 2 / 255  # one grey level of pixels in [-1, 1]

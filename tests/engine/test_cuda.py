@@ -10,9 +10,9 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from smd_cli.cli.app import app
-from smd_cli.flatland.train import __main__ as training
-from smd_cli.flatland.train.config import Budget, Config
-from tests.flatland.parts import WEIGHTS_FOLDER
+from smd_cli.workshop.train import __main__ as training
+from smd_cli.workshop.train.config import Budget, Config
+from tests.workshop.parts import WEIGHTS_FOLDER
 
 SCENES = Path(__file__).parents[2] / "scenes"
 

@@ -8,18 +8,18 @@ import pytest
 import torch
 from PIL import Image
 
-from smd_cli.bench.quality.score import around
 from smd_cli.engine.events import Clock
 from smd_cli.engine.prepare import prepare
 from smd_cli.engine.render import render
 from smd_cli.engine.soft_masks import CanvasImages
-from smd_cli.flatland.judge.network import judge_crops, load_judge
-from smd_cli.flatland.world.palette import SHAPE_COLORS
 from smd_cli.media.paint import paint
 from smd_cli.models.assets import ModelSpec, locate
 from smd_cli.models.loading import load
 from smd_cli.scene.loader import load as load_scene
 from smd_cli.scene.resolve import resolve
+from smd_cli.workshop.judge.network import judge_crops, load_judge
+from smd_cli.workshop.quality.score import square_around
+from smd_cli.workshop.world.palette import SHAPE_COLORS
 from tests.golden import FOLDER
 
 SCENES = Path(__file__).parents[2] / "scenes"
@@ -75,7 +75,7 @@ def test_shapes_keep_their_colors_apart():
 
 def named_hair(images, masks, region: str) -> list[str]:
     """What the judge says of the hair in a region; a count of pixels takes pink shirts for hair."""
-    box = around(Image.fromarray(masks[region]).getbbox(), images[0].shape[1::-1])
+    box = square_around(Image.fromarray(masks[region]).getbbox(), images[0].shape[1::-1])
     people = [Image.fromarray(image.astype(np.uint8)).crop(box) for image in images]
     return [answers["hair"] for answers in judge_crops(load_judge(), people).answers]
 

@@ -10,10 +10,10 @@ from smd_cli.engine.events import Clock
 from smd_cli.engine.prepare import PreparedScene, prepare
 from smd_cli.engine.render import decode_image, render
 from smd_cli.engine.soft_masks import CanvasImages
-from smd_cli.flatland.world import draw_picture
 from smd_cli.media.paint import Painted, paint
 from smd_cli.scene.loader import load_text
 from smd_cli.scene.resolve import resolve
+from smd_cli.workshop.world import draw_picture
 from tests.engine.test_prepare import backbone
 
 BOX = "{name: thing, prompt: a red circle, mask: {box: [0.5, 0.25, 0.9, 0.75]}"

@@ -1,1 +1,0 @@
-"""How good the pictures are: random region scenes, painted in several ways and judged."""

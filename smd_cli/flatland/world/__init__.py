@@ -1,5 +1,0 @@
-"""A world of flat illustrations with captions, drawn by Pillow from a seed."""
-
-from smd_cli.flatland.world.picture import Picture, draw_picture
-
-__all__ = ["Picture", "draw_picture"]

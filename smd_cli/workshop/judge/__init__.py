@@ -1,0 +1,1 @@
+"""The judge: a classifier that names what a crop shows, and whose features serve to compare pictures."""

@@ -1,0 +1,119 @@
+"""The training loop of every stage: cosine rate, bf16 autocast, moving average, checkpoints and a log."""
+
+import copy
+import json
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from smd_cli.media.files import replacing
+from smd_cli.workshop.train.config import Budget
+
+CHECKPOINT_SECONDS = 120.0
+WARM_UP_STEPS = 100
+GRADIENT_NORM = 1.0
+
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+class MovingAverage(Generic[Network]):
+    """An exponential moving average of a module's parameters, with a lower decay during the first steps."""
+
+    def __init__(self, module: Network, decay: float) -> None:
+        self.module: Network = copy.deepcopy(module).requires_grad_(False).eval()
+        self.decay = decay
+
+    @torch.no_grad()
+    def update(self, module: nn.Module, step: int) -> None:
+        """Update the average after a step."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        torch._foreach_lerp_(list(self.module.parameters()), list(module.parameters()), 1 - decay)
+
+
+def learning_rate(step: int, budget: Budget) -> float:
+    """Return the learning rate of a step: a linear warm-up, then a cosine decay to a twentieth."""
+    warm = min(1.0, (step + 1) / WARM_UP_STEPS)
+    cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, step / budget.steps)))
+    return budget.learning_rate * warm * (0.05 + 0.95 * cosine)
+
+
+def train(
+    module: Network,
+    loss: Callable[[Network, int], Tensor],
+    *,
+    budget: Budget,
+    folder: Path,
+    average: MovingAverage[Network],
+) -> Network:
+    """Minimise `loss(module, step)` and return the averaged module; resume from a checkpoint in `folder`.
+
+    Write `state.pt` (module, average, optimiser, step) every two minutes and, every hundred steps, a line of
+    JSON to `log.jsonl` (step, mean loss, total seconds).
+    """
+    optimizer = torch.optim.AdamW(module.parameters(), lr=budget.learning_rate, weight_decay=1e-4, fused=True)
+    start, spent = _resume(folder, module, average, optimizer)
+    module.train()
+    began = saved = time.monotonic()
+    device = next(module.parameters()).device
+    losses: list[Tensor] = []
+    for step in range(start, budget.steps):
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(step, budget)
+        with torch.autocast(device.type, torch.bfloat16):
+            value = loss(module, step)
+        optimizer.zero_grad(set_to_none=True)
+        value.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(module.parameters(), GRADIENT_NORM)
+        optimizer.step()
+        average.update(module, step)
+        losses.append(value.detach())
+        if len(losses) == 100 or step + 1 == budget.steps:
+            mean = torch.stack(losses).mean().item()  # synchronises with a GPU
+            _log(folder, step + 1, mean, spent + time.monotonic() - began)
+            losses.clear()
+        if time.monotonic() - saved > CHECKPOINT_SECONDS or step + 1 == budget.steps:
+            saved = time.monotonic()
+            seconds = spent + saved - began
+            _save(folder, module, average, optimizer, {"step": step + 1, "seconds": seconds})
+    return average.module
+
+
+def _resume(
+    folder: Path, module: nn.Module, average: MovingAverage[Any], optimizer: torch.optim.Optimizer
+) -> tuple[int, float]:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "state.pt"
+    if not path.exists():
+        return 0, 0.0
+    state = torch.load(path, weights_only=True, map_location=next(module.parameters()).device)
+    module.load_state_dict(state["module"])
+    average.module.load_state_dict(state["average"])
+    optimizer.load_state_dict(state["optimizer"])
+    return int(state["step"]), float(state["seconds"])
+
+
+def _save(
+    folder: Path,
+    module: nn.Module,
+    average: MovingAverage[Any],
+    optimizer: torch.optim.Optimizer,
+    progress: dict[str, Any],
+) -> None:
+    state = {
+        "module": module.state_dict(),
+        "average": average.module.state_dict(),
+        "optimizer": optimizer.state_dict(),
+    }
+    with replacing(folder / "state.pt") as temporary:
+        torch.save(state | progress, temporary)
+
+
+def _log(folder: Path, step: int, loss: float, seconds: float) -> None:
+    with (folder / "log.jsonl").open("a") as log:
+        log.write(json.dumps({"step": step, "loss": round(loss, 5), "seconds": round(seconds, 1)}) + "\n")

@@ -1,0 +1,213 @@
+"""The training in miniature: each stage runs and resumes, and the exported model loads."""
+
+import dataclasses
+import json
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from smd_cli.errors import UsageError
+from smd_cli.models.lora import fuse_lora
+from smd_cli.workshop.train import __main__ as training
+from smd_cli.workshop.train import drawing, loop
+from smd_cli.workshop.train.adapter import adapt, load_adapter, save_adapter
+from smd_cli.workshop.train.config import Budget, Config
+from smd_cli.workshop.train.unet import alphas_cumprod, compile_unet
+from tests.workshop.parts import tiny_unet
+
+WEIGHTS = "diffusion_pytorch_model.safetensors"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    tiny = Budget(2, 2, 1e-3)
+    stages = ("autoencoder", "decoder", "text", "unet_small", "unet_large", "distill", "fold")
+    config = dataclasses.replace(
+        Config(),
+        folder=tmp_path_factory.mktemp("flatland"),
+        pool=8,
+        captions=400,
+        small_pictures=8,
+        large_pictures=8,
+        paths=8,
+        **dict.fromkeys(stages, tiny),
+    )
+    return config, training.run(config)
+
+
+@pytest.mark.slow
+def test_several_processes_draw_the_same_pictures_in_the_same_order(monkeypatch):
+    alone = [picture.caption for picture in drawing.draw_pictures(range(9), 8)]
+    monkeypatch.setattr(drawing, "FEW", 0)
+    monkeypatch.setattr(drawing, "WAVE", 4)
+    assert [picture.caption for picture in drawing.draw_pictures(range(9), 8)] == alone
+    assert len(set(alone)) > 5
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_every_stage_logs_and_the_export_loads_with_its_adapter(run):
+    from smd_cli.models.assets import ModelSpec, locate
+    from smd_cli.models.loading import load
+
+    config, folder = run
+    for stage in ("autoencoder", "decoder", "text", "unet-small", "unet-large", "distill", "fold"):
+        lines = (config.folder / stage / "log.jsonl").read_text().splitlines()
+        assert json.loads(lines[-1])["step"] == 2
+    assets = locate(ModelSpec(str(folder)), few_step=True, offline=True)
+    assert [path.parent for path, _ in assets.loras] == [folder / "lcm_lora"]
+    backbone = load(assets, torch.device("cpu"), torch.float32)
+    assert not backbone.facts.few_step
+    assert backbone.facts.native_size == 256
+    assert torch.allclose(backbone.training.alphas_cumprod, alphas_cumprod(), atol=1e-6)
+    latents = backbone.encode_image(torch.ones(1, 3, 64, 64))
+    assert latents.shape == (1, 4, 8, 8)
+    assert backbone.decode(latents).shape == (1, 3, 64, 64)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_a_finished_run_is_resumed_without_training_again(run):
+    config, _ = run
+    before = (config.folder / "distill" / "log.jsonl").read_text()
+    training.run(config)
+    assert (config.folder / "distill" / "log.jsonl").read_text() == before
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_a_folder_begun_with_other_settings_is_refused_and_unchanged(run):
+    config, folder = run
+    before = (folder / "unet" / WEIGHTS).read_bytes()
+    for other, says in (
+        ({"seed": 1}, "seed 0, not 1"),
+        ({"base": folder}, "base None, not "),
+        ({"fold": Budget(3, 2, 1e-3)}, "fold "),
+    ):
+        with pytest.raises(UsageError, match=says):
+            training.run(dataclasses.replace(config, **other))
+    assert (folder / "unet" / WEIGHTS).read_bytes() == before
+
+
+def test_a_base_without_a_model_is_refused_before_anything_is_drawn(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["train", "--folder", str(tmp_path / "run"), "--base", str(tmp_path)])
+    with pytest.raises(SystemExit) as refused:
+        training.main()
+    assert refused.value.code == 2
+    assert "no exported model" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_training_continues_from_an_exported_base(run, tmp_path):
+    """The encoder stays frozen; UNet, text encoder and adapter are trained further; no earlier stage runs."""
+    config, base = run
+    shutil.copytree(config.folder / "distill" / "paths", tmp_path / "distill" / "paths")
+    nothing = dataclasses.replace(config.distill, steps=0)
+    onward = dataclasses.replace(config, folder=tmp_path, base=base, distill=nothing, fold=nothing)
+    folder = training.run(onward)
+    assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {
+        "unet-large",
+        "distill",
+        "fold",
+        "decoder",
+        "flatland",
+    }
+    old, new = (load_file(place / "vae" / WEIGHTS) for place in (base, folder))
+    assert all(torch.equal(old[name], new[name]) for name in old if name.startswith("encoder."))
+    old, new = (load_file(place / "unet" / WEIGHTS) for place in (base, folder))
+    assert not all(torch.equal(old[name], new[name]) for name in old)
+    old, new = (
+        load_file(place / "lcm_lora" / "pytorch_lora_weights.safetensors") for place in (base, folder)
+    )
+    assert any(factor.any() for name, factor in old.items() if name.endswith("lora_B.weight"))
+    assert all(torch.equal(old[name], new[name]) for name in old)
+
+
+def test_the_program_loads_an_adapter_as_it_was_trained(tmp_path):
+    adapted = adapt(tiny_unet(), rank=3, seed=1)
+    for name, factor in adapted.named_parameters():
+        if name.endswith(".up"):
+            torch.nn.init.normal_(factor, std=0.1)
+    assert all(parameter.requires_grad == ("original" not in n) for n, parameter in trainable(adapted))
+    save_adapter(adapted, tmp_path)
+    inputs = torch.randn(1, 4, 8, 8), torch.tensor(500), torch.randn(1, 7, 16)
+    with torch.no_grad():
+        expected, plain = (unet(*inputs).sample for unet in (adapted, tiny_unet()))
+        fused = tiny_unet()
+        fuse_lora(tmp_path / "pytorch_lora_weights.safetensors", 1.0, {"unet": fused})
+        assert (expected - plain).abs().mean() > 0.1 * expected.abs().mean()
+        assert torch.allclose(fused(*inputs).sample, expected, atol=2e-3)
+        learning_on = adapt(tiny_unet(), rank=3, seed=2)
+        load_adapter(learning_on, tmp_path)
+        assert torch.allclose(learning_on(*inputs).sample, expected, atol=2e-3)
+
+
+def trainable(network: torch.nn.Module):
+    """The parameters of the adapted layers."""
+    return [pair for pair in network.named_parameters() if "parametrizations" in pair[0]]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+@pytest.mark.filterwarnings("ignore")
+def test_a_compiled_unet_has_gradients_at_every_level_and_for_the_prompt():
+    def gradients(compiled: bool) -> dict[str, torch.Tensor]:
+        torch._dynamo.reset()
+        unet = tiny_unet()
+        if compiled:
+            compile_unet(unet)
+        rng = torch.Generator().manual_seed(2)
+        states = torch.randn(2, 7, 16, generator=rng).requires_grad_(True)
+        latents = torch.randn(2, 4, 8, 8, generator=rng)
+        with torch.autocast("cpu", torch.bfloat16):
+            noise = unet(latents, torch.tensor([5, 600]), encoder_hidden_states=states).sample
+        noise.float().square().mean().backward()
+        return {"states": states.grad} | {name: p.grad for name, p in unet.named_parameters()}
+
+    eager, compiled = gradients(compiled=False), gradients(compiled=True)
+    for name, gradient in eager.items():
+        if gradient.norm() > 1e-5:
+            assert (compiled[name] - gradient).norm() < 0.1 * gradient.norm(), name
+
+
+def test_training_resumes_from_a_checkpoint(tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
+    budget = Budget(6, 8, 0.1)
+
+    def one_run(folder, stop=None):
+        torch.manual_seed(0)
+        module = torch.nn.Linear(4, 1)
+        seen = []
+
+        def loss(module, step):
+            if step == stop:
+                raise KeyboardInterrupt
+            seen.append(step)
+            rows = torch.randn(8, 4, generator=torch.Generator().manual_seed(step))
+            return (module(rows) - rows.sum(1, keepdim=True)).square().mean()
+
+        average = loop.MovingAverage(module, 0.9)
+        return loop.train(module, loss, budget=budget, folder=folder, average=average).weight, seen
+
+    with pytest.raises(KeyboardInterrupt):
+        one_run(tmp_path / "halves", stop=3)
+    resumed, seen = one_run(tmp_path / "halves")
+    assert seen == [3, 4, 5]
+    whole, _ = one_run(tmp_path / "whole")
+    assert torch.equal(resumed, whole)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_guidance_distillation_changes_the_adapter_alone(run):
+    before, after = (
+        torch.load(run[0].folder / stage / "state.pt", weights_only=True)["average"]
+        for stage in ("distill", "fold")
+    )
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed
+    assert all("parametrizations.weight.0" in name for name in changed)
