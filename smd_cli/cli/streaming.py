@@ -24,7 +24,7 @@ from smd_cli.media.sinks import Sink, open_sink
 from smd_cli.models.backbone import Backbone
 from smd_cli.models.device import enough_memory
 from smd_cli.scene.resolve import Plan
-from smd_cli.scene.timeline import show_at
+from smd_cli.scene.timeline import plan_at
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def _takes(job: StreamJob, began: dict[int, float]) -> Iterator[Take]:
         if frame == job.running.frames:
             return
         began[frame] = time.perf_counter()
-        yield Take(frame, show_at(job.scene.plan, frame, fps=job.running.fps), image)
+        yield Take(frame, plan_at(job.scene.plan, frame, fps=job.running.fps), image)
 
 
 def _setting(plan: Plan) -> Setting:

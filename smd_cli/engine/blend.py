@@ -31,7 +31,7 @@ class Keep:
 
 def keep_picture(plan: Plan, setting: Setting, soft: SoftMasks, device: torch.device) -> Keep | None:
     """Keep a scene's background picture, if it has one that is not repainted as a whole."""
-    if setting.background is None or plan.background.strength != "none":
+    if setting.background is None or plan.background.strength is not None:
         return None
     joint = None
     if setting.new_area is not None and soft.new_area is not None:

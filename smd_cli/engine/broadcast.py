@@ -39,7 +39,7 @@ def broadcast(plan: Plan, director: Director, takes: Iterable[Take], seed: int) 
     """Set up a stream of a plan's takes; it begins where the pipeline is entered."""
     stream, sampler = plan.stream, StreamSampler(SeededNoise(seed), _pace(plan))
     unlike = None
-    if stream.similarity != "none":
+    if stream.similarity is not None:
         unlike = SimilarityFilter(stream.similarity.threshold, stream.similarity.max_skip, seed)
     paint = sampler.one_by_one if stream.mode == "sequential" else sampler.frames
     stages: list[Callable[[Iterator[Any]], Iterator[Any]]] = [

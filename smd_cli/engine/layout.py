@@ -59,9 +59,9 @@ def build_schedule(plan: Plan, facts: ModelFacts, alphas_cumprod: Tensor) -> Sch
     Image-to-image goes the last part of the way, the `strength` of it: consistency models in as many
     steps, for they can start anywhere on their grid; DDIM in the steps that lie there.
     """
-    sampler, has_input = plan.sampler, plan.task == "stream" and plan.stream.input != "none"
+    sampler, has_input = plan.sampler, plan.task == "stream" and plan.stream.input is not None
     strength = plan.stream.strength if has_input else plan.background.strength
-    share = 1.0 if strength == "none" else strength
+    share = 1.0 if strength is None else strength
     if sampler.kind == "ddim":
         whole = schedules.ddim(alphas_cumprod, sampler.steps, prediction=facts.prediction_type)
         return whole.last(max(int(sampler.steps * share), 1))

@@ -34,12 +34,12 @@ class Setting:
 
     def is_extended(self, plan: Plan) -> bool:
         """Tell whether the background's prompt fills new area beside its picture, and that alone."""
-        return self.new_area is not None and plan.background.strength == "none"
+        return self.new_area is not None and plan.background.strength is None
 
     def is_painted(self, plan: Plan) -> bool:
         """Tell whether the background's prompt is a region of its own, before the others."""
-        keeps_picture = self.background is not None and plan.background.strength == "none"
-        return plan.background.prompt != "" and (not keeps_picture or self.is_extended(plan))
+        keeps_picture = self.background is not None and plan.background.strength is None
+        return bool(plan.background.prompt) and (not keeps_picture or self.is_extended(plan))
 
     def background_goes_on(self, plan: Plan) -> bool:
         """Tell whether the background's prompt paints what it sees around it, never alone on white."""

@@ -16,9 +16,9 @@ from smd_cli.engine.layout import Layout, lay_out
 from smd_cli.engine.masks import Setting
 from smd_cli.engine.pixels import to_pixels
 from smd_cli.models.backbone import Backbone
-from smd_cli.models.conditioning import Conditioning, Mix, mix, prompt_table
+from smd_cli.models.conditioning import Conditioning, prompt_table
+from smd_cli.scene.prompts import mixed
 from smd_cli.scene.resolve import Plan
-from smd_cli.scene.timeline import Blend, Show, opening
 
 Encode = Callable[[list[str]], Conditioning]
 WHITE_PROMPT = "simple white background image"
@@ -49,26 +49,21 @@ class Stage:
         return self.regions.work(self.method.guidance)
 
 
-def set_stage(
-    plan: Plan, setting: Setting, backbone: Backbone, *, batch: Batch = "auto", show: Show | None = None
-) -> Stage:
-    """Encode a scene's prompts and pictures and arrange its regions; `batch` views are evaluated at once.
-
-    `show` has the prompts of a frame of a stream, whose other values are the plan's; default: its opening.
-    """
+def set_stage(plan: Plan, setting: Setting, backbone: Backbone, *, batch: Batch = "auto") -> Stage:
+    """Encode a scene's prompts and pictures and arrange its regions; `batch` views are evaluated at once."""
     layout = lay_out(plan, setting, backbone.facts, backbone.alphas_cumprod)
     wraps = plan.canvas.wrap == "x"
     picture = None
     if setting.background is not None:
         picture = encode(backbone, to_pixels(setting.background).to(backbone.device), wrap=wraps)
-    repainted = plan.background.strength != "none"
+    repainted = plan.background.strength is not None
     background = None if repainted else picture
     white = _white(plan, layout, backbone, needed=background is None and not layout.regions.is_complete)
     return Stage(
         backbone=backbone,
         method=_method(plan, layout, white, batch=views_at_once(batch, layout, backbone)),
         regions=layout.regions.to(backbone.device).over(background, white),
-        table=backbone.prepare(_prompts(plan, setting, show or opening(plan), backbone.encode_prompts)),
+        table=backbone.prepare(_prompts(plan, setting, backbone.encode_prompts)),
         shape=layout.shape,
         source=picture if repainted else None,
         keep=keep_picture(plan, setting, layout.soft, backbone.device),
@@ -99,24 +94,18 @@ def _method(plan: Plan, layout: Layout, white: Tensor | None, *, batch: int) -> 
     return Method(layout.schedule, layout.guidance, bootstrap, batch)
 
 
-def _prompts(plan: Plan, setting: Setting, show: Show, encode: Encode) -> Conditioning:
+def _prompts(plan: Plan, setting: Setting, encode: Encode) -> Conditioning:
     """Encode the prompts in the order of the masks, then the negatives; each may lean to the background's."""
-    behind, regions = show.background, show.regions
+    background, regions = plan.background, plan.regions
     halves = [
-        (_mix(behind.prompt, empty=WHITE_PROMPT), [_mix(region.prompt) for region in regions]),
-        (_mix(behind.negative_prompt), [_mix(region.negative_prompt) for region in regions]),
+        (background.prompt.replaced("", WHITE_PROMPT), [region.prompt for region in regions]),
+        (background.negative_prompt, [region.negative_prompt for region in regions]),
     ]
     table = []
     for of_background, of_regions in halves:
         table += [of_background] if setting.is_painted(plan) else []
         table += [
-            mix((of_background, 1 - region.prompt_strength), (own, region.prompt_strength))
+            mixed((of_background, 1 - region.prompt_strength), (own, region.prompt_strength))
             for own, region in zip(of_regions, regions, strict=True)
         ]
-    return prompt_table(encode, table)
-
-
-def _mix(prompt: Blend[str], empty: str = "") -> Mix:
-    """Say a prompt on its way in the words of the table; `empty` stands for one without text."""
-    before, after = ({text or empty: 1.0} for text in (prompt.before, prompt.after))
-    return mix((before, 1 - prompt.share), (after, prompt.share))
+    return prompt_table(encode, [prompt.weights for prompt in table])

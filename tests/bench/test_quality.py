@@ -48,7 +48,8 @@ def layouts():
 def test_random_scenes_are_scenes_and_as_varied_as_they_should_be(layouts):
     for layout in layouts:
         plan = resolve(load_text(json.dumps(layout.scene), "scene").scene, "scene", Path())
-        assert [region.prompt for region in plan.regions] == [r["prompt"] for r in layout.scene["regions"]]
+        prompts = [region.prompt.text for region in plan.regions]
+        assert prompts == [r["prompt"] for r in layout.scene["regions"]]
         width, height = plan.canvas.width, plan.canvas.height
         for left, top, right, bottom in (region.box for region in layout.regions):
             assert 0 <= left < right <= width

@@ -79,7 +79,7 @@ def test_the_panorama_asks_for_nothing_that_diffusers_cannot_do():
     assert PLAN.sampler.guidance == "none"
     assert PLAN.bootstrap.steps == 0
     assert PLAN.regions == ()
-    assert PLAN.background.image == "none"
+    assert PLAN.background.image is None
 
 
 def test_a_model_that_diffusers_cannot_drive_is_told_before_it_is_loaded():

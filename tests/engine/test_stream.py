@@ -23,8 +23,9 @@ from smd_cli.media.paint import paint
 from smd_cli.models.assets import ModelSpec, locate
 from smd_cli.models.loading import load
 from smd_cli.scene.loader import load_text
+from smd_cli.scene.prompts import PromptMix
 from smd_cli.scene.resolve import Plan, resolve
-from smd_cli.scene.timeline import opening, plan_at, show_at
+from smd_cli.scene.timeline import plan_at
 
 SCENE = """
 smd: 1
@@ -62,7 +63,7 @@ def director(made: Plan) -> Director:
 
 
 def takes(made: Plan, frames: int, image: Image.Image | None = None):
-    return (Take(frame, show_at(made, frame, fps=12), image) for frame in range(frames))
+    return (Take(frame, plan_at(made, frame, fps=12), image) for frame in range(frames))
 
 
 @torch.inference_mode()
@@ -107,12 +108,12 @@ def test_a_sequential_stream_is_the_same():
     made = plan(EDITED)
     frames = streamed(made, 12, sequential=True)
     assert close(frames[5], one_shot(made))
-    assert close(frames[6], one_shot(plan_at(made, show_at(made, 6, fps=12))))
+    assert close(frames[6], one_shot(plan_at(made, 6, fps=12)))
 
 
 def test_an_edit_bends_the_frames_in_flight_from_its_own_frame_on():
     made = plan(EDITED)
-    before, after = one_shot(made), one_shot(plan_at(made, show_at(made, 6, fps=12)))
+    before, after = one_shot(made), one_shot(plan_at(made, 6, fps=12))
     frames = streamed(made, 12)
     assert all(close(frame, before) for frame in frames[:6])
     assert close(frames[10], after)
@@ -123,7 +124,7 @@ def test_an_edit_bends_the_frames_in_flight_from_its_own_frame_on():
 
 def test_with_autoflush_no_frame_is_bent():
     made = plan(EDITED)
-    before, after = one_shot(made), one_shot(plan_at(made, show_at(made, 6, fps=12)))
+    before, after = one_shot(made), one_shot(plan_at(made, 6, fps=12))
     for buffer in (1, 4):
         frames = streamed(made, 12, Pace(buffer, autoflush=True))
         assert all(close(frame, before) for frame in frames[:6])
@@ -174,9 +175,9 @@ def test_input_frames_are_repainted_from_their_own_picture():
     made = plan("stream: {input: film.gif, strength: 0.4}")
     stage_of = director(made)
     pictures = [Image.new("RGB", (64, 64), color) for color in ("white", "black", "white")]
-    shows = [Take(frame, opening(made), picture) for frame, picture in enumerate(pictures)]
+    frames = [Take(frame, made, picture) for frame, picture in enumerate(pictures)]
     with torch.inference_mode():
-        done = list(StreamSampler(SeededNoise(5), Pace()).frames(stage_of.cues(iter(shows))))
+        done = list(StreamSampler(SeededNoise(5), Pace()).frames(stage_of.cues(iter(frames))))
     light = [float(backbone().decode(item.latent).mean()) for item in done]
     assert light[0] == pytest.approx(light[2], abs=1e-3)
     assert light[0] > light[1] + 0.3
@@ -239,11 +240,12 @@ def test_edits_at_every_tick_neither_leak_nor_drift():
     made, warm = plan(), 20
 
     def edited(frame: int) -> Plan:
-        moving = replace(made.regions[1], shift=(0.002 * (frame % 50), 0.0), prompt=f"a star {frame % 7}")
+        prompt = PromptMix.of(f"a star {frame % 7}")
+        moving = replace(made.regions[1], shift=(0.002 * (frame % 50), 0.0), prompt=prompt)
         return replace(made, regions=(made.regions[0], moving)[frame % 3 == 0 :])
 
     director_ = director(made)
-    cues = (Cue(frame, director_.stage(opening(edited(frame)))) for frame in range(300))
+    cues = (Cue(frame, director_.stage(edited(frame))) for frame in range(300))
     sampler, objects, last = StreamSampler(SeededNoise(5), Pace()), {}, None
     for done in sampler.frames(cues):
         last = done
@@ -254,5 +256,5 @@ def test_edits_at_every_tick_neither_leak_nor_drift():
 
     fresh = StreamSampler(SeededNoise(5), Pace())
     again = director(made)
-    cues = (Cue(frame, again.stage(opening(edited(frame)))) for frame in range(290, 300))
+    cues = (Cue(frame, again.stage(edited(frame))) for frame in range(290, 300))
     assert close(list(fresh.frames(cues))[-1].latent, last.latent)
