@@ -30,8 +30,10 @@ class Region(Section):
         description="[x, y]: moves the mask to the right and down, in fractions of the canvas's width and "
         "height; no effect on `rest`.",
     )
-    mask_strength: Share | None = Field(default=None, description="In place of `masks.strength` for this region.")
-    mask_std: Blur | None = Field(default=None, description="In place of `masks.std` for this region.")
+    mask_strength: Share | None = Field(
+        default=None, description="Instead of `masks.strength`, for this region."
+    )
+    mask_std: Blur | None = Field(default=None, description="Instead of `masks.std`, for this region.")
     prompt_strength: Share = Field(
         default=1.0, description="Interpolates from the background's prompt (0) to this region's own (1)."
     )
