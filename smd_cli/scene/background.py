@@ -86,5 +86,4 @@ class BackgroundPlan:
 
 def resolve_background(background: Background, context: Context) -> BackgroundPlan:
     """Fill in the background's defaults."""
-    keys = Background.model_fields
-    return BackgroundPlan(**{**dict.fromkeys(keys), **plan_values(background, keys, context)})
+    return BackgroundPlan(**plan_values(background, Background.model_fields, context))

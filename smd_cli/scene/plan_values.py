@@ -22,12 +22,13 @@ class Context:
 
 
 def plan_values(section: Section, keys: Iterable[str], context: Context) -> dict[str, Any]:
-    """Return the values of a section's keys as a plan holds them, without those that are None."""
-    given = ((key, getattr(section, key)) for key in keys)
-    return {key: _plan_value(key, value, context) for key, value in given if value is not None}
+    """Return the values of a section's keys as a plan holds them; those that are left out stay None."""
+    return {key: _plan_value(key, getattr(section, key), context) for key in keys}
 
 
 def _plan_value(key: str, value: Any, context: Context) -> Any:  # noqa: ANN401 - a value of any key
+    if value is None:
+        return None
     if key == "prompt":
         return PromptMix.of(value.strip())
     if key == "negative_prompt":

@@ -104,5 +104,7 @@ class MaskDefaults(Section):
 
 def resolve_region(region: Region, defaults: MaskDefaults, context: Context) -> RegionPlan:
     """Fill in a region's defaults."""
+    values = plan_values(region, Region.model_fields, context)
     inherited = {"mask_strength": defaults.strength, "mask_std": defaults.std}
-    return RegionPlan(**{**inherited, **plan_values(region, Region.model_fields, context)})
+    values |= {key: value for key, value in inherited.items() if values[key] is None}
+    return RegionPlan(**values)

@@ -158,5 +158,5 @@ def _keyframe(keyframe: Keyframe, fps: float | None, context: Context) -> Keyfra
         at=at if fps is None else frame_of(at, fps),
         ease=keyframe.ease,
         region=keyframe.region,
-        changes=tuple(changes.items()),
+        changes=tuple((key, value) for key, value in changes.items() if value is not None),
     )

@@ -112,7 +112,7 @@ class Stream(Section):
         "where `sampler.indices` is given, those steps are taken unchanged.",
     )
     similarity: Similarity | None = Field(
-        default=None, description="Skips input frames that hardly change; default: none is skipped."
+        default=None, description="Skips input frames that barely change; default: none is skipped."
     )
     timeline: Annotated[tuple[Keyframe, ...], Field(max_length=1000)] = Field(
         default=(), description="Changes of the scene while the stream runs."

@@ -78,7 +78,7 @@ def _eased(before: Any, after: Any, share: float) -> Any:  # noqa: ANN401 - a va
     """Return the value between two, or the first where there is none between them: of pictures, say."""
     if isinstance(before, PromptMix):
         return before.lerp(after, share)
-    if isinstance(before, (int, float, tuple)) and not isinstance(before, bool):
+    if type(before) in (int, float, tuple):  # not bool
         return _between(before, after, share)
     if isinstance(before, MaskSpec) and can_ease(before, after):
         shape = next(iter(type(before).model_fields))

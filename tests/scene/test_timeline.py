@@ -171,3 +171,18 @@ def test_times_are_told_by_the_rate() -> None:
     for fps, frame in ((10, 15), (24, 36), (29.97, 45)):
         before, there = (plan_at(film, number, fps=fps).regions[0].prompt for number in (frame - 1, frame))
         assert (before, there) == (PromptMix.of("an owl"), PromptMix.of("a dove"))
+
+
+def test_the_plan_of_a_frame_is_one_without_a_timeline() -> None:
+    film = plan("at: 4, region: owl, prompt: a dove, shift: [1, 0], ease: linear")
+    before, during = plan_at(film, 0, fps=10), plan_at(film, 3, fps=10)
+    assert before.stream.timeline == during.stream.timeline == ()
+    assert before.regions == film.regions
+    assert plan_at(during, 9, fps=10) == during
+    assert during.to_dict()["regions"][0]["prompt"] == "a dove"
+    assert (during.canvas, during.sampler, during.background) == (film.canvas, film.sampler, film.background)
+
+
+def test_a_prompt_eased_to_none_has_none_from_the_beginning() -> None:
+    keyframe = "at: 4, background: {prompt: ''}, ease: linear"
+    assert [bool(show(frame, keyframe).background.prompt) for frame in (0, 1, 4)] == [True, False, False]
