@@ -1,6 +1,7 @@
 """Conflicts in a timeline: keyframes past the end, and keyframes that set the same value at the same frame.
 
-Some show in the scene alone, the others only once the frames per second and the length of the input are known.
+Some show in the scene alone, the others only once the frames per second and the length of the input are
+known.
 """
 
 from __future__ import annotations
