@@ -146,7 +146,7 @@ def _cases(opened: Sequence[OpenScene], *, offline: bool) -> list[Case]:
         Case(
             scene.plan,
             setting(scene.painted),
-            locate(model_spec(scene.plan.model), few_step=scene.plan.sampler.kind == "lcm", offline=offline),
+            locate(model_spec(scene.plan.model), few_step=scene.plan.sampler.facts.few_step, offline=offline),
             "diffusers" if scene is opened[-1] else "plain loop",
         )
         for scene in opened
@@ -184,7 +184,7 @@ def _with_vae(scene: OpenScene, vae: Path, *, offline: bool) -> Assets:
     from smd_cli.models.assets import locate
 
     spec = replace(model_spec(scene.plan.model), vae=str(vae.absolute()))
-    return locate(spec, few_step=scene.plan.sampler.kind == "lcm", offline=offline)
+    return locate(spec, few_step=scene.plan.sampler.facts.few_step, offline=offline)
 
 
 def _tell(report: Speed, *, json: bool, messages: Messages) -> None:

@@ -73,7 +73,7 @@ def _canvas(plan: Plan) -> str:
 def _schedule(sampler: SamplerPlan) -> str:
     """The sampler, which steps it takes of its grid, and its guidance."""
     taken = f"steps {' '.join(map(str, sampler.indices))} of {sampler.steps}"
-    steps = f"{sampler.steps} steps" if sampler.kind == "ddim" else taken
+    steps = f"{sampler.steps} steps" if sampler.facts.takes_whole_grid else taken
     guidance = f", guidance {sampler.guidance} {sampler.guidance_scale:g}" * (sampler.guidance != "none")
     return f"{sampler.kind}, {steps}{guidance}"
 

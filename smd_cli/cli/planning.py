@@ -78,7 +78,7 @@ def survey(scene: OpenScene, how: Rendering) -> Survey:
     """
     device = choose_device(how.device)
     dtype = choose_dtype(how.dtype, device)
-    stock = take_stock(model_spec(scene.plan.model), few_step=scene.plan.sampler.kind == "lcm")
+    stock = take_stock(model_spec(scene.plan.model), few_step=scene.plan.sampler.facts.few_step)
     if stock.assets is None:
         return Survey(scene.plan, stock.needed, None)
     check_tiles(scene, stock.assets.facts)

@@ -27,13 +27,13 @@ from smd_cli.engine.events import Clock
 from smd_cli.engine.layout import tile_side
 from smd_cli.engine.prepare import PreparedScene, prepare
 from smd_cli.engine.render import render as render_picture
-from smd_cli.engine.soft_masks import CanvasImages
+from smd_cli.engine.layers import CanvasImages
 from smd_cli.errors import SceneError
 from smd_cli.media.files import write_bytes
 from smd_cli.media.paint import Painted
 from smd_cli.media.png import encode_png
 from smd_cli.media.recipe import Recipe
-from smd_cli.models.assets import Assets, ModelSpec, locate
+from smd_cli.models.assets import NO_LORA, Assets, ModelSpec, locate
 from smd_cli.models.backbone import Backbone
 from smd_cli.models.facts import ModelFacts
 from smd_cli.models.loading import load
@@ -93,7 +93,7 @@ def load_model(scene: OpenScene, how: Rendering) -> Backbone:
     device = choose_device(how.device)
     dtype = choose_dtype(how.dtype, device)
     plan = scene.plan
-    assets = locate(model_spec(plan.model), few_step=plan.sampler.kind == "lcm", offline=how.offline)
+    assets = locate(model_spec(plan.model), few_step=plan.sampler.facts.few_step, offline=how.offline)
     check_tiles(scene, assets.facts)
     if how.metadata:
         _ = assets.sha256  # read here, once: gigabytes take seconds, which belong to loading
@@ -137,10 +137,10 @@ def model_spec(model: ModelPlan) -> ModelSpec:
     return ModelSpec(
         base=model.base,
         family=model.family,
-        vae=None if model.vae == "own" else model.vae,
+        vae=model.vae,
         loras=tuple((lora.path, lora.weight) for lora in model.loras),
-        config=None if model.config == "family" else model.config,
-        lcm_lora=None if model.lcm_lora == "family" else model.lcm_lora,
+        config=model.config,
+        lcm_lora=NO_LORA if model.is_few_step else model.lcm_lora,
     )
 
 

@@ -16,11 +16,11 @@ from smd_cli.errors import SceneError, SmdError, UsageError
 from smd_cli.media.canvas import fit_frame
 from smd_cli.media.paint import paint
 from smd_cli.media.sources import Footage, open_footage
-from smd_cli.scene.edits import misfits_with_input
+from smd_cli.scene.edits import conflicts_with_input
 from smd_cli.scene.resolve import Plan
-from smd_cli.scene.stream import DEFAULT_FPS, DEFAULT_FRAMES
 from smd_cli.scene.stream_plan import Seconds, frame_of, frames_in
-from smd_cli.scene.timeline import plan_at, show_at
+from smd_cli.scene.stream_section import DEFAULT_FPS, DEFAULT_FRAMES
+from smd_cli.scene.timeline import plan_at
 
 T = TypeVar("T")
 
@@ -56,9 +56,9 @@ def find_running(opened: OpenScene) -> Running:
     """
     plan = opened.plan
     footage = None
-    if plan.stream.input != "none":
-        footage = _at(opened, "input", lambda: open_footage(plan.stream.input))
-    fps = plan.stream.fps if plan.stream.fps != "input" else (footage and footage.fps) or DEFAULT_FPS
+    if (source := plan.stream.input) is not None:
+        footage = _at(opened, "input", lambda: open_footage(source))
+    fps = plan.stream.fps or (footage and footage.fps) or DEFAULT_FPS
     running = Running(footage, _frames(plan, footage, fps), fps)
     _check_timeline(opened, running)
     return running
@@ -66,9 +66,11 @@ def find_running(opened: OpenScene) -> Running:
 
 def check_apart(opened: OpenScene, target: str) -> None:
     """Raise UsageError where a stream would write over, or among, the frames that it reads."""
+    if opened.plan.stream.input is None or target == "-":
+        return
     source = Path(opened.plan.stream.input)
     place = source.parent if has_magic(source.name) else source
-    if opened.plan.stream.input != "none" and target != "-" and Path(target).resolve() == place.resolve():
+    if Path(target).resolve() == place.resolve():
         raise UsageError(f"--output {target}: the input comes from there; give another name")
 
 
@@ -76,7 +78,7 @@ def _frames(plan: Plan, footage: Footage | None, fps: float) -> int | None:
     frames = plan.stream.frames
     if isinstance(frames, Seconds):
         return frames_in(frames, fps)
-    if frames == "input":
+    if frames is None:
         return DEFAULT_FRAMES if footage is None or footage.still else None
     return frames
 
@@ -96,10 +98,9 @@ def _check_timeline(opened: OpenScene, running: Running) -> None:
         return
     if frames is None and (footage := running.footage) is not None:
         frames = _at(opened, "input", lambda: footage.frames)
-    if frames is not None and (problems := misfits_with_input(plan, fps=running.fps, frames=frames)):
+    if frames is not None and (problems := conflicts_with_input(plan, fps=running.fps, frames=frames)):
         raise SceneError(*(f"{opened.locate(*problem.loc)}: {problem.text}" for problem in problems))
     timed = [(frame_of(keyframe.at, running.fps), at) for at, keyframe in enumerate(plan.stream.timeline)]
     for frame, index in sorted(timed):  # so that the first one that something is wrong with is named
         place = opened.locate("stream", "timeline", index)
-        shown = plan_at(plan, show_at(plan, frame, fps=running.fps))
-        paint(shown, lambda *_, place=place: place, may_leave=True)
+        paint(plan_at(plan, frame, fps=running.fps), lambda *_, place=place: place, may_leave=True)

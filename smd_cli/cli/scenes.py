@@ -1,4 +1,4 @@
-"""Opening a scene for a command: read, resolved, its pictures painted, and its remarks said."""
+"""Opening a scene for a command: read, resolved, its pictures painted, and its warnings said."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from smd_cli.cli.console import Messages
 from smd_cli.errors import SceneError, SmdError
 from smd_cli.media.images import picture_size
 from smd_cli.media.paint import Painted, paint
+from smd_cli.scene.lints import lint
 from smd_cli.scene.loader import LoadedScene, load
 from smd_cli.scene.overrides import Override
 from smd_cli.scene.paths import absolute
-from smd_cli.scene.remarks import remarks
 from smd_cli.scene.resolve import Plan, resolve
 
 
@@ -46,7 +46,7 @@ def open_scene(
         )
     plan = _resolve(loaded)
     painted = paint(plan, loaded.locate)
-    warnings = (*remarks(plan, loaded.locate), *painted.warnings)
+    warnings = (*lint(plan, loaded.locate), *painted.warnings)
     messages.notes(painted.notes)
     messages.warnings(warnings)
     return OpenScene(plan, painted, warnings, loaded.locate)

@@ -17,14 +17,14 @@ from smd_cli.cli.running import Running
 from smd_cli.cli.scenes import OpenScene
 from smd_cli.engine.device import enough_memory
 from smd_cli.engine.scene_preparer import InputFrame, ScenePreparer
-from smd_cli.engine.soft_masks import CanvasImages
+from smd_cli.engine.layers import CanvasImages
 from smd_cli.engine.stream_pipeline import QUEUES, WORK, OutputFrame, StreamRun, stream_pipeline
 from smd_cli.media.paint import paint
 from smd_cli.media.sinks import Output as Target
 from smd_cli.media.sinks import Sink, open_sink
 from smd_cli.models.backbone import Backbone
 from smd_cli.scene.resolve import Plan
-from smd_cli.scene.timeline import show_at
+from smd_cli.scene.timeline import plan_at
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def stream(
     """
     began: dict[int, float] = {}
     plan, progress = job.scene.plan, Progress()
-    director = ScenePreparer(plan, backbone, _setting, batch=job.how.batch)
+    director = ScenePreparer(backbone, _setting, batch=job.how.batch)
     started = time.perf_counter()
     with enough_memory(backbone.device), _writing(job, backbone) as sink:
         cast = stream_pipeline(plan, director, _takes(job, began), job.seed)
@@ -113,7 +113,7 @@ def _takes(job: StreamJob, began: dict[int, float]) -> Iterator[InputFrame]:
         if frame == job.running.frames:
             return
         began[frame] = time.perf_counter()
-        yield InputFrame(frame, show_at(job.scene.plan, frame, fps=job.running.fps), image)
+        yield InputFrame(frame, plan_at(job.scene.plan, frame, fps=job.running.fps), image)
 
 
 def _setting(plan: Plan) -> CanvasImages:

@@ -6,7 +6,8 @@ from smd_cli.core.guidance import Guidance
 from smd_cli.core.regions import Regions, Work, arrange_regions
 from smd_cli.core.samplers import SAMPLERS, SamplerSteps
 from smd_cli.core.schedule import Schedule, TrainingSchedule
-from smd_cli.engine.soft_masks import CanvasImages, SoftMasks, quantized_masks, soft_masks
+from smd_cli.engine.layers import CanvasImages, Layer, scene_layers
+from smd_cli.engine.soft_masks import SoftMasks, quantized_masks, soft_masks
 from smd_cli.errors import SceneError
 from smd_cli.models.facts import ModelFacts
 from smd_cli.scene.resolve import Plan
@@ -14,13 +15,14 @@ from smd_cli.scene.resolve import Plan
 
 @dataclass(frozen=True)
 class Layout:
-    """The work of a scene: its schedule, guidance, and regions, without a background so far.
+    """The work of a scene: its schedule, guidance, layers, and their regions, without a background so far.
 
     `shape` is that of the canvas's latents, (1, C, h, w).
     """
 
     schedule: Schedule
     guidance: Guidance
+    layers: tuple[Layer, ...]
     regions: Regions
     shape: tuple[int, ...]
     soft: SoftMasks
@@ -38,24 +40,24 @@ def make_layout(plan: Plan, images: CanvasImages, facts: ModelFacts, training: T
     """
     schedule = make_schedule(plan, training)
     size = (plan.canvas.height // facts.downscale, plan.canvas.width // facts.downscale)
-    soft = soft_masks(plan, images)
+    layers, soft = scene_layers(plan, images), soft_masks(plan, images)
     regions = arrange_regions(
-        quantized_masks(plan, images, soft, schedule, size),
+        quantized_masks(plan, layers, soft, schedule, size),
         tile_side(plan, facts) // facts.downscale,
         overlap=plan.sampler.overlap,
         wrap=plan.canvas.wrap == "x",
-        extending=frozenset({0} if images.background_goes_on(plan) else ()),
+        extending=frozenset(index for index, layer in enumerate(layers) if layer.is_behind),
     )
     sampler = plan.sampler
     guidance = Guidance(sampler.guidance, sampler.guidance_scale, sampler.delta)
-    return Layout(schedule, guidance, regions, (1, facts.latent_channels, *size), soft)
+    return Layout(schedule, guidance, layers, regions, (1, facts.latent_channels, *size), soft)
 
 
 def make_schedule(plan: Plan, training: TrainingSchedule) -> Schedule:
     """Make the schedule that a scene asks for from the noise levels that its model was trained on."""
-    sampler, has_input = plan.sampler, plan.task == "stream" and plan.stream.input != "none"
+    sampler, has_input = plan.sampler, plan.task == "stream" and plan.stream.input is not None
     strength = plan.stream.strength if has_input else plan.background.strength
-    steps = SamplerSteps(sampler.steps, sampler.indices, 1.0 if strength == "none" else strength)
+    steps = SamplerSteps(sampler.steps, sampler.indices, 1.0 if strength is None else strength)
     return SAMPLERS[sampler.kind](training, steps)
 
 

@@ -1,6 +1,6 @@
 """Preparing a scene for a model: everything that does not depend on the seed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,14 +17,12 @@ from smd_cli.engine.encoder import Encoder
 from smd_cli.engine.layout import Layout, make_layout
 from smd_cli.engine.pixels import to_pixels
 from smd_cli.engine.preserved_background import PreservedBackground, preserve_background
-from smd_cli.engine.soft_masks import CanvasImages
+from smd_cli.engine.layers import CanvasImages, Layer
 from smd_cli.models.backbone import Backbone
-from smd_cli.models.conditioning import Conditioning, Mix, mix, prompt_table
+from smd_cli.models.conditioning import Conditioning, prompt_table
 from smd_cli.scene.resolve import Plan
-from smd_cli.scene.timeline import Blend, Show, opening
 
 Encode = Callable[[list[str]], Conditioning]
-WHITE_PROMPT = "simple white background image"
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,6 @@ def prepare(
     *,
     encoder: Encoder | None = None,
     batch: Batch = "auto",
-    show: Show | None = None,
 ) -> PreparedScene:
     """Encode a scene's prompts and pictures and arrange its regions; `batch` views are evaluated at once.
 
@@ -82,12 +79,12 @@ def prepare(
     picture = None
     if images.background is not None:
         picture = encode(encoder, to_pixels(images.background).to(backbone.device), wrap=wraps)
-    repainted = plan.background.strength != "none"
+    repainted = plan.background.strength is not None
     background = None if repainted else picture
     white = None
     if plan.bootstrap.steps or (background is None and not layout.regions.is_complete):
         white = _white(plan, encoder, backbone.device)
-    prompts = _prompts(plan, images, show or opening(plan), encoder.encode_prompts)
+    prompts = _prompts(layout.layers, encoder.encode_prompts)
     with exclusive(backbone.device):
         table = backbone.prepare(prompts)
     return PreparedScene(
@@ -123,24 +120,7 @@ def _method(plan: Plan, layout: Layout, white: Tensor | None, *, batch: int) -> 
     return Method(layout.schedule, layout.guidance, bootstrap, batch)
 
 
-def _prompts(plan: Plan, setting: CanvasImages, show: Show, encode: Encode) -> Conditioning:
-    """Encode the prompts in the order of the masks, then the negatives; each may lean to the background's."""
-    behind, regions = show.background, show.regions
-    halves = [
-        (_mix(behind.prompt, empty=WHITE_PROMPT), [_mix(region.prompt) for region in regions]),
-        (_mix(behind.negative_prompt), [_mix(region.negative_prompt) for region in regions]),
-    ]
-    table = []
-    for of_background, of_regions in halves:
-        table += [of_background] if setting.is_painted(plan) else []
-        table += [
-            mix((of_background, 1 - region.prompt_strength), (own, region.prompt_strength))
-            for own, region in zip(of_regions, regions, strict=True)
-        ]
-    return prompt_table(encode, table)
-
-
-def _mix(prompt: Blend[str], empty: str = "") -> Mix:
-    """Say a prompt on its way in the words of the table; `empty` stands for one without text."""
-    before, after = ({text or empty: 1.0} for text in (prompt.before, prompt.after))
-    return mix((before, 1 - prompt.share), (after, prompt.share))
+def _prompts(layers: Sequence[Layer], encode: Encode) -> Conditioning:
+    """Encode the prompts in the order of the layers, then the negatives."""
+    prompts = [layer.prompt for layer in layers] + [layer.negative_prompt for layer in layers]
+    return prompt_table(encode, [prompt.weights for prompt in prompts])

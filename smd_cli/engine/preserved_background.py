@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from smd_cli.engine.pixels import mask_tensor, to_pixels
-from smd_cli.engine.soft_masks import CanvasImages, SoftMasks
+from smd_cli.engine.layers import CanvasImages
+from smd_cli.engine.soft_masks import SoftMasks
 from smd_cli.engine.tone import Joint, match_tone
 from smd_cli.scene.resolve import Plan
 
@@ -33,7 +34,7 @@ def preserve_background(
     plan: Plan, images: CanvasImages, soft: SoftMasks, device: torch.device
 ) -> PreservedBackground | None:
     """Preserve a scene's background picture, if it has one that is not repainted as a whole."""
-    if images.background is None or plan.background.strength != "none":
+    if images.background is None or plan.background.strength is not None:
         return None
     joint = None
     if images.new_area is not None and soft.new_area is not None:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from PIL import Image
 from torch import Tensor
 
 from smd_cli.core import masks as core_masks
 from smd_cli.core.schedule import Schedule
+from smd_cli.engine.layers import CanvasImages, Layer
 from smd_cli.engine.pixels import mask_tensor
 from smd_cli.scene.resolve import Plan
 
@@ -19,31 +19,6 @@ _log = logging.getLogger(__name__)
 
 HIDDEN = 1e-6  # as published, the core takes a cover alpha of 0 for "off"; a scene means that nothing stays
 SEAM = 8.0  # px: how softly new area is joined to the picture that it extends
-
-
-@dataclass(frozen=True)
-class CanvasImages:
-    """What surrounds a scene, canvas-sized: its painted masks (white = region) and its background picture.
-
-    `new_area` is white where the picture does not reach, or None where it covers the canvas.
-    """
-
-    masks: Sequence[Image.Image]
-    background: Image.Image | None = None
-    new_area: Image.Image | None = None
-
-    def is_extended(self, plan: Plan) -> bool:
-        """Tell whether the background's prompt fills new area beside its picture, and that alone."""
-        return self.new_area is not None and plan.background.strength == "none"
-
-    def is_painted(self, plan: Plan) -> bool:
-        """Tell whether the background's prompt is a region of its own, before the others."""
-        keeps_picture = self.background is not None and plan.background.strength == "none"
-        return plan.background.prompt != "" and (not keeps_picture or self.is_extended(plan))
-
-    def background_goes_on(self, plan: Plan) -> bool:
-        """Tell whether the background's prompt paints what it sees around it, never alone on white."""
-        return self.is_painted(plan) and (self.is_extended(plan) or plan.bootstrap.show_through)
 
 
 @dataclass(frozen=True)
@@ -73,12 +48,12 @@ def soft_masks(plan: Plan, images: CanvasImages) -> SoftMasks:
 
 
 def quantized_masks(
-    plan: Plan, images: CanvasImages, soft: SoftMasks, schedule: Schedule, size: tuple[int, int]
+    plan: Plan, layers: Sequence[Layer], soft: SoftMasks, schedule: Schedule, size: tuple[int, int]
 ) -> Tensor:
-    """Quantize masks for latents of `size`: (P, S, 1, h, w).
+    """Quantize the masks of a scene's layers for latents of `size`: (P, S, 1, h, w).
 
-    A background that is painted comes first, where the others leave room or whole behind them. Warns of
-    regions that open nowhere.
+    A background's is what the others leave at each step, or whole where it lies behind them. Warns of regions
+    that open nowhere.
     """
 
     def quantize(masks: Tensor) -> Tensor:
@@ -88,13 +63,14 @@ def quantized_masks(
 
     strengths = torch.tensor([region.mask_strength for region in plan.regions])
     quantized = quantize(soft.regions * strengths.view(-1, 1, 1, 1))
-    _tell_idle_regions(plan, soft.regions, quantized)
-    if not images.is_painted(plan):
+    _warn_of_idle_regions(plan, soft.regions, quantized)
+    background = next((layer for layer in layers if layer.region is None), None)
+    if background is None:
         return quantized
-    if not images.background_goes_on(plan):
+    if not background.is_behind:
         return core_masks.with_rest(quantized)
     complete = core_masks.with_whole(quantized, plan.bootstrap.steps if plan.bootstrap.show_through else 0)
-    if soft.new_area is not None and images.is_extended(plan):
+    if soft.new_area is not None and background.in_new_area:
         complete[:1] = complete[:1].minimum(quantize(soft.new_area))
     return complete
 
@@ -115,7 +91,7 @@ def _blurred(masks: Tensor, std: Sequence[float], *, wraps: bool) -> Tensor:
     return core_masks.soften(wide, std, ones)[..., reach:-reach]
 
 
-def _tell_idle_regions(plan: Plan, soft: Tensor, quantized: Tensor) -> None:
+def _warn_of_idle_regions(plan: Plan, soft: Tensor, quantized: Tensor) -> None:
     """Warn of regions whose masks open at no step, which no picture would explain.
 
     `soft` (P, 1, H, W) is empty where a region of a stream has left the canvas; `quantized` (P, S, 1, h, w).

@@ -43,7 +43,7 @@ def stream_pipeline(
     options = StreamOptions(stream.buffer, stream.autoflush, stream.variation)
     sampler = StreamSampler(SeededNoise(seed), options)
     similarity = None
-    if stream.similarity != "none":
+    if stream.similarity is not None:
         similarity = SimilarityFilter(stream.similarity.threshold, stream.similarity.max_skip, seed)
     stages: list[Callable[[Iterator[Any]], Iterator[Any]]] = [
         partial(preparer.jobs, similarity=similarity),

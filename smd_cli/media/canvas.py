@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from PIL import Image
 
 from smd_cli.errors import SceneError
-from smd_cli.scene.resolve import BackgroundPlan, Plan, Size
+from smd_cli.scene.background import BackgroundPlan, Fit
+from smd_cli.scene.resolve import Plan, Size
 
-Fit = Literal["cover", "contain", "stretch"]
 Box = tuple[int, int, int, int]  # left, top, right, bottom in px
 
 
@@ -67,7 +66,7 @@ def resized(path: Path, old: Size, new: Size) -> str:
 
 def _frame(picture: Size, canvas: Size, background: BackgroundPlan) -> Box:
     """Where the whole picture lies, in px of the canvas; it may reach past the canvas."""
-    if background.place != "fit":
+    if background.place is not None:
         (left, top), (width, height) = background.place, picture
         return left, top, left + width, top + height
     return _fitted(picture, canvas, background.fit)

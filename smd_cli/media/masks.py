@@ -13,7 +13,7 @@ from PIL import Image, ImageChops, ImageColor, ImageDraw
 from smd_cli.errors import SceneError
 from smd_cli.media.canvas import resized
 from smd_cli.media.images import Picture, has_alpha
-from smd_cli.scene.masks import BoxMask, ColorMask, EllipseMask, ImageMask, PolygonMask
+from smd_cli.scene.mask_specs import BoxMask, ColorMask, EllipseMask, ImageMask, PolygonMask
 from smd_cli.scene.resolve import Size
 
 Shape = BoxMask | EllipseMask | PolygonMask

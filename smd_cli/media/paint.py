@@ -24,8 +24,9 @@ from smd_cli.media.masks import (
     share,
     union,
 )
-from smd_cli.scene.masks import ColorMask, ImageMask, RestMask
-from smd_cli.scene.resolve import Plan, RegionPlan
+from smd_cli.scene.mask_specs import ColorMask, ImageMask, RestMask
+from smd_cli.scene.region import RegionPlan
+from smd_cli.scene.resolve import Plan
 from smd_cli.scene.tree import dotted
 
 T = TypeVar("T")
@@ -99,12 +100,12 @@ class _Painter:
     def background(self) -> Laid | None:
         """The background picture on the canvas; None without one, and where there is a problem."""
         path, place = self.plan.background.image, self.plan.background.place
-        if path == "none":
+        if path is None:
             return None
         picture = self._attempt(self.locate("background", "image"), lambda: self.open(path))
         if picture is None:
             return None
-        where = self.locate("background", "fit" if place == "fit" else "place")
+        where = self.locate("background", "fit" if place is None else "place")
         return self._attempt(where, lambda: self._lay(picture, path))
 
     def _lay(self, picture: Picture, path: Path) -> Laid:
@@ -119,7 +120,7 @@ class _Painter:
                 f"leaves {share(laid.new_area):.1%} of the canvas as new area; give a background prompt, "
                 "which fills it"
             )
-        if not (laid.new_area or self.plan.regions or self.plan.background.strength != "none"):
+        if not (laid.new_area or self.plan.regions or self.plan.background.strength is not None):
             raise SceneError(
                 "leaves nothing to paint: the picture covers the canvas; give a region or background.strength"
             )

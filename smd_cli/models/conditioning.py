@@ -1,13 +1,13 @@
 """Encoded prompts, as rows of one table that the core indexes without seeing."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-Mix = Mapping[str, float]
-"""A prompt: texts and how much each weighs, 1 in all. Most prompts are one text."""
+Weights = Sequence[tuple[str, float]]
+"""A prompt: texts, each once, and their weights, which sum to 1. Most prompts are one text."""
 
 
 @dataclass(frozen=True)
@@ -49,17 +49,9 @@ class Conditioning:
         return Conditioning(embeds.to(self.embeds), pooled.to(self.pooled))
 
 
-def mix(*prompts: tuple[Mix, float]) -> Mix:
-    """Mix mixtures, each by its weight; what weighs nothing is left out."""
-    mixed: dict[str, float] = {}
-    for prompt, weight in prompts:
-        for text, share in prompt.items():
-            mixed[text] = mixed.get(text, 0.0) + weight * share
-    return {text: share for text, share in mixed.items() if share}
-
-
-def prompt_table(encode: Callable[[list[str]], Conditioning], prompts: Sequence[Mix]) -> Conditioning:
-    """Encode prompts, a row for each: a text, or a point between several. Each text is encoded once."""
-    texts = list(dict.fromkeys(text for prompt in prompts for text in prompt))
-    weights = torch.tensor([[prompt.get(text, 0.0) for text in texts] for prompt in prompts])
+def prompt_table(encode: Callable[[list[str]], Conditioning], prompts: Sequence[Weights]) -> Conditioning:
+    """Encode prompts, a row for each: a text, or a weighted mix of several. Each text is encoded once."""
+    mixes = [dict(prompt) for prompt in prompts]
+    texts = list(dict.fromkeys(text for mix in mixes for text in mix))
+    weights = torch.tensor([[mix.get(text, 0.0) for text in texts] for mix in mixes])
     return encode(texts).mixed(weights)

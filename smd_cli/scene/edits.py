@@ -1,6 +1,7 @@
-"""What the keyframes of a timeline may not do: come too late, or get in each other's way.
+"""Conflicts in a timeline: keyframes past the end, and keyframes that set the same value at the same frame.
 
-Some of it shows in the scene, the rest only when the input has told its frames a second and its length.
+Some show in the scene alone, the others only once the frames per second and the length of the input are
+known.
 """
 
 from __future__ import annotations
@@ -9,85 +10,81 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from smd_cli.scene.explain import Problem
-from smd_cli.scene.masks import RestMask
+from smd_cli.scene.mask_specs import RestMask
 from smd_cli.scene.resolve import Plan
-from smd_cli.scene.stream_plan import Rate, RegionKeyframe, Seconds, frame_of
+from smd_cli.scene.stream_plan import Seconds, frame_of
 from smd_cli.scene.tree import Loc
-
-REGION_KEYS = (
-    "prompt",
-    "negative_prompt",
-    "prompt_strength",
-    "mask",
-    "mask_strength",
-    "mask_std",
-    "shift",
-)
-BACKGROUND_KEYS = ("prompt", "negative_prompt", "image")
 
 
 @dataclass(frozen=True)
 class Edit:
-    """One keyframe: its index in the timeline, the region it is about (None: the background), what it sets.
+    """What the conflicts of a keyframe follow from.
 
-    `rests` tells whether its mask is `rest`; None where it sets no mask.
+    Attributes:
+        index: its place in the timeline.
+        at: its frame or time.
+        region: the region that it changes; None: the background.
+        keys: the keys that it sets.
+        sets_rest: whether its mask is `rest`; None: it sets no mask.
     """
 
     index: int
     at: int | Seconds
     region: str | None
     keys: tuple[str, ...]
-    rests: bool | None
+    sets_rest: bool | None
 
     def loc(self, *keys: str) -> Loc:
-        """The place of one of its values in a scene."""
+        """Return the place of one of its values in a scene."""
         return "stream", "timeline", self.index, *keys
 
 
-def misfits(edits: Sequence[Edit], resting: Collection[str], fps: Rate, frames: int | None) -> list[Problem]:
-    """Every edit that does not fit; what depends on numbers that are not known yet is left out.
+def conflicts(
+    edits: Sequence[Edit], resting: Collection[str], fps: float | None, frames: int | None
+) -> list[Problem]:
+    """Find every conflict; those that depend on numbers that are not known yet are left out.
 
-    `resting` names the regions that are the rest at first, `frames` is the stream's length where it is known.
+    `resting` names the regions whose mask is `rest` at first. `fps`, and the stream's length in `frames`, are
+    None where they are not known.
     """
-    moments = [(edit.at if fps == "input" else frame_of(edit.at, fps), edit) for edit in edits]
+    moments = [(edit.at if fps is None else frame_of(edit.at, fps), edit) for edit in edits]
     timed = [(at, edit) for at, edit in moments if isinstance(at, int)]
-    found = [*_fights(moments)]
+    found = [*_set_twice(moments)]
     if frames is not None:
-        found += _late(timed, frames)
+        found += _past_the_end(timed, frames)
     if len(timed) == len(edits):
-        found += _two_rests(timed, set(resting))
+        found += _second_rests(timed, set(resting))
     return found
 
 
-def misfits_with_input(plan: Plan, *, fps: float, frames: int) -> list[Problem]:
-    """What of a plan's timeline does not fit now that the frames a second and the length are known."""
+def conflicts_with_input(plan: Plan, *, fps: float, frames: int) -> list[Problem]:
+    """Find the conflicts in a plan's timeline once the frames per second and the length are known."""
     edits = []
     for index, keyframe in enumerate(plan.stream.timeline):
-        about_region = isinstance(keyframe, RegionKeyframe)
-        keys = REGION_KEYS if about_region else BACKGROUND_KEYS
+        mask = keyframe.get("mask")
         edits.append(
             Edit(
                 index=index,
                 at=keyframe.at,
-                region=keyframe.region if isinstance(keyframe, RegionKeyframe) else None,
-                keys=tuple(key for key in keys if getattr(keyframe, key) is not None),
-                rests=isinstance(mask, RestMask) if (mask := getattr(keyframe, "mask", None)) else None,
+                region=keyframe.region,
+                keys=tuple(key for key, _ in keyframe.changes),
+                sets_rest=None if mask is None else isinstance(mask, RestMask),
             )
         )
     resting = [region.name for region in plan.regions if isinstance(region.mask, RestMask)]
-    return misfits(edits, resting, fps, frames)
+    return conflicts(edits, resting, fps, frames)
 
 
-def _late(timed: Sequence[tuple[int, Edit]], frames: int) -> Iterator[Problem]:
+def _past_the_end(timed: Sequence[tuple[int, Edit]], frames: int) -> Iterator[Problem]:
     for frame, edit in timed:
         if frame >= frames:
-            said = f"{edit.at}, frame {frame}," if isinstance(edit.at, Seconds) else str(frame)
-            yield Problem(edit.loc("at"), f"{said} is past the last frame, {frames - 1}")
+            moment = f"{edit.at}, frame {frame}," if isinstance(edit.at, Seconds) else str(frame)
+            yield Problem(edit.loc("at"), f"{moment} is past the last frame, {frames - 1}")
 
 
-def _fights(edits: Sequence[tuple[int | Seconds, Edit]]) -> Iterator[Problem]:
+def _set_twice(moments: Sequence[tuple[int | Seconds, Edit]]) -> Iterator[Problem]:
     first: dict[tuple[int | Seconds, str | None, str], int] = {}
-    for at, edit in edits:
+    for at, edit in moments:
         for key in edit.keys:
             other = first.setdefault((at, edit.region, key), edit.index)
             if other != edit.index:
@@ -98,14 +95,13 @@ def _fights(edits: Sequence[tuple[int | Seconds, Edit]]) -> Iterator[Problem]:
                 )
 
 
-def _two_rests(timed: Sequence[tuple[int, Edit]], resting: set[str]) -> Iterator[Problem]:
-    in_order = sorted(
-        timed, key=lambda pair: (pair[0], pair[1].rests is True)
-    )  # who stops resting goes first
+def _second_rests(timed: Sequence[tuple[int, Edit]], resting: set[str]) -> Iterator[Problem]:
+    # at the same frame, a region that gives up `rest` goes first
+    in_order = sorted(timed, key=lambda pair: (pair[0], pair[1].sets_rest is True))
     for frame, edit in in_order:
-        if edit.region is None or edit.rests is None:
+        if edit.region is None or edit.sets_rest is None:
             continue
-        if not edit.rests:
+        if not edit.sets_rest:
             resting.discard(edit.region)
         elif others := resting - {edit.region}:
             yield Problem(

@@ -1,4 +1,4 @@
-"""What is wrong with a scene, in plain words: pydantic's findings, told to someone who wrote YAML."""
+"""Problems of a scene, and how pydantic's errors become messages for someone who wrote YAML."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from typing import Any, get_args
 
 from pydantic_core import ErrorDetails
 
-from smd_cli.scene.masks import HEX_COLOR, MASK_FORMS, PRINTABLE, Part
+from smd_cli.scene.mask_specs import HEX_COLOR, MASK_FORMS
 from smd_cli.scene.schema import Scene
-from smd_cli.scene.stream import TIME
+from smd_cli.scene.section import Section
+from smd_cli.scene.stream_section import TIME
 from smd_cli.scene.tree import Loc
-from smd_cli.scene.values import NOT_BLANK, PLAIN_NAME
+from smd_cli.scene.values import NOT_BLANK, PLAIN_NAME, PRINTABLE
 
 _PATTERNS = {
     NOT_BLANK: "is blank",
@@ -28,15 +29,15 @@ _TAG = re.compile(r"<[a-z]+>")  # how the schema marks its choices; YAML's merge
 
 @dataclass(frozen=True)
 class Problem:
-    """A finding: where in the data, what, and whether it is about the key rather than its value."""
+    """A problem of a scene: where, what, and whether it is about the key rather than its value."""
 
     loc: Loc
     text: str
     on_key: bool = False
 
 
-def short(value: Any) -> str:  # noqa: ANN401 - what a file says, of any shape
-    """A value as a message quotes it."""
+def quoted(value: Any) -> str:  # noqa: ANN401 - what a file says, of any shape
+    """Return a value as messages quote it."""
     if value is None:
         return "nothing"
     if isinstance(value, bool):
@@ -48,19 +49,19 @@ def short(value: Any) -> str:  # noqa: ANN401 - what a file says, of any shape
 
 
 def nearest(word: object, known: Iterable[str]) -> str | None:
-    """The known word that a typo stands for."""
+    """Return the known word that is most similar to a mistyped one, if any is."""
     return next(iter(difflib.get_close_matches(str(word), list(known), n=1, cutoff=0.65)), None)
 
 
 def did_you_mean(word: object, known: Iterable[str]) -> str:
-    """`did you mean X?` where a known word is near, else the known words."""
+    """Suggest the most similar known word, or list all of them."""
     words = list(known)
     near = nearest(word, words)
     return f"did you mean {near}?" if near else f"known here: {', '.join(words) or 'none'}"
 
 
 def explain(errors: Iterable[ErrorDetails]) -> list[Problem]:
-    """Plain problems of pydantic's, without those that only follow from another."""
+    """Turn pydantic's errors into problems, without those that only follow from another."""
     found = list(errors)
     return [
         _explain_one(error)
@@ -81,12 +82,12 @@ def _explain_one(error: ErrorDetails) -> Problem:
     if kind == "missing":
         return Problem(loc[:-1], _missing(str(loc[-1])))
     if kind == "extra_forbidden":
-        known = _part_at(error["loc"][:-1]).model_fields
+        known = _section_at(error["loc"][:-1]).model_fields
         return Problem(loc, f"unknown key; {did_you_mean(loc[-1], known)}", on_key=True)
     if value is None:
         return Problem(loc, "has no value (a # begins a comment, unless it is in quotes)")
-    tell = _TELL.get(kind)
-    return Problem(loc, tell(value, error.get("ctx", {})) if tell else error["msg"])
+    message = _MESSAGES.get(kind)
+    return Problem(loc, message(value, error.get("ctx", {})) if message else error["msg"])
 
 
 def _missing(key: str) -> str:
@@ -94,21 +95,21 @@ def _missing(key: str) -> str:
     return f"{key} is missing{hint.get(key, '')}"
 
 
-def _part_at(loc: Loc) -> type[Part]:
-    """The part of the schema that describes a place."""
-    part: type[Part] = Scene
+def _section_at(loc: Loc) -> type[Section]:
+    """Return the class that describes the mapping at a place."""
+    section: type[Section] = Scene
     for key in loc:
         if key in MASK_FORMS:
-            part = MASK_FORMS[str(key)]
+            section = MASK_FORMS[str(key)]
         elif isinstance(key, str):
-            part = _part_in(part.model_fields[key].annotation) or part
-    return part
+            section = _section_in(section.model_fields[key].annotation) or section
+    return section
 
 
-def _part_in(annotation: Any) -> type[Part] | None:  # noqa: ANN401
-    if isinstance(annotation, type) and issubclass(annotation, Part):
+def _section_in(annotation: Any) -> type[Section] | None:  # noqa: ANN401
+    if isinstance(annotation, type) and issubclass(annotation, Section):
         return annotation
-    return next((part for part in map(_part_in, get_args(annotation)) if part), None)
+    return next((found for found in map(_section_in, get_args(annotation)) if found), None)
 
 
 def _bound(limit: float) -> str:
@@ -117,14 +118,14 @@ def _bound(limit: float) -> str:
 
 def _text(value: Any, _: dict[str, Any]) -> str:  # noqa: ANN401
     if isinstance(value, (int, float)):
-        return f"{short(value)} is not text; put it in quotes"
-    return f"should be text, not {short(value)}"
+        return f"{quoted(value)} is not text; put it in quotes"
+    return f"should be text, not {quoted(value)}"
 
 
 def _one_of(value: Any, context: dict[str, Any]) -> str:  # noqa: ANN401
     words = context["expected"].replace("'", "").replace(" or ", ", ").split(", ")
     near = nearest(value, words)
-    return f"{short(value)} is not {'one of ' * (len(words) > 1)}{', '.join(words)}" + (
+    return f"{quoted(value)} is not {'one of ' * (len(words) > 1)}{', '.join(words)}" + (
         f"; did you mean {near}?" if near else ""
     )
 
@@ -132,7 +133,7 @@ def _one_of(value: Any, context: dict[str, Any]) -> str:  # noqa: ANN401
 def _mask_form(value: Any, _: dict[str, Any]) -> str:  # noqa: ANN401
     forms = "a mask is a path, the word rest, or a mapping with image, box, ellipse or polygon"
     if not isinstance(value, dict) or not value:
-        return f"{forms}, not {short(value)}"
+        return f"{forms}, not {quoted(value)}"
     near = next(filter(None, (nearest(key, [tag[1:-1] for tag in MASK_FORMS]) for key in value)), None)
     return f"{forms}; did you mean {near}?" if near else forms
 
@@ -145,25 +146,25 @@ def _count(value: Any, context: dict[str, Any]) -> str:  # noqa: ANN401
     return f"has {items} items; {limit} belong here"
 
 
-_TELL: dict[str, Callable[[Any, dict[str, Any]], str]] = {
-    "greater_than": lambda value, context: f"{short(value)} is not above {_bound(context['gt'])}",
-    "greater_than_equal": lambda value, context: f"{short(value)} is below {_bound(context['ge'])}",
-    "less_than": lambda value, context: f"{short(value)} is not below {_bound(context['lt'])}",
-    "less_than_equal": lambda value, context: f"{short(value)} is above {_bound(context['le'])}",
-    "int_type": lambda value, _: f"{short(value)} is not a whole number",
-    "float_type": lambda value, _: f"{short(value)} is not a number",
-    "bool_type": lambda value, _: f"{short(value)} is not true or false",
-    "finite_number": lambda value, _: f"{short(value)} is not a finite number",
+_MESSAGES: dict[str, Callable[[Any, dict[str, Any]], str]] = {
+    "greater_than": lambda value, context: f"{quoted(value)} is not above {_bound(context['gt'])}",
+    "greater_than_equal": lambda value, context: f"{quoted(value)} is below {_bound(context['ge'])}",
+    "less_than": lambda value, context: f"{quoted(value)} is not below {_bound(context['lt'])}",
+    "less_than_equal": lambda value, context: f"{quoted(value)} is above {_bound(context['le'])}",
+    "int_type": lambda value, _: f"{quoted(value)} is not a whole number",
+    "float_type": lambda value, _: f"{quoted(value)} is not a number",
+    "bool_type": lambda value, _: f"{quoted(value)} is not true or false",
+    "finite_number": lambda value, _: f"{quoted(value)} is not a finite number",
     "string_type": _text,
     "string_too_short": lambda *_: "is empty",
     "string_too_long": lambda value, context: (
         f"{len(value)} characters are more than {context['max_length']}"
     ),
-    "string_pattern_mismatch": lambda value, context: f"{short(value)} {_PATTERNS[context['pattern']]}",
+    "string_pattern_mismatch": lambda value, context: f"{quoted(value)} {_PATTERNS[context['pattern']]}",
     "literal_error": _one_of,
     "mask_form": _mask_form,
-    "model_type": lambda value, _: f"should be a mapping (key: value), not {short(value)}",
-    "tuple_type": lambda value, _: f"should be a list, not {short(value)}",
+    "model_type": lambda value, _: f"should be a mapping (key: value), not {quoted(value)}",
+    "tuple_type": lambda value, _: f"should be a list, not {quoted(value)}",
     "too_short": _count,
     "too_long": _count,
 }

@@ -1,4 +1,4 @@
-"""Scene files: reading, and telling everything that is wrong at its line and column."""
+"""Reading scene files, and reporting every problem with its line and column."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STDIN = "-"
 
 @dataclass(frozen=True)
 class LoadedScene:
-    """A good scene, its name (the file's, without ending), where its paths start, its values' places."""
+    """A valid scene, its name (the file's without suffix), where its paths start, its values' places."""
 
     scene: Scene
     name: str
@@ -27,12 +27,12 @@ class LoadedScene:
     tree: Node = field(repr=False, compare=False)
 
     def locate(self, *loc: str | int) -> str:
-        """`scene.yaml:20:11: regions[1].mask`, for messages about a value that only later turns out wrong."""
+        """Return `scene.yaml:20:11: regions[1].mask`, the start of a message about a value."""
         return f"{self.tree.nearest(loc).place}: {dotted(loc)}"
 
 
 def load(path: str | Path, overrides: Sequence[Override] = (), task: str | None = None) -> LoadedScene:
-    """Read a scene file, or standard input for `-`; a scene that names no task has `task`.
+    """Read a scene file, or standard input for `-`; `task` is that of a scene that names none.
 
     Raises SceneError with every problem, one line each.
     """
@@ -51,7 +51,7 @@ def load_text(
     overrides: Sequence[Override] = (),
     task: str | None = None,
 ) -> LoadedScene:
-    """Read a scene from text; `source` is what messages call it. Raises SceneError."""
+    """Read a scene from text, which messages call `source`. Raises SceneError, as `load` does."""
     tree = parse(text, source)
     apply(tree, overrides)
     if task and isinstance(tree.value, dict):
@@ -64,21 +64,21 @@ def load_text(
 
 
 def _lines(error: InvalidScene, tree: Node) -> list[str]:
-    """The problems in the order of the file."""
+    """Return a line for each problem, in the order of the file."""
     placed = []
     for problem in error.problems:
         node = tree.nearest(problem.loc)
         place = (problem.on_key and node.key_place) or node.place
         where = dotted(problem.loc)
-        said = not where or (
-            not place.line and where in place.source
-        )  # --set regions[0].prompt=… names it already
-        placed.append((place, f"{place}: {problem.text}" if said else f"{place}: {where}: {problem.text}"))
+        # `--set regions[0].prompt=…` names the place already
+        is_named = not where or (not place.line and where in place.source)
+        start = f"{place}" if is_named else f"{place}: {where}"
+        placed.append((place, f"{start}: {problem.text}"))
     return [line for _, line in sorted(placed, key=lambda pair: pair[0])]
 
 
 def _read(path: Path) -> bytes:
-    """The file's bytes, one more than the limit at most."""
+    """Return the file's bytes, at most one more than the limit."""
     try:
         if path.is_dir():
             raise SceneError(f"{path}: is a directory, not a scene file")

@@ -1,6 +1,6 @@
 """Values given on the command line in place of a scene's: `--set regions[boy].prompt=…`.
 
-They change the tree before it is validated: they obey every rule of a file, and errors name the option.
+They change the tree before it is validated, so the rules of a file apply to them, and errors name the option.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _STEP = re.compile(r"(\w+)|\[([^\[\]]+)\]", re.ASCII)
 
 @dataclass(frozen=True)
 class Override:
-    """A value for a place: the option as the user wrote it, the keys on the way, and the value as YAML."""
+    """A value for a place: the option as the user wrote it, the keys that lead to the place, the value."""
 
     option: str
     keys: tuple[str, ...]
@@ -46,27 +46,27 @@ def parse_override(text: str) -> Override:
 
 
 def override(option: str, keys: Sequence[str], value: Scalar) -> Override:
-    """A value that another option gives: override("--width 512", ("canvas", "width"), 512).
+    """Make an override of another option: override("--width 512", ("canvas", "width"), 512).
 
-    None takes a value away, so that its default holds.
+    None removes a value, so that its default applies.
     """
     return Override(option, tuple(keys), Node(value, Place(option)))
 
 
 def apply(tree: Node, overrides: Sequence[Override]) -> None:
-    """Put the values into the tree, creating mappings on the way.
+    """Put the values into the tree, creating missing mappings.
 
-    Raises UsageError naming every value that has no place.
+    Raises UsageError naming every value whose place does not exist.
     """
     if not isinstance(tree.value, dict):
-        return  # no scene at all: validation says so
+        return  # no scene at all, which validation reports
     problems = [problem for item in overrides if (problem := _put(tree, item))]
     if problems:
         raise UsageError(*problems)
 
 
 def _put(tree: Node, item: Override) -> str | None:
-    """Put one value; returns what is wrong with its place."""
+    """Put one value into the tree; return what is wrong with its place, if anything is."""
     place = Place(item.option)
     node, above = tree, ""
     for key in item.keys[:-1]:
@@ -89,7 +89,7 @@ def _put(tree: Node, item: Override) -> str | None:
 
 
 def _make_mapping(node: Node, key: str, place: Place) -> None:
-    """Make room for keys below a scalar: a shorthand keeps its text under the key that it stands for."""
+    """Make a scalar a mapping; the text of a shorthand is kept under the key that it stands for."""
     if isinstance(node.value, (dict, list)):
         return
     full = SHORTHANDS.get(key) if isinstance(node.value, str) else None
@@ -98,7 +98,7 @@ def _make_mapping(node: Node, key: str, place: Place) -> None:
 
 
 def _key(node: Node, key: str) -> str | int:
-    """A key of a mapping as it is; of a list, an index, or the index of the item of that name."""
+    """Return the key of a mapping, or for a list the index: as it is given, or of the item of that name."""
     if not isinstance(node.value, list):
         return key
     if key.isdecimal():

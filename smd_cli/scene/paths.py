@@ -1,21 +1,21 @@
-"""A scene's relative paths made absolute."""
+"""Making a scene's relative paths absolute."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-from smd_cli.scene.masks import ColorMask, ImageMask, MaskSpec
+from smd_cli.scene.mask_specs import ColorMask, ImageMask, MaskSpec
 
 
 def absolute(text: str, base_dir: Path) -> Path:
-    """A scene's path from where its relative ones start; `~` is a home."""
+    """Return a scene's path as an absolute one; relative ones start at `base_dir`, `~` is a home."""
     home = os.path.expanduser(text)  # noqa: PTH111 - Path's raises where there is no such home
     return (base_dir / home).absolute()
 
 
 def model_source(text: str, base_dir: Path) -> str:
-    """An absolute path, where the text looks like one or a model lies there; else a name, left as it is.
+    """Return an absolute path where the text looks like a path or a model lies there; else the text, a name.
 
     A bare word is a path only to a folder that holds a model, so that a folder that happens to be called like
     an embedded model does not hide it.
@@ -28,7 +28,7 @@ def model_source(text: str, base_dir: Path) -> str:
 
 
 def absolute_mask(mask: MaskSpec, base_dir: Path) -> MaskSpec:
-    """A mask whose file, where it has one, is absolute."""
+    """Return a mask whose file, where it has one, is an absolute path."""
     if isinstance(mask, (ImageMask, ColorMask)):
         return mask.model_copy(update={"image": str(absolute(mask.image, base_dir))})
     return mask

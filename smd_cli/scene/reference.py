@@ -1,4 +1,4 @@
-"""The scene language told from its schema: as JSON Schema for editors, as Markdown for readers."""
+"""The reference of the scene language, generated from its schema: JSON Schema and Markdown."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ of `--model` at the working directory. `smd schema` prints the same as JSON Sche
 
 
 def json_schema() -> Schema:
-    """The JSON Schema (draft 2020-12) of a scene."""
+    """Return the JSON Schema (draft 2020-12) of a scene."""
     described = Scene.model_json_schema()
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -28,33 +28,33 @@ def json_schema() -> Schema:
 
 
 def scene_reference(schema: Schema) -> str:
-    """The scene language as Markdown: a table for every mapping."""
-    parts = {"Scene": schema, **schema["$defs"]}
+    """Write the scene language as Markdown, a table for every mapping."""
+    sections = {"Scene": schema, **schema["$defs"]}
     order = ["Scene", *(name for name in _mentioned(schema, schema["$defs"]))]
     lines = ["# Scene reference", "", *_INTRODUCTION]
     for name in dict.fromkeys(order):
-        part = parts[name]
-        lines += ["", f"## {name}", "", part["description"], "", "| key | value | default | meaning |"]
-        lines += ["|---|---|---|---|", *_rows(part)]
+        section = sections[name]
+        lines += ["", f"## {name}", "", section["description"], "", "| key | value | default | meaning |"]
+        lines += ["|---|---|---|---|", *_rows(section)]
     return "\n".join(lines) + "\n"
 
 
-def _mentioned(schema: Schema, parts: Schema) -> Iterator[str]:
-    """The names of the parts in the order in which a reader meets them."""
+def _mentioned(schema: Schema, definitions: Schema) -> Iterator[str]:
+    """Yield the names of the mappings in the order in which the schema mentions them."""
     for key, value in schema.items():
         if key == "$ref":
             name = value.rpartition("/")[2]
             yield name
-            yield from _mentioned(parts[name], parts)
+            yield from _mentioned(definitions[name], definitions)
         elif key != "$defs":
             for below in value if isinstance(value, list) else [value]:
                 if isinstance(below, dict):
-                    yield from _mentioned(below, parts)
+                    yield from _mentioned(below, definitions)
 
 
-def _rows(part: Schema) -> Iterator[str]:
-    for key, value in part["properties"].items():
-        default = "required" if key in part.get("required", ()) else _default(value.get("default"))
+def _rows(section: Schema) -> Iterator[str]:
+    for key, value in section["properties"].items():
+        default = "required" if key in section.get("required", ()) else _default(value.get("default"))
         yield f"| `{key}` | {_value(value)} | {default} | {value['description']} |"
 
 
@@ -65,7 +65,7 @@ def _default(default: Any) -> str:  # noqa: ANN401 - any JSON value
 
 
 def _value(schema: Schema) -> str:
-    """What may stand there, in words."""
+    """Describe the values that a key takes."""
     choices = schema.get("anyOf") or schema.get("oneOf")
     if choices:
         return " or ".join(

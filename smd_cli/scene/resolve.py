@@ -1,4 +1,4 @@
-"""From a scene to a plan: every default filled in, every path absolute, nothing left that means "default".
+"""From a scene to a plan: every default filled in, every path absolute.
 
 A plan can be written as a scene again (`Plan.to_dict`), which resolves to the same plan: a recipe keeps that.
 """
@@ -10,53 +10,65 @@ from pathlib import Path
 from typing import Any, Literal
 
 from smd_cli.errors import SceneError
-from smd_cli.scene.masks import MaskSpec, mask_data
-from smd_cli.scene.paths import absolute, absolute_mask, model_source
-from smd_cli.scene.schema import (
-    VERSION,
-    Background,
-    Bootstrap,
-    Canvas,
-    Lora,
-    Model,
-    Region,
-    Sampler,
-    Scene,
-    default_indices,
-)
+from smd_cli.scene.background import BackgroundPlan, resolve_background
+from smd_cli.scene.paths import model_source
+from smd_cli.scene.plan_values import Context, scene_value
+from smd_cli.scene.region import RegionPlan, resolve_region
+from smd_cli.scene.samplers import SAMPLERS, GuidanceKind, SamplerFacts, SamplerName
+from smd_cli.scene.schema import VERSION, Bootstrap, Canvas, Lora, Model, Sampler, Scene
 from smd_cli.scene.stream_plan import StreamPlan, resolve_stream
-from smd_cli.scene.values import MAX_PIXELS, MAX_SIDE, MIN_SIDE, join_prompts
+from smd_cli.scene.values import MAX_PIXELS, MAX_SIDE, MIN_SIDE
 
 Size = tuple[int, int]  # width, height in px
+NO_LORA = "none"  # what a scene's `model.lcm_lora` says of weights that are few-step ones already
 
 
 @dataclass(frozen=True)
 class ModelPlan:
-    """What paints: `base` is a name or an absolute path.
+    """The diffusion model; every reference to a model is a name or an absolute path.
 
-    So are `vae`, or it is the word `own`, and `config` and `lcm_lora`, or the word `family`.
+    Attributes:
+        vae: another autoencoder; None: the model's own.
+        config: where a single file has its configs and tokenizer from; None: the family's published ones.
+        lcm_lora: the LoRA for sampling in few steps; None: the model's own, else the family's.
+        is_few_step: the scene says that the weights are few-step ones and need no such LoRA.
     """
 
     base: str
     family: str
-    vae: str
+    vae: str | None
     loras: tuple[Lora, ...]
-    config: str
-    lcm_lora: str
+    config: str | None
+    lcm_lora: str | None
+    is_few_step: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the plan as a scene's section."""
+        values = {key: scene_value(value) for key, value in vars(self).items() if key != "is_few_step"}
+        return {**values, "lcm_lora": NO_LORA if self.is_few_step else self.lcm_lora}
 
 
 @dataclass(frozen=True)
 class SamplerPlan:
-    """The schedule and guidance; `tile` is a side in px or the word `native`, `overlap` a share of it."""
+    """The schedule, guidance and tiles.
 
-    kind: Literal["lcm", "ddim"]
+    `tile` is a side in px, or the word `native`, which only the model can resolve; `overlap` is a fraction of
+    it.
+    """
+
+    kind: SamplerName
     steps: int
     indices: tuple[int, ...]
     guidance_scale: float
-    guidance: Literal["none", "full", "self", "initialize"]
+    guidance: GuidanceKind
     delta: float
     tile: int | Literal["native"]
     overlap: float
+
+    @property
+    def facts(self) -> SamplerFacts:
+        """Return what is known of the sampler."""
+        return SAMPLERS[self.kind]
 
 
 @dataclass(frozen=True)
@@ -65,39 +77,6 @@ class MasksPlan:
 
     type: Literal["discrete", "semi-continuous", "continuous"]
     cover_alpha: float
-
-
-@dataclass(frozen=True)
-class BackgroundPlan:
-    """What is behind the regions: no prompt is the empty text, no picture the word `none`.
-
-    `place` is where the top left corner of the unscaled picture lies in px, or says that `fit` decides.
-    `strength` is how far the prompt repaints the picture, or the word `none`.
-    """
-
-    prompt: str
-    negative_prompt: str
-    image: Path | Literal["none"]
-    fit: Literal["cover", "contain", "stretch"]
-    place: tuple[int, int] | Literal["fit"]
-    strength: float | Literal["none"]
-
-
-@dataclass(frozen=True)
-class RegionPlan:
-    """A prompt, its mask (with an absolute path where it has one), and how they act.
-
-    `shift` is x, y in shares of the canvas; `mask_std` in px.
-    """
-
-    name: str
-    prompt: str
-    negative_prompt: str
-    mask: MaskSpec
-    shift: tuple[float, float]
-    mask_strength: float
-    mask_std: float
-    prompt_strength: float
 
 
 @dataclass(frozen=True)
@@ -122,29 +101,23 @@ class Plan:
     stream: StreamPlan
 
     def to_dict(self) -> dict[str, Any]:
-        """The plan as a scene, ready for JSON or YAML; it resolves to this plan again.
+        """Return the plan as a scene, ready for JSON or YAML; it resolves to this plan again.
 
-        Its canvas is None where it has to follow the background picture.
+        Its canvas is None where it has to follow the background picture. Of a prompt in transition, which a
+        scene cannot say, it has the text that the prompt changes to.
         """
-        model, sampler = vars(self.model), vars(self.sampler)
         follows = self.size != (self.canvas.width, self.canvas.height)
         return {
             "smd": VERSION,
             "task": self.task,
-            "canvas": None if follows else self.canvas.model_dump(),
+            "canvas": None if follows else scene_value(self.canvas),
             "seed": self.seed,
-            "model": {
-                **model,
-                "vae": None if self.model.vae == "own" else self.model.vae,
-                "loras": [lora.model_dump() for lora in self.model.loras],
-                "config": None if self.model.config == "family" else self.model.config,
-                "lcm_lora": None if self.model.lcm_lora == "family" else self.model.lcm_lora,
-            },
-            "sampler": {**sampler, "indices": list(self.sampler.indices)},
-            "bootstrap": self.bootstrap.model_dump(),
-            "masks": dict(vars(self.masks)),
-            "background": _background_data(self.background),
-            "regions": [_region_data(region) for region in self.regions],
+            "model": self.model.to_dict(),
+            "sampler": _section(self.sampler),
+            "bootstrap": scene_value(self.bootstrap),
+            "masks": _section(self.masks),
+            "background": self.background.to_dict(),
+            "regions": [_section(region) for region in self.regions],
             "stream": self.stream.to_dict(),
         }
 
@@ -159,6 +132,8 @@ def resolve(scene: Scene, name: str, base_dir: Path, picture_size: Size | None =
         ValueError: neither a canvas nor a picture's size is given.
     """
     canvas, size = _canvas(scene.canvas, picture_size)
+    sampler = _sampler(scene.sampler, scene.task)
+    context = Context(base_dir, scene.negative_prefix)
     return Plan(
         name=name,
         task=scene.task,
@@ -166,21 +141,24 @@ def resolve(scene: Scene, name: str, base_dir: Path, picture_size: Size | None =
         size=size,
         seed=scene.seed,
         model=_model(scene.model, base_dir),
-        sampler=(sampler := _sampler(scene.sampler, scene.task)),
+        sampler=sampler,
         bootstrap=_bootstrap(scene, len(sampler.indices)),
         masks=MasksPlan(scene.masks.type, scene.masks.cover_alpha),
-        background=_background(scene.background, scene.negative_prefix, base_dir),
-        regions=tuple(_region(region, scene, base_dir) for region in scene.regions),
-        stream=resolve_stream(
-            scene.stream, base_dir, scene.negative_prefix, has_indices=scene.sampler.indices is not None
-        ),
+        background=resolve_background(scene.background, context),
+        regions=tuple(resolve_region(region, scene.masks, context) for region in scene.regions),
+        stream=resolve_stream(scene.stream, context, has_indices=scene.sampler.indices is not None),
     )
 
 
-def _canvas(given: Canvas | None, picture: Size | None) -> tuple[Canvas, Size]:
-    """The canvas and the size of the written picture: as given, or the smallest canvas around a picture."""
-    if given:
-        return given, (given.width, given.height)
+def _section(part: SamplerPlan | MasksPlan | RegionPlan) -> dict[str, Any]:
+    """Return a part of a plan as a scene's section with the same keys."""
+    return {key: scene_value(value) for key, value in vars(part).items()}
+
+
+def _canvas(canvas: Canvas | None, picture: Size | None) -> tuple[Canvas, Size]:
+    """Return the canvas, by default the smallest around a picture, and the size of the written picture."""
+    if canvas:
+        return canvas, (canvas.width, canvas.height)
     if picture is None:
         raise ValueError("a scene without a canvas follows a picture, whose size is not given")
     width, height = (-(-side // 8) * 8 for side in picture)
@@ -196,7 +174,7 @@ def _sampler(sampler: Sampler, task: str) -> SamplerPlan:
     return SamplerPlan(
         kind=sampler.kind,
         steps=sampler.steps,
-        indices=sampler.indices or default_indices(sampler.kind, sampler.steps, task),
+        indices=sampler.indices or SAMPLERS[sampler.kind].default_indices(sampler.steps, task),
         guidance_scale=sampler.guidance_scale,
         guidance=sampler.guidance or ("none" if sampler.guidance_scale == 1 else "full"),
         delta=sampler.delta,
@@ -206,64 +184,25 @@ def _sampler(sampler: Sampler, task: str) -> SamplerPlan:
 
 
 def _bootstrap(scene: Scene, taken: int) -> Bootstrap:
-    """The default number of steps gives way to a schedule that takes fewer.
+    """Limit bootstrapping to the steps taken.
 
-    It is 0 where there is no layout to find: in a panorama, and where pictures are repainted.
+    By default it is off in panoramas, and where pictures are repainted, whose layout it would ignore.
     """
     repaints = scene.background.strength is not None or (scene.task == "stream" and scene.stream.input)
-    has_layout = scene.task == "panorama" or repaints
-    off = has_layout and "steps" not in scene.bootstrap.model_fields_set
+    off = (scene.task == "panorama" or repaints) and "steps" not in scene.bootstrap.model_fields_set
     return scene.bootstrap.model_copy(update={"steps": 0 if off else min(scene.bootstrap.steps, taken)})
 
 
 def _model(model: Model, base_dir: Path) -> ModelPlan:
+    lcm_lora = model_source(model.lcm_lora, base_dir) if model.lcm_lora else None
     return ModelPlan(
         base=model_source(model.base, base_dir),
         family=model.family,
-        vae=model_source(model.vae, base_dir) if model.vae else "own",
+        vae=model_source(model.vae, base_dir) if model.vae else None,
         loras=tuple(
             lora.model_copy(update={"path": model_source(lora.path, base_dir)}) for lora in model.loras
         ),
-        config=model_source(model.config, base_dir) if model.config else "family",
-        lcm_lora=model_source(model.lcm_lora, base_dir) if model.lcm_lora else "family",
+        config=model_source(model.config, base_dir) if model.config else None,
+        lcm_lora=None if lcm_lora == NO_LORA else lcm_lora,
+        is_few_step=lcm_lora == NO_LORA,
     )
-
-
-def _background(background: Background, negative_prefix: str, base_dir: Path) -> BackgroundPlan:
-    return BackgroundPlan(
-        prompt=background.prompt.strip(),
-        negative_prompt=join_prompts(negative_prefix, background.negative_prompt),
-        image=absolute(background.image, base_dir) if background.image else "none",
-        fit=background.fit,
-        place=(place[0], place[1]) if (place := background.place) else "fit",
-        strength=background.strength or "none",
-    )
-
-
-def _region(region: Region, scene: Scene, base_dir: Path) -> RegionPlan:
-    defaults = scene.masks
-    return RegionPlan(
-        name=region.name,
-        prompt=region.prompt.strip(),
-        negative_prompt=join_prompts(scene.negative_prefix, region.negative_prompt),
-        mask=absolute_mask(region.mask, base_dir),
-        shift=(region.shift[0], region.shift[1]),
-        mask_strength=defaults.strength if region.mask_strength is None else region.mask_strength,
-        mask_std=defaults.std if region.mask_std is None else region.mask_std,
-        prompt_strength=region.prompt_strength,
-    )
-
-
-def _region_data(region: RegionPlan) -> dict[str, Any]:
-    return {**vars(region), "mask": mask_data(region.mask), "shift": list(region.shift)}
-
-
-def _background_data(background: BackgroundPlan) -> dict[str, Any]:
-    lies = {"fit": background.fit} if background.place == "fit" else {"place": list(background.place)}
-    return {
-        "prompt": background.prompt,
-        "negative_prompt": background.negative_prompt,
-        "image": None if background.image == "none" else str(background.image),
-        **lies,
-        "strength": None if background.strength == "none" else background.strength,
-    }

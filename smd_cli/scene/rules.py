@@ -1,29 +1,31 @@
 """The rules of a scene that span several keys.
 
-They read plain data in which every value that is wrong by itself has been replaced by WRONG, so that a file's
-mistakes of both kinds are reported together and none twice.
+They read plain data in which every value that is invalid by itself has been replaced by INVALID, so that
+mistakes of both kinds are reported together, and none twice.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from smd_cli.scene.explain import Problem, short
-from smd_cli.scene.given import WRONG, Data, background_of, given, regions_of
+from smd_cli.scene.explain import Problem, quoted
+from smd_cli.scene.mask_specs import REST
 from smd_cli.scene.rules_stream import stream_rules
-from smd_cli.scene.schema import LCM_GRID, Sampler, default_indices
+from smd_cli.scene.samplers import SAMPLERS, SamplerFacts, samplers_with
+from smd_cli.scene.schema import Model, Sampler
+from smd_cli.scene.valid import INVALID, Data, background_of, regions_of, valid_value
 from smd_cli.scene.values import MAX_PIXELS
 
-DDIM_GRID = 999  # training timesteps, less the one that stands for a clean picture
+_ANY_FAMILY = Model().family
 
 
-def broken(data: Data) -> list[Problem]:
-    """Every broken rule of a scene."""
+def broken_rules(data: Data) -> list[Problem]:
+    """Return a problem for every broken rule of a scene."""
     return [problem for rule in _RULES for problem in rule(data)]
 
 
-def _fits(data: Data) -> Iterator[Problem]:
-    width, height = given(data, "canvas", "width"), given(data, "canvas", "height")
+def _canvas_is_not_too_large(data: Data) -> Iterator[Problem]:
+    width, height = valid_value(data, "canvas", "width"), valid_value(data, "canvas", "height")
     if width and height and width * height > MAX_PIXELS:
         yield Problem(
             ("canvas",),
@@ -36,15 +38,15 @@ def _has_prompt(background: Data) -> bool:
     return bool(prompt.strip() if isinstance(prompt, str) else prompt)
 
 
-def _size_is_known(data: Data) -> Iterator[Problem]:
+def _canvas_is_known(data: Data) -> Iterator[Problem]:
     background = background_of(data)
-    if data.get("canvas") is None and background is not WRONG and not background.get("image"):
+    if data.get("canvas") is None and background is not INVALID and not background.get("image"):
         yield Problem((), "canvas is missing (only a background picture can stand in for its size)")
 
 
-def _closes_on_itself(data: Data) -> Iterator[Problem]:
-    width, tile = given(data, "canvas", "width"), given(data, "sampler", "tile")
-    if given(data, "canvas", "wrap") == "x" and width and isinstance(tile, int) and tile > width:
+def _canvas_wraps_around_tiles(data: Data) -> Iterator[Problem]:
+    width, tile = valid_value(data, "canvas", "width"), valid_value(data, "sampler", "tile")
+    if valid_value(data, "canvas", "wrap") == "x" and width and isinstance(tile, int) and tile > width:
         yield Problem(
             ("canvas", "wrap"),
             f"a canvas {width} px wide cannot wrap around tiles of {tile} px; make it wider, or "
@@ -52,13 +54,13 @@ def _closes_on_itself(data: Data) -> Iterator[Problem]:
         )
 
 
-def _paints_something(data: Data) -> Iterator[Problem]:
+def _something_is_painted(data: Data) -> Iterator[Problem]:
     background = background_of(data)
-    if background is WRONG or data.get("regions"):
+    if background is INVALID or data.get("regions"):
         return
     image, prompted = background.get("image"), _has_prompt(background)
-    leaves_room = background.get("place") or background.get("fit") in ("contain", WRONG)
-    if image and image is not WRONG and not background.get("strength") and not (leaves_room and prompted):
+    leaves_room = background.get("place") or background.get("fit") in ("contain", INVALID)
+    if image and image is not INVALID and not background.get("strength") and not (leaves_room and prompted):
         yield Problem(
             (),
             "there is nothing to paint on the background picture: give a region, background.strength, or "
@@ -68,20 +70,20 @@ def _paints_something(data: Data) -> Iterator[Problem]:
         yield Problem((), "there is nothing to paint: give a background prompt or a region")
 
 
-def _has_its_picture(data: Data) -> Iterator[Problem]:
+def _background_picture_is_given(data: Data) -> Iterator[Problem]:
     background = background_of(data)
-    if background is WRONG or background.get("image"):
+    if background is INVALID or background.get("image"):
         return
-    if given(data, "task") == "inpaint":
+    if valid_value(data, "task") == "inpaint":
         yield Problem(("background",), "image is missing (the picture that the task inpaint paints on)")
     for key in ("place", "strength"):
         if background.get(key) is not None:
             yield Problem(("background", key), "is about a background picture: give background.image")
 
 
-def _lies_one_way(data: Data) -> Iterator[Problem]:
+def _background_has_one_place(data: Data) -> Iterator[Problem]:
     background = background_of(data)
-    if background is WRONG or background.get("place") is None:
+    if background is INVALID or background.get("place") is None:
         return
     if background.get("fit") is not None:
         yield Problem(("background", "fit"), "does not go with place, which leaves the picture unscaled")
@@ -91,26 +93,26 @@ def _lies_one_way(data: Data) -> Iterator[Problem]:
         )
 
 
-def _strength_has_a_prompt(data: Data) -> Iterator[Problem]:
+def _repainting_has_a_prompt(data: Data) -> Iterator[Problem]:
     background = background_of(data)
-    if background is not WRONG and background.get("strength") and not _has_prompt(background):
+    if background is not INVALID and background.get("strength") and not _has_prompt(background):
         yield Problem(("background", "strength"), "repaints the picture from background.prompt: give one")
 
 
 def _names_are_unique(data: Data) -> Iterator[Problem]:
     first: dict[str, int] = {}
     for index, region in regions_of(data):
-        name = given(region, "name")
+        name = valid_value(region, "name")
         if name in first:
             yield Problem(
-                ("regions", index, "name"), f"{short(name)} is already the name of regions[{first[name]}]"
+                ("regions", index, "name"), f"{quoted(name)} is already the name of regions[{first[name]}]"
             )
         elif name is not None:
             first[name] = index
 
 
-def _one_rest(data: Data) -> Iterator[Problem]:
-    resting = [index for index, region in regions_of(data) if given(region, "mask") == "rest"]
+def _at_most_one_rest(data: Data) -> Iterator[Problem]:
+    resting = [index for index, region in regions_of(data) if valid_value(region, "mask") == REST]
     for index in resting[1:]:
         yield Problem(
             ("regions", index, "mask"), f"only one region can be the rest; regions[{resting[0]}] is"
@@ -118,10 +120,10 @@ def _one_rest(data: Data) -> Iterator[Problem]:
 
 
 def _indices_rise(data: Data) -> Iterator[Problem]:
-    steps = given(data, "sampler", "steps", default=Sampler().steps)
+    steps = valid_value(data, "sampler", "steps", default=Sampler().steps)
     before = None
-    for place, index in enumerate(given(data, "sampler", "indices", default=())):
-        if index is WRONG:
+    for place, index in enumerate(valid_value(data, "sampler", "indices", default=())):
+        if index is INVALID:
             continue
         if index >= steps:
             yield Problem(("sampler", "indices", place), f"{index} is outside the grid of {steps} steps")
@@ -132,71 +134,83 @@ def _indices_rise(data: Data) -> Iterator[Problem]:
         before = index
 
 
-def _grid_suits_the_sampler(data: Data) -> Iterator[Problem]:
-    kind = given(data, "sampler", "kind", default=Sampler().kind)
-    steps = given(data, "sampler", "steps", default=Sampler().steps)
-    if kind == "lcm" and steps > LCM_GRID:
-        yield Problem(
-            ("sampler", "steps"), f"{steps} is above {LCM_GRID}, the grid that lcm models are distilled on"
-        )
-    if kind == "ddim" and steps > DDIM_GRID:
-        yield Problem(("sampler", "steps"), f"{steps} is above {DDIM_GRID}")
-    indices = given(data, "sampler", "indices")
+def _sampler_of(data: Data) -> tuple[SamplerFacts, int]:
+    """Return the facts of the sampler, and the size of its grid."""
+    kind = valid_value(data, "sampler", "kind", default=Sampler().kind)
+    return SAMPLERS[kind], valid_value(data, "sampler", "steps", default=Sampler().steps)
+
+
+def _grid_fits_the_sampler(data: Data) -> Iterator[Problem]:
+    sampler, steps = _sampler_of(data)
+    if steps > sampler.largest_grid:
+        yield Problem(("sampler", "steps"), f"{steps} is above {sampler.largest_grid}{sampler.grid_limit}")
+    indices = valid_value(data, "sampler", "indices")
     if (
-        kind == "ddim"
+        sampler.takes_whole_grid
         and indices is not None
-        and WRONG not in indices
+        and INVALID not in indices
         and list(indices) != list(range(steps))
     ):
         yield Problem(
-            ("sampler", "indices"), "ddim takes every step of its grid: leave indices out and set steps"
+            ("sampler", "indices"),
+            f"{sampler.name} takes every step of its grid: leave indices out and set steps",
         )
 
 
-def _residual_needs_lcm(data: Data) -> Iterator[Problem]:
-    guidance = given(data, "sampler", "guidance")
-    if given(data, "sampler", "kind") == "ddim" and guidance in ("self", "initialize"):
+def _guidance_fits_the_sampler(data: Data) -> Iterator[Problem]:
+    sampler, _ = _sampler_of(data)
+    guidance = valid_value(data, "sampler", "guidance")
+    if guidance is not None and guidance not in sampler.guidance:
+        needed, supported = " or ".join(samplers_with(guidance)), " and ".join(sampler.guidance)
         yield Problem(
-            ("sampler", "guidance"), f"{guidance} needs the lcm sampler; ddim goes with none and full"
+            ("sampler", "guidance"),
+            f"{guidance} needs the {needed} sampler; {sampler.name} goes with {supported}",
         )
 
 
-def _bootstrap_ends(data: Data) -> Iterator[Problem]:
-    kind = given(data, "sampler", "kind", default=Sampler().kind)
-    grid = given(data, "sampler", "steps", default=Sampler().steps)
-    task = given(data, "task", default="generate")
-    taken = len(given(data, "sampler", "indices", default=default_indices(kind, grid, task)))
-    steps = given(data, "bootstrap", "steps", default=0)  # the default gives way to a short schedule
+def _model_fits_the_sampler(data: Data) -> Iterator[Problem]:
+    sampler, _ = _sampler_of(data)
+    family = valid_value(data, "model", "family", default=_ANY_FAMILY)
+    if family != _ANY_FAMILY and not sampler.supports(family):
+        yield Problem(("sampler", "kind"), f"{sampler.name} does not go with models of the family {family}")
+
+
+def _bootstrap_fits_the_schedule(data: Data) -> Iterator[Problem]:
+    sampler, grid = _sampler_of(data)
+    task = valid_value(data, "task", default="generate")
+    taken = len(valid_value(data, "sampler", "indices", default=sampler.default_indices(grid, task)))
+    steps = valid_value(data, "bootstrap", "steps", default=0)  # the default gives way to a short schedule
     if steps > taken:
         yield Problem(("bootstrap", "steps"), f"{steps} is more than the sampler's {taken} steps")
 
 
 def _something_shows_through(data: Data) -> Iterator[Problem]:
-    if given(data, "bootstrap", "show_through") is not True:
+    if valid_value(data, "bootstrap", "show_through") is not True:
         return
     background = background_of(data)
-    if background is not WRONG and not _has_prompt(background):
+    if background is not INVALID and not _has_prompt(background):
         yield Problem(
             ("bootstrap", "show_through"), "only a background's prompt can show through; give it one"
         )
-    if given(data, "bootstrap", "leak_sensitivity") == 0:
+    if valid_value(data, "bootstrap", "leak_sensitivity") == 0:
         yield Problem(("bootstrap", "show_through"), "nothing shows through where leak_sensitivity is 0")
 
 
 _RULES = (
-    _size_is_known,
-    _fits,
-    _closes_on_itself,
-    _paints_something,
-    _has_its_picture,
-    _lies_one_way,
-    _strength_has_a_prompt,
+    _canvas_is_known,
+    _canvas_is_not_too_large,
+    _canvas_wraps_around_tiles,
+    _something_is_painted,
+    _background_picture_is_given,
+    _background_has_one_place,
+    _repainting_has_a_prompt,
     _names_are_unique,
-    _one_rest,
+    _at_most_one_rest,
     _indices_rise,
-    _grid_suits_the_sampler,
-    _residual_needs_lcm,
-    _bootstrap_ends,
+    _grid_fits_the_sampler,
+    _guidance_fits_the_sampler,
+    _model_fits_the_sampler,
+    _bootstrap_fits_the_schedule,
     _something_shows_through,
     stream_rules,
 )

@@ -1,4 +1,4 @@
-"""YAML text as a tree in which every value knows where it was written.
+"""Reading YAML text into a tree of values with their places in the text.
 
 Reads the YAML 1.2 core types (so `no` and `2024-01-01` are text), refuses duplicate keys, several documents,
 tags and oversized trees, and reports every such problem of a text at once.
@@ -30,7 +30,7 @@ Loc = tuple[str | int, ...]
 
 @dataclass(frozen=True, order=True)
 class Place:
-    """Where something was written: `scene.yaml:12:7`, or without a line the option that says it."""
+    """Where a value is given: `scene.yaml:12:7`, or without a line the option that gives it."""
 
     source: str
     line: int = 0
@@ -42,9 +42,9 @@ class Place:
 
 @dataclass
 class Node:
-    """A value of a scene and where it was written: a scalar, a dict of nodes or a list of nodes.
+    """A value of a scene and its place: a scalar, a dict of nodes or a list of nodes.
 
-    `key_place` is the place of the key in front of it, where there is one.
+    `key_place` is the place of its key, where it has one.
     """
 
     value: Scalar | dict[str, Node] | list[Node]
@@ -52,15 +52,15 @@ class Node:
     key_place: Place | None = None
 
     def child(self, key: str | int) -> Node | None:
-        """The node below `key`, or None."""
+        """Return the node below `key`, or None."""
         if isinstance(self.value, dict):
             return self.value.get(str(key))
         if isinstance(self.value, list) and isinstance(key, int) and 0 <= key < len(self.value):
             return self.value[key]
         return None
 
-    def plain(self) -> Any:  # noqa: ANN401 - the whole point is a value of any shape
-        """The value without places; lists become tuples."""
+    def plain(self) -> Any:  # noqa: ANN401 - a value of any shape
+        """Return the value without places; lists become tuples."""
         if isinstance(self.value, dict):
             return {key: node.plain() for key, node in self.value.items()}
         if isinstance(self.value, list):
@@ -68,17 +68,17 @@ class Node:
         return self.value
 
     def size(self) -> int:
-        """How many nodes stand here and below."""
+        """Count this node and those below it."""
         below = self.value.values() if isinstance(self.value, dict) else self.value
         return 1 + sum(node.size() for node in below) if not isinstance(below, Scalar) else 1
 
     def depth(self) -> int:
-        """How many levels of nodes stand below."""
+        """Count the levels of nodes below this one."""
         below = self.value.values() if isinstance(self.value, dict) else self.value
         return max((1 + node.depth() for node in below), default=0) if not isinstance(below, Scalar) else 0
 
     def nearest(self, loc: Loc) -> Node:
-        """The node at `loc`, or the deepest one on the way to it."""
+        """Return the node at `loc`, or the deepest one on the way to it."""
         node = self
         for key in loc:
             below = node.child(key)
@@ -89,7 +89,7 @@ class Node:
 
 
 def dotted(loc: Loc) -> str:
-    """A place as a reader writes it: ("regions", 1, "prompt") is regions[1].prompt."""
+    """Write a place as users do: ("regions", 1, "prompt") as regions[1].prompt."""
     text = ""
     for key in loc:
         word = key if isinstance(key, int) or key.isidentifier() else repr(key)
@@ -140,7 +140,7 @@ for _name, _pattern, _first in _CORE_TYPES:
 
 
 def dump(data: dict[str, Any]) -> str:
-    """Write plain data as YAML that `parse` reads back as it is; keys keep their order."""
+    """Write plain data as YAML that `parse` reads back unchanged; keys keep their order."""
     return yaml.dump(data, Dumper=_Text, sort_keys=False, allow_unicode=True).rstrip("\n")
 
 
@@ -161,21 +161,21 @@ def parse(text: str, source: str, *, one_place: bool = False) -> Node:
 
 
 def _syntax_problem(error: yaml.YAMLError, text: str, reader: _Reader) -> str:
-    """One line out of a YAML error."""
+    """Return the one line that reports a YAML error."""
     if isinstance(error, yaml.reader.ReaderError):
         before = text[: error.position]
         place = reader.place(before.count("\n"), error.position - before.rfind("\n") - 1)
         return f"{place}: YAML syntax: a control character"
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     place = reader.place(mark.line, mark.column) if mark else Place(reader.source)
-    said = (getattr(error, "context", None), getattr(error, "problem", None))
-    if said[1] == _SCANNER_TOO_DEEP:
+    context, problem = getattr(error, "context", None), getattr(error, "problem", None)
+    if problem == _SCANNER_TOO_DEEP:
         return f"{place}: {TOO_DEEP}"
-    return f"{place}: YAML syntax: {', '.join(part for part in said if part) or error}"
+    return f"{place}: YAML syntax: {', '.join(filter(None, (context, problem))) or error}"
 
 
 class _Reader:
-    """Builds the tree from events, so that neither nesting nor aliases can outgrow the limits on the way."""
+    """Builds the tree from the parser's events, and stops where nesting or aliases exceed the limits."""
 
     def __init__(self, source: str, one_place: bool) -> None:
         self.source = source
@@ -185,7 +185,7 @@ class _Reader:
         self.count = 0
 
     def document(self, text: str) -> Node:
-        """The one document of the text."""
+        """Read the text's single document."""
         self.events = _Events(text)
         self.events.get_event()  # stream start
         if self.events.check_event(yaml.StreamEndEvent):
@@ -277,5 +277,5 @@ class _Reader:
         return self.place(mark.line, mark.column) if mark else Place(self.source)
 
     def place(self, line: int, column: int) -> Place:
-        """The place at a line and column counted from 0."""
+        """Return the place at a line and column counted from 0."""
         return Place(self.source) if self.one_place else Place(self.source, line + 1, column + 1)

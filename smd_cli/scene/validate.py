@@ -1,4 +1,4 @@
-"""From plain data to a Scene, or to everything that is wrong with it."""
+"""Making a Scene of plain data, or finding every problem in it."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from smd_cli.scene import rules
-from smd_cli.scene.explain import Problem, explain, short
-from smd_cli.scene.given import WRONG
+from smd_cli.scene.explain import Problem, explain, quoted
+from smd_cli.scene.rules import broken_rules
 from smd_cli.scene.schema import VERSION, Scene
 from smd_cli.scene.tree import Loc
+from smd_cli.scene.valid import INVALID
 
 
-class InvalidScene(Exception):  # noqa: N818 - carries findings; the loader turns them into a SceneError
-    """Everything that is wrong with a scene's data."""
+class InvalidScene(Exception):  # noqa: N818 - carries problems; the loader turns them into a SceneError
+    """The problems in a scene's data."""
 
     def __init__(self, problems: list[Problem]) -> None:
         super().__init__(problems)
@@ -22,18 +22,18 @@ class InvalidScene(Exception):  # noqa: N818 - carries findings; the loader turn
 
 
 def validate(data: Any) -> Scene:  # noqa: ANN401 - what a file says, of any shape
-    """The scene that plain data (mappings as dicts, lists as tuples) describes.
+    """Return the scene that plain data (mappings as dicts, lists as tuples) describes.
 
-    Raises InvalidScene with every problem; of another version, with that alone.
+    Raises InvalidScene with every problem; if the version is not supported, with that alone.
     """
     if not isinstance(data, dict):
         raise InvalidScene(
-            [Problem((), f"a scene is a mapping that begins with `smd: {VERSION}`, not {short(data)}")]
+            [Problem((), f"a scene is a mapping that begins with `smd: {VERSION}`, not {quoted(data)}")]
         )
     version = data.get("smd")
     if "smd" in data and (type(version) is not int or version != VERSION):
         raise InvalidScene(
-            [Problem(("smd",), f"version {short(version)} is unknown; this program reads version {VERSION}")]
+            [Problem(("smd",), f"version {quoted(version)} is unknown; this program reads version {VERSION}")]
         )
     problems: list[Problem] = []
     scene = None
@@ -43,19 +43,19 @@ def validate(data: Any) -> Scene:  # noqa: ANN401 - what a file says, of any sha
         problems = explain(error.errors(include_url=False))
     for problem in problems:
         data = _without(data, problem.loc)
-    problems += rules.broken(data)
+    problems += broken_rules(data)
     if scene is None or problems:
         raise InvalidScene(problems)
     return scene
 
 
 def _without(data: Any, loc: Loc) -> Any:  # noqa: ANN401
-    """The data with WRONG at `loc`."""
+    """Return the data with INVALID at `loc`."""
     if not loc:
         return data
     key, *below = loc
     if isinstance(data, dict) and key in data:
-        return {**data, key: _without(data[key], tuple(below)) if below else WRONG}
+        return {**data, key: _without(data[key], tuple(below)) if below else INVALID}
     if isinstance(data, tuple) and isinstance(key, int) and key < len(data):
-        return (*data[:key], _without(data[key], tuple(below)) if below else WRONG, *data[key + 1 :])
+        return (*data[:key], _without(data[key], tuple(below)) if below else INVALID, *data[key + 1 :])
     return data

@@ -1,4 +1,4 @@
-"""The kinds of values that a scene is made of: texts, names, sizes and shares, each with its range."""
+"""The kinds of values that a scene is made of: texts, names, sizes and fractions, each with its range."""
 
 import re
 from typing import Annotated
@@ -8,14 +8,14 @@ from pydantic_core import PydanticCustomError
 
 MAX_PIXELS = 2**26  # 8192 x 8192
 MIN_SIDE, MAX_SIDE = 64, 16384  # px of a canvas
-GUIDED = "; acts where `sampler.guidance_scale` is not 1."
-"""What every key that says what to keep away from ends with."""
+GUIDED = "; used where `sampler.guidance_scale` is not 1."
+"""The end of the description of every negative prompt."""
 NOT_BLANK = r"\S"
+PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
 PLAIN_NAME = (
     r"^[^\d\s\[\]=\x00-\x1f\x7f][^\[\]=\x00-\x1f\x7f]*$"  # so that --set regions[name] can address it
 )
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")  # all but tab and line feed; lone surrogates
-_MEANT = re.compile(r".*[^\s,]", re.DOTALL)  # all of a prompt but the spaces and commas at its end
 
 
 def _multiple_of_8(length: int) -> int:
@@ -37,21 +37,16 @@ RegionPrompt = Annotated[
     str, Field(max_length=4000, pattern=NOT_BLANK), AfterValidator(_no_control_characters)
 ]
 RegionName = Annotated[str, Field(min_length=1, max_length=64, pattern=PLAIN_NAME)]
+FilePath = Annotated[str, Field(min_length=1, max_length=4096, pattern=PRINTABLE)]
 Side = Annotated[
     int,
     Field(ge=MIN_SIDE, le=MAX_SIDE, json_schema_extra={"multipleOf": 8}),
     AfterValidator(_multiple_of_8),
 ]
 Share = Annotated[float, Field(ge=0, le=1)]
-Repaint = Annotated[float, Field(gt=0, le=1)]  # how far a picture is repainted, 1 being wholly
+Repaint = Annotated[float, Field(gt=0, le=1)]  # strength of image-to-image: 1 repaints completely
 Blur = Annotated[float, Field(ge=0, le=256)]
 Shift = Annotated[tuple[Annotated[float, Field(ge=-2, le=2)], ...], Field(min_length=2, max_length=2)]
 Pixels = Annotated[
     int, Field(ge=64, le=4096, json_schema_extra={"multipleOf": 8}), AfterValidator(_multiple_of_8)
 ]
-
-
-def join_prompts(*prompts: str) -> str:
-    """One prompt of several, separated by commas; joined prompts stay as they are when joined again."""
-    meant = (_MEANT.match(prompt) for prompt in prompts)
-    return ", ".join(match[0].lstrip() for match in meant if match)

@@ -13,7 +13,7 @@ from smd_cli.bench import scenes
 from smd_cli.bench.programs import Program
 from smd_cli.bench.report import Speed
 from smd_cli.bench.speed import Case, Rounds, difference, measure, pictures, race
-from smd_cli.engine.soft_masks import CanvasImages
+from smd_cli.engine.layers import CanvasImages
 from smd_cli.errors import UsageError
 from smd_cli.models.assets import ModelSpec, locate
 from smd_cli.scene.loader import load
@@ -79,7 +79,7 @@ def test_the_panorama_asks_for_nothing_that_diffusers_cannot_do():
     assert PLAN.sampler.guidance == "none"
     assert PLAN.bootstrap.steps == 0
     assert PLAN.regions == ()
-    assert PLAN.background.image == "none"
+    assert PLAN.background.image is None
 
 
 def test_a_model_that_diffusers_cannot_drive_is_told_before_it_is_loaded():

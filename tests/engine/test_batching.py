@@ -11,7 +11,7 @@ from torch import Tensor
 from smd_cli.core.guidance import ModelInput
 from smd_cli.engine.batching import Evaluator, views_at_once
 from smd_cli.engine.layout import make_layout
-from smd_cli.engine.soft_masks import CanvasImages
+from smd_cli.engine.layers import CanvasImages
 from smd_cli.models.conditioning import Conditioning
 from smd_cli.scene.loader import load_text
 from smd_cli.scene.resolve import resolve

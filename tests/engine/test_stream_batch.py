@@ -17,14 +17,15 @@ from smd_cli.engine.prepare import prepare
 from smd_cli.engine.render import denoise
 from smd_cli.engine.scene_preparer import InputFrame, ScenePreparer
 from smd_cli.engine.similarity import SimilarityFilter
-from smd_cli.engine.soft_masks import CanvasImages
+from smd_cli.engine.layers import CanvasImages
 from smd_cli.engine.stream_batch import FrameJob, RenderedFrame, SkippedFrame, StreamOptions, StreamSampler
 from smd_cli.media.paint import paint
 from smd_cli.models.assets import ModelSpec, locate
 from smd_cli.models.loading import load
 from smd_cli.scene.loader import load_text
+from smd_cli.scene.prompts import PromptMix
 from smd_cli.scene.resolve import Plan, resolve
-from smd_cli.scene.timeline import opening, plan_at, show_at
+from smd_cli.scene.timeline import plan_at
 
 SCENE = """
 smd: 1
@@ -57,12 +58,12 @@ def setting(made: Plan) -> CanvasImages:
     return CanvasImages(paint(made, may_leave=True).masks)
 
 
-def director(made: Plan) -> ScenePreparer:
-    return ScenePreparer(made, backbone(), setting)
+def preparer() -> ScenePreparer:
+    return ScenePreparer(backbone(), setting)
 
 
 def takes(made: Plan, frames: int, image: Image.Image | None = None):
-    return (InputFrame(frame, show_at(made, frame, fps=12), image) for frame in range(frames))
+    return (InputFrame(frame, plan_at(made, frame, fps=12), image) for frame in range(frames))
 
 
 @torch.inference_mode()
@@ -71,7 +72,7 @@ def streamed(
 ) -> list[Tensor]:
     sampler = StreamSampler(SeededNoise(made.seed), options or StreamOptions())
     run = sampler.sequential if sequential else sampler.batched
-    done = list(run(director(made).jobs(takes(made, frames))))
+    done = list(run(preparer().jobs(takes(made, frames))))
     assert [item.frame for item in done] == list(range(frames))
     return [item.latent for item in done if isinstance(item, RenderedFrame)]
 
@@ -109,12 +110,12 @@ def test_a_sequential_stream_is_the_same():
     made = plan(EDITED)
     frames = streamed(made, 12, sequential=True)
     assert close(frames[5], one_shot(made))
-    assert close(frames[6], one_shot(plan_at(made, show_at(made, 6, fps=12))))
+    assert close(frames[6], one_shot(plan_at(made, 6, fps=12)))
 
 
 def test_an_edit_bends_the_frames_in_flight_from_its_own_frame_on():
     made = plan(EDITED)
-    before, after = one_shot(made), one_shot(plan_at(made, show_at(made, 6, fps=12)))
+    before, after = one_shot(made), one_shot(plan_at(made, 6, fps=12))
     frames = streamed(made, 12)
     assert all(close(frame, before) for frame in frames[:6])
     assert close(frames[10], after)
@@ -125,7 +126,7 @@ def test_an_edit_bends_the_frames_in_flight_from_its_own_frame_on():
 
 def test_with_autoflush_no_frame_is_bent():
     made = plan(EDITED)
-    before, after = one_shot(made), one_shot(plan_at(made, show_at(made, 6, fps=12)))
+    before, after = one_shot(made), one_shot(plan_at(made, 6, fps=12))
     for buffer in (1, 4):
         frames = streamed(made, 12, StreamOptions(buffer, autoflush=True))
         assert all(close(frame, before) for frame in frames[:6])
@@ -184,11 +185,11 @@ def test_skipped_frames_keep_their_places_and_cost_nothing():
 
 def test_input_frames_are_repainted_from_their_own_picture():
     made = plan("stream: {input: film.gif, strength: 0.4}")
-    stage_of = director(made)
+    stage_of = preparer()
     pictures = [Image.new("RGB", (64, 64), color) for color in ("white", "black", "white")]
-    shows = [InputFrame(frame, opening(made), picture) for frame, picture in enumerate(pictures)]
+    frames = [InputFrame(frame, made, picture) for frame, picture in enumerate(pictures)]
     with torch.inference_mode():
-        done = list(StreamSampler(SeededNoise(5), StreamOptions()).batched(stage_of.jobs(iter(shows))))
+        done = list(StreamSampler(SeededNoise(5), StreamOptions()).batched(stage_of.jobs(iter(frames))))
     light = [float(backbone().decode(item.latent).mean()) for item in done]
     assert light[0] == pytest.approx(light[2], abs=1e-3)
     assert light[0] > light[1] + 0.3
@@ -197,14 +198,14 @@ def test_input_frames_are_repainted_from_their_own_picture():
 def test_a_still_input_is_encoded_once_and_mostly_skipped():
     made = plan("stream: {input: film.gif}")
     picture = Image.new("RGB", (64, 64), "navy")
-    jobs = list(director(made).jobs(takes(made, 44, picture), SimilarityFilter(0.9, 10, 0)))
+    jobs = list(preparer().jobs(takes(made, 44, picture), SimilarityFilter(0.9, 10, 0)))
     assert [isinstance(job, FrameJob) for job in jobs] == [frame % 11 == 0 for frame in range(44)]
     assert len({id(job.source) for job in jobs if isinstance(job, FrameJob)}) == 1
 
 
 def test_an_edit_is_painted_however_alike_the_input_frames_are():
     made = plan("stream: {input: film.gif, timeline: [{at: 3, region: star, prompt: a blue star}]}")
-    jobs = director(made).jobs(
+    jobs = preparer().jobs(
         takes(made, 12, Image.new("RGB", (64, 64), "navy")), SimilarityFilter(0.9, 5, 0)
     )
     assert [job.frame for job in jobs if isinstance(job, FrameJob)] == [0, 3, 9]
@@ -217,7 +218,7 @@ def test_equal_shows_share_a_stage_and_prompts_are_encoded_once(monkeypatch):
     monkeypatch.setattr(
         type(backbone()), "encode_prompts", lambda _, texts: asked.extend(texts) or encode(texts)
     )
-    stages = [job.scene for job in director(made).jobs(takes(made, 12))]
+    stages = [job.scene for job in preparer().jobs(takes(made, 12))]
     assert len({id(stage) for stage in stages}) == 2
     assert stages[0] is stages[5]
     assert stages[6] is stages[11]
@@ -227,7 +228,7 @@ def test_equal_shows_share_a_stage_and_prompts_are_encoded_once(monkeypatch):
 
 def test_prompts_are_eased_between_their_embeddings():
     made = plan("stream: {timeline: [{at: 8, region: star, prompt: a blue star, ease: linear}]}")
-    tables = [job.scene.table.embeds[2] for job in director(made).jobs(takes(made, 9))]
+    tables = [job.scene.table.embeds[2] for job in preparer().jobs(takes(made, 9))]
     torch.testing.assert_close(tables[2], torch.lerp(tables[0], tables[8], 0.25))
     assert not torch.allclose(tables[0], tables[8])
 
@@ -237,7 +238,7 @@ def test_a_region_may_leave_the_canvas_and_come_back():
     made = plan(f"stream: {{timeline: [{timeline}]}}")
     views = [
         {view.region for views in job.scene.regions.views for view in views}
-        for job in director(made).jobs(takes(made, 9))
+        for job in preparer().jobs(takes(made, 9))
     ]
     assert views[0] == views[8] == {0, 1, 2}
     assert views[4] == {0, 1}
@@ -251,11 +252,12 @@ def test_edits_at_every_tick_neither_leak_nor_drift():
     made, warm = plan(), 20
 
     def edited(frame: int) -> Plan:
-        moving = replace(made.regions[1], shift=(0.002 * (frame % 50), 0.0), prompt=f"a star {frame % 7}")
+        prompt = PromptMix.of(f"a star {frame % 7}")
+        moving = replace(made.regions[1], shift=(0.002 * (frame % 50), 0.0), prompt=prompt)
         return replace(made, regions=(made.regions[0], moving)[frame % 3 == 0 :])
 
-    director_ = director(made)
-    jobs = (FrameJob(frame, director_.scene(opening(edited(frame)))) for frame in range(300))
+    preparing = preparer()
+    jobs = (FrameJob(frame, preparing.scene(edited(frame))) for frame in range(300))
     sampler, objects, last = StreamSampler(SeededNoise(5), StreamOptions()), {}, None
     for done in sampler.batched(jobs):
         last = done
@@ -265,6 +267,6 @@ def test_edits_at_every_tick_neither_leak_nor_drift():
     assert objects[295] <= objects[warm] + 80  # what the last prompts and pictures keep
 
     fresh = StreamSampler(SeededNoise(5), StreamOptions())
-    again = director(made)
-    jobs = (FrameJob(frame, again.scene(opening(edited(frame)))) for frame in range(290, 300))
+    again = preparer()
+    jobs = (FrameJob(frame, again.scene(edited(frame))) for frame in range(290, 300))
     assert close(list(fresh.batched(jobs))[-1].latent, last.latent)

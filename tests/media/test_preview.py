@@ -7,7 +7,7 @@ from PIL import Image, ImageChops
 from smd_cli.media.masks import paint_shape
 from smd_cli.media.paint import Painted
 from smd_cli.media.preview import LONG_SIDE, draw_preview
-from smd_cli.scene.masks import BoxMask
+from smd_cli.scene.mask_specs import BoxMask
 
 
 def painted(size: tuple[int, int], *boxes: tuple[float, float, float, float]) -> Painted:

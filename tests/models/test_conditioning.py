@@ -2,7 +2,8 @@
 
 import torch
 
-from smd_cli.models.conditioning import Conditioning, mix, prompt_table
+from smd_cli.models.conditioning import Conditioning, prompt_table
+from smd_cli.scene.prompts import PromptMix, mixed
 
 
 def encode(texts):
@@ -21,23 +22,24 @@ def test_rows_repeat_and_reorder():
 
 
 def test_a_row_for_each_prompt_in_order():
-    table = prompt_table(encode, [{"a" * 10: 1.0}, {"b" * 30: 1.0}, {"": 1.0}, {"a" * 10: 1.0}])
+    table = prompt_table(encode, [[("a" * 10, 1.0)], [("b" * 30, 1.0)], [("", 1.0)], [("a" * 10, 1.0)]])
     assert table.embeds[:, 0, 0].tolist() == [10, 30, 0, 10]
     assert table.pooled[:, 0].tolist() == [10, 30, 0, 10]
 
 
 def test_mixtures_lie_between_their_texts():
-    own, behind = {"a" * 10: 1.0}, {"e" * 100: 1.0}
-    leaning = mix((behind, 0.75), (own, 0.25))
-    table = prompt_table(encode, [leaning, mix((behind, 1.0), (own, 0.0)), mix((leaning, 0.5), (own, 0.5))])
+    own, behind = PromptMix.of("a" * 10), PromptMix.of("e" * 100)
+    leaning = mixed((behind, 0.75), (own, 0.25))
+    mixes = [leaning, mixed((behind, 1.0), (own, 0.0)), mixed((leaning, 0.5), (own, 0.5))]
+    table = prompt_table(encode, [mix.weights for mix in mixes])
     torch.testing.assert_close(table.embeds[:, 0, 0], torch.tensor([77.5, 100.0, 43.75]))
     torch.testing.assert_close(table.pooled[:, 0], torch.tensor([77.5, 100.0, 43.75]))
 
 
 def test_mixtures_of_half_precision_stay_so():
     halves = Conditioning(torch.ones(2, 3, 2).bfloat16(), torch.ones(2, 1).bfloat16())
-    mixed = halves.mixed(torch.tensor([[0.25, 0.75]]))
-    assert mixed.embeds.dtype == mixed.pooled.dtype == torch.bfloat16
+    found = halves.mixed(torch.tensor([[0.25, 0.75]]))
+    assert found.embeds.dtype == found.pooled.dtype == torch.bfloat16
 
 
 def test_a_text_is_encoded_once_and_one_without_weight_not_at_all():
@@ -47,6 +49,7 @@ def test_a_text_is_encoded_once_and_one_without_weight_not_at_all():
         asked.extend(texts)
         return encode(texts)
 
-    sky, sea = {"sky": 1.0}, {"sea": 1.0}
-    prompt_table(counting, [sky, mix((sky, 0.5), (sea, 0.5)), mix((sky, 1.0), ({"unheard": 1.0}, 0.0))])
+    sky, sea, unheard = map(PromptMix.of, ("sky", "sea", "unheard"))
+    mixes = [sky, mixed((sky, 0.5), (sea, 0.5)), mixed((sky, 1.0), (unheard, 0.0))]
+    prompt_table(counting, [mix.weights for mix in mixes])
     assert sorted(asked) == ["sea", "sky"]

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from smd_cli.errors import SceneError
+from smd_cli.scene.lints import lint
 from smd_cli.scene.loader import load_text
-from smd_cli.scene.remarks import remarks
 from smd_cli.scene.resolve import Plan, resolve
 from smd_cli.scene.schema import Canvas
 from smd_cli.scene.tree import dotted
@@ -164,8 +164,8 @@ def test_overlap_and_what_lies_where_are_in_the_plan() -> None:
     assert plain.sampler.overlap == 0.5
     assert (plain.background.fit, plain.background.place, plain.background.strength) == (
         "cover",
-        "fit",
-        "none",
+        None,
+        None,
     )
 
 
@@ -233,9 +233,9 @@ def test_only_a_canvas_that_follows_is_left_out_of_the_written_scene() -> None:
     assert plan(text, (640, 480)).to_dict()["canvas"] == {"width": 640, "height": 480, "wrap": "none"}
 
 
-def test_a_fit_without_a_picture_is_remarked() -> None:
+def test_a_fit_without_a_picture_is_warned_of() -> None:
     found = plan(f"{CANVAS}background: {{prompt: x, fit: stretch}}")
-    said = remarks(found, lambda *loc: dotted(loc))
+    said = lint(found, lambda *loc: dotted(loc))
     assert said == ["background.fit: has no effect without a background picture"]
 
 
@@ -247,6 +247,6 @@ def test_a_fit_without_a_picture_is_remarked() -> None:
         ("steps: 1, mix_steps: 2", ["bootstrap.mix_steps: has no effect with show_through"]),
     ],
 )
-def test_idle_settings_around_showing_through_are_remarked(settings: str, told: list[str]) -> None:
+def test_idle_settings_around_showing_through_are_warned_of(settings: str, told: list[str]) -> None:
     found = plan(f"{CANVAS}background: {{prompt: x}}\nbootstrap: {{{settings}, show_through: true}}")
-    assert remarks(found, lambda *loc: dotted(loc)) == told
+    assert lint(found, lambda *loc: dotted(loc)) == told

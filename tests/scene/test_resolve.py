@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smd_cli.scene.loader import load_text
+from smd_cli.scene.prompts import PromptMix
 from smd_cli.scene.resolve import Plan, resolve
 
 BASE = "smd: 1\ncanvas: {width: 384, height: 256}\n"
@@ -86,19 +87,20 @@ def test_regions_take_the_masks_defaults_and_the_negative_prefix() -> None:
         "  - {name: b, prompt: ' z ', mask: rest, mask_std: 0, mask_strength: 0.0}\n"
     )
     first, second = resolved.regions
-    assert (first.mask_std, first.mask_strength, first.negative_prompt) == (3, 0.5, "ugly, blue")
-    assert (second.mask_std, second.mask_strength, second.negative_prompt) == (0, 0, "ugly")
-    assert second.prompt == "z"
-    assert resolved.background.negative_prompt == "ugly"
+    assert (first.mask_std, first.mask_strength) == (3, 0.5)
+    assert first.negative_prompt == PromptMix.of("ugly, blue")
+    assert (second.mask_std, second.mask_strength, second.negative_prompt) == (0, 0, PromptMix.of("ugly"))
+    assert second.prompt == PromptMix.of("z")
+    assert resolved.background.negative_prompt == PromptMix.of("ugly")
     assert first.mask.model_dump()["image"] == "/scenes/m/a.png"
 
 
 @pytest.mark.parametrize("prompt", ["a ,", "a , ,", " a,, ", "a\u00a0,"])
 def test_a_negative_prompt_is_joined_once_and_for_all(prompt: str) -> None:
     joined = plan(f"negative_prefix: '{prompt}'\nbackground: {{prompt: x, negative_prompt: b}}")
-    assert joined.background.negative_prompt == "a, b"
+    assert joined.background.negative_prompt == PromptMix.of("a, b")
     alone = plan(f"background: {{prompt: x, negative_prompt: '{prompt}'}}")
-    assert alone.background.negative_prompt == "a" == again(alone).background.negative_prompt
+    assert alone.background.negative_prompt == PromptMix.of("a") == again(alone).background.negative_prompt
 
 
 @pytest.mark.parametrize(

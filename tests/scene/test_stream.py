@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 
 from smd_cli.errors import SceneError
-from smd_cli.scene.edits import misfits_with_input
+from smd_cli.scene.edits import conflicts_with_input
+from smd_cli.scene.lints import lint
 from smd_cli.scene.loader import load_text
 from smd_cli.scene.overrides import override
-from smd_cli.scene.remarks import remarks
+from smd_cli.scene.prompts import PromptMix
 from smd_cli.scene.resolve import Plan, resolve
-from smd_cli.scene.stream_plan import BackgroundKeyframe, RegionKeyframe, Seconds
+from smd_cli.scene.stream_plan import Seconds
 from smd_cli.scene.tree import dotted
 
 SCENE = """\
@@ -39,8 +40,8 @@ def problems(stream: str, scene: str = SCENE) -> list[str]:
     return [line.split(": ", 1)[1] for line in caught.value.problems]
 
 
-def remarked(stream: str, scene: str = SCENE) -> list[str]:
-    return remarks(plan(stream, scene), lambda *loc: dotted(loc))
+def warnings(stream: str, scene: str = SCENE) -> list[str]:
+    return lint(plan(stream, scene), lambda *loc: dotted(loc))
 
 
 def timeline(*keyframes: str) -> str:
@@ -183,7 +184,7 @@ class TestOnceTheInputIsKnown:
     ).removeprefix("{")
 
     def told(self, fps: float, frames: int) -> list[str]:
-        found = misfits_with_input(plan(self.CLIP), fps=fps, frames=frames)
+        found = conflicts_with_input(plan(self.CLIP), fps=fps, frames=frames)
         return [f"{dotted(problem.loc)}: {problem.text}" for problem in found]
 
     def test_all_fits(self) -> None:
@@ -205,8 +206,8 @@ class TestOnceTheInputIsKnown:
 def test_a_short_keyframe_and_a_one_step_schedule_are_fine() -> None:
     scene = f"{SCENE}sampler: {{indices: [0]}}\n"
     (keyframe,) = plan(timeline("at: 20, region: girl, prompt: ' a cat '"), scene).stream.timeline
-    assert isinstance(keyframe, RegionKeyframe)
-    assert (keyframe.at, keyframe.region, keyframe.prompt, keyframe.mask) == (20, "girl", "a cat", None)
+    changes = dict(keyframe.changes)
+    assert (keyframe.at, keyframe.region, changes) == (20, "girl", {"prompt": PromptMix.of("a cat")})
 
 
 @pytest.mark.parametrize("kind", ["self", "initialize"])
@@ -215,7 +216,7 @@ def test_residual_guidance_needs_the_lcm_sampler(kind: str) -> None:
     assert told == [f"sampler.guidance: {kind} needs the lcm sampler; ddim goes with none and full"]
     scene = f"{SCENE}sampler: {{guidance_scale: 2, guidance: {kind}, delta: 0.5}}\n"
     assert plan("{}", scene).sampler.delta == 0.5
-    assert remarked("{}", scene) == []
+    assert warnings("{}", scene) == []
 
 
 def test_a_stream_repaints_the_picture_or_the_input() -> None:
@@ -234,11 +235,11 @@ class TestDefaults:
             ("{seconds: 4}", 48, 12),
             ("{seconds: 0.01}", 1, 12),
             ("{seconds: 2, fps: 7.5}", 15, 7.5),
-            ("{input: a.mp4}", "input", "input"),
-            ("{input: a.mp4, fps: 30}", "input", 30),
-            ("{input: a.mp4, frames: 7}", 7, "input"),
+            ("{input: a.mp4}", None, None),
+            ("{input: a.mp4, fps: 30}", None, 30),
+            ("{input: a.mp4, frames: 7}", 7, None),
             ("{input: a.mp4, seconds: 2, fps: 30}", 60, 30),
-            ("{input: a.mp4, seconds: 2}", Seconds(2), "input"),
+            ("{input: a.mp4, seconds: 2}", Seconds(2), None),
         ],
     )
     def test_length_and_rate(self, stream: str, frames: object, fps: object) -> None:
@@ -248,10 +249,10 @@ class TestDefaults:
     @pytest.mark.parametrize(
         ("stream", "sampler", "strength", "bootstrap"),
         [
-            ("{}", "", "none", 2),
+            ("{}", "", None, 2),
             ("{input: a.mp4}", "", 0.5, 0),
             ("{input: a.mp4, strength: 0.25}", "", 0.25, 0),
-            ("{input: a.mp4}", "sampler: {indices: [25, 37]}", "none", 0),
+            ("{input: a.mp4}", "sampler: {indices: [25, 37]}", None, 0),
             ("{input: a.mp4, strength: 0.25}", "sampler: {indices: [25, 37]}", 0.25, 0),
             ("{input: a.mp4}", "bootstrap: {steps: 1}", 0.5, 1),
         ],
@@ -269,12 +270,12 @@ class TestDefaults:
         ).stream
         girl, behind = found.timeline
         assert found.input == "/scenes/clips/*.png"
-        assert isinstance(girl, RegionKeyframe)
-        assert girl.mask is not None
-        assert (girl.negative_prompt, girl.mask.model_dump()["image"]) == ("ugly, blue", "/scenes/m.png")
-        assert isinstance(behind, BackgroundKeyframe)
-        assert (behind.prompt, behind.negative_prompt) == (None, "ugly")
-        assert behind.image == Path("/scenes/b.png")
+        assert girl.region == "girl"
+        assert girl.get("negative_prompt") == PromptMix.of("ugly, blue")
+        assert girl.get("mask").model_dump()["image"] == "/scenes/m.png"
+        assert behind.region is None
+        assert (behind.get("prompt"), behind.get("negative_prompt")) == (None, PromptMix.of("ugly"))
+        assert behind.get("image") == Path("/scenes/b.png")
 
     def test_a_time_is_a_frame_where_the_rate_is_known(self) -> None:
         keyframe = "{at: 1.25s, region: girl, prompt: x}"
@@ -308,9 +309,9 @@ def test_a_plan_written_as_a_scene_resolves_to_itself(stream: str) -> None:
     assert resolve(again, first.name, Path("/elsewhere")) == first
 
 
-class TestRemarks:
+class TestLints:
     @pytest.mark.parametrize(
-        ("stream", "remark"),
+        ("stream", "warning"),
         [
             ("{similarity: {}}", "stream.similarity: has no effect without stream.input"),
             ("{fit: stretch}", "stream.fit: has no effect without stream.input"),
@@ -337,8 +338,8 @@ class TestRemarks:
             ),
         ],
     )
-    def test_what_has_no_effect(self, stream: str, remark: str) -> None:
-        assert remarked(stream) == [remark]
+    def test_what_has_no_effect(self, stream: str, warning: str) -> None:
+        assert warnings(stream) == [warning]
 
     @pytest.mark.parametrize(
         "stream",
@@ -351,15 +352,15 @@ class TestRemarks:
         ],
     )
     def test_what_has_an_effect(self, stream: str) -> None:
-        assert remarked(stream) == []
+        assert warnings(stream) == []
 
     def test_a_rest_that_is_shifted_from_the_beginning(self) -> None:
         shifted = SCENE.replace("mask: rest", "mask: rest, shift: [0.5, 0]")
-        (said,) = remarked("{}", shifted)
+        (said,) = warnings("{}", shifted)
         assert said.startswith("regions[0].shift: has no effect on the mask rest")
 
     def test_of_guidance(self) -> None:
         idle = f"{SCENE}sampler: {{guidance: self}}\n"
-        assert remarked("{}", idle) == ["sampler.guidance_scale: 1 makes guidance: self the same as none"]
+        assert warnings("{}", idle) == ["sampler.guidance_scale: 1 makes guidance: self the same as none"]
         delta = f"{SCENE}sampler: {{guidance_scale: 2, delta: 0.5}}\n"
-        assert remarked("{}", delta) == ["sampler.delta: has no effect with guidance: full"]
+        assert warnings("{}", delta) == ["sampler.delta: has no effect with guidance: full"]

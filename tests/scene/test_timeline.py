@@ -1,4 +1,4 @@
-"""The show of a scene at each frame of a stream."""
+"""The plan of a scene at each frame of a stream."""
 
 from pathlib import Path
 from typing import Any
@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from smd_cli.scene.loader import load_text
-from smd_cli.scene.masks import BoxMask, EllipseMask, ImageMask, PolygonMask
+from smd_cli.scene.mask_specs import BoxMask, EllipseMask, ImageMask, PolygonMask
+from smd_cli.scene.prompts import PromptMix
 from smd_cli.scene.resolve import Plan, resolve
-from smd_cli.scene.timeline import Blend, Show, show_at
+from smd_cli.scene.timeline import plan_at
 
 SCENE = """\
 smd: 1
@@ -23,32 +24,29 @@ regions:
 
 
 def plan(*keyframes: str, more: str = "") -> Plan:
-    timeline = "".join(f"    - {{{keyframe}}}\n" for keyframe in keyframes)
-    text = f"{SCENE}stream:\n  fps: 10\n  timeline:\n{timeline}{more}" if keyframes else SCENE
+    timeline = "".join(f"    - {{{keyframe}}}\n" for keyframe in keyframes) or "    []\n"
+    text = f"{SCENE}stream:\n  fps: 10\n  timeline:\n{timeline}{more}"
     loaded = load_text(text, "s.yaml", "s", Path("/scenes"))
     return resolve(loaded.scene, loaded.name, loaded.base_dir)
 
 
-def show(frame: int, *keyframes: str) -> Show:
-    return show_at(plan(*keyframes), frame, fps=10)
+def show(frame: int, *keyframes: str) -> Plan:
+    return plan_at(plan(*keyframes), frame, fps=10)
 
 
 def owl(frame: int, key: str, *keyframes: str) -> Any:
     return getattr(show(frame, *keyframes).regions[0], key)
 
 
-def rests(text: str) -> Blend[str]:
-    return Blend(text, text, 1.0)
-
-
 def test_a_static_scene_is_the_same_at_every_frame() -> None:
     still = plan()
-    shows = {show_at(still, frame, fps=12) for frame in (0, 1, 49, 10_000)}
+    shows = {plan_at(still, frame, fps=12) for frame in (0, 1, 49, 10_000)}
     (only,) = shows
-    assert only.background.prompt == rests("the sea")
-    assert only.background.image == "none"
+    assert only.background.prompt == PromptMix.of("the sea")
+    assert only.background.image is None
     first = only.regions[0]
-    assert (first.name, first.prompt, first.negative_prompt) == ("owl", rests("an owl"), rests("ugly"))
+    assert first.name == "owl"
+    assert (first.prompt, first.negative_prompt) == (PromptMix.of("an owl"), PromptMix.of("ugly"))
     assert (first.prompt_strength, first.mask_strength, first.mask_std, first.shift) == (0.5, 1, 8, (0, 0))
     assert first.mask == BoxMask(box=(0, 0, 0.5, 1))
 
@@ -56,8 +54,8 @@ def test_a_static_scene_is_the_same_at_every_frame() -> None:
 def test_a_value_jumps_at_its_frame_and_stays() -> None:
     keyframe = "at: 20, region: owl, prompt: a dove, negative_prompt: blue, mask: rest"
     assert show(19, keyframe) == show(0)
-    assert owl(20, "prompt", keyframe) == rests("a dove")
-    assert owl(20, "negative_prompt", keyframe) == rests("ugly, blue")
+    assert owl(20, "prompt", keyframe) == PromptMix.of("a dove")
+    assert owl(20, "negative_prompt", keyframe) == PromptMix.of("ugly, blue")
     assert show(20, keyframe) == show(999, keyframe)
     assert show(20, keyframe).regions[1] == show(0).regions[1]
 
@@ -89,7 +87,7 @@ def test_a_shift_is_eased_from_the_region_s_own() -> None:
     text = SCENE.replace("mask: m.png", "mask: m.png, shift: [1, 0]")
     text += "stream: {timeline: [{at: 4, region: cat, shift: [0, 0.5], ease: linear}]}"
     shifted = resolve(load_text(text, "s.yaml").scene, "s", Path("/scenes"))
-    found = [show_at(shifted, frame, fps=12).regions[1].shift for frame in (0, 2, 4)]
+    found = [plan_at(shifted, frame, fps=12).regions[1].shift for frame in (0, 2, 4)]
     assert found == [(1, 0), (0.5, 0.25), (0, 0.5)]
 
 
@@ -97,12 +95,12 @@ def test_prompts_are_on_their_way_from_one_to_the_other() -> None:
     keyframe = "at: 4, background: {prompt: the desert, negative_prompt: fog}, ease: linear"
     found = [show(frame, keyframe).background for frame in (0, 1, 4, 5)]
     assert [state.prompt for state in found] == [
-        rests("the sea"),
-        Blend("the sea", "the desert", 0.25),
-        rests("the desert"),
-        rests("the desert"),
+        PromptMix.of("the sea"),
+        PromptMix((("the sea", 0.75), ("the desert", 0.25))),
+        PromptMix.of("the desert"),
+        PromptMix.of("the desert"),
     ]
-    assert found[1].negative_prompt == Blend("ugly", "ugly, fog", 0.25)
+    assert found[1].negative_prompt == PromptMix((("ugly", 0.75), ("ugly, fog", 0.25)))
 
 
 def test_a_prompt_that_stays_the_same_is_not_on_its_way() -> None:
@@ -160,7 +158,7 @@ def test_polygons_of_unlike_corners_jump() -> None:
 
 def test_pictures_jump() -> None:
     keyframe = "at: 4, background: {prompt: the desert, image: b.png}, ease: linear"
-    assert [show(frame, keyframe).background.image for frame in (3, 4)] == ["none", Path("/scenes/b.png")]
+    assert [show(frame, keyframe).background.image for frame in (3, 4)] == [None, Path("/scenes/b.png")]
     assert show(9, "at: 4, region: cat, mask: n.png").regions[1].mask == ImageMask(image="/scenes/n.png")
 
 
@@ -171,5 +169,20 @@ def test_times_are_told_by_the_rate() -> None:
     text = SCENE + f"stream: {{input: a.mp4, timeline: [{{{keyframe}}}]}}"
     film = resolve(load_text(text, "s.yaml").scene, "s", Path("/scenes"))
     for fps, frame in ((10, 15), (24, 36), (29.97, 45)):
-        before, there = (show_at(film, number, fps=fps).regions[0].prompt for number in (frame - 1, frame))
-        assert (before, there) == (rests("an owl"), rests("a dove"))
+        before, there = (plan_at(film, number, fps=fps).regions[0].prompt for number in (frame - 1, frame))
+        assert (before, there) == (PromptMix.of("an owl"), PromptMix.of("a dove"))
+
+
+def test_the_plan_of_a_frame_is_one_without_a_timeline() -> None:
+    film = plan("at: 4, region: owl, prompt: a dove, shift: [1, 0], ease: linear")
+    before, during = plan_at(film, 0, fps=10), plan_at(film, 3, fps=10)
+    assert before.stream.timeline == during.stream.timeline == ()
+    assert before.regions == film.regions
+    assert plan_at(during, 9, fps=10) == during
+    assert during.to_dict()["regions"][0]["prompt"] == "a dove"
+    assert (during.canvas, during.sampler, during.background) == (film.canvas, film.sampler, film.background)
+
+
+def test_a_prompt_eased_to_none_has_none_from_the_beginning() -> None:
+    keyframe = "at: 4, background: {prompt: ''}, ease: linear"
+    assert [bool(show(frame, keyframe).background.prompt) for frame in (0, 1, 4)] == [True, False, False]

@@ -24,7 +24,7 @@ from smd_cli.engine.batching import Batch
 from smd_cli.engine.events import Clock
 from smd_cli.engine.prepare import PreparedScene, prepare
 from smd_cli.engine.render import decode_image, denoise
-from smd_cli.engine.soft_masks import CanvasImages
+from smd_cli.engine.layers import CanvasImages
 from smd_cli.engine.stream_batch import FrameJob, RenderedFrame, StreamOptions, StreamSampler
 from smd_cli.media.paint import paint
 from smd_cli.models.backbone import Backbone

@@ -55,7 +55,8 @@ def scenes():
 def test_random_scenes_are_scenes_and_as_varied_as_they_should_be(scenes):
     for scene in scenes:
         plan = resolve(load_text(json.dumps(scene.document), "scene").scene, "scene", Path())
-        assert [region.prompt for region in plan.regions] == [r["prompt"] for r in scene.document["regions"]]
+        prompts = [region.prompt.text for region in plan.regions]
+        assert prompts == [r["prompt"] for r in scene.document["regions"]]
         width, height = plan.canvas.width, plan.canvas.height
         for left, top, right, bottom in (region.box for region in scene.regions):
             assert 0 <= left < right <= width

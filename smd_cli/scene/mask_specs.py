@@ -1,11 +1,9 @@
-"""How a scene says where a region lies. White, in every form, is the region."""
+"""How a scene specifies where a region lies. In every form, white is the region."""
 
 from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Discriminator,
     Field,
     PlainValidator,
@@ -14,32 +12,27 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from smd_cli.scene.section import Section
+from smd_cli.scene.values import FilePath
 
-class Part(BaseModel):
-    """A mapping of the scene language: frozen, exact about types, without unknown keys, NaN or infinity."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, defer_build=True)
-
-
-PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
+REST = "rest"
 HEX_COLOR = r"^#[0-9a-fA-F]{6}$"
-FilePath = Annotated[str, Field(min_length=1, max_length=4096, pattern=PRINTABLE)]
 Coordinate = Annotated[float, Field(ge=-1, le=2)]
 
 
-class ImageMask(Part):
-    """A picture file whose brightness is the mask."""
+class ImageMask(Section):
+    """A picture file whose brightness or transparency is the mask."""
 
     image: FilePath = Field(description="Picture file, relative to the scene file.")
     channel: Literal["auto", "alpha", "luminance", "red", "green", "blue"] = Field(
         default="auto",
         description="What to read; `auto` is the alpha channel where there is one, else luminance.",
     )
-    invert: bool = Field(default=False, description="Take black (or transparent) for the region.")
+    invert: bool = Field(default=False, description="Inverts the mask: black, or transparent, is the region.")
 
 
-class ColorMask(Part):
-    """One colour of a painted picture: a single picture can hold every region."""
+class ColorMask(Section):
+    """The pixels of one colour in a picture, so that one picture can hold the masks of all regions."""
 
     image: FilePath = Field(description="Picture file, relative to the scene file.")
     color: Annotated[str, Field(pattern=HEX_COLOR)] = Field(
@@ -63,7 +56,7 @@ def _has_radii(ellipse: tuple[float, ...]) -> tuple[float, ...]:
     return ellipse
 
 
-class BoxMask(Part):
+class BoxMask(Section):
     """A rectangle."""
 
     box: Annotated[
@@ -73,8 +66,8 @@ class BoxMask(Part):
     ] = Field(description="[x0, y0, x1, y1]: left, top, right and bottom edge, in fractions of the canvas.")
 
 
-class EllipseMask(Part):
-    """An ellipse; it may reach over the edge of the canvas, and goes on at the other one where it wraps."""
+class EllipseMask(Section):
+    """An ellipse. It may extend past the canvas; if the canvas wraps, it continues at the opposite edge."""
 
     ellipse: Annotated[
         tuple[Coordinate, ...], Field(min_length=4, max_length=4), AfterValidator(_has_radii)
@@ -83,8 +76,8 @@ class EllipseMask(Part):
     )
 
 
-class PolygonMask(Part):
-    """A closed polygon; it may reach over the edge of the canvas, like an ellipse."""
+class PolygonMask(Section):
+    """A closed polygon. It may extend past the canvas, like an ellipse."""
 
     polygon: Annotated[
         tuple[Annotated[tuple[Coordinate, ...], Field(min_length=2, max_length=2)], ...],
@@ -92,14 +85,14 @@ class PolygonMask(Part):
     ] = Field(description="Corner points [x, y] in order, in fractions of the canvas.")
 
 
-class RestMask(Part):
-    """What no other region covers; written as the word `rest`."""
+class RestMask(Section):
+    """The part of the canvas that no other region covers; written as the word `rest`."""
 
 
 MaskSpec = ImageMask | ColorMask | BoxMask | EllipseMask | PolygonMask | RestMask
 
 # Tags are in angle brackets, so that no key of a scene can be taken for one in the place of an error.
-MASK_FORMS: dict[str, type[Part]] = {
+MASK_FORMS: dict[str, type[Section]] = {
     "<color>": ColorMask,
     "<image>": ImageMask,
     "<box>": BoxMask,
@@ -111,14 +104,14 @@ MASK_FORMS: dict[str, type[Part]] = {
 def _form(value: Any) -> str | None:  # noqa: ANN401 - what a file says, of any shape
     if isinstance(value, (str, RestMask)):
         return "<text>"
-    if isinstance(value, Part):
+    if isinstance(value, Section):
         return next((tag for tag, form in MASK_FORMS.items() if isinstance(value, form)), None)
     keys = value if isinstance(value, dict) else ()
     return next((tag for tag in MASK_FORMS if tag[1:-1] in keys), None)
 
 
 def _from_text(value: Any) -> ImageMask | RestMask:  # noqa: ANN401
-    if isinstance(value, RestMask) or value == "rest":
+    if isinstance(value, RestMask) or value == REST:
         return RestMask()
     return ImageMask(image=value)
 
@@ -150,13 +143,8 @@ AnyMask = Annotated[
 ]
 
 
-def mask_data(mask: MaskSpec) -> dict[str, Any] | str:
-    """A mask as a scene writes it."""
-    return "rest" if isinstance(mask, RestMask) else mask.model_dump(mode="json")
-
-
 def can_ease(before: MaskSpec, after: MaskSpec) -> bool:
-    """Tell whether there are masks between two: shapes of one kind, polygons with as many corners."""
+    """Tell whether a mask can be eased into another: boxes, ellipses, polygons of as many corners can."""
     if isinstance(before, PolygonMask) and isinstance(after, PolygonMask):
         return len(before.polygon) == len(after.polygon)
     return isinstance(before, (BoxMask, EllipseMask)) and type(before) is type(after)

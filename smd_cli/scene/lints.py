@@ -1,27 +1,28 @@
-"""What a scene may say and yet hardly means."""
+"""Warnings about values of a scene that have no effect, because of other values."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from smd_cli.scene.masks import RestMask, can_ease
+from smd_cli.scene.mask_specs import RestMask, can_ease
 from smd_cli.scene.resolve import Plan
 from smd_cli.scene.schema import Bootstrap
-from smd_cli.scene.stream import DEFAULT_FPS
-from smd_cli.scene.stream_plan import BackgroundKeyframe, KeyframePlan, RegionKeyframe, frame_of
+from smd_cli.scene.stream_plan import KeyframePlan, frame_of
+from smd_cli.scene.stream_section import DEFAULT_FPS
 
 Locate = Callable[..., str]
 
 
-def remarks(plan: Plan, locate: Locate) -> list[str]:
-    """One line for every value that another makes idle; `locate` turns a place into what it begins with."""
-    found = [*_about_guidance(plan, locate), *_about_showing_through(plan, locate)]
-    if plan.background.image == "none" and plan.background.fit != "cover":
+def lint(plan: Plan, locate: Locate) -> list[str]:
+    """Return a warning for every value without effect; `locate` turns a place into the start of its line."""
+    found = [*_unused_guidance(plan, locate), *_unused_bootstrap(plan, locate)]
+    if plan.background.image is None and plan.background.fit != "cover":
         found.append(f"{locate('background', 'fit')}: has no effect without a background picture")
-    return [*found, *_about_input(plan, locate), *_about_easing(plan, locate), *_about_rest(plan, locate)]
+    found += [*_missing_input(plan, locate), *_unused_easing(plan, locate), *_shifted_rest(plan, locate)]
+    return found
 
 
-def _about_guidance(plan: Plan, locate: Locate) -> Iterator[str]:
+def _unused_guidance(plan: Plan, locate: Locate) -> Iterator[str]:
     sampler, place = plan.sampler, locate("sampler", "guidance_scale")
     if sampler.guidance == "none" and sampler.guidance_scale != 1:
         yield f"{place}: {sampler.guidance_scale:g} has no effect with guidance: none"
@@ -31,7 +32,7 @@ def _about_guidance(plan: Plan, locate: Locate) -> Iterator[str]:
         yield f"{locate('sampler', 'delta')}: has no effect with guidance: {sampler.guidance}"
 
 
-def _about_showing_through(plan: Plan, locate: Locate) -> Iterator[str]:
+def _unused_bootstrap(plan: Plan, locate: Locate) -> Iterator[str]:
     bootstrap = plan.bootstrap
     if bootstrap.show_through and bootstrap.steps == 0:
         yield f"{locate('bootstrap', 'show_through')}: has no effect without bootstrapped steps"
@@ -39,51 +40,50 @@ def _about_showing_through(plan: Plan, locate: Locate) -> Iterator[str]:
         yield f"{locate('bootstrap', 'mix_steps')}: has no effect with show_through"
 
 
-def _about_input(plan: Plan, locate: Locate) -> Iterator[str]:
-    if plan.stream.input != "none":
+def _missing_input(plan: Plan, locate: Locate) -> Iterator[str]:
+    if plan.stream.input is not None:
         return
-    if plan.stream.similarity != "none":
+    if plan.stream.similarity is not None:
         yield f"{locate('stream', 'similarity')}: has no effect without stream.input"
     if plan.stream.fit != "cover":
         yield f"{locate('stream', 'fit')}: has no effect without stream.input"
 
 
 def _in_order(plan: Plan) -> list[tuple[int, int, KeyframePlan]]:
-    """Frame, index and keyframe, by frame; where only the input tells the frames a second, nearly so."""
-    fps = DEFAULT_FPS if plan.stream.fps == "input" else plan.stream.fps
+    """Return frame, index and keyframe by frame, at the default rate where only the input knows it."""
+    fps = plan.stream.fps or DEFAULT_FPS
     timed = [
         (frame_of(keyframe.at, fps), index, keyframe) for index, keyframe in enumerate(plan.stream.timeline)
     ]
     return sorted(timed, key=lambda entry: entry[:2])
 
 
-def _about_easing(plan: Plan, locate: Locate) -> Iterator[str]:
-    """What jumps although it is to be eased."""
+def _unused_easing(plan: Plan, locate: Locate) -> Iterator[str]:
     masks = {region.name: region.mask for region in plan.regions}
     for frame, index, keyframe in _in_order(plan):
-        place, eased = ("stream", "timeline", index), keyframe.ease != "none"
-        if eased and frame == 0:
+        place, is_eased = ("stream", "timeline", index), keyframe.ease != "none"
+        if is_eased and frame == 0:
             yield f"{locate(*place, 'ease')}: has no effect at frame 0, which nothing precedes"
-        elif eased and isinstance(keyframe, BackgroundKeyframe) and keyframe.image:
+        elif is_eased and keyframe.get("image"):
             yield f"{locate(*place, 'background', 'image')}: jumps; pictures cannot be eased"
-        if isinstance(keyframe, RegionKeyframe) and keyframe.mask:
-            if eased and frame and not can_ease(masks[keyframe.region], keyframe.mask):
+        if keyframe.region is not None and (mask := keyframe.get("mask")):
+            if is_eased and frame and not can_ease(masks[keyframe.region], mask):
                 yield (
                     f"{locate(*place, 'mask')}: jumps; only boxes, ellipses, and polygons with as many "
                     "corners can be eased into each other (shift eases any mask)"
                 )
-            masks[keyframe.region] = keyframe.mask
+            masks[keyframe.region] = mask
 
 
-def _about_rest(plan: Plan, locate: Locate) -> Iterator[str]:
+def _shifted_rest(plan: Plan, locate: Locate) -> Iterator[str]:
     masks = {region.name: region.mask for region in plan.regions}
-    useless = "has no effect on the mask rest, which lies where the others do not"
+    no_effect = "has no effect on the mask rest, which lies where the others do not"
     for index, region in enumerate(plan.regions):
         if any(region.shift) and isinstance(region.mask, RestMask):
-            yield f"{locate('regions', index, 'shift')}: {useless}"
+            yield f"{locate('regions', index, 'shift')}: {no_effect}"
     for _, index, keyframe in _in_order(plan):
-        if not isinstance(keyframe, RegionKeyframe):
+        if keyframe.region is None:
             continue
-        masks[keyframe.region] = keyframe.mask or masks[keyframe.region]
-        if keyframe.shift and isinstance(masks[keyframe.region], RestMask):
-            yield f"{locate('stream', 'timeline', index, 'shift')}: {useless}"
+        masks[keyframe.region] = keyframe.get("mask") or masks[keyframe.region]
+        if keyframe.get("shift") and isinstance(masks[keyframe.region], RestMask):
+            yield f"{locate('stream', 'timeline', index, 'shift')}: {no_effect}"

@@ -1,0 +1,51 @@
+"""How a plan holds a scene's values, prompts as mixes and paths absolute, and how they are written again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from smd_cli.scene.mask_specs import REST, RestMask
+from smd_cli.scene.paths import absolute, absolute_mask
+from smd_cli.scene.prompts import PromptMix, join_prompts
+from smd_cli.scene.section import Section
+
+
+@dataclass(frozen=True)
+class Context:
+    """What values depend on: the folder that relative paths start at, and the prefix of negative prompts."""
+
+    base_dir: Path
+    negative_prefix: str
+
+
+def plan_values(section: Section, keys: Iterable[str], context: Context) -> dict[str, Any]:
+    """Return the values of a section's keys as a plan holds them; those that are left out stay None."""
+    return {key: _plan_value(key, getattr(section, key), context) for key in keys}
+
+
+def _plan_value(key: str, value: Any, context: Context) -> Any:  # noqa: ANN401 - a value of any key
+    if value is None:
+        return None
+    if key == "prompt":
+        return PromptMix.of(value.strip())
+    if key == "negative_prompt":
+        return PromptMix.of(join_prompts(context.negative_prefix, value))
+    if key == "image":
+        return absolute(value, context.base_dir)
+    return absolute_mask(value, context.base_dir) if key == "mask" else value
+
+
+def scene_value(value: Any) -> Any:  # noqa: ANN401 - a value of any key
+    """Return a plan's value as a scene writes it, ready for JSON; of a prompt in transition, its target."""
+    if isinstance(value, PromptMix):
+        return value.text
+    if isinstance(value, RestMask):
+        return REST
+    if isinstance(value, Section):
+        return value.model_dump(mode="json")
+    if isinstance(value, tuple):
+        return [scene_value(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
