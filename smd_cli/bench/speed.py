@@ -16,8 +16,8 @@ from smd_cli.bench.programs import Program, plain_loop, this_program
 from smd_cli.bench.report import Row, Speed
 from smd_cli.engine.batching import Batch
 from smd_cli.engine.device import device_name, enough_memory
-from smd_cli.engine.prepare import PreparedScene, prepare
 from smd_cli.engine.layers import CanvasImages
+from smd_cli.engine.prepare import PreparedScene, prepare
 from smd_cli.errors import UsageError
 from smd_cli.models.assets import Assets
 from smd_cli.models.backbone import Backbone

@@ -24,10 +24,10 @@ from smd_cli.engine.device import (
     peak_memory_bytes,
 )
 from smd_cli.engine.events import Clock
+from smd_cli.engine.layers import CanvasImages
 from smd_cli.engine.layout import tile_side
 from smd_cli.engine.prepare import PreparedScene, prepare
 from smd_cli.engine.render import render as render_picture
-from smd_cli.engine.layers import CanvasImages
 from smd_cli.errors import SceneError
 from smd_cli.media.files import write_bytes
 from smd_cli.media.paint import Painted

@@ -16,8 +16,8 @@ from smd_cli.cli.rendering import Output, build_recipe, device_facts, setting
 from smd_cli.cli.running import Running
 from smd_cli.cli.scenes import OpenScene
 from smd_cli.engine.device import enough_memory
-from smd_cli.engine.scene_preparer import InputFrame, ScenePreparer
 from smd_cli.engine.layers import CanvasImages
+from smd_cli.engine.scene_preparer import InputFrame, ScenePreparer
 from smd_cli.engine.stream_pipeline import QUEUES, WORK, OutputFrame, StreamRun, stream_pipeline
 from smd_cli.media.paint import paint
 from smd_cli.media.sinks import Output as Target

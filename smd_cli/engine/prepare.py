@@ -14,10 +14,10 @@ from smd_cli.engine.autoencoder import encode
 from smd_cli.engine.batching import Batch, views_at_once
 from smd_cli.engine.device import exclusive
 from smd_cli.engine.encoder import Encoder
+from smd_cli.engine.layers import CanvasImages, Layer
 from smd_cli.engine.layout import Layout, make_layout
 from smd_cli.engine.pixels import to_pixels
 from smd_cli.engine.preserved_background import PreservedBackground, preserve_background
-from smd_cli.engine.layers import CanvasImages, Layer
 from smd_cli.models.backbone import Backbone
 from smd_cli.models.conditioning import Conditioning, prompt_table
 from smd_cli.scene.resolve import Plan

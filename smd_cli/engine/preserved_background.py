@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from smd_cli.engine.pixels import mask_tensor, to_pixels
 from smd_cli.engine.layers import CanvasImages
+from smd_cli.engine.pixels import mask_tensor, to_pixels
 from smd_cli.engine.soft_masks import SoftMasks
 from smd_cli.engine.tone import Joint, match_tone
 from smd_cli.scene.resolve import Plan

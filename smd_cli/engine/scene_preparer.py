@@ -9,10 +9,10 @@ from PIL import Image
 from smd_cli.engine.autoencoder import encode
 from smd_cli.engine.batching import Batch
 from smd_cli.engine.encoder import CachedEncoder
+from smd_cli.engine.layers import CanvasImages
 from smd_cli.engine.pixels import to_pixels
 from smd_cli.engine.prepare import PreparedScene, prepare
 from smd_cli.engine.similarity import SimilarityFilter
-from smd_cli.engine.layers import CanvasImages
 from smd_cli.engine.stream_batch import FrameJob, SkippedFrame
 from smd_cli.models.backbone import Backbone
 from smd_cli.scene.resolve import Plan
@@ -43,9 +43,7 @@ class ScenePreparer:
         """Return the prepared scene of a plan: the last one, where the plan is the same."""
         if self._last is None or plan != self._last[0]:
             images = self._paint(plan)
-            self._last = plan, prepare(
-                plan, images, self.backbone, encoder=self.encoder, batch=self._batch
-            )
+            self._last = plan, prepare(plan, images, self.backbone, encoder=self.encoder, batch=self._batch)
         return self._last[1]
 
     @torch.inference_mode()

@@ -11,9 +11,9 @@ import yaml
 from PIL import Image, ImageDraw, ImageFont
 
 from smd_cli.engine.events import Clock
+from smd_cli.engine.layers import CanvasImages
 from smd_cli.engine.prepare import prepare
 from smd_cli.engine.render import render
-from smd_cli.engine.layers import CanvasImages
 from smd_cli.models.assets import ModelSpec, locate
 from smd_cli.models.backbone import Backbone
 from smd_cli.models.loading import load

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from smd_cli.core.guidance import ModelInput
 from smd_cli.engine.batching import Evaluator, views_at_once
-from smd_cli.engine.layout import make_layout
 from smd_cli.engine.layers import CanvasImages
+from smd_cli.engine.layout import make_layout
 from smd_cli.models.conditioning import Conditioning
 from smd_cli.scene.loader import load_text
 from smd_cli.scene.resolve import resolve

@@ -10,9 +10,9 @@ from diffusers import DDIMScheduler, LCMScheduler, StableDiffusionPipeline
 
 from smd_cli.core.noise import SeededNoise
 from smd_cli.engine.events import Clock
+from smd_cli.engine.layers import CanvasImages
 from smd_cli.engine.prepare import prepare
 from smd_cli.engine.render import denoise
-from smd_cli.engine.layers import CanvasImages
 from smd_cli.scene.loader import load_text
 from smd_cli.scene.resolve import resolve
 from tests.engine.test_prepare import backbone

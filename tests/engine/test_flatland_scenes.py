@@ -9,9 +9,9 @@ import torch
 from PIL import Image
 
 from smd_cli.engine.events import Clock
+from smd_cli.engine.layers import CanvasImages
 from smd_cli.engine.prepare import prepare
 from smd_cli.engine.render import render
-from smd_cli.engine.layers import CanvasImages
 from smd_cli.media.paint import paint
 from smd_cli.models.assets import ModelSpec, locate
 from smd_cli.models.loading import load

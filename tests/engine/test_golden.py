@@ -7,9 +7,9 @@ from PIL import Image
 
 from smd_cli.core.noise import Purpose
 from smd_cli.engine.events import Clock
+from smd_cli.engine.layers import CanvasImages
 from smd_cli.engine.prepare import prepare
 from smd_cli.engine.render import denoise
-from smd_cli.engine.layers import CanvasImages
 from smd_cli.media.paint import paint
 from smd_cli.models.assets import ModelSpec, locate
 from smd_cli.models.loading import load

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import torch
 
+from smd_cli.engine.layers import CanvasImages
 from smd_cli.engine.layout import make_layout
 from smd_cli.engine.memory import estimate
-from smd_cli.engine.layers import CanvasImages
 from smd_cli.scene.loader import load_text
 from smd_cli.scene.resolve import resolve
 from tests.engine.test_prepare import backbone

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from smd_cli.engine.events import Clock
+from smd_cli.engine.layers import CanvasImages
 from smd_cli.engine.prepare import PreparedScene, prepare
 from smd_cli.engine.render import decode_image, render
-from smd_cli.engine.layers import CanvasImages
 from smd_cli.media.paint import Painted, paint
 from smd_cli.scene.loader import load_text
 from smd_cli.scene.resolve import resolve

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from smd_cli.engine.prepare import PreparedScene, prepare
 from smd_cli.engine.layers import CanvasImages
+from smd_cli.engine.prepare import PreparedScene, prepare
 from smd_cli.media.paint import paint
 from smd_cli.models.assets import ModelSpec, locate
 from smd_cli.models.loading import load

@@ -13,11 +13,11 @@ from torch import Tensor
 
 from smd_cli.core.noise import SeededNoise
 from smd_cli.engine.events import Clock
+from smd_cli.engine.layers import CanvasImages
 from smd_cli.engine.prepare import prepare
 from smd_cli.engine.render import denoise
 from smd_cli.engine.scene_preparer import InputFrame, ScenePreparer
 from smd_cli.engine.similarity import SimilarityFilter
-from smd_cli.engine.layers import CanvasImages
 from smd_cli.engine.stream_batch import FrameJob, RenderedFrame, SkippedFrame, StreamOptions, StreamSampler
 from smd_cli.media.paint import paint
 from smd_cli.models.assets import ModelSpec, locate
@@ -205,9 +205,7 @@ def test_a_still_input_is_encoded_once_and_mostly_skipped():
 
 def test_an_edit_is_painted_however_alike_the_input_frames_are():
     made = plan("stream: {input: film.gif, timeline: [{at: 3, region: star, prompt: a blue star}]}")
-    jobs = preparer().jobs(
-        takes(made, 12, Image.new("RGB", (64, 64), "navy")), SimilarityFilter(0.9, 5, 0)
-    )
+    jobs = preparer().jobs(takes(made, 12, Image.new("RGB", (64, 64), "navy")), SimilarityFilter(0.9, 5, 0))
     assert [job.frame for job in jobs if isinstance(job, FrameJob)] == [0, 3, 9]
 
 

@@ -22,9 +22,9 @@ from smd_cli.core.noise import Purpose, SeededNoise
 from smd_cli.core.regions import Regions
 from smd_cli.engine.batching import Batch
 from smd_cli.engine.events import Clock
+from smd_cli.engine.layers import CanvasImages
 from smd_cli.engine.prepare import PreparedScene, prepare
 from smd_cli.engine.render import decode_image, denoise
-from smd_cli.engine.layers import CanvasImages
 from smd_cli.engine.stream_batch import FrameJob, RenderedFrame, StreamOptions, StreamSampler
 from smd_cli.media.paint import paint
 from smd_cli.models.backbone import Backbone
