@@ -1,5 +1,9 @@
-"""What a render tells those who watch it: phases, their progress and their seconds."""
+"""What a render tells those who watch it: phases, their progress and seconds, frames, notes and warnings.
 
+One listener hears all of it: a console, a report, a server, a batch.
+"""
+
+import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -33,11 +37,50 @@ class Finished:
     seconds: float
 
 
-Event = Started | Advanced | Finished
+@dataclass(frozen=True)
+class StreamProgress:
+    """How far a stream is, after a frame.
+
+    Attributes:
+        frames: how many have been handed on, of `total` (None: as many as the input has).
+        skipped: how many of them repeat the one before.
+        seconds: since the first was asked for.
+        latency: mean seconds of a frame from being read to being handed on.
+        queues: how many frames wait after each part of the pipeline, by its name.
+    """
+
+    frames: int = 0
+    total: int | None = None
+    skipped: int = 0
+    seconds: float = 0.0
+    latency: float = 0.0
+    queues: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def frames_per_second(self) -> float:
+        """Return the frames handed on a second."""
+        return self.frames / self.seconds if self.seconds else 0.0
+
+
+@dataclass(frozen=True)
+class Noted:
+    """Something was adapted, a picture resized say."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Warned:
+    """Something is likely a mistake, or gets lost."""
+
+    text: str
+
+
+Event = Started | Advanced | Finished | StreamProgress | Noted | Warned
 Listener = Callable[[Event], None]
 
 
-def nobody(event: Event) -> None:
+def ignore_events(event: Event) -> None:
     """Listen to nothing."""
 
 
@@ -45,7 +88,7 @@ def nobody(event: Event) -> None:
 class Clock:
     """Times phases and tells a listener; seconds of the same phase add up."""
 
-    listen: Listener = nobody
+    listen: Listener = ignore_events
     seconds: dict[Phase, float] = field(default_factory=lambda: dict.fromkeys(PHASES, 0.0))
     began: float = field(default_factory=time.perf_counter)
 
@@ -62,3 +105,31 @@ class Clock:
         spent = time.perf_counter() - began
         self.seconds[phase] += spent
         self.listen(Finished(phase, spent))
+
+
+class WarningRoute(logging.Handler):
+    """Emits what the packages log as warnings; within `with` it is attached to their logger.
+
+    A text is emitted once: a stream meets the same warning frame after frame.
+    """
+
+    def __init__(self, listener: Listener) -> None:
+        super().__init__(logging.WARNING)
+        self.listener = listener
+        self._emitted: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Turn a record into an event."""
+        text = record.getMessage()
+        if text not in self._emitted:
+            self._emitted.add(text)
+            self.listener(Warned(text))
+
+    def __enter__(self) -> "WarningRoute":
+        """Attach the route."""
+        logging.getLogger("smd_cli").addHandler(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Detach it."""
+        logging.getLogger("smd_cli").removeHandler(self)

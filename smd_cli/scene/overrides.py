@@ -9,11 +9,12 @@ import copy
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from smd_cli.errors import SceneError, UsageError
 from smd_cli.scene.explain import did_you_mean
 from smd_cli.scene.schema import SHORTHANDS
-from smd_cli.scene.tree import Node, Place, Scalar, parse
+from smd_cli.scene.tree import Node, Place, Scalar, from_data, parse
 
 _PATH = re.compile(r"\w+(\.\w+|\[[^\[\]]+\])*", re.ASCII)
 _STEP = re.compile(r"(\w+)|\[([^\[\]]+)\]", re.ASCII)
@@ -51,6 +52,15 @@ def override(option: str, keys: Sequence[str], value: Scalar) -> Override:
     None removes a value, so that its default applies.
     """
     return Override(option, tuple(keys), Node(value, Place(option)))
+
+
+def override_of(path: str, value: Any) -> Override:  # noqa: ANN401 - plain data of any shape
+    """Make an override of a dotted path and plain data: override_of("canvas.width", 512). Raises UsageError."""
+    option = f"override {path}"
+    if not _PATH.fullmatch(path):
+        raise UsageError(f"{option}: write the place as in regions[0].prompt or sampler.tile")
+    keys = tuple(match[1] or match[2] for match in _STEP.finditer(path))
+    return Override(option, keys, from_data(value, option))
 
 
 def apply(tree: Node, overrides: Sequence[Override]) -> None:

@@ -1,0 +1,107 @@
+"""Opening a scene: read, resolved, and its pictures painted, so that all that is wrong with it is said at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from smd_cli.engine.events import Listener, Noted, Warned, ignore_events
+from smd_cli.errors import SceneError, SmdError
+from smd_cli.media.images import picture_size
+from smd_cli.media.paint import Painted, paint
+from smd_cli.scene.loader import LoadedScene, load, load_data, load_text
+from smd_cli.scene.overrides import Override, override_of
+from smd_cli.scene.paths import absolute
+from smd_cli.scene.remarks import remarks
+from smd_cli.scene.resolve import Plan, resolve
+
+Source = str | Path | Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class OpenedScene:
+    """A good scene: only the model and the machine can still go wrong.
+
+    Attributes:
+        plan: the scene with every default filled in.
+        images: its masks and background at canvas size.
+        warnings: what is likely a mistake, one line each.
+        locate: `locate("sampler", "tile")` is what a message about a value begins with.
+    """
+
+    plan: Plan
+    images: Painted
+    warnings: tuple[str, ...]
+    locate: Callable[..., str] = field(repr=False)
+    _loaded: LoadedScene = field(repr=False)
+
+    def for_task(self, task: str) -> OpenedScene:
+        """Return the scene for a task, which a scene that names none can have.
+
+        Raises SceneError: the scene names another task, or has nothing for this one.
+        """
+        if task == self.plan.task:
+            return self
+        return _opened(self._loaded.with_task(task), task)
+
+
+def load_scene(
+    source: Source,
+    *,
+    overrides: Mapping[str, Any] | Sequence[Override] = (),
+    base_dir: str | Path = ".",
+    task: str | None = None,
+    listener: Listener = ignore_events,
+) -> OpenedScene:
+    """Open a scene, and emit its notes and warnings.
+
+    Args:
+        source: a path (`-`: standard input), the text of a scene, or its data as a mapping.
+        overrides: values by their place, such as `{"canvas.width": 512, "regions[boy].prompt": "a boy"}`.
+        base_dir: where relative paths of a text or mapping start; those of a file start at its folder.
+        task: what the scene is opened for; one that names no task has it.
+        listener: is told the notes and warnings.
+
+    Raises:
+        UsageError, SceneError, AssetError: every problem of that stage, one line each, with its place.
+    """
+    changes = [override_of(*item) for item in overrides.items()] if isinstance(overrides, Mapping) else overrides
+    scene = _opened(_load(source, changes, Path(base_dir), task), task)
+    for note in scene.images.notes:
+        listener(Noted(note))
+    for warning in scene.warnings:
+        listener(Warned(warning))
+    return scene
+
+
+def _load(source: Source, overrides: Sequence[Override], base_dir: Path, task: str | None) -> LoadedScene:
+    if isinstance(source, Mapping):
+        return load_data(source, base_dir=base_dir, overrides=overrides, task=task)
+    if isinstance(source, str) and "\n" in source:
+        return load_text(source, "scene", base_dir=base_dir, overrides=overrides, task=task)
+    return load(source, overrides, task)
+
+
+def _opened(loaded: LoadedScene, task: str | None) -> OpenedScene:
+    if task not in (None, loaded.scene.task):
+        raise SceneError(
+            f"{loaded.locate('task')}: {loaded.scene.task} is not for this command, which renders {task} "
+            f"(change it in the scene, or give --set task={task})"
+        )
+    plan = _resolve(loaded)
+    images = paint(plan, loaded.locate)
+    warnings = (*remarks(plan, loaded.locate), *images.warnings)
+    return OpenedScene(plan, images, warnings, loaded.locate, loaded)
+
+
+def _resolve(loaded: LoadedScene) -> Plan:
+    """Return the plan of a scene; where its canvas follows the background picture, that gives the size."""
+    scene, followed = loaded.scene, None
+    try:
+        if scene.canvas is None and scene.background.image:
+            followed = picture_size(absolute(scene.background.image, loaded.base_dir))
+        return resolve(scene, loaded.name, loaded.base_dir, followed)
+    except SmdError as error:
+        raise type(error)(f"{loaded.locate('background', 'image')}: {error}") from error

@@ -1,0 +1,36 @@
+"""How to render, whatever the scene. Knows no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from smd_cli.errors import UsageError
+
+LAST_SEED = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class RenderSettings:
+    """Where and how to render.
+
+    Attributes:
+        device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
+        dtype: `auto`, `float32`, `bfloat16` or `float16`.
+        batch: views that the model evaluates at once; `auto`: as memory allows.
+        offline: never use the network, only the model cache.
+        metadata: whether pictures carry their recipe, for which the model's files are hashed.
+    """
+
+    device: str = "auto"
+    dtype: str = "auto"
+    batch: int | Literal["auto"] = "auto"
+    offline: bool = False
+    metadata: bool = True
+
+
+def check_seed(seed: int, option: str = "seed") -> int:
+    """Return a seed that is in range. Raises UsageError, which begins with the option's name."""
+    if not 0 <= seed <= LAST_SEED:
+        raise UsageError(f"{option} {seed}: must lie between 0 and {LAST_SEED}")
+    return seed
