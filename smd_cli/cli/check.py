@@ -79,7 +79,7 @@ class _Finding:
         problems = list(self.error.problems) if self.error else []
         if self.opened is None:
             return {"scene": self.scene, "ok": False, "problems": problems}
-        from smd_cli.media.masks import share
+        from smd_cli.media.mask_images import share
 
         plan, painted = self.opened.plan, self.opened.painted
         return {

@@ -9,9 +9,9 @@ from fractions import Fraction
 
 from PIL import Image, ImageChops
 
+from smd_cli.media.animation import Patch
 from smd_cli.media.canvas import Box
 from smd_cli.media.png import encode_png
-from smd_cli.media.reel import Patch
 
 _SIGNATURE = 8  # bytes
 

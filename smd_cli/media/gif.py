@@ -14,7 +14,7 @@ from io import BytesIO
 
 from PIL import Image, ImageChops, ImageStat
 
-from smd_cli.media.reel import Delays, Patch, changed
+from smd_cli.media.animation import Delays, Patch, changed
 from smd_cli.media.texts import packed
 
 TICKS = 100  # a second

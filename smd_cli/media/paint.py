@@ -13,7 +13,7 @@ from PIL import Image, ImageChops
 from smd_cli.errors import AssetError, SceneError, SmdError
 from smd_cli.media.canvas import Laid, lay, repeat_edges
 from smd_cli.media.images import Picture, has_alpha, on_white, open_picture
-from smd_cli.media.masks import (
+from smd_cli.media.mask_images import (
     FileMask,
     Shape,
     lightness,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont, ImageOps
 
 from smd_cli.media.canvas import Box
-from smd_cli.media.masks import share, union
+from smd_cli.media.mask_images import share, union
 from smd_cli.media.paint import Painted
 
 LONG_SIDE = 1024  # px of the preview, whatever the canvas has

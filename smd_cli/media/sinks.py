@@ -11,11 +11,11 @@ from typing import Literal, Protocol
 from PIL import Image
 
 from smd_cli.errors import UsageError
+from smd_cli.media.animation import Container, Reel
 from smd_cli.media.apng import Apng
 from smd_cli.media.files import Existing, check_target, refusals, write_bytes
 from smd_cli.media.gif import Gif
 from smd_cli.media.png import encode_png
-from smd_cli.media.reel import Container, Reel
 from smd_cli.media.texts import is_own
 from smd_cli.media.video import Video, ffmpeg
 from smd_cli.media.webp import Webp

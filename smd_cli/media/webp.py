@@ -9,7 +9,7 @@ from io import BytesIO
 from PIL import ExifTags, Image, ImageChops
 
 from smd_cli.errors import SmdError
-from smd_cli.media.reel import Delays, Patch
+from smd_cli.media.animation import Delays, Patch
 from smd_cli.media.texts import packed
 
 TICKS = 1000  # a second

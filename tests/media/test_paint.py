@@ -6,7 +6,7 @@ import pytest
 from PIL import Image, ImageChops
 
 from smd_cli.errors import AssetError, SceneError, SmdError
-from smd_cli.media.masks import share
+from smd_cli.media.mask_images import share
 from smd_cli.media.paint import Painted, paint
 from smd_cli.scene.loader import load_text
 from smd_cli.scene.resolve import resolve

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from PIL import Image, ImageChops
 
-from smd_cli.media.masks import paint_shape
+from smd_cli.media.mask_images import paint_shape
 from smd_cli.media.paint import Painted
 from smd_cli.media.preview import LONG_SIDE, draw_preview
 from smd_cli.scene.masks import BoxMask

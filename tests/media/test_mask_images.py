@@ -9,7 +9,7 @@ from PIL import Image, ImageChops
 
 from smd_cli.errors import SceneError
 from smd_cli.media.images import Picture
-from smd_cli.media.masks import paint_rest, paint_shape, read_mask, share
+from smd_cli.media.mask_images import paint_rest, paint_shape, read_mask, share
 from smd_cli.scene.masks import BoxMask, ColorMask, EllipseMask, ImageMask, PolygonMask
 
 SIZE = (64, 40)
