@@ -79,7 +79,7 @@ class _Finding:
         problems = list(self.error.problems) if self.error else []
         if self.opened is None:
             return {"scene": self.scene, "ok": False, "problems": problems}
-        from smd_cli.media.mask_images import share
+        from smd_cli.media.mask_images import covered_share
 
         plan, painted = self.opened.plan, self.opened.painted
         return {
@@ -90,12 +90,12 @@ class _Finding:
             "notes": list(painted.notes),
             "canvas": plan.canvas.model_dump(),
             "size": {"width": plan.size[0], "height": plan.size[1]},
-            "new_area": round(share(painted.new_area), 4) if painted.new_area else 0.0,
+            "new_area": round(covered_share(painted.new_area), 4) if painted.new_area else 0.0,
             "regions": [
                 {
                     "name": region.name,
                     "coverage": round(painted.coverage(index), 4),
-                    "visible": round(share(painted.visible(index)), 4),
+                    "visible": round(covered_share(painted.visible(index)), 4),
                 }
                 for index, region in enumerate(plan.regions)
             ],

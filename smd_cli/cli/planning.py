@@ -14,7 +14,7 @@ from smd_cli.core.regions import Work
 from smd_cli.engine.batching import MOST
 from smd_cli.engine.layout import Layout, lay_out
 from smd_cli.engine.memory import estimate
-from smd_cli.media.canvas import Box
+from smd_cli.media.canvas import PixelBox
 from smd_cli.models.device import choose_device, choose_dtype
 from smd_cli.models.facts import ModelFacts
 from smd_cli.models.noise import training_alphas
@@ -37,7 +37,7 @@ class Forecast:
 
     work: Work
     steps: tuple[StepWork, ...]
-    tiles: tuple[Box, ...]
+    tiles: tuple[PixelBox, ...]
     memory_bytes: int
 
     @property

@@ -11,7 +11,7 @@ from smd_cli.media.files import check_target, write_bytes
 
 if TYPE_CHECKING:
     from smd_cli.cli.scenes import OpenScene
-    from smd_cli.media.canvas import Box
+    from smd_cli.media.canvas import PixelBox
 
 
 def check_preview(path: Path) -> None:
@@ -20,7 +20,7 @@ def check_preview(path: Path) -> None:
     check_target(path)
 
 
-def draw_scene(opened: OpenScene, path: Path, tiles: Sequence[Box] = ()) -> None:
+def draw_scene(opened: OpenScene, path: Path, tiles: Sequence[PixelBox] = ()) -> None:
     """Write the region map of a scene; `tiles` (left, top, right, bottom), px, are outlined on it."""
     from smd_cli.media.png import encode_png
     from smd_cli.media.preview import draw_preview

@@ -23,7 +23,7 @@ from smd_cli.engine.oneshot import paint as paint_picture
 from smd_cli.engine.stage import Stage, set_stage
 from smd_cli.errors import SceneError
 from smd_cli.media.files import write_bytes
-from smd_cli.media.paint import Painted
+from smd_cli.media.paint import SceneImages
 from smd_cli.media.png import encode_png
 from smd_cli.media.recipe import Recipe
 from smd_cli.models.assets import Assets, ModelSpec, locate
@@ -144,7 +144,7 @@ def model_spec(model: ModelPlan) -> ModelSpec:
     )
 
 
-def setting(painted: Painted) -> Setting:
+def setting(painted: SceneImages) -> Setting:
     """Hand a scene's pictures to the engine."""
     return Setting(painted.masks, painted.background, painted.new_area)
 
@@ -156,7 +156,7 @@ def save(image: Image.Image, path: Path, seed: int, recipe: Recipe | None) -> Ou
     return Output(str(path), seed, sha256(data).hexdigest(), *image.size)
 
 
-def build_recipe(plan: Plan, painted: Painted, seed: int, assets: Assets) -> Recipe:
+def build_recipe(plan: Plan, painted: SceneImages, seed: int, assets: Assets) -> Recipe:
     """Gather what made a picture."""
     masks = zip(plan.regions, painted.masks, strict=True)
     return Recipe(

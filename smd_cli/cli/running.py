@@ -14,8 +14,8 @@ from PIL import Image
 from smd_cli.cli.scenes import OpenScene
 from smd_cli.errors import SceneError, SmdError, UsageError
 from smd_cli.media.canvas import fit_frame
-from smd_cli.media.paint import paint
-from smd_cli.media.sources import Footage, open_footage
+from smd_cli.media.paint import ScenePainter
+from smd_cli.media.sources import FrameSource, open_frame_source
 from smd_cli.scene.edits import misfits_with_input
 from smd_cli.scene.resolve import Plan
 from smd_cli.scene.stream import DEFAULT_FPS, DEFAULT_FRAMES
@@ -29,7 +29,7 @@ T = TypeVar("T")
 class Running:
     """A stream's length, once its input is known; `frames` None: as long as the input lasts."""
 
-    footage: Footage | None
+    footage: FrameSource | None
     frames: int | None
     fps: float
 
@@ -57,7 +57,7 @@ def find_running(opened: OpenScene) -> Running:
     plan = opened.plan
     footage = None
     if plan.stream.input != "none":
-        footage = _at(opened, "input", lambda: open_footage(plan.stream.input))
+        footage = _at(opened, "input", lambda: open_frame_source(plan.stream.input))
     fps = plan.stream.fps if plan.stream.fps != "input" else (footage and footage.fps) or DEFAULT_FPS
     running = Running(footage, _frames(plan, footage, fps), fps)
     _check_timeline(opened, running)
@@ -72,7 +72,7 @@ def check_apart(opened: OpenScene, target: str) -> None:
         raise UsageError(f"--output {target}: the input comes from there; give another name")
 
 
-def _frames(plan: Plan, footage: Footage | None, fps: float) -> int | None:
+def _frames(plan: Plan, footage: FrameSource | None, fps: float) -> int | None:
     frames = plan.stream.frames
     if isinstance(frames, Seconds):
         return frames_in(frames, fps)
@@ -98,8 +98,9 @@ def _check_timeline(opened: OpenScene, running: Running) -> None:
         frames = _at(opened, "input", lambda: footage.frames)
     if frames is not None and (problems := misfits_with_input(plan, fps=running.fps, frames=frames)):
         raise SceneError(*(f"{opened.locate(*problem.loc)}: {problem.text}" for problem in problems))
+    painter = ScenePainter()
     timed = [(frame_of(keyframe.at, running.fps), at) for at, keyframe in enumerate(plan.stream.timeline)]
     for frame, index in sorted(timed):  # so that the first one that something is wrong with is named
         place = opened.locate("stream", "timeline", index)
         shown = plan_at(plan, show_at(plan, frame, fps=running.fps))
-        paint(shown, lambda *_, place=place: place, may_leave=True)
+        painter.paint(shown, lambda *_, place=place: place, may_leave=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from smd_cli.cli.console import Messages
 from smd_cli.errors import SceneError, SmdError
 from smd_cli.media.images import picture_size
-from smd_cli.media.paint import Painted, paint
+from smd_cli.media.paint import SceneImages, paint_scene
 from smd_cli.scene.loader import LoadedScene, load
 from smd_cli.scene.overrides import Override
 from smd_cli.scene.paths import absolute
@@ -24,7 +24,7 @@ class OpenScene:
     """
 
     plan: Plan
-    painted: Painted
+    painted: SceneImages
     warnings: tuple[str, ...]
     locate: Callable[..., str]
 
@@ -45,7 +45,7 @@ def open_scene(
             f"(change it in the scene, or give --set task={task})"
         )
     plan = _resolve(loaded)
-    painted = paint(plan, loaded.locate)
+    painted = paint_scene(plan, loaded.locate)
     warnings = (*remarks(plan, loaded.locate), *painted.warnings)
     messages.notes(painted.notes)
     messages.warnings(warnings)

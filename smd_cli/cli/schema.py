@@ -32,6 +32,6 @@ def schema(
     policy = options.existing_policy(overwrite=overwrite, skip=skip_existing, fail=fail_existing)
     if output is None:
         result(text.rstrip())
-    elif check_target(output, policy, way_out=options.REPLACING):
+    elif check_target(output, policy, hint=options.REPLACING):
         write_bytes(output, text.encode())
         result(str(output))

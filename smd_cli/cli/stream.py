@@ -106,7 +106,7 @@ def stream(
         raise UsageError(f"--output {output}: no suffix; a folder ends in /, a film in .gif or .mp4, say")
     target = output or str(output_dir / f"{opened.plan.name}_{number}_0000.gif")
     check_apart(opened, target)
-    wanted = check_sink(target, existing, way_out=options.REPLACING)
+    wanted = check_sink(target, existing, hint=options.REPLACING)
     if dry_run:
         tell_plan(opened, how, messages, json=json)
         return

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from hashlib import file_digest
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,8 @@ from smd_cli.cli.scenes import OpenScene
 from smd_cli.engine.broadcast import QUEUES, WORK, Broadcast, Shown, broadcast
 from smd_cli.engine.direction import Director, Take
 from smd_cli.engine.masks import Setting
-from smd_cli.media.paint import paint
-from smd_cli.media.sinks import Output as Target
-from smd_cli.media.sinks import Sink, open_sink
+from smd_cli.media.paint import ScenePainter
+from smd_cli.media.sinks import Sink, Target, open_sink
 from smd_cli.models.backbone import Backbone
 from smd_cli.models.device import enough_memory
 from smd_cli.scene.resolve import Plan
@@ -89,7 +89,7 @@ def stream(
     """
     began: dict[int, float] = {}
     plan, progress = job.scene.plan, Progress()
-    director = Director(plan, backbone, _setting, batch=job.how.batch)
+    director = Director(plan, backbone, partial(_setting, ScenePainter()), batch=job.how.batch)
     started = time.perf_counter()
     with enough_memory(backbone.device), _writing(job, backbone) as sink:
         cast = broadcast(plan, director, _takes(job, began), job.seed)
@@ -116,9 +116,9 @@ def _takes(job: StreamJob, began: dict[int, float]) -> Iterator[Take]:
         yield Take(frame, show_at(job.scene.plan, frame, fps=job.running.fps), image)
 
 
-def _setting(plan: Plan) -> Setting:
+def _setting(painter: ScenePainter, plan: Plan) -> Setting:
     """Paint the pictures of a scene at a frame."""
-    return setting(paint(plan, may_leave=True))
+    return setting(painter.paint(plan, may_leave=True))
 
 
 def _write(sink: Sink, shown: Shown, progress: Progress) -> None:

@@ -114,7 +114,7 @@ def _unskipped(
     targets: list[tuple[int, Path]], existing: Existing, messages: Messages
 ) -> list[tuple[int, Path]]:
     """The targets that are to be written; the others are named. Raises UsageError: one must not be."""
-    wanted = [target for target in targets if check_target(target[1], existing, way_out=options.REPLACING)]
+    wanted = [target for target in targets if check_target(target[1], existing, hint=options.REPLACING)]
     messages.notes(f"{path}: exists, skipped" for number, path in targets if (number, path) not in wanted)
     return wanted
 

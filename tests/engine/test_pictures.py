@@ -12,7 +12,7 @@ from smd_cli.engine.oneshot import develop
 from smd_cli.engine.oneshot import paint as paint_picture
 from smd_cli.engine.stage import Stage, set_stage
 from smd_cli.flatland.world import draw_picture
-from smd_cli.media.paint import Painted, paint
+from smd_cli.media.paint import SceneImages, paint_scene
 from smd_cli.scene.loader import load_text
 from smd_cli.scene.resolve import resolve
 from tests.engine.test_stage import backbone
@@ -20,9 +20,9 @@ from tests.engine.test_stage import backbone
 BOX = "{name: thing, prompt: a red circle, mask: {box: [0.5, 0.25, 0.9, 0.75]}"
 
 
-def staged(text: str, folder: Path, picture_size: tuple[int, int] | None = None) -> tuple[Stage, Painted]:
+def staged(text: str, folder: Path, picture_size: tuple[int, int] | None = None) -> tuple[Stage, SceneImages]:
     plan = resolve(load_text(f"smd: 1\n{text}\n", "scene").scene, "scene", folder, picture_size)
-    painted = paint(plan)
+    painted = paint_scene(plan)
     setting = Setting(painted.masks, painted.background, painted.new_area)
     with torch.inference_mode():
         return set_stage(plan, setting, backbone(), batch=4), painted

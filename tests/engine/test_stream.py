@@ -19,7 +19,7 @@ from smd_cli.engine.oneshot import denoise
 from smd_cli.engine.similarity import SimilarityFilter
 from smd_cli.engine.stage import set_stage
 from smd_cli.engine.stream import Cue, Done, Pace, Skip, StreamSampler
-from smd_cli.media.paint import paint
+from smd_cli.media.paint import paint_scene
 from smd_cli.models.assets import ModelSpec, locate
 from smd_cli.models.loading import load
 from smd_cli.scene.loader import load_text
@@ -54,7 +54,7 @@ def plan(text: str = "") -> Plan:
 
 
 def setting(made: Plan) -> Setting:
-    return Setting(paint(made, may_leave=True).masks)
+    return Setting(paint_scene(made, may_leave=True).masks)
 
 
 def director(made: Plan) -> Director:

@@ -27,7 +27,7 @@ from smd_cli.engine.masks import Setting
 from smd_cli.engine.oneshot import denoise, develop
 from smd_cli.engine.stage import Stage, set_stage
 from smd_cli.engine.stream import Cue, Done, Pace, StreamSampler
-from smd_cli.media.paint import paint
+from smd_cli.media.paint import paint_scene
 from smd_cli.models.backbone import Backbone
 from smd_cli.scene.loader import load_text
 from smd_cli.scene.resolve import resolve
@@ -141,7 +141,7 @@ def stage_of(variant: Variant, layout: Layout, backbone: Backbone, batch: Batch)
         scene.setdefault(section, {})[key] = value
     loaded = load_text(json.dumps(scene), f"scene {layout.seed}")
     plan = resolve(loaded.scene, str(layout.seed), Path())
-    painted = paint(plan, loaded.locate)
+    painted = paint_scene(plan, loaded.locate)
     with torch.inference_mode():
         return set_stage(plan, Setting(painted.masks, painted.background), backbone, batch=batch)
 
