@@ -1,9 +1,9 @@
 """What a painter keeps from one plan to the next, and that nobody can tell but by its speed."""
 
-import itertools
 import os
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -25,7 +25,7 @@ canvas: {width: 128, height: 64}
 background: {image: b.png}
 regions:
   - {name: file, prompt: x, mask: m.png}
-  - {name: moving, prompt: x, mask: {ellipse: [0.3, 0.5, 0.2, 0.3]}}
+  - {name: moving, prompt: x, mask: {ellipse: [0.1, 0.5, 0.2, 0.3]}}
   - {name: still, prompt: x, mask: {box: [0.1, 0, 0.4, 1]}, shift: [0.5, 0]}
 stream: {frames: 8, timeline: [{at: 6, region: moving, shift: [0.5, 0.1], ease: linear}]}
 """
@@ -60,10 +60,9 @@ def assert_equal(found: SceneImages, wanted: SceneImages) -> None:
 def test_of_a_stream_s_frames_only_the_mask_that_moves_is_painted_again(folder: Path) -> None:
     painter, plan = ScenePainter(), planned(folder)
     painted = [painter.paint(at, may_leave=True) for at in frames(plan)]
-    for before, after in itertools.pairwise(painted):
+    for before, after in pairwise(painted[:7]):
         kept = [one is other for one, other in zip(pictures(before), pictures(after), strict=True)]
         assert kept == [index != MOVING for index in range(4)]
-    assert pictures(painted[7]) == pictures(painted[6])
     assert all(one is other for one, other in zip(pictures(painted[7]), pictures(painted[6]), strict=True))
     for found, at in zip(painted, frames(plan), strict=True):
         assert_equal(found, paint_scene(at, may_leave=True))
@@ -178,6 +177,16 @@ def test_what_masks_depend_on_is_told_apart(folder: Path) -> None:
         planned(folder, STREAM.replace("{image: b.png}", "{image: b.png, place: [3, 2], prompt: x}")),
         planned(folder, follows, (101, 67)),
         planned(folder, follows.replace("mask: m.png", "mask: rest"), (101, 67)),
+    ]
+    odd, head = (
+        plans[-2],
+        "smd: 1\ncanvas: {width: 128, height: 64}\nregions: [{name: r, prompt: x, mask: rest}]",
+    )
+    plans += [
+        replace(odd, size=(104, 72)),
+        replace(odd, canvas=odd.canvas.model_copy(update={"width": 112})),
+        planned(folder, head),
+        planned(folder, head.replace("128", "136")),
     ]
     moved = [
         replace(plan, regions=tuple(replace(r, shift=(0.9, 0.0)) for r in plan.regions)) for plan in plans
