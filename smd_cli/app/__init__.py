@@ -1,1 +1,1 @@
-"""From a scene to its pictures: open, plan, render, stream. Knows no terminal; the Python API is made of it."""
+"""From a scene to its pictures: open, plan, render, stream. Knows no terminal; the Python API is in here."""

@@ -1,4 +1,4 @@
-"""Taking stock of a scene's models: which it needs, and which are on this machine. Fetches nothing."""
+"""Model availability: the models that a scene needs, and which are on this machine. Fetches nothing."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from smd_cli.errors import AssetError
-from smd_cli.models.assets import NO_LORA, Assets, ModelSpec, lcm_lora_of, locate
+from smd_cli.models.assets import Assets, ModelSpec, lcm_lora_of, locate
 
 Role = Literal["base", "vae", "lora", "lcm_lora"]
 
 
 @dataclass(frozen=True)
-class Needed:
+class RequiredModel:
     """A model that a scene needs; `problem` says why it cannot be used, and is empty where it can.
 
     `present` is None where that cannot be told, for want of the base.
@@ -29,39 +29,39 @@ class Needed:
 
 
 @dataclass(frozen=True)
-class Stock:
-    """All models that a scene needs, and their files; the base's alone where others are missing."""
+class Availability:
+    """The models that a scene needs, and their files; those of the base alone where others are missing."""
 
-    needed: tuple[Needed, ...]
+    required: tuple[RequiredModel, ...]
     assets: Assets | None
 
 
-def take_stock(spec: ModelSpec, *, few_step: bool) -> Stock:
+def model_availability(spec: ModelSpec, *, few_step: bool) -> Availability:
     """Look for a scene's models; `few_step` as in `locate`, whose checks decide what is present."""
-    bare = replace(spec, vae=None, loras=(), lcm_lora=NO_LORA)
+    bare = replace(spec, vae=None, loras=(), lcm_lora=None)
     base = _locate(bare)
-    needed = [_needed("base", spec.base, base)]
+    required = [_required("base", spec.base, base)]
     extras: list[tuple[Role, str, ModelSpec]] = [
         *(("vae", vae, replace(bare, vae=vae)) for vae in [spec.vae] if vae is not None),
         *(("lora", lora[0], replace(bare, loras=(lora,))) for lora in spec.loras),
     ]
     if isinstance(base, AssetError):
-        needed += [Needed(role, source, None) for role, source, _ in extras]
-        return Stock(tuple(needed), None)
-    needed += [_needed(role, source, _locate(with_it)) for role, source, with_it in extras]
+        required += [RequiredModel(role, source, None) for role, source, _ in extras]
+        return Availability(tuple(required), None)
+    required += [_required(role, source, _locate(with_it)) for role, source, with_it in extras]
     lcm_lora = lcm_lora_of(spec, base.base.path, base.facts.family)
     if few_step and lcm_lora not in (source for source, _ in spec.loras):
         found = _locate(replace(bare, lcm_lora=spec.lcm_lora), few_step=True)
         if isinstance(found, AssetError) or found.loras:
-            needed.append(_needed("lcm_lora", lcm_lora.replace(str(base.base.path), spec.base), found))
+            required.append(_required("lcm_lora", lcm_lora.replace(str(base.base.path), spec.base), found))
     whole = _locate(spec, few_step=few_step)
-    return Stock(tuple(needed), base if isinstance(whole, AssetError) else whole)
+    return Availability(tuple(required), base if isinstance(whole, AssetError) else whole)
 
 
-def _needed(role: Role, source: str, found: Assets | AssetError) -> Needed:
+def _required(role: Role, source: str, found: Assets | AssetError) -> RequiredModel:
     if isinstance(found, AssetError):
-        return Needed(role, source, present=False, problem=str(found))
-    return Needed(role, source, present=True)
+        return RequiredModel(role, source, present=False, problem=str(found))
+    return RequiredModel(role, source, present=True)
 
 
 def _locate(spec: ModelSpec, *, few_step: bool = False) -> Assets | AssetError:

@@ -1,8 +1,11 @@
-"""A scene's model: what the loader is asked for, its files, its weights on a device. Imports torch."""
+"""A scene's model: what the loader is asked for, its files, and its weights on a device. Imports torch."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
+
+import torch
 
 from smd_cli.app.scenes import OpenedScene
 from smd_cli.app.settings import RenderSettings
@@ -19,9 +22,72 @@ from smd_cli.models.assets import Assets, ModelSpec, locate
 from smd_cli.models.backbone import Backbone
 from smd_cli.models.facts import ModelFacts
 from smd_cli.models.loading import load
-from smd_cli.scene.resolve import Plan
+from smd_cli.models.sources import go_offline
+from smd_cli.scene.resolve import ModelPlan, Plan
 
 
-def model_key(plan: Plan) -> tuple[ModelSpec, bool]:
-    """Return what decides which weights a plan needs: its model, and whether they are to be few-step ones."""
-    return model_spec(plan), needs_few_step(plan)
+def model_spec(model: ModelPlan) -> ModelSpec:
+    """Return a plan's model as the loader is asked for it."""
+    return ModelSpec(
+        base=model.base,
+        family=model.family,
+        vae=model.vae,
+        loras=tuple((lora.path, lora.weight) for lora in model.loras),
+        config=model.config,
+        lcm_lora=model.lcm_lora,
+    )
+
+
+def needs_few_step(plan: Plan) -> bool:
+    """Tell whether ordinary weights have to be made few-step ones for a plan's sampler."""
+    return plan.sampler.facts.few_step and not plan.model.is_few_step
+
+
+def find_model(plan: Plan, *, offline: bool, vae: str | None = None) -> Assets:
+    """Find and check the files of a plan's model, or of it with another autoencoder. Raises AssetError."""
+    spec = model_spec(plan.model)
+    if vae is not None:
+        spec = replace(spec, vae=vae)
+    return locate(spec, few_step=needs_few_step(plan), offline=offline)
+
+
+def choose_place(settings: RenderSettings) -> tuple[torch.device, torch.dtype]:
+    """Choose where and in what precision to compute. Raises DeviceError."""
+    if settings.offline:
+        go_offline()
+    device = choose_device(settings.device)
+    return device, choose_dtype(settings.dtype, device)
+
+
+def load_model(scene: OpenedScene, settings: RenderSettings) -> Backbone:
+    """Find, check and load a scene's model, and take its hash where recipes need it.
+
+    Raises:
+        DeviceError: the device or dtype is not there, or its memory is not enough.
+        AssetError: the model is not to be had.
+        SceneError: the canvas does not suit the model.
+    """
+    device, dtype = choose_place(settings)
+    assets = find_model(scene.plan, offline=settings.offline)
+    check_canvas(scene, assets.facts)
+    if settings.metadata:
+        _ = assets.sha256  # read here, once: gigabytes take seconds, which belong to loading
+    with enough_memory(device):
+        return load(assets, device, dtype)
+
+
+def check_canvas(scene: OpenedScene, facts: ModelFacts) -> None:
+    """Check what the model asks of the canvas. Raises SceneError, with the place in the scene."""
+    try:
+        tile_side(scene.plan, facts)
+    except SceneError as error:
+        raise SceneError(f"{scene.locate('canvas', 'width')}: {error}") from error
+
+
+def device_facts(backbone: Backbone) -> dict[str, Any]:
+    """Return the name and dtype that a model runs on, and the most memory that took."""
+    return {
+        "name": device_name(backbone.device),
+        "dtype": str(backbone.dtype).removeprefix("torch."),
+        "peak_memory_bytes": peak_memory_bytes(backbone.device),
+    }

@@ -1,22 +1,19 @@
-"""What a render would take, found out without a weight being read.
-
-Imports torch; the commands import it when a scene is good.
-"""
+"""The plan of a render: its work, tiles, memory and models, found without reading a weight. Imports torch."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from smd_cli.cli.options import Rendering
-from smd_cli.cli.rendering import check_tiles, model_spec, setting
-from smd_cli.cli.scenes import OpenScene
-from smd_cli.cli.stock import Needed, take_stock
+from smd_cli.app.model_availability import RequiredModel, model_availability
+from smd_cli.app.models import check_canvas, choose_place, model_spec, needs_few_step
+from smd_cli.app.rendering import canvas_images
+from smd_cli.app.scenes import OpenedScene
+from smd_cli.app.settings import RenderSettings
 from smd_cli.core.regions import Work
 from smd_cli.core.schedule import TrainingSchedule
 from smd_cli.engine.batching import MOST
-from smd_cli.engine.device import choose_device, choose_dtype
 from smd_cli.engine.layout import Layout, make_layout
 from smd_cli.engine.memory import estimate
-from smd_cli.media.canvas import Box
+from smd_cli.media.canvas import PixelBox
 from smd_cli.models.facts import ModelFacts
 from smd_cli.models.noise import training_alphas
 from smd_cli.scene.resolve import Plan
@@ -38,7 +35,7 @@ class Forecast:
 
     work: Work
     steps: tuple[StepWork, ...]
-    tiles: tuple[Box, ...]
+    tiles: tuple[PixelBox, ...]
     memory_bytes: int
 
     @property
@@ -49,11 +46,11 @@ class Forecast:
 
 
 @dataclass(frozen=True)
-class Survey:
+class RenderPlan:
     """A scene's plan, the models it needs, and its forecast; None where the base model is missing."""
 
     plan: Plan
-    models: tuple[Needed, ...]
+    models: tuple[RequiredModel, ...]
     forecast: Forecast | None
 
     def to_dict(self) -> dict[str, Any]:
@@ -69,35 +66,30 @@ class Survey:
         }
 
 
-def survey(scene: OpenScene, how: Rendering) -> Survey:
-    """Find out what rendering a scene would take.
+def plan_render(scene: OpenedScene, settings: RenderSettings) -> RenderPlan:
+    """Find what rendering a scene would take.
 
     Raises:
         DeviceError: the device or dtype is not there.
-        SceneError: the canvas is too narrow for the model's tiles.
+        SceneError: the canvas does not suit the model.
     """
-    device = choose_device(how.device)
-    dtype = choose_dtype(how.dtype, device)
-    stock = take_stock(model_spec(scene.plan.model), few_step=scene.plan.sampler.facts.few_step)
-    if stock.assets is None:
-        return Survey(scene.plan, stock.needed, None)
-    check_tiles(scene, stock.assets.facts)
-    layout = make_layout(
-        scene.plan,
-        setting(scene.painted),
-        stock.assets.facts,
-        TrainingSchedule(training_alphas(stock.assets.configs), stock.assets.facts.prediction_type),
-    )
-    at_most = MOST[device.type] if how.batch == "auto" else how.batch
+    device, dtype = choose_place(settings)
+    models = model_availability(model_spec(scene.plan.model), few_step=needs_few_step(scene.plan))
+    if models.assets is None:
+        return RenderPlan(scene.plan, models.required, None)
+    facts = models.assets.facts
+    check_canvas(scene, facts)
+    training = TrainingSchedule(training_alphas(models.assets.configs), facts.prediction_type)
+    layout = make_layout(scene.plan, canvas_images(scene.images), facts, training)
+    at_most = MOST[device.type] if settings.batch == "auto" else settings.batch
     at_once = min(at_most, max(len(views) for views in layout.regions.views))
-    memory = estimate(layout, stock.assets, dtype, at_once)
-    return Survey(scene.plan, stock.needed, _forecast(layout, stock.assets.facts, memory))
+    memory = estimate(layout, models.assets, dtype, at_once)
+    return RenderPlan(scene.plan, models.required, _forecast(layout, facts, memory))
 
 
 def _forecast(layout: Layout, facts: ModelFacts, memory_bytes: int) -> Forecast:
-    everything = layout.work.without_savings // len(layout.schedule)
     steps = tuple(
-        StepWork(step + 1, len(views), len(views) * layout.guidance.rows_per_view(step), everything)
+        StepWork(step + 1, len(views), *layout.regions.work(layout.guidance, [step]))
         for step, views in enumerate(layout.regions.views)
     )
     px = facts.downscale

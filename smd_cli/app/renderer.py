@@ -1,7 +1,8 @@
-"""The renderer: scenes to pictures and streams, on models that stay loaded. Imports torch when it loads one."""
+"""The renderer: scenes to pictures and streams, on models that stay loaded. Imports torch to load one."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal
 
@@ -14,8 +15,8 @@ if TYPE_CHECKING:
     from smd_cli.app.rendering import RenderedPicture
     from smd_cli.app.streaming import SceneStream
     from smd_cli.engine.prepare import PreparedScene
-    from smd_cli.models.assets import ModelSpec
     from smd_cli.models.backbone import Backbone
+    from smd_cli.scene.resolve import ModelPlan
 
 
 class Renderer:
@@ -39,8 +40,13 @@ class Renderer:
         self.settings = RenderSettings(device, dtype, batch, offline, metadata)
         self.listener = listener
         self._warnings = WarningRoute(listener)
-        self._model: tuple[tuple[ModelSpec, bool], Backbone] | None = None
+        self._model: tuple[tuple[ModelPlan, bool], Backbone] | None = None
         self._prepared: tuple[OpenedScene, PreparedScene] | None = None
+
+    @classmethod
+    def of(cls, settings: RenderSettings, listener: Listener = ignore_events) -> Renderer:
+        """Make a renderer of settings."""
+        return cls(**asdict(settings), listener=listener)
 
     def render(self, scene: OpenedScene, *, seed: int | None = None) -> RenderedPicture:
         """Render the picture of a seed, by default the scene's own.
@@ -56,11 +62,10 @@ class Renderer:
         number = check_seed(scene.plan.seed if seed is None else seed)
         clock = Clock(self.listener)
         with self._warnings:
-            backbone = self._load(scene, clock)
-            from smd_cli.app import rendering
+            prepared = self._prepare(scene, self._load(scene, clock), clock)
+            from smd_cli.app.rendering import render_picture
 
-            prepared = self._prepare(scene, backbone, clock)
-            return rendering.render_picture(scene, prepared, number, self.settings, clock)
+            return render_picture(scene, prepared, number, self.settings, clock)
 
     def stream(self, scene: OpenedScene, *, seed: int | None = None) -> SceneStream:
         """Set up a scene's stream: iterate it for its frames, or write it to a file.
@@ -77,7 +82,7 @@ class Renderer:
             backbone = self._load(opened, clock)
         from smd_cli.app.streaming import SceneStream
 
-        return SceneStream(opened, source, number, backbone, self.settings, clock)
+        return SceneStream(opened, source, number, backbone, self.settings, self.listener)
 
     def close(self) -> None:
         """Let go of the model, and of the memory that it takes."""
@@ -93,20 +98,20 @@ class Renderer:
 
     def _load(self, scene: OpenedScene, clock: Clock) -> Backbone:
         """Return the model of a scene: the last one, where it is the same."""
-        with clock.phase("load"):
-            from smd_cli.app import models  # imports torch
+        model = (scene.plan.model, scene.plan.sampler.facts.few_step)
+        if self._model is None or self._model[0] != model:
+            self.close()  # first: two models at once may not fit the memory
+            with clock.phase("load"):
+                from smd_cli.app.models import load_model  # imports torch
 
-            key = models.model_key(scene.plan)
-            if self._model is None or self._model[0] != key:
-                self.close()  # first: two models at once may not fit the memory
-                self._model = key, models.load_model(scene, self.settings)
-            return self._model[1]
+                self._model = model, load_model(scene, self.settings)
+        return self._model[1]
 
     def _prepare(self, scene: OpenedScene, backbone: Backbone, clock: Clock) -> PreparedScene:
         """Return the prepared scene: the last one, where it is the same."""
-        with clock.phase("encode"):
-            from smd_cli.app import rendering
+        if self._prepared is None or self._prepared[0] is not scene:
+            with clock.phase("encode"):
+                from smd_cli.app.rendering import prepare_scene
 
-            if self._prepared is None or self._prepared[0] is not scene:
-                self._prepared = scene, rendering.prepare_scene(scene, backbone, self.settings)
-            return self._prepared[1]
+                self._prepared = scene, prepare_scene(scene, backbone, self.settings)
+        return self._prepared[1]

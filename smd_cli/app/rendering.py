@@ -1,164 +1,107 @@
-"""From a loaded scene to written pictures.
+"""From a prepared scene to pictures and their recipes. Imports torch."""
 
-Imports torch; the commands import it when there is something to render.
-"""
+from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import torch
 from PIL import Image
 
 from smd_cli import __version__
-from smd_cli.cli.options import Rendering
-from smd_cli.cli.scenes import OpenScene
-from smd_cli.engine.device import (
-    choose_device,
-    choose_dtype,
-    device_name,
-    enough_memory,
-    peak_memory_bytes,
-)
-from smd_cli.engine.events import Clock
+from smd_cli.app.models import device_facts
+from smd_cli.app.reports import WrittenFile
+from smd_cli.app.scenes import OpenedScene
+from smd_cli.app.settings import RenderSettings
+from smd_cli.core.regions import Work
+from smd_cli.engine.device import enough_memory
+from smd_cli.engine.events import Clock, Listener
 from smd_cli.engine.layers import CanvasImages
-from smd_cli.engine.layout import tile_side
 from smd_cli.engine.prepare import PreparedScene, prepare
-from smd_cli.engine.render import render as render_picture
-from smd_cli.errors import SceneError
-from smd_cli.media.files import write_bytes
-from smd_cli.media.paint import Painted
+from smd_cli.engine.render import render
+from smd_cli.media.files import Existing, check_target, write_bytes
+from smd_cli.media.paint import SceneImages
 from smd_cli.media.png import encode_png
 from smd_cli.media.recipe import Recipe
-from smd_cli.models.assets import NO_LORA, Assets, ModelSpec, locate
+from smd_cli.models.assets import Assets
 from smd_cli.models.backbone import Backbone
-from smd_cli.models.facts import ModelFacts
-from smd_cli.models.loading import load
-from smd_cli.scene.resolve import ModelPlan, Plan
 
 LIBRARIES = ("torch", "diffusers", "transformers")
 
 
 @dataclass(frozen=True)
-class Job:
-    """A scene to render, a file for each seed, and how to do it."""
+class RenderedPicture:
+    """A picture and what it took.
 
-    scene: OpenScene
-    targets: Sequence[tuple[int, Path]]
-    how: Rendering
+    Attributes:
+        image: RGB, of the scene's size.
+        seed: of its noise.
+        recipe: what made it; None where the renderer leaves metadata out.
+        timing: seconds of each phase; a model or scene that was there already took none.
+        work: model evaluations, and what they would be without savings.
+        device: name, dtype and peak memory.
+        steps: of the schedule.
+    """
 
-
-@dataclass(frozen=True)
-class Output:
-    """A picture that was written."""
-
-    path: str
+    image: Image.Image
     seed: int
-    sha256: str
-    width: int
-    height: int
-
-
-@dataclass(frozen=True)
-class Report:
-    """What a render did; `work` is that of all its pictures."""
-
-    outputs: tuple[Output, ...]
+    recipe: Recipe | None
     timing: dict[str, float]
-    work: dict[str, int]
+    work: Work
     device: dict[str, Any]
     steps: int
+    _listener: Listener = field(repr=False)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the document that `--json` prints."""
-        return {
-            "outputs": [asdict(output) for output in self.outputs],
-            "timing": {name: round(seconds, 4) for name, seconds in self.timing.items()},
-            "work": self.work,
-            "device": self.device,
-        }
+    def save(self, path: str | Path, *, overwrite: bool = False) -> WrittenFile:
+        """Write a PNG file whole or not at all, with its recipe.
 
-
-def load_model(scene: OpenScene, how: Rendering) -> Backbone:
-    """Find, check and load a scene's model, and take its hash where recipes need it.
-
-    Raises:
-        DeviceError: the device or dtype is not there, or its memory is not enough.
-        AssetError: the model is not to be had.
-        SceneError: the canvas is too narrow for the model's tiles.
-    """
-    device = choose_device(how.device)
-    dtype = choose_dtype(how.dtype, device)
-    plan = scene.plan
-    assets = locate(model_spec(plan.model), few_step=plan.sampler.facts.few_step, offline=how.offline)
-    check_tiles(scene, assets.facts)
-    if how.metadata:
-        _ = assets.sha256  # read here, once: gigabytes take seconds, which belong to loading
-    with enough_memory(device):
-        return load(assets, device, dtype)
+        Raises UsageError: without `overwrite`, a file is there that is no picture of smd's; SmdError: the
+        system refuses.
+        """
+        target = Path(path)
+        check_target(target, Existing.OVERWRITE if overwrite else Existing.REPLACE_OWN)
+        with Clock(self._listener).phase("save"):
+            data = encode_png(self.image, self.recipe.texts() if self.recipe else None)
+            write_bytes(target, data)
+        return WrittenFile(str(target), self.seed, sha256(data).hexdigest(), *self.image.size)
 
 
-def render(
-    job: Job, backbone: Backbone, clock: Clock, on_written: Callable[[Output], None] | None = None
-) -> Report:
-    """Render and write a job's pictures; `on_written` hears of each as soon as its file is there.
-
-    Raises:
-        DeviceError: the memory of the device is not enough; pictures written before stay.
-    """
-    plan, painted = job.scene.plan, job.scene.painted
-    outputs = []
+def prepare_scene(scene: OpenedScene, backbone: Backbone, settings: RenderSettings) -> PreparedScene:
+    """Prepare a scene for its model. Raises DeviceError: the memory is not enough."""
     with enough_memory(backbone.device):
-        with clock.phase("encode"), torch.inference_mode():
-            stage = prepare(plan, setting(painted), backbone, batch=job.how.batch)
-        for seed, path in job.targets:
-            image = render_picture(stage, seed, clock)
-            with clock.phase("save"):
-                recipe = build_recipe(plan, painted, seed, backbone.assets) if job.how.metadata else None
-                outputs.append(save(image, path, seed, recipe))
-            if on_written is not None:
-                on_written(outputs[-1])
-    return _report(tuple(outputs), clock, stage, backbone)
+        return prepare(scene.plan, canvas_images(scene.images), backbone, batch=settings.batch)
 
 
-def check_tiles(scene: OpenScene, facts: ModelFacts) -> None:
-    """Hold a scene to the one rule that depends on its model. Raises SceneError, with its place."""
-    try:
-        tile_side(scene.plan, facts)
-    except SceneError as error:
-        raise SceneError(f"{scene.locate('canvas', 'width')}: {error}") from error
-
-
-def model_spec(model: ModelPlan) -> ModelSpec:
-    """Say a plan's model in the words of the loader."""
-    return ModelSpec(
-        base=model.base,
-        family=model.family,
-        vae=model.vae,
-        loras=tuple((lora.path, lora.weight) for lora in model.loras),
-        config=model.config,
-        lcm_lora=NO_LORA if model.is_few_step else model.lcm_lora,
+def render_picture(
+    scene: OpenedScene, prepared: PreparedScene, seed: int, settings: RenderSettings, clock: Clock
+) -> RenderedPicture:
+    """Render the picture of a seed. Raises DeviceError: the memory is not enough."""
+    backbone = prepared.backbone
+    with enough_memory(backbone.device):
+        image = render(prepared, seed, clock)
+    return RenderedPicture(
+        image=image,
+        seed=seed,
+        recipe=build_recipe(scene, seed, backbone.assets) if settings.metadata else None,
+        timing={f"{phase}_s": seconds for phase, seconds in clock.seconds.items() if phase != "save"},
+        work=prepared.work,
+        device=device_facts(backbone),
+        steps=len(prepared.method.schedule),
+        _listener=clock.listen,
     )
 
 
-def setting(painted: Painted) -> CanvasImages:
-    """Hand a scene's pictures to the engine."""
-    return CanvasImages(painted.masks, painted.background, painted.new_area)
+def canvas_images(images: SceneImages) -> CanvasImages:
+    """Return a scene's images as the engine takes them."""
+    return CanvasImages(images.masks, images.background, images.new_area)
 
 
-def save(image: Image.Image, path: Path, seed: int, recipe: Recipe | None) -> Output:
-    """Write a picture whole or not at all."""
-    data = encode_png(image, recipe.texts() if recipe else None)
-    write_bytes(path, data)
-    return Output(str(path), seed, sha256(data).hexdigest(), *image.size)
-
-
-def build_recipe(plan: Plan, painted: Painted, seed: int, assets: Assets) -> Recipe:
-    """Gather what made a picture."""
-    masks = zip(plan.regions, painted.masks, strict=True)
+def build_recipe(scene: OpenedScene, seed: int, assets: Assets) -> Recipe:
+    """Gather what makes a picture."""
+    plan, images = scene.plan, scene.images
+    masks = zip(plan.regions, images.masks, strict=True)
     return Recipe(
         scene=plan.to_dict(),
         seed=seed,
@@ -170,25 +113,9 @@ def build_recipe(plan: Plan, painted: Painted, seed: int, assets: Assets) -> Rec
         },
         masks={region.name: _digest(mask) for region, mask in masks},
         versions={"smd-cli": __version__, **{name: version(name) for name in LIBRARIES}},
-        background=_digest(painted.background) if painted.background else None,
+        background=_digest(images.background) if images.background else None,
     )
 
 
 def _digest(image: Image.Image) -> str:
     return sha256(image.tobytes()).hexdigest()
-
-
-def _report(outputs: tuple[Output, ...], clock: Clock, stage: PreparedScene, backbone: Backbone) -> Report:
-    timing: dict[str, float] = {f"{phase}_s": seconds for phase, seconds in clock.seconds.items()}
-    timing["total_s"] = clock.total()
-    work = {name: count * len(outputs) for name, count in stage.work._asdict().items()}
-    return Report(outputs, timing, work, device_facts(backbone), len(stage.method.schedule))
-
-
-def device_facts(backbone: Backbone) -> dict[str, Any]:
-    """Tell what a model ran on, and how much memory that took at most."""
-    return {
-        "name": device_name(backbone.device),
-        "dtype": str(backbone.dtype).removeprefix("torch."),
-        "peak_memory_bytes": peak_memory_bytes(backbone.device),
-    }

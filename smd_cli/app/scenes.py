@@ -1,4 +1,4 @@
-"""Opening a scene: read, resolved, and its pictures painted, so that all that is wrong with it is said at once."""
+"""Opening a scene: it is read, resolved and painted, so that all of its problems are reported at once."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 from smd_cli.engine.events import Listener, Noted, Warned, ignore_events
 from smd_cli.errors import SceneError, SmdError
 from smd_cli.media.images import picture_size
-from smd_cli.media.paint import Painted, paint
+from smd_cli.media.paint import SceneImages, paint_scene
+from smd_cli.scene.lints import lint
 from smd_cli.scene.loader import LoadedScene, load, load_data, load_text
 from smd_cli.scene.overrides import Override, override_of
 from smd_cli.scene.paths import absolute
-from smd_cli.scene.remarks import remarks
 from smd_cli.scene.resolve import Plan, resolve
 
 Source = str | Path | Mapping[str, Any]
@@ -32,7 +32,7 @@ class OpenedScene:
     """
 
     plan: Plan
-    images: Painted
+    images: SceneImages
     warnings: tuple[str, ...]
     locate: Callable[..., str] = field(repr=False)
     _loaded: LoadedScene = field(repr=False)
@@ -67,7 +67,9 @@ def load_scene(
     Raises:
         UsageError, SceneError, AssetError: every problem of that stage, one line each, with its place.
     """
-    changes = [override_of(*item) for item in overrides.items()] if isinstance(overrides, Mapping) else overrides
+    changes = (
+        [override_of(*item) for item in overrides.items()] if isinstance(overrides, Mapping) else overrides
+    )
     scene = _opened(_load(source, changes, Path(base_dir), task), task)
     for note in scene.images.notes:
         listener(Noted(note))
@@ -91,8 +93,8 @@ def _opened(loaded: LoadedScene, task: str | None) -> OpenedScene:
             f"(change it in the scene, or give --set task={task})"
         )
     plan = _resolve(loaded)
-    images = paint(plan, loaded.locate)
-    warnings = (*remarks(plan, loaded.locate), *images.warnings)
+    images = paint_scene(plan, loaded.locate)
+    warnings = (*lint(plan, loaded.locate), *images.warnings)
     return OpenedScene(plan, images, warnings, loaded.locate, loaded)
 
 

@@ -1,168 +1,187 @@
-"""From an opened stream scene to a written file of frames.
+"""A scene's stream: its frames one by one, or written to a file. Imports torch."""
 
-Imports torch; the command imports it when there is something to render.
-"""
+from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, replace
 from hashlib import file_digest
 from pathlib import Path
-from typing import Any
 
-from smd_cli.cli.options import Rendering
-from smd_cli.cli.rendering import Output, build_recipe, device_facts, setting
-from smd_cli.cli.running import Running
-from smd_cli.cli.scenes import OpenScene
+from PIL import Image
+
+from smd_cli.app.models import device_facts
+from smd_cli.app.rendering import build_recipe, canvas_images
+from smd_cli.app.reports import StreamReport, WrittenFile
+from smd_cli.app.scenes import OpenedScene
+from smd_cli.app.settings import RenderSettings
+from smd_cli.app.stream_input import StreamInput
+from smd_cli.core.regions import Work
 from smd_cli.engine.device import enough_memory
+from smd_cli.engine.events import Listener, StreamProgress, WarningRoute
 from smd_cli.engine.layers import CanvasImages
 from smd_cli.engine.scene_preparer import InputFrame, ScenePreparer
-from smd_cli.engine.stream_pipeline import QUEUES, WORK, OutputFrame, StreamRun, stream_pipeline
-from smd_cli.media.paint import paint
-from smd_cli.media.sinks import Output as Target
-from smd_cli.media.sinks import Sink, open_sink
+from smd_cli.engine.stream_pipeline import QUEUES, WORK, StreamRun, stream_pipeline
+from smd_cli.media.paint import ScenePainter
+from smd_cli.media.recipe import Recipe
+from smd_cli.media.sinks import Sink, Target, open_sink
 from smd_cli.models.backbone import Backbone
 from smd_cli.scene.resolve import Plan
 from smd_cli.scene.timeline import plan_at
 
 
 @dataclass(frozen=True)
-class StreamJob:
-    """A stream to render: its scene, how it runs, its seed, where it goes, and how."""
+class StreamFrame:
+    """A frame of a stream: its number, its picture (RGB), and whether that is the one before again.
 
-    scene: OpenScene
-    running: Running
-    seed: int
-    target: Target
-    how: Rendering
+    `image` is None for frames that were skipped before any was rendered.
+    """
+
+    number: int
+    image: Image.Image | None
+    is_repeat: bool
 
 
-@dataclass
-class Progress:
-    """How far a stream is: frames written and skipped, seconds since it began, and a frame's on its way."""
+class SceneStream:
+    """A stream that is set up: iterate it once for its frames, or write them to a file.
 
-    frames: int = 0
-    skipped: int = 0
-    seconds: float = 0.0
-    latency: float = 0.0
-    queues: dict[str, int] = field(default_factory=dict)
+    Attributes:
+        scene: what it shows.
+        input: what comes in, how many frames and how fast.
+        seed: of its noise.
+        progress: how far it is.
+        recipe: what makes it; None where the renderer leaves metadata out.
+    """
+
+    def __init__(
+        self,
+        scene: OpenedScene,
+        source: StreamInput,
+        seed: int,
+        backbone: Backbone,
+        settings: RenderSettings,
+        listener: Listener,
+    ) -> None:
+        self.scene = scene
+        self.input = source
+        self.seed = seed
+        self.progress = StreamProgress(total=source.frames)
+        self._backbone = backbone
+        self._settings = settings
+        self._listener = listener
+        self._run: StreamRun | None = None
 
     @property
-    def frames_per_second(self) -> float:
-        """Frames written a second, since the first was read."""
-        return self.frames / self.seconds if self.seconds else 0.0
+    def recipe(self) -> Recipe | None:
+        """Return what makes the stream."""
+        if not self._settings.metadata:
+            return None
+        return build_recipe(self.scene, self.seed, self._backbone.assets)
 
+    @property
+    def work(self) -> Work:
+        """Return what has been evaluated so far."""
+        return Work(0, 0) if self._run is None else self._run.sampler.work
 
-@dataclass(frozen=True)
-class StreamReport:
-    """What a stream did."""
+    def __iter__(self) -> Iterator[StreamFrame]:
+        """Render the frames; leaving the loop early ends the work on those to come.
 
-    outputs: tuple[Output, ...]
-    progress: Progress
-    timing: dict[str, float]
-    work: dict[str, int]
-    device: dict[str, Any]
+        Raises DeviceError: the memory of the device is not enough; AssetError: an input frame cannot be read.
+        """
+        asked: dict[int, float] = {}
+        preparer = ScenePreparer(self._backbone, _Painter(), batch=self._settings.batch)
+        began, last = time.perf_counter(), None
+        with enough_memory(self._backbone.device), WarningRoute(self._listener):
+            self._run = stream_pipeline(self.scene.plan, preparer, self._inputs(asked), self.seed)
+            with self._run.pipeline as outputs:
+                for output in outputs:
+                    is_repeat = output.image is None
+                    last = last if is_repeat else output.image
+                    yield StreamFrame(output.frame, last, is_repeat)
+                    self._advance(began, asked.pop(output.frame), is_repeat=is_repeat)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the document that `--json` prints."""
-        return {
-            "outputs": [asdict(output) for output in self.outputs],
-            "frames": self.progress.frames,
-            "frames_per_second": round(self.progress.frames_per_second, 4),
-            "skipped": self.progress.skipped,
-            "latency_s": round(self.progress.latency, 4),
-            "timing": {name: round(seconds, 4) for name, seconds in self.timing.items()},
-            "work": self.work,
-            "device": self.device,
-        }
+    def write(self, target: Target) -> StreamReport:
+        """Write the stream to a file, a folder or standard output (see `media.sinks`).
 
-
-def stream(
-    job: StreamJob, backbone: Backbone, watch: Callable[[Progress], None], loading: float
-) -> StreamReport:
-    """Render and write a stream; `watch` hears of each frame. `loading` is what loading took, in seconds.
-
-    Whatever ends it, what was written before plays.
-
-    Raises DeviceError: the memory of the device is not enough; SmdError: a frame cannot be written.
-    """
-    began: dict[int, float] = {}
-    plan, progress = job.scene.plan, Progress()
-    director = ScenePreparer(backbone, _setting, batch=job.how.batch)
-    started = time.perf_counter()
-    with enough_memory(backbone.device), _writing(job, backbone) as sink:
-        cast = stream_pipeline(plan, director, _takes(job, began), job.seed)
-        saving = 0.0
-        with cast.pipeline as frames:
-            for shown in frames:
+        Whatever ends it, what was written before plays. Raises as iterating, and SmdError: a frame cannot be
+        written.
+        """
+        began, saving = time.perf_counter(), 0.0
+        with self._sink(target) as sink:
+            for frame in self:
                 writing = time.perf_counter()
-                _write(sink, shown, progress)
-                now = time.perf_counter()
-                saving += now - writing
-                progress.seconds = now - started
-                progress.latency += (now - began.pop(shown.frame) - progress.latency) / progress.frames
-                progress.queues = dict(zip(QUEUES, cast.pipeline.depths(), strict=True))
-                watch(progress)
-    return _report(job, backbone, cast, progress, {"load_s": loading, "save_s": saving})
+                _write(sink, frame)
+                saving += time.perf_counter() - writing
+        if self._run is None:
+            raise RuntimeError("the stream did not run")
+        busy = zip(WORK, self._run.pipeline.busy(), strict=True)
+        timing = {**{f"{name}_s": seconds for name, seconds in busy}, "save_s": saving}
+        return StreamReport(
+            outputs=(self._written(target),),
+            progress=self.progress,
+            timing={**timing, "total_s": time.perf_counter() - began},
+            work=dict(self.work._asdict()),
+            device=device_facts(self._backbone),
+        )
+
+    def _inputs(self, asked: dict[int, float]) -> Iterator[InputFrame]:
+        """Read the frames to come; `asked` is told when each was asked for."""
+        for frame, image in enumerate(self.input.images(self.scene)):
+            if frame == self.input.frames:
+                return
+            asked[frame] = time.perf_counter()
+            yield InputFrame(frame, plan_at(self.scene.plan, frame, fps=self.input.fps), image)
+
+    def _advance(self, began: float, asked: float, *, is_repeat: bool) -> None:
+        """Count a frame that has been handed on, and emit how far the stream is."""
+        now, before = time.perf_counter(), self.progress
+        frames = before.frames + 1
+        depths = self._run.pipeline.depths() if self._run else ()
+        self.progress = replace(
+            before,
+            frames=frames,
+            skipped=before.skipped + is_repeat,
+            seconds=now - began,
+            latency=before.latency + (now - asked - before.latency) / frames,
+            queues=dict(zip(QUEUES, depths, strict=True)),
+        )
+        self._listener(self.progress)
+
+    @contextmanager
+    def _sink(self, target: Target) -> Iterator[Sink]:
+        """Give a sink; whatever ends the block, what was written is brought into its place."""
+        plan, recipe = self.scene.plan, self.recipe
+        texts = recipe.texts() if recipe else None
+        sink = open_sink(target, size=plan.size, fps=self.input.fps, loop=plan.stream.loop, texts=texts)
+        try:
+            yield sink
+        finally:
+            sink.close()
+
+    def _written(self, target: Target) -> WrittenFile:
+        """Name what was written; a folder and standard output have no digest."""
+        path, digest = Path(str(target or "-")), ""
+        if path.is_file():
+            with path.open("rb") as file:
+                digest = file_digest(file, "sha256").hexdigest()
+        return WrittenFile(str(target or "-"), self.seed, digest, *self.scene.plan.size)
 
 
-def _takes(job: StreamJob, began: dict[int, float]) -> Iterator[InputFrame]:
-    """Read the frames to come; `began` is told when each was asked for."""
-    for frame, image in enumerate(job.running.images(job.scene)):
-        if frame == job.running.frames:
-            return
-        began[frame] = time.perf_counter()
-        yield InputFrame(frame, plan_at(job.scene.plan, frame, fps=job.running.fps), image)
+class _Painter:
+    """Paints the images of a stream's frames, and only what changed."""
+
+    def __init__(self) -> None:
+        self._painter = ScenePainter()
+
+    def __call__(self, plan: Plan) -> CanvasImages:
+        """Paint the images of a frame's plan."""
+        return canvas_images(self._painter.paint(plan, may_leave=True))
 
 
-def _setting(plan: Plan) -> CanvasImages:
-    """Paint the pictures of a scene at a frame."""
-    return setting(paint(plan, may_leave=True))
-
-
-def _write(sink: Sink, shown: OutputFrame, progress: Progress) -> None:
-    """Write a frame, the last one again where it was skipped."""
-    if shown.image is None:
+def _write(sink: Sink, frame: StreamFrame) -> None:
+    """Write a frame, the last one again where it repeats that."""
+    if frame.is_repeat or frame.image is None:
         sink.repeat()
-        progress.skipped += 1
     else:
-        sink.add(shown.image)
-    progress.frames += 1
-
-
-@contextmanager
-def _writing(job: StreamJob, backbone: Backbone) -> Iterator[Sink]:
-    """Give a sink; whatever ends the block, what was written is brought into its place."""
-    plan, texts = job.scene.plan, None
-    if job.how.metadata:
-        texts = build_recipe(plan, job.scene.painted, job.seed, backbone.assets).texts()
-    sink = open_sink(job.target, size=plan.size, fps=job.running.fps, loop=plan.stream.loop, texts=texts)
-    try:
-        yield sink
-    finally:
-        sink.close()
-
-
-def _report(
-    job: StreamJob, backbone: Backbone, cast: StreamRun, progress: Progress, timing: dict[str, float]
-) -> StreamReport:
-    work = {f"{name}_s": seconds for name, seconds in zip(WORK, cast.pipeline.busy(), strict=True)}
-    times = {"load_s": timing["load_s"], **work, "save_s": timing["save_s"]}
-    times["total_s"] = timing["load_s"] + progress.seconds
-    return StreamReport(
-        outputs=(_output(job),),
-        progress=progress,
-        timing=times,
-        work=dict(cast.sampler.work._asdict()),
-        device=device_facts(backbone),
-    )
-
-
-def _output(job: StreamJob) -> Output:
-    """Name what was written; a folder and standard output have no digest."""
-    path, digest = Path(str(job.target or "-")), ""
-    if path.is_file():
-        with path.open("rb") as file:
-            digest = file_digest(file, "sha256").hexdigest()
-    return Output(str(job.target or "-"), job.seed, digest, *job.scene.plan.size)
+        sink.add(frame.image)

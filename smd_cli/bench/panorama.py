@@ -31,24 +31,24 @@ class EqualTiles(StableDiffusionPanoramaPipeline):  # type: ignore[misc]  # diff
         return [(box.top, box.bottom, box.left, box.right) for box in self.boxes]
 
 
-def diffusers_panorama(stage: PreparedScene) -> Program:
-    """Paint a stage of one prompt without guidance by DDIM in as many steps, as many tiles a batch.
+def diffusers_panorama(scene: PreparedScene) -> Program:
+    """Paint a scene of one prompt without guidance by DDIM in as many steps, as many tiles a batch.
 
-    The stage's model is of the sd15 family. The pipeline averages tiles without ramps: on more than one tile
+    The scene's model is of the sd15 family. The pipeline averages tiles without ramps: on more than one tile
     its picture is another.
     """
-    backbone = cast(SD15, stage.backbone)
-    pipeline = equal_tiles(stage, backbone)
-    height, width = (side * backbone.facts.downscale for side in stage.shape[-2:])
-    steps = len(stage.method.schedule)
+    backbone = cast(SD15, scene.backbone)
+    pipeline = equal_tiles(scene, backbone)
+    height, width = (side * backbone.facts.downscale for side in scene.shape[-2:])
+    steps = len(scene.method.schedule)
 
     def paint(seed: int) -> Image.Image:
         picture: Image.Image = pipeline(
-            prompt_embeds=stage.table.rows([0]).embeds,
-            latents=SeededNoise(seed)("init", 0, stage.shape).to(backbone.dtype),
+            prompt_embeds=scene.table.rows([0]).embeds,
+            latents=SeededNoise(seed)("init", 0, scene.shape).to(backbone.dtype),
             guidance_scale=1.0,
             num_inference_steps=steps,
-            view_batch_size=stage.method.batch,
+            view_batch_size=scene.method.batch,
             height=height,
             width=width,
         ).images[0]
@@ -57,8 +57,8 @@ def diffusers_panorama(stage: PreparedScene) -> Program:
     return Program("diffusers", paint, steps * len(pipeline.boxes), paints_the_same=False)
 
 
-def equal_tiles(stage: PreparedScene, backbone: SD15) -> EqualTiles:
-    """Build the pipeline on a stage's tiles and a backbone's own networks, and this program's DDIM."""
+def equal_tiles(scene: PreparedScene, backbone: SD15) -> EqualTiles:
+    """Build the pipeline on a scene's tiles and a backbone's own networks, and this program's DDIM."""
     config = read_json(backbone.assets.configs / "scheduler" / "scheduler_config.json")
     published = {"clip_sample": False, "set_alpha_to_one": False, "steps_offset": 1}
     pipeline = EqualTiles(
@@ -72,5 +72,5 @@ def equal_tiles(stage: PreparedScene, backbone: SD15) -> EqualTiles:
         requires_safety_checker=False,
     )
     pipeline.set_progress_bar_config(disable=True)
-    pipeline.boxes = stage.regions.tiling.boxes
+    pipeline.boxes = scene.regions.tiling.boxes
     return pipeline

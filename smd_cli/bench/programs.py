@@ -15,7 +15,7 @@ from smd_cli.engine.render import render
 
 @dataclass(frozen=True)
 class Program:
-    """A way to paint a stage's picture.
+    """A way to paint a scene's picture.
 
     Attributes:
         name: what tables call it.
@@ -40,21 +40,21 @@ class BothHalves(Guidance):
         return False
 
 
-def this_program(stage: PreparedScene) -> Program:
+def this_program(scene: PreparedScene) -> Program:
     """Paint as `smd` does."""
-    return Program("this program", lambda seed: render(stage, seed, Clock()), stage.work.model_evaluations)
+    return Program("this program", lambda seed: render(scene, seed, Clock()), scene.work.model_evaluations)
 
 
-def plain_loop(stage: PreparedScene) -> Program:
+def plain_loop(scene: PreparedScene) -> Program:
     """Evaluate every prompt in every tile at every step, one view after another, both halves of the guidance.
 
-    The published implementations do this work. It is the same stage without any saving, so the difference in
+    The published implementations do this work. It is the same scene without any saving, so the difference in
     time is what the savings are worth.
     """
-    scale = stage.method.guidance.scale if stage.method.guidance.kind == "full" else 1.0
-    method = replace(stage.method, guidance=BothHalves("full", scale), batch=1)
-    regions = replace(stage.regions, views=every_view(stage.regions))
-    plain = replace(stage, method=method, regions=regions)
+    scale = scene.method.guidance.scale if scene.method.guidance.kind == "full" else 1.0
+    method = replace(scene.method, guidance=BothHalves("full", scale), batch=1)
+    regions = replace(scene.regions, views=every_view(scene.regions))
+    plain = replace(scene, method=method, regions=regions)
     return replace(this_program(plain), name="plain loop")
 
 

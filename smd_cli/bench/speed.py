@@ -12,6 +12,10 @@ import torch
 from PIL import Image, ImageChops
 
 from smd_cli import __version__
+from smd_cli.app.models import choose_place, find_model
+from smd_cli.app.rendering import canvas_images
+from smd_cli.app.scenes import OpenedScene
+from smd_cli.app.settings import RenderSettings
 from smd_cli.bench.programs import Program, plain_loop, this_program
 from smd_cli.bench.report import Row, Speed
 from smd_cli.engine.batching import Batch
@@ -24,15 +28,25 @@ from smd_cli.models.backbone import Backbone
 from smd_cli.models.loading import load
 from smd_cli.scene.resolve import Plan
 
+Rival = Literal["plain loop", "diffusers"]
+
 
 @dataclass(frozen=True)
 class Case:
-    """A scene, its painted setting, the model that it asks for, and what this program is measured against."""
+    """A scene, its images, the files of its model, and what this program is measured against."""
 
     plan: Plan
-    setting: CanvasImages
+    images: CanvasImages
     assets: Assets
-    rival: Literal["plain loop", "diffusers"]
+    rival: Rival = "plain loop"
+
+
+def make_case(
+    scene: OpenedScene, settings: RenderSettings, *, rival: Rival = "plain loop", vae: str | None = None
+) -> Case:
+    """Make a case of a scene; `vae` is another autoencoder for its model. Raises AssetError."""
+    assets = find_model(scene.plan, offline=settings.offline, vae=vae)
+    return Case(scene.plan, canvas_images(scene.images), assets, rival)
 
 
 @dataclass(frozen=True)
@@ -44,14 +58,20 @@ class Rounds:
         device: where.
         dtype: what the weights are computed in.
         batch: views that this program evaluates at once, and diffusers' pipeline with it.
-        tell: called after every picture.
+        on_picture: called after every picture.
     """
 
     count: int
     device: torch.device
     dtype: torch.dtype
     batch: Batch
-    tell: Callable[[], None] = lambda: None
+    on_picture: Callable[[], None] = lambda: None
+
+    @classmethod
+    def of(cls, count: int, settings: RenderSettings, on_picture: Callable[[], None]) -> "Rounds":
+        """Make rounds as the settings say. Raises DeviceError: the device or dtype is not there."""
+        device, dtype = choose_place(settings)
+        return cls(count, device, dtype, settings.batch, on_picture)
 
 
 def pictures(cases: int, rounds: int) -> int:
@@ -81,17 +101,16 @@ def measure(cases: Sequence[Case], rounds: Rounds) -> Speed:
 
 
 def _compare(case: Case, backbone: Backbone, rounds: Rounds) -> list[Row]:
-    with torch.inference_mode():
-        stage = prepare(case.plan, case.setting, backbone, batch=rounds.batch)
-    return race(case.plan, (this_program(stage), _rival(case, stage)), rounds)
+    scene = prepare(case.plan, case.images, backbone, batch=rounds.batch)
+    return race(case.plan, (this_program(scene), _rival(case, scene)), rounds)
 
 
-def _rival(case: Case, stage: PreparedScene) -> Program:
+def _rival(case: Case, scene: PreparedScene) -> Program:
     if case.rival == "plain loop":
-        return plain_loop(stage)
+        return plain_loop(scene)
     from smd_cli.bench.panorama import diffusers_panorama
 
-    return diffusers_panorama(stage)
+    return diffusers_panorama(scene)
 
 
 def race(plan: Plan, programs: Sequence[Program], rounds: Rounds) -> list[Row]:
@@ -102,12 +121,12 @@ def race(plan: Plan, programs: Sequence[Program], rounds: Rounds) -> list[Row]:
     painted: list[Image.Image] = []
     for program in programs:  # untimed: first calls also reserve memory and choose kernels
         painted.append(program.paint(plan.seed))
-        rounds.tell()
+        rounds.on_picture()
     seconds: list[list[float]] = [[] for _ in programs]
     for _ in range(rounds.count):
         for program, spent in zip(programs, seconds, strict=True):
             spent.append(_time(program, plan.seed))
-            rounds.tell()
+            rounds.on_picture()
     return [
         Row(
             scene=plan.name,
@@ -135,7 +154,7 @@ def difference(one: Image.Image, other: Image.Image) -> int:
 
 
 def machine(device: torch.device, dtype: torch.dtype) -> dict[str, str | int]:
-    """Tell on what was measured."""
+    """Return what was measured on."""
     return {
         "device": device_name(device),
         "dtype": str(dtype).removeprefix("torch."),

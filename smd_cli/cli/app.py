@@ -15,9 +15,9 @@ from smd_cli.cli.inspect import inspect
 from smd_cli.cli.new import new
 from smd_cli.cli.plan import plan
 from smd_cli.cli.quality import quality
+from smd_cli.cli.render import TASKS, render
 from smd_cli.cli.schema import schema
 from smd_cli.cli.stream import stream
-from smd_cli.cli.tasks import TASKS, render
 
 bench.command(cls=Command)(quality)
 

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from smd_cli.cli import options
-from smd_cli.cli.console import Messages, report, result, result_json
+from smd_cli.cli.console import MessagePrinter, print_error, print_json, print_result
+from smd_cli.cli.option_groups import expand_options
 from smd_cli.cli.preview import check_preview, draw_scene
 from smd_cli.errors import SmdError, UsageError
 
 if TYPE_CHECKING:
-    from smd_cli.cli.scenes import OpenScene
+    from smd_cli.app.scenes import OpenedScene
     from smd_cli.scene.overrides import Override
 
 Preview = Annotated[
@@ -24,15 +25,12 @@ Preview = Annotated[
 ]
 
 
+@expand_options
 def check(
     scenes: options.Scenes,
-    set_: options.Set = None,
-    width: options.Width = None,
-    height: options.Height = None,
+    edits: options.Edits = options.Edits(),  # noqa: B008 - frozen
     preview: Preview = None,
-    json: options.Json = False,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
+    reporting: options.Reporting = options.Reporting(),  # noqa: B008
 ) -> None:
     """Check scenes: every key, every mask and picture. Nothing is rendered.
 
@@ -42,15 +40,15 @@ def check(
         raise UsageError("--preview draws one scene; give only one")
     if preview:
         check_preview(preview)
-    overrides = options.scene_overrides(set_, width, height)
-    findings = [_look_at(scene, overrides, Messages(quiet)) for scene in scenes]
+    overrides, messages = edits.overrides(), reporting.messages()
+    findings = [_check_one(scene, overrides, messages) for scene in scenes]
     if preview and (opened := findings[0].opened):
         draw_scene(opened, preview)
-    if json:
-        result_json({"scenes": [finding.to_dict() for finding in findings]})
+    if reporting.json:
+        print_json({"scenes": [finding.to_dict() for finding in findings]})
     else:
         for line in (line for finding in findings for line in finding.lines()):
-            result(line)
+            print_result(line)
     if codes := [finding.error.exit_code for finding in findings if finding.error]:
         raise typer.Exit(min(codes))
 
@@ -60,7 +58,7 @@ class _Finding:
     """One scene, opened or in error."""
 
     scene: str
-    opened: OpenScene | None
+    opened: OpenedScene | None
     error: SmdError | None
 
     def lines(self) -> Iterator[str]:
@@ -72,41 +70,41 @@ class _Finding:
         names = [region.name for region in self.opened.plan.regions]
         wide = max(map(len, names), default=0)
         for index, name in enumerate(names):
-            yield f"  {name:{wide}}  {self.opened.painted.coverage(index):6.1%}"
+            yield f"  {name:{wide}}  {self.opened.images.coverage(index):6.1%}"
 
     def to_dict(self) -> dict[str, Any]:
         """The scene's part of the JSON document."""
         problems = list(self.error.problems) if self.error else []
         if self.opened is None:
             return {"scene": self.scene, "ok": False, "problems": problems}
-        from smd_cli.media.masks import share
+        from smd_cli.media.mask_images import covered_share
 
-        plan, painted = self.opened.plan, self.opened.painted
+        plan, images = self.opened.plan, self.opened.images
         return {
             "scene": self.scene,
             "ok": True,
             "problems": problems,
             "warnings": list(self.opened.warnings),
-            "notes": list(painted.notes),
+            "notes": list(images.notes),
             "canvas": plan.canvas.model_dump(),
             "size": {"width": plan.size[0], "height": plan.size[1]},
-            "new_area": round(share(painted.new_area), 4) if painted.new_area else 0.0,
+            "new_area": round(covered_share(images.new_area), 4) if images.new_area else 0.0,
             "regions": [
                 {
                     "name": region.name,
-                    "coverage": round(painted.coverage(index), 4),
-                    "visible": round(share(painted.visible(index)), 4),
+                    "coverage": round(images.coverage(index), 4),
+                    "visible": round(covered_share(images.visible(index)), 4),
                 }
                 for index, region in enumerate(plan.regions)
             ],
         }
 
 
-def _look_at(scene: str, overrides: list[Override], messages: Messages) -> _Finding:
-    from smd_cli.cli.scenes import open_scene
+def _check_one(scene: str, overrides: list[Override], messages: MessagePrinter) -> _Finding:
+    from smd_cli.app.scenes import load_scene
 
     try:
-        return _Finding(scene, open_scene(scene, overrides, messages), None)
+        return _Finding(scene, load_scene(scene, overrides=overrides, listener=messages), None)
     except SmdError as error:
-        report(error)
+        print_error(error)
         return _Finding(scene, None, error)

@@ -8,7 +8,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand
 
-from smd_cli.cli.console import report, report_internal
+from smd_cli.cli.console import print_error, print_internal_error
 from smd_cli.errors import INTERRUPTED, SmdError
 
 
@@ -22,13 +22,13 @@ class Command(TyperCommand):
         except (typer.Exit, typer.Abort):
             raise
         except SmdError as error:
-            report(error)
+            print_error(error)
             raise typer.Exit(error.exit_code) from error
         except KeyboardInterrupt as error:
-            report(SmdError("interrupted"))
+            print_error(SmdError("interrupted"))
             raise typer.Exit(INTERRUPTED) from error
         except Exception as error:
             if isinstance(error, OSError) and error.errno == errno.EPIPE:
                 raise  # the reader of our output has gone: click ends quietly
-            report_internal(error, verbose=bool(ctx.params.get("verbose")))
+            print_internal_error(error, verbose=bool(ctx.params.get("verbose")))
             raise typer.Exit(1) from error

@@ -1,4 +1,4 @@
-"""What the commands say: results on stdout, everything else on stderr, one line each."""
+"""What the commands print: results on stdout, everything else on stderr, one line each."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
 import typer
 
+from smd_cli.engine.events import Event, Noted, Warned
 from smd_cli.errors import SmdError
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-_ANY = 10_000  # columns of a page that nobody looks at
+_WIDE = 10_000  # columns of a page that is not shown
 
 
-def result(line: str) -> None:
-    """Say a result, on stdout. Flushed at once, so that a closed pipe is noticed here and not at exit.
+def print_result(line: str) -> None:
+    """Print a result on stdout. Flushed at once, so that a closed pipe is noticed here and not at exit.
 
     Raises SmdError: it cannot be written; OSError: its reader has gone.
     """
@@ -34,68 +34,68 @@ def result(line: str) -> None:
         raise SmdError(f"standard output: cannot be written: {error.strerror}") from error
 
 
-def result_json(document: Any) -> None:  # noqa: ANN401 - any JSON document
-    """Say a result as the one JSON document of the run."""
-    result(json.dumps(document, indent=2))
+def print_json(document: Any) -> None:  # noqa: ANN401 - any JSON document
+    """Print a result as the one JSON document of the run."""
+    print_result(json.dumps(document, indent=2))
 
 
-def result_layout(layout: RenderableType) -> None:
-    """Say a result that Rich lays out: in colour, to fit a terminal; elsewhere in plain lines."""
+def print_layout(layout: RenderableType) -> None:
+    """Print a result that Rich lays out: in colour, to fit a terminal; elsewhere in plain lines."""
     from rich.console import Console
 
     console = Console(highlight=False)
     if console.is_terminal:
         console.print(layout)
         return
-    plain = Console(width=_ANY, highlight=False, color_system=None)
+    plain = Console(width=_WIDE, highlight=False, color_system=None)
     with plain.capture() as captured:
         plain.print(layout)
     for line in captured.get().splitlines():
-        result(line.rstrip())
+        print_result(line.rstrip())
 
 
 @dataclass(frozen=True)
-class Messages:
-    """What is said beside the result; `quiet` leaves only errors."""
+class MessagePrinter:
+    """A listener that prints notes and warnings on stderr; `quiet` leaves them out."""
 
     quiet: bool = False
 
-    def notes(self, lines: Iterable[str]) -> None:
-        """Say what was adapted."""
-        self._say("note", "cyan", lines)
+    def __call__(self, event: Event) -> None:
+        """Hear an event."""
+        match event:
+            case Noted(text):
+                self._print("note", "cyan", text)
+            case Warned(text):
+                self._print("warning", "yellow", text)
 
-    def warnings(self, lines: Iterable[str]) -> None:
-        """Say what is likely a mistake."""
-        self._say("warning", "yellow", lines)
-
-    def _say(self, kind: str, color: str, lines: Iterable[str]) -> None:
-        for line in () if self.quiet else lines:
-            _to_stderr(f"{_colored(kind, color)}: {line}")
+    def _print(self, kind: str, color: str, line: str) -> None:
+        if not self.quiet:
+            _print_to_stderr(f"{_colored(kind, color)}: {line}")
 
 
-def report(error: SmdError) -> None:
-    """Say an error: its lines as they are, so that each begins with the place where one has to go."""
+def print_error(error: SmdError) -> None:
+    """Print an error: its lines as they are, so that each begins with the place where one has to go."""
     for line in error.problems:
-        _to_stderr(_colored(line, "red"))
+        _print_to_stderr(_colored(line, "red"))
 
 
-def report_internal(error: Exception, *, verbose: bool) -> None:
-    """Say that the program itself is at fault, and how to learn more."""
+def print_internal_error(error: Exception, *, verbose: bool) -> None:
+    """Print that the program itself is at fault, and how to learn more."""
     if verbose:
         traceback.print_exception(error)
     hint = "" if verbose else " (run with -v for the traceback)"
-    said = " ".join(str(error).split())
-    _to_stderr(_colored(f"internal error: {type(error).__name__}: {said}{hint}", "red"))
+    text = " ".join(str(error).split())
+    _print_to_stderr(_colored(f"internal error: {type(error).__name__}: {text}{hint}", "red"))
 
 
 def rich_console() -> Console:
-    """A Rich console on stderr, for progress and tables."""
+    """Make a Rich console on stderr, for progress and tables."""
     from rich.console import Console
 
     return Console(stderr=True)
 
 
-def _to_stderr(line: str) -> None:
+def _print_to_stderr(line: str) -> None:
     print(line, file=sys.stderr, flush=True)  # noqa: T201 - the one place that writes messages
 
 

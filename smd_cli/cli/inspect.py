@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from smd_cli.cli import options
-from smd_cli.cli.console import result, result_json
+from smd_cli.cli.console import print_json, print_result
 from smd_cli.errors import UsageError
 
 Picture = Annotated[
@@ -30,10 +30,10 @@ def inspect(
         raise UsageError("--scene and --json: give only one of them")
     recipe = read_recipe(image / FIRST_FRAME if image.is_dir() else image)
     if json:
-        result_json(asdict(recipe))
+        print_json(asdict(recipe))
     elif scene:
         from smd_cli.scene.tree import dump
 
-        result(dump({**recipe.scene, "seed": recipe.seed}))
+        print_result(dump({**recipe.scene, "seed": recipe.seed}))
     else:
-        result(recipe.parameters())
+        print_result(recipe.parameters())

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from smd_cli.cli import options
-from smd_cli.cli.console import result
+from smd_cli.cli.console import print_result
 from smd_cli.errors import UsageError
 from smd_cli.media.files import Existing, check_target, write_bytes
 
@@ -27,4 +27,4 @@ def new(name: Name, verbose: options.Verbose = False) -> None:
     package = files("smd_cli.scene")
     text = package.joinpath("starter.yaml").read_text("utf-8")
     write_bytes(path, text.replace("SCHEMA", str(package.joinpath("scene.schema.json"))).encode())
-    result(str(path))
+    print_result(str(path))

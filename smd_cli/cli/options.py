@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from smd_cli.app.settings import RenderSettings
+from smd_cli.cli.console import MessagePrinter
 from smd_cli.errors import UsageError
 from smd_cli.media.files import Existing
 
@@ -50,8 +52,12 @@ Offline = Annotated[
     bool, typer.Option("--offline", envvar="SMD_OFFLINE", help="Never use the network, only the model cache.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but results and errors.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but results and errors.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show the traceback of an internal error.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Render nothing; print what it would take, as smd plan does.")
+]
+NoMetadata = Annotated[bool, typer.Option("--no-metadata", help="Leave the recipe out of the picture.")]
 Overwrite = Annotated[
     bool,
     typer.Option(
@@ -62,25 +68,103 @@ Overwrite = Annotated[
 SkipExisting = Annotated[bool, typer.Option("--skip-existing", help="Leave files that exist, and go on.")]
 FailExisting = Annotated[bool, typer.Option("--fail-existing", help="Stop before any work if a file exists.")]
 
-
 MAX_BATCH = 1024
 REPLACING = "--overwrite replaces it, --skip-existing leaves it"
 """What to do about a file that exists, in commands that take these options."""
 
 
 @dataclass(frozen=True)
-class Rendering:
-    """How to render, as the options say; `batch` views are evaluated at once, `auto`: as memory allows."""
+class Edits:
+    """Options that change values of a scene."""
 
-    device: str
-    dtype: str
-    offline: bool
-    batch: int | Literal["auto"]
-    metadata: bool
+    set_: Set = None
+    width: Width = None
+    height: Height = None
+
+    def overrides(self) -> list[Override]:
+        """Return the changes. --set has the last word: a named option may come from the environment.
+
+        Raises UsageError.
+        """
+        from smd_cli.scene.overrides import override, parse_override
+
+        named = [(f"--{key} {value}", ("canvas", key), value) for key, value in self._sizes().items()]
+        changes = [override(option, keys, value) for option, keys, value in named if value is not None]
+        return changes + [parse_override(text) for text in self.set_ or ()]
+
+    def _sizes(self) -> dict[str, int | None]:
+        return {"width": self.width, "height": self.height}
+
+
+@dataclass(frozen=True)
+class ModelEdits(Edits):
+    """Options that change values of a scene, its model among them."""
+
+    model: Model = None
+
+    def overrides(self) -> list[Override]:
+        """Return the changes, as for `Edits`. Raises UsageError."""
+        return model_override(self.model) + super().overrides()
+
+
+def model_override(model: str | None) -> list[Override]:
+    """Return what --model changes; a path is relative to the working directory, not to the scene's folder."""
+    from smd_cli.scene.overrides import override
+    from smd_cli.scene.paths import model_source
+
+    if model is None:
+        return []
+    return [override(f"--model {model}", ("model", "base"), model_source(model, Path.cwd()))]
+
+
+@dataclass(frozen=True)
+class Compute:
+    """Options for where and how to compute."""
+
+    device: Device = "auto"
+    dtype: Dtype = "auto"
+    batch: Batch = "auto"
+    offline: Offline = False
+
+    def settings(self, *, metadata: bool = False) -> RenderSettings:
+        """Return the settings. Raises UsageError: --batch is no number in range."""
+        return RenderSettings(self.device, self.dtype, _batch_size(self.batch), self.offline, metadata)
+
+
+@dataclass(frozen=True)
+class ExistingFiles:
+    """Options for files that exist already."""
+
+    overwrite: Overwrite = False
+    skip_existing: SkipExisting = False
+    fail_existing: FailExisting = False
+
+    def policy(self) -> Existing:
+        """Return what to do about them. Raises UsageError: more than one option is given."""
+        if self.overwrite + self.skip_existing + self.fail_existing > 1:
+            raise UsageError("--overwrite, --skip-existing and --fail-existing: give only one of them")
+        if self.skip_existing:
+            return Existing.SKIP
+        if self.fail_existing:
+            return Existing.FAIL
+        return Existing.OVERWRITE if self.overwrite else Existing.REPLACE_OWN
+
+
+@dataclass(frozen=True)
+class Reporting:
+    """Options for what is printed; `verbose` is for internal errors (see `Command`)."""
+
+    json: Json = False
+    quiet: Quiet = False
+    verbose: Verbose = False
+
+    def messages(self) -> MessagePrinter:
+        """Return the printer of notes and warnings."""
+        return MessagePrinter(self.quiet)
 
 
 def output_dir(name: str) -> Any:  # noqa: ANN401 - what Typer makes an option of
-    """The option that names a folder for files of a name."""
+    """Return the option that names a folder for files of a name."""
     return typer.Option(
         "--output-dir",
         envvar="SMD_OUTPUT_DIR",
@@ -90,31 +174,7 @@ def output_dir(name: str) -> Any:  # noqa: ANN401 - what Typer makes an option o
     )
 
 
-def batch_size(text: str) -> int | Literal["auto"]:
-    """What --batch asks for. Raises UsageError: neither the word auto nor a number in range."""
-    if text == "auto":
-        return "auto"
-    try:
-        size = int(text)
-    except ValueError:
-        size = 0
-    if not 1 <= size <= MAX_BATCH:
-        raise UsageError(f"--batch {text}: give auto or a number from 1 to {MAX_BATCH}")
-    return size
-
-
-def existing_policy(*, overwrite: bool, skip: bool, fail: bool) -> Existing:
-    """The policy that the three options ask for. Raises UsageError: more than one is given."""
-    if overwrite + skip + fail > 1:
-        raise UsageError("--overwrite, --skip-existing and --fail-existing: give only one of them")
-    if skip:
-        return Existing.SKIP
-    if fail:
-        return Existing.FAIL
-    return Existing.OVERWRITE if overwrite else Existing.REPLACE_OWN
-
-
-def one_place(context: typer.Context, output: Path | str | None) -> None:
+def check_one_place(context: typer.Context, output: Path | str | None) -> None:
     """Raise UsageError where the command line names both a file and a folder; the environment may."""
     source = context.get_parameter_source("output_dir")
     if output is not None and source is not None and source.name == "COMMANDLINE":
@@ -127,48 +187,14 @@ def check_png(option: str, path: Path) -> None:
         raise UsageError(f"{option} {path}: pictures are written as PNG; give a name that ends in .png")
 
 
-def scene_overrides(
-    sets: list[str] | None, width: int | None = None, height: int | None = None, model: str | None = None
-) -> list[Override]:
-    """What the options change in a scene. Raises UsageError.
-
-    --set has the last word: a named option may come from the environment.
-
-    The path of a model is meant from the working directory here, from the scene's folder in a scene.
-    """
-    from smd_cli.scene.overrides import override, parse_override
-    from smd_cli.scene.paths import model_source
-
-    named = [
-        (f"--width {width}", ("canvas", "width"), width),
-        (f"--height {height}", ("canvas", "height"), height),
-        (f"--model {model}", ("model", "base"), model and model_source(model, Path.cwd())),
-    ]
-    changes = [override(option, keys, value) for option, keys, value in named if value is not None]
-    return changes + [parse_override(text) for text in sets or ()]
-
-
-def stream_overrides(
-    frames: int | None, seconds: float | None, fps: float | None, loop: int | None, source: str | None
-) -> list[Override]:
-    """What the options of a stream change in its section. Raises UsageError.
-
-    A number of frames replaces the scene's seconds, and the other way round. The path of an input is meant
-    from the working directory here, from the scene's folder in a scene.
-    """
-    from smd_cli.scene.overrides import override
-
-    if frames is not None and seconds is not None:
-        raise UsageError("--frames and --seconds: give only one of them")
-    named: list[tuple[str, str, str | float | None]] = [
-        (f"--frames {frames}", "frames", frames),
-        (f"--seconds {seconds}", "seconds", seconds),
-        (f"--fps {fps}", "fps", fps),
-        (f"--loop {loop}", "loop", loop),
-        (f"--input {source}", "input", source and str(Path.cwd() / source)),
-    ]
-    changes = [override(option, ("stream", key), value) for option, key, value in named if value is not None]
-    if frames is not None or seconds is not None:
-        other = "seconds" if seconds is None else "frames"
-        changes.append(override(named[0][0], ("stream", other), None))
-    return changes
+def _batch_size(text: str) -> int | Literal["auto"]:
+    """Return what --batch asks for. Raises UsageError: neither the word auto nor a number in range."""
+    if text == "auto":
+        return "auto"
+    try:
+        size = int(text)
+    except ValueError:
+        size = 0
+    if not 1 <= size <= MAX_BATCH:
+        raise UsageError(f"--batch {text}: give auto or a number from 1 to {MAX_BATCH}")
+    return size

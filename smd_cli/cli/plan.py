@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from smd_cli.cli import options
-from smd_cli.cli.console import Messages, result_json, result_layout
+from smd_cli.cli.console import print_json, print_layout
+from smd_cli.cli.option_groups import expand_options
 from smd_cli.cli.preview import check_preview, draw_scene
 from smd_cli.errors import AssetError
 
 if TYPE_CHECKING:
-    from smd_cli.cli.scenes import OpenScene
+    from smd_cli.app.scenes import OpenedScene
+    from smd_cli.app.settings import RenderSettings
 
 Preview = Annotated[
     Path | None,
@@ -21,56 +23,51 @@ Preview = Annotated[
 ]
 
 
+@expand_options
 def plan(
     scene: options.Scene,
-    set_: options.Set = None,
-    width: options.Width = None,
-    height: options.Height = None,
-    model: options.Model = None,
-    device: options.Device = "auto",
-    dtype: options.Dtype = "auto",
-    batch: options.Batch = "auto",
-    offline: options.Offline = False,
+    edits: options.ModelEdits = options.ModelEdits(),  # noqa: B008 - frozen
+    compute: options.Compute = options.Compute(),  # noqa: B008
     preview: Preview = None,
-    json: options.Json = False,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
+    reporting: options.Reporting = options.Reporting(),  # noqa: B008
 ) -> None:
-    """Tell what rendering a scene would take.
+    """Print what rendering a scene would take.
 
     Tiles, model evaluations of each step of one picture (beside those of every prompt in every tile with both
     guidance halves), memory, and the models. Nothing is rendered or fetched; the exit code is 4 where a model
     is missing.
     """
-    from smd_cli.cli.scenes import open_scene
+    from smd_cli.app.scenes import load_scene
 
-    how = options.Rendering(device, dtype, offline, options.batch_size(batch), metadata=False)
+    settings = compute.settings()
     if preview:
         check_preview(preview)
-    messages = Messages(quiet)
-    opened = open_scene(scene, options.scene_overrides(set_, width, height, model), messages)
-    tell_plan(opened, how, messages, json=json, preview=preview)
+    opened = load_scene(scene, overrides=edits.overrides(), listener=reporting.messages())
+    print_plan(opened, settings, reporting, preview)
 
 
-def tell_plan(
-    opened: OpenScene, how: options.Rendering, messages: Messages, *, json: bool, preview: Path | None = None
+def print_plan(
+    opened: OpenedScene,
+    settings: RenderSettings,
+    reporting: options.Reporting,
+    preview: Path | None = None,
 ) -> None:
-    """Say as a result what rendering a scene would take, and draw its tiles into `preview`.
+    """Print as a result what rendering a scene would take, and draw its tiles into `preview`.
 
-    Raises AssetError, after all that can be said, where a model is missing; DeviceError.
+    Raises AssetError, after all that can be printed, where a model is missing; DeviceError.
     """
-    from smd_cli.cli.plan_report import report
-    from smd_cli.cli.progress import hear_warnings
+    from smd_cli.cli.plan_report import layout_of
+    from smd_cli.engine.events import WarningRoute
 
-    hear_warnings(messages)
-    from smd_cli.cli.planning import survey  # imports torch
+    with WarningRoute(reporting.messages()):
+        from smd_cli.app.render_plan import plan_render  # imports torch
 
-    found = survey(opened, how)
+        found = plan_render(opened, settings)
     if preview:
         draw_scene(opened, preview, found.forecast.tiles if found.forecast else ())
-    if json:
-        result_json(found.to_dict())
+    if reporting.json:
+        print_json(found.to_dict())
     else:
-        result_layout(report(found))
+        print_layout(layout_of(found))
     if missing := [model.problem for model in found.models if model.problem]:
         raise AssetError(*missing)

@@ -1,4 +1,4 @@
-"""A survey as a person reads it: what is decided, the models, and the work of each step."""
+"""The plan of a render as a person reads it: the decisions, the models, and the work of each step."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from smd_cli.cli.planning import Forecast, StepWork, Survey
+    from smd_cli.app.render_plan import Forecast, RenderPlan, StepWork
     from smd_cli.scene.resolve import Plan, SamplerPlan
 
 MIB = 2**20
@@ -34,29 +34,29 @@ class _Share:
             yield Text(f"{self.part / self.whole:.0%}")
 
 
-def report(survey: Survey) -> RenderableType:
-    """Lay out a survey."""
-    title = Text.assemble((survey.plan.name, "bold"), ("  " + survey.plan.task, "dim"))
-    parts: list[RenderableType] = [title, Text(), _facts(survey), Text()]
-    if survey.forecast:
-        parts.append(_work(survey.forecast))
+def layout_of(found: RenderPlan) -> RenderableType:
+    """Lay out the plan of a render."""
+    title = Text.assemble((found.plan.name, "bold"), ("  " + found.plan.task, "dim"))
+    parts: list[RenderableType] = [title, Text(), _facts(found), Text()]
+    if found.forecast:
+        parts.append(_work(found.forecast))
     else:
         parts.append(Text("Tiles, work and memory are not known: they follow from the base model."))
     return Group(*parts)
 
 
-def _facts(survey: Survey) -> Table:
+def _facts(found: RenderPlan) -> Table:
     """A line for each decision and each model."""
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim")
-    table.add_row("canvas", _canvas(survey.plan))
-    if known := survey.forecast:
+    table.add_row("canvas", _canvas(found.plan))
+    if known := found.forecast:
         width, height = known.tile_size
         table.add_row("tiles", f"{len(known.tiles)} of {width}x{height} px")
-    table.add_row("schedule", _schedule(survey.plan.sampler))
+    table.add_row("schedule", _schedule(found.plan.sampler))
     if known:
         table.add_row("memory", f"about {known.memory_bytes / MIB:,.0f} MiB")
-    for model in survey.models:
+    for model in found.models:
         presence = {True: ("here", "green"), False: ("missing", "red"), None: ("not known", "dim")}
         fact = Text.assemble(model.source, "  ", presence[model.present])
         table.add_row(model.role.replace("_", " "), fact)

@@ -10,8 +10,8 @@ from smd_cli.cli import options
 from smd_cli.media.files import check_target, write_bytes
 
 if TYPE_CHECKING:
-    from smd_cli.cli.scenes import OpenScene
-    from smd_cli.media.canvas import Box
+    from smd_cli.app.scenes import OpenedScene
+    from smd_cli.media.canvas import PixelBox
 
 
 def check_preview(path: Path) -> None:
@@ -20,12 +20,12 @@ def check_preview(path: Path) -> None:
     check_target(path)
 
 
-def draw_scene(opened: OpenScene, path: Path, tiles: Sequence[Box] = ()) -> None:
+def draw_scene(opened: OpenedScene, path: Path, tiles: Sequence[PixelBox] = ()) -> None:
     """Write the region map of a scene; `tiles` (left, top, right, bottom), px, are outlined on it."""
     from smd_cli.media.png import encode_png
     from smd_cli.media.preview import draw_preview
 
     plan = opened.plan
     names = [region.name for region in plan.regions]
-    picture = draw_preview(names, opened.painted, (plan.canvas.width, plan.canvas.height), tiles=tiles)
+    picture = draw_preview(names, opened.images, (plan.canvas.width, plan.canvas.height), tiles=tiles)
     write_bytes(path, encode_png(picture, {}))

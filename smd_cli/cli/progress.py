@@ -1,8 +1,7 @@
-"""A render on the terminal: a progress bar for each phase, then a table of where the time went."""
+"""A render on the terminal: progress bars, then a table of where the time went."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -10,65 +9,92 @@ from typing import TYPE_CHECKING
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from smd_cli.cli.console import Messages, rich_console
-from smd_cli.engine.events import Advanced, Event, Finished, Listener, Phase, Started
+from smd_cli.cli.console import MessagePrinter, rich_console
+from smd_cli.engine.events import (
+    Advanced,
+    Event,
+    Finished,
+    Listener,
+    Noted,
+    Phase,
+    Started,
+    StreamProgress,
+    Warned,
+)
 
 if TYPE_CHECKING:
-    from smd_cli.cli.rendering import Report
-    from smd_cli.cli.streaming import Progress as StreamProgress
-    from smd_cli.cli.streaming import StreamReport
+    from smd_cli.app.reports import RenderReport, StreamReport
 
 MIB = 2**20
 
 
-class _Warnings(logging.Handler):
-    """Says what the packages warn of as the commands say warnings."""
+@contextmanager
+def show_progress(messages: MessagePrinter) -> Iterator[Listener]:
+    """Give a listener that draws bars on stderr and prints messages above them.
 
-    def __init__(self, messages: Messages) -> None:
-        super().__init__(logging.WARNING)
+    Off a terminal, or when quiet, it draws nothing.
+    """
+    console = rich_console()
+    hidden = messages.quiet or not console.is_terminal
+    columns = (
+        TextColumn("{task.description:8}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[detail]}", style="dim"),
+    )
+    with Progress(*columns, console=console, transient=True, disable=hidden) as bars:
+        yield _Bars(bars, messages)
+
+
+class _Bars:
+    """A listener that draws a bar for each phase, and one for the frames of a stream."""
+
+    def __init__(self, bars: Progress, messages: MessagePrinter) -> None:
+        self.bars = bars
         self.messages = messages
-        self._said: set[str] = set()
+        self._phases: dict[Phase, TaskID] = {}
+        self._frames: TaskID | None = None
 
-    def emit(self, record: logging.LogRecord) -> None:
-        text = record.getMessage()
-        if text not in self._said:  # a stream meets the same again and again
-            self._said.add(text)
-            self.messages.warnings([text])
+    def __call__(self, event: Event) -> None:
+        """Hear an event."""
+        match event:
+            case Started(phase, total) if phase in self._phases:
+                self.bars.reset(self._phases[phase], total=total)
+            case Started(phase, total):
+                self._phases[phase] = self.bars.add_task(phase, total=total, detail="")
+            case Advanced(phase):
+                self.bars.advance(self._phases[phase])
+            case Finished(phase):
+                task = self._phases[phase]
+                self.bars.update(task, completed=self.bars.tasks[task].total)
+            case StreamProgress():
+                self._show_stream(event)
+            case Noted() | Warned():
+                self.messages(event)
 
-
-def hear_warnings(messages: Messages) -> None:
-    """Pass on the warnings that a render logs, such as words that a prompt is too long for."""
-    log = logging.getLogger("smd_cli")
-    log.handlers[:] = [_Warnings(messages)]
-    log.propagate = False
+    def _show_stream(self, progress: StreamProgress) -> None:
+        if self._frames is None:
+            self._frames = self.bars.add_task("frames", total=progress.total, detail="")
+        waiting = ", ".join(f"{count} {name}" for name, count in progress.queues.items())
+        skipped = f", {progress.skipped} skipped" if progress.skipped else ""
+        rate = f"{progress.frames_per_second:.1f}/s, {progress.latency:.2f} s a frame{skipped}"
+        self.bars.update(self._frames, completed=progress.frames, detail=f"{rate}; waiting: {waiting}")
 
 
 @contextmanager
-def watch(*, quiet: bool) -> Iterator[Listener]:
-    """Give a listener that draws bars on stderr; off a terminal, or when quiet, it draws nothing."""
+def show_count(total: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
+    """Give a function to call after each picture of a benchmark; it draws a bar where someone can see it."""
     console = rich_console()
-    columns = (TextColumn("{task.description:8}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(
-        *columns, console=console, transient=True, disable=quiet or not console.is_terminal
-    ) as bars:
-        tasks: dict[Phase, TaskID] = {}
-
-        def listener(event: Event) -> None:
-            match event:
-                case Started(phase, total) if phase in tasks:
-                    bars.reset(tasks[phase], total=total)
-                case Started(phase, total):
-                    tasks[phase] = bars.add_task(phase, total=total)
-                case Advanced(phase):
-                    bars.advance(tasks[phase])
-                case Finished(phase):
-                    bars.update(tasks[phase], completed=bars.tasks[tasks[phase]].total)
-
-        yield listener
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    hidden = quiet or not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=hidden) as bars:
+        task = bars.add_task("pictures", total=total)
+        yield lambda: bars.advance(task)
 
 
-def show_timing(report: Report) -> None:
-    """Show a report's timing, work and memory as a table on stderr."""
+def print_render_report(report: RenderReport) -> None:
+    """Print a report's timing, work and memory as a table on stderr."""
     pictures = len(report.outputs)
     evaluations, everything = report.work["model_evaluations"], report.work["without_savings"]
     denoise = report.timing["denoise_s"] / (report.steps * pictures)
@@ -78,36 +104,11 @@ def show_timing(report: Report) -> None:
         "save": "1 picture" if pictures == 1 else f"{pictures} pictures",
         "total": f"peak memory {report.device['peak_memory_bytes'] / MIB:.0f} MiB",
     }
-    _show_times(report.timing, notes)
+    _print_times(report.timing, notes)
 
 
-@contextmanager
-def watch_stream(frames: int | None, *, quiet: bool) -> Iterator[Callable[[StreamProgress], None]]:
-    """Give a function that draws on stderr how a stream goes; off a terminal, or when quiet, nothing."""
-    console = rich_console()
-    columns = (
-        TextColumn("frames"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}", style="cyan"),
-        TextColumn("{task.fields[queues]}", style="dim"),
-    )
-    with Progress(
-        *columns, console=console, transient=True, disable=quiet or not console.is_terminal
-    ) as bars:
-        task = bars.add_task("frames", total=frames, rate="", queues="")
-
-        def watch(progress: StreamProgress) -> None:
-            waiting = ", ".join(f"{count} {name}" for name, count in progress.queues.items())
-            skipped = f", {progress.skipped} skipped" if progress.skipped else ""
-            rate = f"{progress.frames_per_second:.1f}/s, {progress.latency:.2f} s a frame{skipped}"
-            bars.update(task, completed=progress.frames, rate=rate, queues=f"waiting: {waiting}")
-
-        yield watch
-
-
-def show_stream(report: StreamReport) -> None:
-    """Show what a stream did as a table on stderr."""
+def print_stream_report(report: StreamReport) -> None:
+    """Print what a stream did as a table on stderr."""
     progress, work = report.progress, report.work
     notes = {
         "load": f"{report.device['name']}, {report.device['dtype']}",
@@ -116,10 +117,10 @@ def show_stream(report: StreamReport) -> None:
         "total": f"{progress.frames_per_second:.2f} frames a second, {progress.latency:.2f} s on the way; "
         f"peak memory {report.device['peak_memory_bytes'] / MIB:.0f} MiB",
     }
-    _show_times(report.timing, notes)
+    _print_times(report.timing, notes)
 
 
-def _show_times(timing: dict[str, float], notes: dict[str, str]) -> None:
+def _print_times(timing: dict[str, float], notes: dict[str, str]) -> None:
     table = Table(box=None, pad_edge=False)
     table.add_column("phase")
     table.add_column("seconds", justify="right")

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from smd_cli.cli import options
-from smd_cli.cli.bench import chosen_device, progress
-from smd_cli.cli.console import Messages, result_json, result_layout, rich_console
+from smd_cli.cli.console import print_json, print_layout, rich_console
+from smd_cli.cli.option_groups import expand_options
+from smd_cli.engine.events import WarningRoute
 from smd_cli.errors import AssetError
 
 if TYPE_CHECKING:
@@ -39,19 +40,15 @@ Pictures = Annotated[
 ]
 
 
+@expand_options
 def quality(
     scenes: ScenesCount = 200,
     row: Rows = None,
     singles: Singles = True,
     pictures: Pictures = None,
     model: options.Model = None,
-    device: options.Device = "auto",
-    dtype: options.Dtype = "auto",
-    batch: options.Batch = "auto",
-    offline: options.Offline = False,
-    json: options.Json = False,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
+    compute: options.Compute = options.Compute(),  # noqa: B008 - frozen
+    reporting: options.Reporting = options.Reporting(),  # noqa: B008
 ) -> None:
     """Render random region scenes with several methods and score the pictures.
 
@@ -65,22 +62,20 @@ def quality(
 
     Installed wheels leave the benchmark out: clone the repository and run `pip install -e .` in it.
     """
-    messages = Messages(quiet)
-    how = options.Rendering(device, dtype, offline, options.batch_size(batch), metadata=False)
-    command = _benchmark()
+    settings, command = compute.settings(), _benchmark()
     variants = command.choose_variants(row)
-    place, precision = chosen_device(how, messages)
-    from smd_cli.models.assets import ModelSpec
+    with WarningRoute(reporting.messages()):
+        from smd_cli.cli.progress import show_count
 
-    spec = ModelSpec(model or "flatland")
-    bench = command.Benchmark(spec, place, precision, scenes, how.batch, pictures)
-    report = command.measure(bench, variants, singles=singles, progress=partial(progress, quiet=quiet))
-    if not json:
-        result_layout(command.table(report))
+        bench = command.Benchmark.of(model or "flatland", settings, scenes, pictures)
+        progress = partial(show_count, quiet=reporting.quiet)
+        report = command.measure(bench, variants, singles=singles, progress=progress)
+    if not reporting.json:
+        print_layout(command.table(report))
         return
-    if not quiet:
+    if not reporting.quiet:
         rich_console().print(command.table(report))
-    result_json(report.to_dict())
+    print_json(report.to_dict())
 
 
 def _benchmark() -> ModuleType:

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from smd_cli.app.settings import check_seed
 from smd_cli.cli import options
-from smd_cli.cli.console import Messages, result, result_json
-from smd_cli.cli.plan import tell_plan
-from smd_cli.cli.tasks import LAST_SEED, DryRun, NoMetadata
+from smd_cli.cli.console import print_json, print_result
+from smd_cli.cli.option_groups import expand_options
+from smd_cli.cli.plan import print_plan
+from smd_cli.engine.events import Noted, Warned
 from smd_cli.errors import UsageError
 
 if TYPE_CHECKING:
-    from smd_cli.cli.running import Running
-    from smd_cli.cli.scenes import OpenScene
-    from smd_cli.cli.streaming import StreamReport
+    from smd_cli.app.reports import StreamReport
+    from smd_cli.app.scenes import OpenedScene
+    from smd_cli.app.settings import RenderSettings
+    from smd_cli.scene.overrides import Override
 
 Output = Annotated[
     str | None,
@@ -51,109 +54,125 @@ Input = Annotated[
 ]
 
 
+@dataclass(frozen=True)
+class StreamEdits:
+    """Options that change a scene's stream."""
+
+    frames: Frames = None
+    seconds: Seconds = None
+    fps: Fps = None
+    loop: Loop = None
+    input_: Input = None
+
+    def overrides(self) -> list[Override]:
+        """Return the changes. Raises UsageError.
+
+        A number of frames replaces the scene's seconds, and the other way round. The path of an input is
+        relative to the working directory, not to the scene's folder.
+        """
+        from smd_cli.scene.overrides import override
+
+        if self.frames is not None and self.seconds is not None:
+            raise UsageError("--frames and --seconds: give only one of them")
+        values = {"frames": self.frames, "seconds": self.seconds, "fps": self.fps, "loop": self.loop}
+        changes = [
+            override(f"--{key} {value}", ("stream", key), value)
+            for key, value in values.items()
+            if value is not None
+        ]
+        if self.input_:
+            path = str(Path.cwd() / self.input_)
+            changes.append(override(f"--input {self.input_}", ("stream", "input"), path))
+        for key, other in (("frames", "seconds"), ("seconds", "frames")):
+            if values[key] is not None:
+                changes.append(override(f"--frames {self.frames}", ("stream", other), None))
+        return changes
+
+
+@expand_options
 def stream(
     context: typer.Context,
     scene: options.Scene,
     output: Output = None,
     output_dir: OutputDir = Path(),
     seed: Seed = None,
-    frames: Frames = None,
-    seconds: Seconds = None,
-    fps: Fps = None,
-    loop: Loop = None,
-    input_: Input = None,
-    set_: options.Set = None,
-    width: options.Width = None,
-    height: options.Height = None,
-    model: options.Model = None,
-    device: options.Device = "auto",
-    dtype: options.Dtype = "auto",
-    batch: options.Batch = "auto",
-    offline: options.Offline = False,
-    dry_run: DryRun = False,
-    overwrite: options.Overwrite = False,
-    skip_existing: options.SkipExisting = False,
-    fail_existing: options.FailExisting = False,
-    no_metadata: NoMetadata = False,
-    json: options.Json = False,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
+    stream_edits: StreamEdits = StreamEdits(),
+    edits: options.ModelEdits = options.ModelEdits(),  # noqa: B008
+    compute: options.Compute = options.Compute(),  # noqa: B008
+    dry_run: options.DryRun = False,
+    files: options.ExistingFiles = options.ExistingFiles(),  # noqa: B008
+    no_metadata: options.NoMetadata = False,
+    reporting: options.Reporting = options.Reporting(),  # noqa: B008
 ) -> None:
     """Render a scene as a stream of frames.
 
     The scene's timeline edits it as it runs. The path of the file goes to stdout, progress and timing to
     stderr.
     """
-    from smd_cli.cli.running import check_apart, find_running
-    from smd_cli.cli.scenes import open_scene
+    from smd_cli.app.scenes import load_scene
+    from smd_cli.app.stream_input import check_apart, find_stream_input
     from smd_cli.media.sinks import check_sink
 
-    existing = options.existing_policy(overwrite=overwrite, skip=skip_existing, fail=fail_existing)
-    how = options.Rendering(device, dtype, offline, options.batch_size(batch), metadata=not no_metadata)
-    messages = Messages(quiet)
-    options.one_place(context, output)
-    if json and output == "-":
+    existing, settings = files.policy(), compute.settings(metadata=not no_metadata)
+    options.check_one_place(context, output)
+    if reporting.json and output == "-":
         raise UsageError("--output -: frames and --json both go to stdout; give a file name")
-    if seed is not None and not 0 <= seed <= LAST_SEED:
-        raise UsageError(f"--seed {seed}: must lie between 0 and {LAST_SEED}")
-    overrides = options.stream_overrides(frames, seconds, fps, loop, input_)
-    overrides += options.scene_overrides(set_, width, height, model)
-    opened = open_scene(scene, overrides, messages, task="stream")
-    running = find_running(opened)
+    if seed is not None:
+        check_seed(seed, "--seed")
+    overrides, messages = stream_edits.overrides() + edits.overrides(), reporting.messages()
+    opened = load_scene(scene, overrides=overrides, task="stream", listener=messages)
+    find_stream_input(opened)
     number = opened.plan.seed if seed is None else seed
-    is_named = Path(output or "-").suffix or output in (None, "-") or str(output).endswith("/")
-    if not is_named and not os.path.isdir(str(output)):  # noqa: PTH112 - of a name too long, Path's raises
-        raise UsageError(f"--output {output}: no suffix; a folder ends in /, a film in .gif or .mp4, say")
-    target = output or str(output_dir / f"{opened.plan.name}_{number}_0000.gif")
+    target = _target(output, output_dir / f"{opened.plan.name}_{number}_0000.gif")
     check_apart(opened, target)
-    wanted = check_sink(target, existing, way_out=options.REPLACING)
+    wanted = check_sink(target, existing, hint=options.REPLACING)
     if dry_run:
-        tell_plan(opened, how, messages, json=json)
+        print_plan(opened, settings, reporting)
         return
     if not wanted:
-        messages.notes([f"{target}: exists, skipped"])
-        if json:
-            result_json({"outputs": []})
+        messages(Noted(f"{target}: exists, skipped"))
+        if reporting.json:
+            print_json({"outputs": []})
         return
-    with _stopped_alike():
-        report = _render(opened, running, target, number, how, messages)
-    if json:
-        result_json(report.to_dict())
+    with _terminated_like_interrupted():
+        report = _render(opened, target, number, settings, reporting)
+    if reporting.json:
+        print_json(report.to_dict())
     elif target != "-":
-        result(target)
+        print_result(target)
+
+
+def _target(output: str | None, default: Path) -> str:
+    """Return where frames go. Raises UsageError: a name that could be a file's or a folder's."""
+    if output is None:
+        return str(default)
+    is_named = Path(output).suffix or output == "-" or output.endswith("/")
+    if not is_named and not os.path.isdir(output):  # noqa: PTH112 - of a name too long, Path's raises
+        raise UsageError(f"--output {output}: no suffix; a folder ends in /, a film in .gif or .mp4, say")
+    return output
 
 
 def _render(
-    opened: OpenScene,
-    running: Running,
-    target: str,
-    seed: int,
-    how: options.Rendering,
-    messages: Messages,
+    opened: OpenedScene, target: str, seed: int, settings: RenderSettings, reporting: options.Reporting
 ) -> StreamReport:
-    """Load the model and render a stream, showing how it goes."""
-    from smd_cli.cli.progress import hear_warnings, show_stream, watch_stream
-    from smd_cli.models.sources import go_offline
+    """Render and write a stream, showing how it goes."""
+    from smd_cli.app.renderer import Renderer
+    from smd_cli.cli.progress import print_stream_report, show_progress
 
-    if how.offline:
-        go_offline()
-    hear_warnings(messages)
-    began = time.perf_counter()
-    from smd_cli.cli import rendering, streaming  # they import torch
-
-    backbone = rendering.load_model(opened, how)
-    job = streaming.StreamJob(opened, running, seed, target, how)
-    with watch_stream(running.frames, quiet=messages.quiet) as watch:
-        report = streaming.stream(job, backbone, watch, time.perf_counter() - began)
-    if running.frames is not None and report.progress.frames < running.frames:
-        messages.warnings([f"the input ended after {report.progress.frames} of {running.frames} frames"])
-    if not messages.quiet:
-        show_stream(report)
+    messages = reporting.messages()
+    with show_progress(messages) as listener, Renderer.of(settings, listener) as renderer:
+        stream = renderer.stream(opened, seed=seed)
+        report = stream.write(target)
+    expected = stream.input.frames
+    if expected is not None and report.progress.frames < expected:
+        messages(Warned(f"the input ended after {report.progress.frames} of {expected} frames"))
+    if not reporting.quiet:
+        print_stream_report(report)
     return report
 
 
 @contextmanager
-def _stopped_alike() -> Iterator[None]:
+def _terminated_like_interrupted() -> Iterator[None]:
     """Let a request to terminate end the stream as Ctrl-C does: what is written plays."""
 
     def interrupt(*_: Any) -> None:  # noqa: ANN401 - a signal's number and frame

@@ -1,4 +1,4 @@
-"""How pictures meet the canvas: scaled or placed, cropped, their edges repeated where they do not reach."""
+"""Fitting pictures to the canvas: scaled, cropped or placed, with edge pixels repeated beyond them."""
 
 from __future__ import annotations
 
@@ -11,69 +11,80 @@ from smd_cli.errors import SceneError
 from smd_cli.scene.background import BackgroundPlan, Fit
 from smd_cli.scene.resolve import Plan, Size
 
-Box = tuple[int, int, int, int]  # left, top, right, bottom in px
+PixelBox = tuple[int, int, int, int]  # left, top, right, bottom in px
 
 
 @dataclass(frozen=True)
-class Laid:
-    """A picture on the canvas (RGB), where it does not reach (`L`, white; None: nowhere), what was done."""
+class FittedPicture:
+    """A picture at canvas size.
+
+    Attributes:
+        image: RGB; its edge pixels are repeated where the picture does not reach.
+        new_area: `L`, white where the picture does not reach; None where it covers the canvas.
+        notes: what was done to the picture, one line each.
+    """
 
     image: Image.Image
     new_area: Image.Image | None
     notes: tuple[str, ...]
 
 
-def lay(picture: Image.Image, path: Path, plan: Plan) -> Laid:
-    """Bring an RGB picture, opened from `path`, to the plan's canvas.
+def fit_picture(picture: Image.Image, path: Path, plan: Plan) -> FittedPicture:
+    """Bring an RGB picture, opened from `path`, to the canvas of the plan as its background says.
 
-    Raises SceneError: the place that the plan gives it is outside the canvas.
+    Raises SceneError: the plan places it outside the canvas.
     """
-    frame = _frame(picture.size, plan.size, plan.background)
-    seen = _seen(frame, plan.size)
-    if seen[0] >= seen[2] or seen[1] >= seen[3]:
+    picture_box = _picture_box(picture.size, plan.size, plan.background)
+    visible = _visible_part(picture_box, plan.size)
+    if visible[0] >= visible[2] or visible[1] >= visible[3]:
         raise SceneError(
-            f"the picture of {_by(picture.size)} px lies outside the canvas of {_by(plan.size)} px"
+            f"the picture of {_size_text(picture.size)} px lies outside the canvas of "
+            f"{_size_text(plan.size)} px"
         )
     new_area = None
-    if _size(seen) != plan.size:
+    if _box_size(visible) != plan.size:
         new_area = Image.new("L", plan.size, 255)
-        new_area.paste(0, seen)
-    image = repeat_edges(_cut(picture, frame, seen), seen[:2], (plan.canvas.width, plan.canvas.height))
-    return Laid(image, new_area, tuple(_notes(path, picture.size, frame, seen)))
+        new_area.paste(0, visible)
+    part = _scale_and_crop(picture, picture_box, visible)
+    image = repeat_edges(part, visible[:2], (plan.canvas.width, plan.canvas.height))
+    return FittedPicture(image, new_area, tuple(_notes(path, picture.size, picture_box, visible)))
 
 
 def fit_frame(image: Image.Image, size: Size, fit: Fit) -> Image.Image:
-    """Bring a frame to a canvas of `size`: its middle for `cover`, its edges repeated for `contain`."""
-    frame = _fitted(image.size, size, fit)
-    seen = _seen(frame, size)
-    return repeat_edges(_cut(image, frame, seen), seen[:2], size)
+    """Bring a frame to a canvas of `size`: `cover` crops it, `contain` repeats its edge pixels around it."""
+    picture_box = _fitted_box(image.size, size, fit)
+    visible = _visible_part(picture_box, size)
+    return repeat_edges(_scale_and_crop(image, picture_box, visible), visible[:2], size)
 
 
 def repeat_edges(image: Image.Image, corner: Size, size: Size) -> Image.Image:
-    """Put a picture on a canvas that holds it, its top left at `corner`; its edge pixels fill the rest."""
+    """Enlarge a picture to `size` by repeating its edge pixels; `corner` is where its top left goes."""
     if image.size == size:
         return image
     wide = _repeat_sides(image, corner[0], size[0]).transpose(Image.Transpose.TRANSPOSE)
     return _repeat_sides(wide, corner[1], size[1]).transpose(Image.Transpose.TRANSPOSE)
 
 
-def resized(path: Path, old: Size, new: Size) -> str:
-    """The note on a picture that was brought to another size."""
-    # A pixel of difference is what whole sides cost.
+def resize_note(path: Path, old: Size, new: Size) -> str:
+    """Return the note on a picture that was scaled from one size to another."""
+    # Rounding to whole pixels changes the proportions by up to a pixel.
     stretched = abs(old[0] * new[1] - old[1] * new[0]) >= max(old)
-    return f"{path}: resized from {_by(old)} to {_by(new)}" + ", stretched to other proportions" * stretched
+    return (
+        f"{path}: resized from {_size_text(old)} to {_size_text(new)}"
+        + ", stretched to other proportions" * stretched
+    )
 
 
-def _frame(picture: Size, canvas: Size, background: BackgroundPlan) -> Box:
-    """Where the whole picture lies, in px of the canvas; it may reach past the canvas."""
+def _picture_box(picture: Size, canvas: Size, background: BackgroundPlan) -> PixelBox:
+    """Return where the whole picture lies, in px of the canvas; it may reach beyond the canvas."""
     if background.place is not None:
         (left, top), (width, height) = background.place, picture
         return left, top, left + width, top + height
-    return _fitted(picture, canvas, background.fit)
+    return _fitted_box(picture, canvas, background.fit)
 
 
-def _fitted(picture: Size, canvas: Size, fit: Fit) -> Box:
-    """Where the whole picture lies that is scaled to the canvas."""
+def _fitted_box(picture: Size, canvas: Size, fit: Fit) -> PixelBox:
+    """Return where the whole picture lies when it is scaled to the canvas."""
     if fit == "stretch":
         return 0, 0, *canvas
     scales = [whole / side for whole, side in zip(canvas, picture, strict=True)]
@@ -83,33 +94,33 @@ def _fitted(picture: Size, canvas: Size, fit: Fit) -> Box:
     return left, top, left + width, top + height
 
 
-def _seen(frame: Box, canvas: Size) -> Box:
-    """The part of a frame that lies on the canvas."""
-    return max(0, frame[0]), max(0, frame[1]), min(canvas[0], frame[2]), min(canvas[1], frame[3])
+def _visible_part(box: PixelBox, canvas: Size) -> PixelBox:
+    """Return the part of a box that lies on the canvas."""
+    return max(0, box[0]), max(0, box[1]), min(canvas[0], box[2]), min(canvas[1], box[3])
 
 
-def _cut(picture: Image.Image, frame: Box, seen: Box) -> Image.Image:
-    """What the canvas shows of the picture, brought to the frame's size: only that part is ever computed."""
-    left, top = frame[:2]
-    inside = (seen[0] - left, seen[1] - top, seen[2] - left, seen[3] - top)
-    width, height = _size(frame)
+def _scale_and_crop(picture: Image.Image, picture_box: PixelBox, visible: PixelBox) -> Image.Image:
+    """Scale a picture to the size of its box and return the visible part; only that part is computed."""
+    left, top = picture_box[:2]
+    inside = (visible[0] - left, visible[1] - top, visible[2] - left, visible[3] - top)
+    width, height = _box_size(picture_box)
     if picture.size == (width, height):
-        return picture.crop(inside)  # its own pixels, not resampled
+        return picture.crop(inside)  # without resampling
     x, y = picture.width / width, picture.height / height
     source = (inside[0] * x, inside[1] * y, inside[2] * x, inside[3] * y)
-    return picture.resize(_size(inside), Image.Resampling.LANCZOS, source)
+    return picture.resize(_box_size(inside), Image.Resampling.LANCZOS, source)
 
 
-def _notes(path: Path, old: Size, frame: Box, seen: Box) -> list[str]:
-    scaled = _size(frame)
-    notes = [resized(path, old, scaled)] if scaled != old else []
-    if seen != frame:
-        notes.append(f"{path}: cropped from {_by(scaled)} to {_by(_size(seen))}")
+def _notes(path: Path, old: Size, picture_box: PixelBox, visible: PixelBox) -> list[str]:
+    scaled = _box_size(picture_box)
+    notes = [resize_note(path, old, scaled)] if scaled != old else []
+    if visible != picture_box:
+        notes.append(f"{path}: cropped from {_size_text(scaled)} to {_size_text(_box_size(visible))}")
     return notes
 
 
 def _repeat_sides(image: Image.Image, left: int, width: int) -> Image.Image:
-    """Widen a picture: its first column goes on to the left, its last one to the right."""
+    """Widen a picture to `width`: repeat its first column to the left, `left` times, and its last one."""
     height = image.height
     wide = image.crop((0, 0, 1, height)).resize((width, height))
     last = image.crop((image.width - 1, 0, image.width, height))
@@ -118,9 +129,9 @@ def _repeat_sides(image: Image.Image, left: int, width: int) -> Image.Image:
     return wide
 
 
-def _size(box: Box) -> Size:
+def _box_size(box: PixelBox) -> Size:
     return box[2] - box[0], box[3] - box[1]
 
 
-def _by(size: Size) -> str:
+def _size_text(size: Size) -> str:
     return f"{size[0]}x{size[1]}"

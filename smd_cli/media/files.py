@@ -1,4 +1,4 @@
-"""Writing files: whole or not at all, and only where the user wants them."""
+"""Writing files: whole or not at all, and only where the user allows it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pathlib import Path
 
 from smd_cli.errors import SmdError, UsageError
 
-_DRAFTS = itertools.count()  # several files of one folder can be in the making
+_DRAFT_NUMBERS = itertools.count()  # several files of one folder can be written at the same time
 
 
 class Existing(StrEnum):
-    """What to do about a file that is already there."""
+    """What to do about a file that exists already."""
 
     REPLACE_OWN = "replace own"
     OVERWRITE = "overwrite"
@@ -25,11 +25,11 @@ class Existing(StrEnum):
 
 
 def check_target(
-    path: Path, existing: Existing = Existing.REPLACE_OWN, *, way_out: str = "give another name"
+    path: Path, existing: Existing = Existing.REPLACE_OWN, *, hint: str = "give another name"
 ) -> bool:
-    """Tell, before any work, whether a file is to be written (False: it exists and stays). Writes nothing.
+    """Tell, before any work, whether a file is to be written (False: it exists and stays). Write nothing.
 
-    `way_out` is what a user can do about a file that must stay: commands differ in their options.
+    `hint` is what the user can do about a file that must stay; commands differ in their options.
 
     Raises UsageError: it must not be replaced, it cannot be a file, or its folder cannot be written to.
     """
@@ -42,11 +42,11 @@ def check_target(
             if not path.is_file():
                 raise UsageError(f"{path}: is no regular file")
             if existing is Existing.FAIL:
-                raise UsageError(f"{path}: exists already; {way_out}")
+                raise UsageError(f"{path}: exists already; {hint}")
             if existing is Existing.SKIP:
                 return False
             if existing is Existing.REPLACE_OWN and not _is_own(path):
-                raise UsageError(f"{path}: exists, and is no picture of smd's; {way_out}")
+                raise UsageError(f"{path}: exists, and is no picture of smd's; {hint}")
         folder = _nearest_folder(path)
         with tempfile.TemporaryFile(dir=folder):
             pass
@@ -56,53 +56,53 @@ def check_target(
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all. Raises SmdError: the system refuses, for want of space say."""
+    """Write a file whole or not at all. Raises SmdError: the system refuses, the disk is full for example."""
     with replacing(path) as temporary:
         temporary.write_bytes(data)
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a new file beside `path` to write, and move it there at the end; after any error, remove it.
+    """Yield the path of a temporary file, and move it to `path` at the end; after any error, remove it.
 
-    Creates missing folders; writes through a link. Raises SmdError: the system refuses.
+    Create missing folders; write through a link. Raises SmdError: the system refuses.
     """
     draft = Draft(path)
     try:
-        with refusals(path):
-            draft.make_room()
+        with report_write_errors(path):
+            draft.make_folders()
             yield draft.temporary
-            draft.keep()
+            draft.commit()
     finally:
-        draft.drop()
+        draft.discard()
 
 
 class Draft:
-    """A file in the making: `temporary` lies beside `path`, hidden, until it is kept or dropped."""
+    """A hidden file, `temporary`, beside the path that it will have once it is committed."""
 
     def __init__(self, path: Path) -> None:
         self._target = path.resolve()
         self.temporary = self._target.with_name(
-            f".smd-{os.getpid()}-{next(_DRAFTS)}.part{self._target.suffix}"
+            f".smd-{os.getpid()}-{next(_DRAFT_NUMBERS)}.part{self._target.suffix}"
         )
 
-    def make_room(self) -> None:
+    def make_folders(self) -> None:
         """Create missing folders."""
         self._target.parent.mkdir(parents=True, exist_ok=True)
 
-    def keep(self) -> None:
-        """Put the file in its place."""
+    def commit(self) -> None:
+        """Move the file to its final path."""
         self.temporary.replace(self._target)
 
-    def drop(self) -> None:
-        """Remove what was not kept."""
+    def discard(self) -> None:
+        """Remove the file, unless it was committed."""
         with suppress(OSError):
             self.temporary.unlink()
 
 
 @contextmanager
-def refusals(path: Path | str) -> Iterator[None]:
-    """Turn the system's refusals to write into an SmdError that names the path."""
+def report_write_errors(path: Path | str) -> Iterator[None]:
+    """Turn an OSError into an SmdError that names the path."""
     try:
         yield
     except OSError as error:
@@ -110,13 +110,16 @@ def refusals(path: Path | str) -> Iterator[None]:
 
 
 def _is_own(path: Path) -> bool:
-    from smd_cli.media.texts import is_own  # and Pillow with it, which most commands start without
+    from smd_cli.media.texts import is_own  # imports Pillow, which most commands start without
 
     return is_own(path)
 
 
 def _nearest_folder(path: Path) -> Path:
-    """The folder that will hold the file, or the one above it in which missing folders will be made."""
+    """Return the folder of a file, or the nearest one above it that exists.
+
+    Raises UsageError: that is a file.
+    """
     folder = path.absolute().parent
     while not folder.exists():
         folder = folder.parent

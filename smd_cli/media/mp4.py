@@ -1,4 +1,4 @@
-"""The comment of an MP4 file, read without a video library: boxes within boxes, each with size and kind."""
+"""The comment of an MP4 file, read without a video library: nested boxes, each with its size and kind."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import os
 from pathlib import Path
 from typing import BinaryIO
 
-_WAY = (b"moov", b"udta", b"meta", b"ilst", b"\xa9cmt", b"data")
-_LONGEST = 1 << 24  # bytes of a comment worth reading
+_PATH_TO_COMMENT = (b"moov", b"udta", b"meta", b"ilst", b"\xa9cmt", b"data")
+_MAX_COMMENT = 1 << 24  # bytes that are read at most
 
 
 def is_mp4(path: Path) -> bool:
-    """Tell whether a file begins as MP4 files do."""
+    """Tell whether a file begins like an MP4 file."""
     with path.open("rb") as file:
         return file.read(8)[4:] == b"ftyp"
 
@@ -20,8 +20,8 @@ def read_comment(path: Path) -> bytes:
     """Return the comment in UTF-8, empty where there is none."""
     with path.open("rb") as file:
         start, end = 0, os.fstat(file.fileno()).st_size
-        for kind in _WAY:
-            found = _find(file, kind, start, end)
+        for kind in _PATH_TO_COMMENT:
+            found = _find_box(file, kind, start, end)
             if found is None:
                 return b""
             start, end = found
@@ -29,21 +29,21 @@ def read_comment(path: Path) -> bytes:
                 start += 4  # its version and flags
         start += 8  # type and locale of the text
         file.seek(start)
-        return file.read(min(max(0, end - start), _LONGEST))
+        return file.read(min(max(0, end - start), _MAX_COMMENT))
 
 
-def _find(file: BinaryIO, kind: bytes, start: int, end: int) -> tuple[int, int] | None:
-    """Where the content of the first box of a kind begins and ends, among those from `start` to `end`."""
+def _find_box(file: BinaryIO, kind: bytes, start: int, end: int) -> tuple[int, int] | None:
+    """Return where the content of the first box of a kind between `start` and `end` begins and ends."""
     while start + 8 <= end:
         file.seek(start)
-        head = file.read(16)
-        size, content = int.from_bytes(head[:4], "big"), start + 8
-        if size == 1:  # too large for four bytes
-            size, content = int.from_bytes(head[8:16], "big"), start + 16
+        header = file.read(16)
+        size, content = int.from_bytes(header[:4], "big"), start + 8
+        if size == 1:  # the size is in the next eight bytes
+            size, content = int.from_bytes(header[8:16], "big"), start + 16
         stop = end if size == 0 else start + size  # 0: up to the end
         if stop < content:
             return None
-        if head[4:8] == kind:
+        if header[4:8] == kind:
             return content, min(stop, end)
         start = stop
     return None

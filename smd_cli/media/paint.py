@@ -1,48 +1,52 @@
-"""The pictures of a whole plan: its masks and background at canvas size, or all that is wrong with them."""
+"""The images of a whole plan: its masks and background at canvas size, or all that is wrong with them."""
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeVar
 
 from PIL import Image, ImageChops
 
 from smd_cli.errors import AssetError, SceneError, SmdError
-from smd_cli.media.canvas import Laid, lay, repeat_edges
-from smd_cli.media.images import Picture, has_alpha, on_white, open_picture
-from smd_cli.media.masks import (
+from smd_cli.media.canvas import FittedPicture, fit_picture, repeat_edges
+from smd_cli.media.image_cache import ImageCache
+from smd_cli.media.images import OpenedPicture, file_version, has_alpha, on_white, open_picture
+from smd_cli.media.mask_images import (
     FileMask,
+    MaskImage,
     Shape,
-    lightness,
-    moved,
+    covered_share,
     paint_rest,
     paint_shape,
     read_mask,
-    share,
+    shift_mask,
     union,
+    value_range,
 )
 from smd_cli.scene.mask_specs import ColorMask, ImageMask, RestMask
 from smd_cli.scene.region import RegionPlan
 from smd_cli.scene.resolve import Plan
 from smd_cli.scene.tree import dotted
 
-T = TypeVar("T")
 Locate = Callable[..., str]
-# Two soft edges of one mask multiply to at most a quarter of 255; where more is left, something shows.
-_SHOWS = 64
+# Where two soft edges of the same mask overlap, their product is at most a quarter of 255; above that, some
+# of a region is visible between later ones.
+_VISIBLE = 64
+_CACHE_LIMIT = 1 << 28  # bytes that each kind of image may keep from call to call
 
 
 @dataclass(frozen=True)
-class Painted:
-    """The pictures of a plan at canvas size.
+class SceneImages:
+    """The images of a plan at canvas size; they may be shared with other results, so nothing may alter them.
 
-    `masks` (`L`, white = region) are in the order of the regions; `background` is RGB, or None where the plan
-    has no picture. `new_area` (`L`) is white where the picture does not reach and `background` repeats its
-    edge pixels, None where it covers the canvas. `notes` tell what was adapted, `warnings` what is likely a
-    mistake, one line each.
+    Attributes:
+        masks: `L`, white = region, in the order of the regions.
+        background: RGB; None where the plan has no background picture.
+        new_area: `L`, white where the picture does not reach and `background` repeats its edge pixels; None
+            where it covers the canvas.
+        notes: what was adapted, one line each.
+        warnings: what is likely a mistake, one line each.
     """
 
     masks: tuple[Image.Image, ...]
@@ -52,135 +56,209 @@ class Painted:
     warnings: tuple[str, ...]
 
     def coverage(self, index: int) -> float:
-        """The share of the canvas, 0 to 1, that a region's mask covers."""
-        return share(self.masks[index])
+        """Return the share of the canvas, 0 to 1, that a region's mask covers."""
+        return covered_share(self.masks[index])
 
     def visible(self, index: int) -> Image.Image:
-        """A region's mask without what later regions cover."""
+        """Return a region's mask without what later regions cover."""
         mask = self.masks[index]
         return ImageChops.multiply(mask, ImageChops.invert(union(self.masks[index + 1 :], mask.size)))
 
 
-def paint(plan: Plan, locate: Locate = lambda *loc: dotted(loc), *, may_leave: bool = False) -> Painted:
-    """Open and paint every picture of a plan.
+def _dotted(*loc: str | int) -> str:
+    return dotted(loc)
 
-    `locate` turns a place such as ("regions", 1, "mask") into what messages begin with; `LoadedScene.locate`
-    adds the file, line and column. With `may_leave` a mask may be empty: a region of a stream can leave the
-    canvas and come back.
 
-    Raises:
-        SceneError: a mask is empty or lacks a channel; the background picture lies outside the canvas, or
-            leaves new area without a prompt, or nothing to paint. It also says what an AssetError would.
-        AssetError: only pictures are missing or unreadable.
+def paint_scene(plan: Plan, locate: Locate = _dotted, *, may_leave: bool = False) -> SceneImages:
+    """Open and paint every image of a plan; arguments and errors are those of `ScenePainter.paint`."""
+    return ScenePainter().paint(plan, locate, may_leave=may_leave)
+
+
+class ScenePainter:
+    """Paints the images of one plan after another, such as a stream's frames, and only what changed.
+
+    What did not change since an earlier call is the same Image object again, so that a caller can compare by
+    identity. Files are opened again when they were written again. Not for use by several threads at once.
     """
-    painter = _Painter(plan, locate)
-    masks, laid = painter.masks(), painter.background()
-    if not may_leave:
-        painter.problems += painter.empty(masks)
-    if painter.problems:
-        only_assets = all(isinstance(problem, AssetError) for problem in painter.problems)
-        raise (AssetError if only_assets else SceneError)(*map(str, painter.problems))
-    notes, warnings = tuple(dict.fromkeys(painter.notes)), tuple(painter.suspicions(masks))
-    if laid is None:
-        return Painted(masks, None, None, notes, warnings)
-    return Painted(masks, laid.image, laid.new_area, notes, warnings)
+
+    def __init__(self) -> None:
+        self._caches = _Caches()
+
+    def paint(self, plan: Plan, locate: Locate = _dotted, *, may_leave: bool = False) -> SceneImages:
+        """Open and paint every image of a plan that an earlier call did not.
+
+        `locate` turns a place such as ("regions", 1, "mask") into what messages begin with;
+        `LoadedScene.locate` adds the file, line and column. With `may_leave` a mask may be empty: a region of
+        a stream can leave the canvas and come back.
+
+        Raises:
+            SceneError: a mask is empty or lacks a channel; the background picture lies outside the canvas, or
+                leaves new area without a prompt, or nothing to paint. It also lists what an AssetError would.
+            AssetError: pictures are missing or unreadable, and nothing else is wrong.
+        """
+        try:
+            return _Painting(plan, locate, self._caches).scene_images(may_leave=may_leave)
+        finally:
+            self._caches.trim()
 
 
-class _Painter:
-    """Collects notes and problems on the way, so that one run tells them all."""
+@dataclass(frozen=True)
+class _Caches:
+    """Images by what they depend on: files and their versions, mask specs, sizes and so on."""
 
-    def __init__(self, plan: Plan, locate: Locate) -> None:
+    opened: ImageCache[OpenedPicture] = field(default_factory=lambda: ImageCache(_CACHE_LIMIT))
+    masks: ImageCache[MaskImage] = field(default_factory=lambda: ImageCache(_CACHE_LIMIT))
+    backgrounds: ImageCache[FittedPicture] = field(default_factory=lambda: ImageCache(_CACHE_LIMIT))
+
+    def trim(self) -> None:
+        """Remove what is over the limits."""
+        self.opened.trim()
+        self.masks.trim()
+        self.backgrounds.trim()
+
+
+class _Painting:
+    """The painting of one plan: collects notes and problems, so that all of them are reported at once."""
+
+    def __init__(self, plan: Plan, locate: Locate, caches: _Caches) -> None:
         self.plan = plan
         self.locate = locate
+        self.caches = caches
         self.canvas = (plan.canvas.width, plan.canvas.height)
+        self.wraps = plan.canvas.wrap == "x"
         self.notes: list[str] = []
         self.problems: list[SmdError] = []
-        self.open = functools.cache(open_picture)  # one painted picture can hold many regions
 
-    def background(self) -> Laid | None:
-        """The background picture on the canvas; None without one, and where there is a problem."""
+    def scene_images(self, *, may_leave: bool) -> SceneImages:
+        """Paint everything. Raises SceneError or AssetError with all problems."""
+        masks, fitted = self._masks(), self._background()
+        if not may_leave:
+            self._check_not_empty(masks)
+        if self.problems:
+            only_assets = all(isinstance(problem, AssetError) for problem in self.problems)
+            raise (AssetError if only_assets else SceneError)(*map(str, self.problems))
+        notes, warnings = tuple(dict.fromkeys(self.notes)), tuple(self._warnings(masks))
+        if fitted is None:
+            return SceneImages(masks, None, None, notes, warnings)
+        return SceneImages(masks, fitted.image, fitted.new_area, notes, warnings)
+
+    def _masks(self) -> tuple[Image.Image, ...]:
+        """Return every region's mask; `rest` is painted when the others are known. Empty after a problem."""
+        found = [self._try_mask(index, region) for index, region in enumerate(self.plan.regions)]
+        if self.problems:
+            return ()
+        others = [keyed for keyed in found if keyed]
+        if len(others) == len(found):
+            return tuple(mask for _, mask in others)
+        key = ("rest", self.canvas, tuple(key for key, _ in others))
+        masks = [mask for _, mask in others]
+        rest = self.caches.masks.get(key, lambda: MaskImage(paint_rest(masks, self.canvas))).image
+        return tuple(keyed[1] if keyed else rest for keyed in found)
+
+    def _try_mask(self, index: int, region: RegionPlan) -> tuple[Hashable, Image.Image] | None:
+        """Return a mask with its key in the cache; None for `rest`, and after a problem."""
+        if isinstance(region.mask, RestMask):
+            return None
+        try:
+            return self._mask(region.mask, region.shift)
+        except (AssetError, SceneError) as error:
+            self._report(self._name(index), error)
+            return None
+
+    def _mask(self, spec: Shape | FileMask, shift: tuple[float, float]) -> tuple[Hashable, Image.Image]:
+        """Return a mask, shifted and at canvas size, with its key in the cache."""
+        unshifted_key, unshifted = self._unshifted_mask(spec)
+        self.notes.extend(unshifted.notes)
+        key = (unshifted_key, shift, self.canvas, self.wraps)
+
+        def place() -> MaskImage:
+            shifted = shift_mask(unshifted.image, shift, wraps=self.wraps)
+            return MaskImage(repeat_edges(shifted, (0, 0), self.canvas))
+
+        return key, self.caches.masks.get(key, place).image
+
+    def _unshifted_mask(self, spec: Shape | FileMask) -> tuple[Hashable, MaskImage]:
+        """Return a mask where its spec puts it, at the plan's size, with its key in the cache."""
+        size, wraps = self.plan.size, self.wraps
+        if not isinstance(spec, (ImageMask, ColorMask)):
+            key: Hashable = (spec, size, wraps)
+            return key, self.caches.masks.get(key, lambda: MaskImage(paint_shape(spec, size, wraps=wraps)))
+        path = Path(spec.image)
+        version = file_version(path)
+        key = (spec, size, version)
+        return key, self.caches.masks.get(key, lambda: read_mask(spec, self._open(path, version), size))
+
+    def _open(self, path: Path, version: Hashable) -> OpenedPicture:
+        return self.caches.opened.get((path, version), lambda: open_picture(path))
+
+    def _background(self) -> FittedPicture | None:
+        """Return the background picture at canvas size; None without one, and after a problem."""
         path, place = self.plan.background.image, self.plan.background.place
         if path is None:
             return None
-        picture = self._attempt(self.locate("background", "image"), lambda: self.open(path))
-        if picture is None:
-            return None
-        where = self.locate("background", "fit" if place is None else "place")
-        return self._attempt(where, lambda: self._lay(picture, path))
+        try:
+            fitted = self._fitted(path)
+            self.notes.extend(fitted.notes)
+            self._check_background(fitted)
+            return fitted
+        except AssetError as error:
+            self._report(self.locate("background", "image"), error)
+        except SceneError as error:
+            self._report(self.locate("background", "fit" if place is None else "place"), error)
+        return None
 
-    def _lay(self, picture: Picture, path: Path) -> Laid:
-        """The picture on the canvas. Raises SceneError: it shows nothing, or leaves what nothing paints."""
-        self.notes.extend(picture.notes)
-        if has_alpha(picture.image) and lightness(picture.image.getchannel("A"))[0] < 255:
-            self.notes.append(f"{path}: its transparent parts are laid on white")
-        laid = lay(on_white(picture.image), path, self.plan)
-        self.notes.extend(laid.notes)
-        if laid.new_area and not self.plan.background.prompt:
+    def _fitted(self, path: Path) -> FittedPicture:
+        """Return a picture at canvas size. Raises SceneError: it lies outside the canvas."""
+        background, version = self.plan.background, file_version(path)
+        key = (path, version, background.fit, background.place, self.plan.size, self.canvas)
+        return self.caches.backgrounds.get(key, lambda: self._fit(path, self._open(path, version)))
+
+    def _fit(self, path: Path, picture: OpenedPicture) -> FittedPicture:
+        notes = picture.notes
+        if has_alpha(picture.image) and value_range(picture.image.getchannel("A"))[0] < 255:
+            notes += (f"{path}: its transparent parts are laid on white",)
+        fitted = fit_picture(on_white(picture.image), path, self.plan)
+        return replace(fitted, notes=(*notes, *fitted.notes))
+
+    def _check_background(self, fitted: FittedPicture) -> None:
+        """Raise SceneError where the picture leaves new area without a prompt, or nothing to paint."""
+        plan = self.plan
+        if fitted.new_area and not plan.background.prompt:
             raise SceneError(
-                f"leaves {share(laid.new_area):.1%} of the canvas as new area; give a background prompt, "
-                "which fills it"
+                f"leaves {covered_share(fitted.new_area):.1%} of the canvas as new area; give a background "
+                "prompt, which fills it"
             )
-        if not (laid.new_area or self.plan.regions or self.plan.background.strength is not None):
+        if not (fitted.new_area or plan.regions or plan.background.strength is not None):
             raise SceneError(
                 "leaves nothing to paint: the picture covers the canvas; give a region or background.strength"
             )
-        return laid
 
-    def masks(self) -> tuple[Image.Image, ...]:
-        """Every region's mask; `rest` last, when the others are known. Empty where there are problems."""
-        found = [self._mask(index, region) for index, region in enumerate(self.plan.regions)]
-        if self.problems:
-            return ()
-        rest = paint_rest([mask for mask in found if mask], self.plan.size)
-        return tuple(repeat_edges(mask or rest, (0, 0), self.canvas) for mask in found)
+    def _check_not_empty(self, masks: Sequence[Image.Image]) -> None:
+        """Add a problem for each region whose mask is empty."""
+        for index, mask in enumerate(masks):
+            if not mask.getbbox():
+                problem = f"{self._name(index)} has an empty mask: no part of the canvas"
+                self.problems.append(SceneError(problem))
 
-    def empty(self, masks: Sequence[Image.Image]) -> list[SmdError]:
-        """A problem for each region without a part of the canvas."""
-        empty = (index for index, mask in enumerate(masks) if not mask.getbbox())
-        return [SceneError(f"{self.where(at)} has an empty mask: no part of the canvas") for at in empty]
-
-    def _mask(self, index: int, region: RegionPlan) -> Image.Image | None:
-        """One mask, where its shift puts it; None for `rest`, and where there is a problem."""
-        spec = region.mask
-        if isinstance(spec, RestMask):
-            return None
-        mask = self._unmoved(index, spec)
-        return mask and moved(mask, region.shift, wraps=self.plan.canvas.wrap == "x")
-
-    def _unmoved(self, index: int, spec: Shape | FileMask) -> Image.Image | None:
-        if not isinstance(spec, (ImageMask, ColorMask)):
-            return paint_shape(spec, self.plan.size, wraps=self.plan.canvas.wrap == "x")
-        return self._attempt(self.where(index), lambda: self._read(spec))
-
-    def _read(self, spec: FileMask) -> Image.Image:
-        """The mask of a file."""
-        mask, notes = read_mask(spec, self.open(Path(spec.image)), self.plan.size)
-        self.notes.extend(notes)
-        return mask
-
-    def _attempt(self, where: str, make: Callable[[], T]) -> T | None:
-        """What `make` returns; None where it fails, which is kept for the end, with its place."""
-        try:
-            return make()
-        except (AssetError, SceneError) as error:
-            self.problems.append(type(error)(f"{where}: {error}"))
-            return None
-
-    def suspicions(self, masks: Sequence[Image.Image]) -> list[str]:
-        """What is allowed and yet hardly meant, in the order of the regions."""
-        found = []
+    def _warnings(self, masks: Sequence[Image.Image]) -> list[str]:
+        """Return what is allowed but likely a mistake, in the order of the regions."""
+        warnings = []
         later = Image.new("L", self.canvas)
         for index, mask in reversed(list(enumerate(masks))):
             spec = self.plan.regions[index].mask
-            if isinstance(spec, ImageMask) and lightness(mask)[0] == 255:
+            if isinstance(spec, ImageMask) and value_range(mask)[0] == 255:
                 hint = "; channel: luminance reads its brightness" if spec.channel == "auto" else ""
-                found.append(f"{self.where(index)} has a mask file that covers the whole canvas{hint}")
-            left = ImageChops.multiply(mask, ImageChops.invert(later))
-            if lightness(left)[1] < _SHOWS <= lightness(mask)[1]:
-                found.append(f"{self.where(index)} is fully covered by later regions")
+                warnings.append(f"{self._name(index)} has a mask file that covers the whole canvas{hint}")
+            visible = ImageChops.multiply(mask, ImageChops.invert(later))
+            if value_range(visible)[1] < _VISIBLE <= value_range(mask)[1]:
+                warnings.append(f"{self._name(index)} is fully covered by later regions")
             later = ImageChops.lighter(later, mask)
-        return found[::-1]
+        return warnings[::-1]
 
-    def where(self, index: int) -> str:
-        """Name a region and the place of its mask."""
+    def _report(self, place: str, error: SmdError) -> None:
+        """Add a problem, which begins with its place."""
+        self.problems.append(type(error)(f"{place}: {error}"))
+
+    def _name(self, index: int) -> str:
+        """Return the place of a region's mask and the region's name."""
         return f"{self.locate('regions', index, 'mask')}: region {self.plan.regions[index].name!r}"

@@ -1,4 +1,4 @@
-"""PNG files as smd writes them: marked as its own, with whatever texts belong to the picture."""
+"""PNG files as smd writes them: marked as its own, with the texts that belong to the picture."""
 
 from collections.abc import Mapping
 from io import BytesIO
@@ -8,19 +8,19 @@ from PIL.PngImagePlugin import PngInfo
 
 from smd_cli import __version__
 
-PROGRAM = "Software"  # the keyword that the PNG specification reserves for it
-UNREADABLE = (OSError, SyntaxError, ValueError)  # what Pillow raises of files whose header it cannot read
+PROGRAM = "Software"  # the keyword that the PNG specification defines for it
+UNREADABLE = (OSError, SyntaxError, ValueError)  # what Pillow raises about files whose header it cannot read
 
 
-def marked(texts: Mapping[str, str] | None) -> dict[str, str]:
-    """Return the texts that a file carries: the program's mark and `texts`; None leaves even the mark out."""
+def with_program_mark(texts: Mapping[str, str] | None) -> dict[str, str]:
+    """Return the texts that a file carries: the program's mark and `texts`; none at all for None."""
     return {} if texts is None else {PROGRAM: f"smd {__version__}", **texts}
 
 
 def encode_png(image: Image.Image, texts: Mapping[str, str] | None) -> bytes:
-    """Return a PNG file that carries `texts` by keyword; None leaves even the program's mark out."""
+    """Return a PNG file that carries the program's mark and `texts` by keyword; none of them for None."""
     chunks = PngInfo()
-    for keyword, text in marked(texts).items():
+    for keyword, text in with_program_mark(texts).items():
         chunks.add_itxt(keyword, text)
     data = BytesIO()
     image.save(data, "png", pnginfo=chunks)

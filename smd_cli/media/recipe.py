@@ -1,7 +1,7 @@
-"""The recipe that every picture carries: the scene, the seed, the model and the masks that made it.
+"""The recipe that every picture carries: the scene, seed, model and masks that it was rendered from.
 
-It lives among the texts of a file, the text chunks of a PNG: `smd` holds all of it as JSON, `parameters` the
-short form that other programs show. What is read back is data and is never executed.
+It is stored as two texts of the file, in a PNG as text chunks: `smd` holds all of it as JSON, `parameters`
+the short form that other programs show. What is read back is data and is never executed.
 """
 
 import json
@@ -21,14 +21,14 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class Recipe:
-    """What made a picture.
+    """What a picture was rendered from.
 
     Attributes:
         scene: the resolved scene, every default filled in.
-        seed: of this picture's noise.
+        seed: the seed of this picture's noise.
         model: base, family, revision and sha256 of the weights.
         masks: sha256 of each region's painted mask, by the region's name.
-        versions: of this program and of the libraries that did the arithmetic.
+        versions: of this program and of the libraries that it computes with.
         background: sha256 of the background picture on the canvas, where there is one.
     """
 
@@ -66,15 +66,14 @@ class Recipe:
         return "\n".join(lines)
 
     def texts(self) -> dict[str, str]:
-        """Return both forms by the keyword of their chunk."""
+        """Return both forms by the keyword of their text."""
         return {CHUNK: self.to_json(), "parameters": self.parameters()}
 
 
 def read_recipe(path: Path) -> Recipe:
-    """Read the recipe of a picture or film.
+    """Read the recipe of a picture or video.
 
-    Raises:
-        AssetError: the file is missing, no picture, or carries no recipe of a version this program knows.
+    Raises AssetError: the file is missing or unreadable, or carries no recipe of a version that is known.
     """
     try:
         text = read_texts(path).get(CHUNK)
@@ -91,7 +90,7 @@ def read_recipe(path: Path) -> Recipe:
         if data.pop("recipe") != VERSION:
             raise AssetError(f"{path}: its recipe is of a version that this smd does not know")
         recipe = Recipe(**data)
-        recipe.parameters()  # reads what every reader of a recipe counts on
+        recipe.parameters()  # raises where a value that it needs is missing
         return recipe
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         raise AssetError(f"{path}: its recipe is damaged ({error})") from error

@@ -1,4 +1,4 @@
-"""Where frames go, as they come: an animation, a film, a folder of pictures, raw to standard output."""
+"""Where frames are written: an animation, a video, a folder of pictures, or raw to standard output."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from typing import Literal, Protocol
 from PIL import Image
 
 from smd_cli.errors import UsageError
+from smd_cli.media.animation import AnimationWriter, Container
 from smd_cli.media.apng import Apng
-from smd_cli.media.files import Existing, check_target, refusals, write_bytes
+from smd_cli.media.files import Existing, check_target, report_write_errors, write_bytes
 from smd_cli.media.gif import Gif
 from smd_cli.media.png import encode_png
-from smd_cli.media.reel import Container, Reel
 from smd_cli.media.texts import is_own
-from smd_cli.media.video import Video, ffmpeg
+from smd_cli.media.video import VideoWriter, ffmpeg
 from smd_cli.media.webp import Webp
 
-Kind = Literal["gif", "webp", "apng", "mp4", "folder", "raw"]
-Output = Path | str | None
+SinkKind = Literal["gif", "webp", "apng", "mp4", "folder", "raw"]
+Target = Path | str | None  # a file or folder; None or `-`: standard output
 
-_KINDS: Mapping[str, Kind] = {
+_KINDS: Mapping[str, SinkKind] = {
     ".gif": "gif",
     ".webp": "webp",
     ".apng": "apng",
@@ -31,15 +31,15 @@ _KINDS: Mapping[str, Kind] = {
     ".mp4": "mp4",
     "": "folder",
 }
-_CONTAINERS: Mapping[Kind, Callable[[float, int, Mapping[str, str] | None], Container]] = {
+_CONTAINERS: Mapping[SinkKind, Callable[[float, int, Mapping[str, str] | None], Container]] = {
     "gif": Gif,
     "webp": Webp,
     "apng": Apng,
 }
 
 FIRST_FRAME = "000000.png"
-"""The first of a stream's numbered pictures; all of them carry the recipe."""
-_NUMBERS = "[0-9]" * 6 + ".png"
+"""The first of a stream's numbered pictures; each of them carries the recipe."""
+_NUMBERED = "[0-9]" * 6 + ".png"
 
 
 class Sink(Protocol):
@@ -52,76 +52,77 @@ class Sink(Protocol):
         """Write the last frame again, which costs little; it counts as a frame."""
 
     def close(self) -> None:
-        """Finish: what was written plays and stands in its place. Without a frame nothing does."""
+        """Finish the file, so that it plays, and move it to its path. Without a frame, leave none."""
 
     def discard(self) -> None:
-        """Leave nothing."""
+        """Remove what was written."""
 
 
-def kind_of(path: Output) -> Kind:
-    """Tell what is written to a path: by its suffix, a folder without one, raw frames for None and `-`.
+def sink_kind(target: Target) -> SinkKind:
+    """Tell what is written to a target: by its suffix; a folder without one; raw frames for None and `-`.
 
     Raises UsageError: the suffix is unknown.
     """
-    if path is None or str(path) == "-":
+    if target is None or str(target) == "-":
         return "raw"
-    if str(path).endswith("/") or os.path.isdir(path):  # noqa: PTH112 - of a name too long, Path's raises
+    if str(target).endswith("/") or os.path.isdir(target):  # noqa: PTH112 - Path's raises if a name is too long
         return "folder"
-    kind = _KINDS.get(Path(path).suffix.lower())
+    kind = _KINDS.get(Path(target).suffix.lower())
     if kind is None:
         known = ", ".join(suffix for suffix in _KINDS if suffix)
         raise UsageError(
-            f"{path}: unknown suffix {Path(path).suffix!r}; give one of {known}, a folder (ending in /) or -"
+            f"{target}: unknown suffix {Path(target).suffix!r}; give one of {known}, a folder (ending in /) "
+            "or -"
         )
     return kind
 
 
 def check_sink(
-    path: Output, existing: Existing = Existing.REPLACE_OWN, *, way_out: str = "give another name"
+    target: Target, existing: Existing = Existing.REPLACE_OWN, *, hint: str = "give another name"
 ) -> bool:
-    """Tell, before any work, whether frames are to be written to a path (False: they exist and stay).
+    """Tell, before any work, whether frames are to be written to a target (False: they exist and stay).
 
-    In a folder, what counts as existing is each of its numbered pictures. `way_out` is as of `check_target`.
+    In a folder, what counts as existing is each of its numbered pictures. `hint` is as in `check_target`.
 
     Raises:
         UsageError: the suffix is unknown, or what is there must not be replaced, or nothing can be written.
         AssetError: the library for it is missing.
     """
-    kind = kind_of(path)
-    if path is None or kind == "raw":
+    kind = sink_kind(target)
+    if target is None or kind == "raw":
         return True
     if kind == "mp4":
         ffmpeg()
-    targets = [Path(path)]
+    paths = [Path(target)]
     if kind == "folder":
-        targets = sorted(Path(path).glob(_NUMBERS)) or [Path(path) / FIRST_FRAME]
-    return all(check_target(target, existing, way_out=way_out) for target in targets)
+        paths = sorted(Path(target).glob(_NUMBERED)) or [Path(target) / FIRST_FRAME]
+    return all(check_target(path, existing, hint=hint) for path in paths)
 
 
 def open_sink(
-    path: Output, *, size: tuple[int, int], fps: float, loop: int, texts: Mapping[str, str] | None
+    target: Target, *, size: tuple[int, int], fps: float, loop: int, texts: Mapping[str, str] | None
 ) -> Sink:
     """Open a sink for frames of `size` (width, height in px), `fps` of them a second.
 
-    `loop` is how often an animation plays, 0 without end. `texts` are what the file says of itself, by
-    keyword; None leaves even the program's mark out.
+    `loop` is how often an animation plays, 0 for ever. `texts` are stored in the file by keyword, beside the
+    program's mark; None leaves out even the mark.
 
-    Raises UsageError and AssetError as `check_sink`; SmdError: the system refuses.
+    Raises UsageError and AssetError as `check_sink` does; SmdError: the system refuses.
     """
-    kind = kind_of(path)
-    if path is None or kind == "raw":
+    kind = sink_kind(target)
+    if target is None or kind == "raw":
         if sys.stdout is None:
             raise UsageError("standard output is closed; give a file name")
-        return RawFrames()
+        return RawWriter()
     if kind == "folder":
-        return Numbered(Path(path), texts)
+        return FolderWriter(Path(target), texts)
     if kind == "mp4":
-        return Video(Path(path), size, fps, texts)
-    return Reel(Path(path), _CONTAINERS[kind](fps, loop, texts))
+        return VideoWriter(Path(target), size, fps, texts)
+    return AnimationWriter(Path(target), _CONTAINERS[kind](fps, loop, texts))
 
 
-class Numbered:
-    """A folder of pictures, 000000.png and so on; smd's own of an earlier, longer stream go."""
+class FolderWriter:
+    """A sink that writes numbered pictures, from 000000.png on, into a folder."""
 
     def __init__(self, folder: Path, texts: Mapping[str, str] | None) -> None:
         self._folder = folder
@@ -136,26 +137,26 @@ class Numbered:
 
     def repeat(self) -> None:
         """Write the last picture again, under the next number."""
-        write_bytes(self._folder / _picture(self._frames), self._last)
+        write_bytes(self._folder / _picture_name(self._frames), self._last)
         self._frames += 1
 
     def close(self) -> None:
-        """Remove the pictures that follow on the last one: they belong to an earlier, longer stream."""
+        """Remove smd's own pictures with higher numbers, which are left from an earlier, longer stream."""
         number = self._frames
-        with refusals(self._folder):
-            while number and is_own(left := self._folder / _picture(number)):
+        with report_write_errors(self._folder):
+            while number and is_own(left := self._folder / _picture_name(number)):
                 left.unlink()
                 number += 1
 
     def discard(self) -> None:
         """Remove what was written."""
-        with refusals(self._folder):
+        with report_write_errors(self._folder):
             for number in range(self._frames):
-                (self._folder / _picture(number)).unlink()
+                (self._folder / _picture_name(number)).unlink()
 
 
-class RawFrames:
-    """RGB bytes, row by row, frame by frame, on standard output."""
+class RawWriter:
+    """A sink that writes RGB bytes, row by row, frame by frame, to standard output."""
 
     def __init__(self) -> None:
         self._last = b""
@@ -167,16 +168,16 @@ class RawFrames:
 
     def repeat(self) -> None:
         """Write the last frame again."""
-        with refusals("standard output"):
+        with report_write_errors("standard output"):
             sys.stdout.buffer.write(self._last)
             sys.stdout.buffer.flush()
 
     def close(self) -> None:
-        """Do nothing: every frame has left already."""
+        """Do nothing: every frame is flushed already."""
 
     def discard(self) -> None:
-        """Do nothing: what has left stays."""
+        """Do nothing: what was written cannot be taken back."""
 
 
-def _picture(number: int) -> str:
+def _picture_name(number: int) -> str:
     return f"{number:06}.png"

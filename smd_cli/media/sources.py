@@ -1,4 +1,4 @@
-"""Where frames come from: a picture, an animation, a video, or pictures in a folder, read one at a time."""
+"""Where frames come from: a picture, an animation, a video, or a folder of pictures, read one at a time."""
 
 from __future__ import annotations
 
@@ -12,64 +12,72 @@ from pathlib import Path
 from PIL import Image
 
 from smd_cli.errors import AssetError
-from smd_cli.media.images import check_file, on_white, open_picture, opened, picture_size, readable, to_8_bit
-from smd_cli.media.video import count_frames, film, film_frames
+from smd_cli.media.images import (
+    check_file,
+    on_white,
+    open_image,
+    open_picture,
+    picture_size,
+    report_read_errors,
+    to_8_bit,
+)
+from smd_cli.media.video import count_video_frames, probe_video, read_video_frames
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
-_NO_DELAY = 100  # ms that browsers show a frame of no length
+_DEFAULT_DURATION = 100  # ms that browsers show a frame of an animation that says 0
 
 
 @dataclass(frozen=True)
-class Footage:
-    """What comes in; iterating it yields RGB frames, each time from the first one on.
+class FrameSource:
+    """Frames to read; iterating over it yields them as RGB, each time from the first one on.
 
     Attributes:
-        size: width and height in px of the first frame; those of pictures in a folder can differ.
-        fps: frames a second; None where nothing tells, of pictures.
-        still: it is one picture.
+        size: width and height in px of the first frame; pictures of a folder can differ from it.
+        fps: frames a second; None for pictures, which have no rate.
+        still: it is a single picture.
     """
 
     size: tuple[int, int]
     fps: float | None
     still: bool
-    _frames: Callable[[], Iterator[Image.Image]]
+    _read: Callable[[], Iterator[Image.Image]]
     _count: Callable[[], int]
 
     def __iter__(self) -> Iterator[Image.Image]:
-        return self._frames()
+        return self._read()
 
     @property
     def frames(self) -> int:
-        """How many frames there are. A video is read through for it. Raises AssetError: it cannot be."""
+        """Count the frames; a video is decoded for it. Raises AssetError: it cannot be."""
         return self._count()
 
 
-def open_footage(path: str | Path) -> Footage:
-    """Look at a picture, an animation, a video, a folder of pictures, or the pictures of a glob pattern.
+def open_frame_source(path: str | Path) -> FrameSource:
+    """Open a picture, an animation, a video, a folder of pictures, or the pictures of a glob pattern.
 
     Raises AssetError: there is no frame, or the first one cannot be read.
     """
     place = Path(path)
     if place.is_dir():
-        return _pictures(_pictures_in(place))
+        return _picture_source(_pictures_in(place))
     if has_magic(str(path)) and not place.exists():
-        return _pictures(_matching(str(path)))
+        return _picture_source(_pictures_matching(str(path)))
     if place.suffix.lower() in VIDEO_SUFFIXES:
-        return _video(place)
-    with opened(place) as image:
+        return _video_source(place)
+    with open_image(place) as image:
         frames = getattr(image, "n_frames", 1)
-    return _animation(place, frames) if frames > 1 else _pictures([place])
+    return _animation_source(place, frames) if frames > 1 else _picture_source([place])
 
 
-def _pictures(paths: Sequence[Path]) -> Footage:
+def _picture_source(paths: Sequence[Path]) -> FrameSource:
     def read() -> Iterator[Image.Image]:
         return (on_white(open_picture(path).image) for path in paths)
 
-    return Footage(picture_size(paths[0]), None, len(paths) == 1, read, lambda: len(paths))
+    return FrameSource(picture_size(paths[0]), None, len(paths) == 1, read, lambda: len(paths))
 
 
 def _pictures_in(folder: Path) -> Sequence[Path]:
-    """The pictures of a folder, by name; what else lies in it does not matter."""
+    """List the pictures of a folder in natural order; ignore its other files."""
     Image.init()
     found = [
         path
@@ -78,51 +86,53 @@ def _pictures_in(folder: Path) -> Sequence[Path]:
     ]
     if not found:
         raise AssetError(f"{folder}: holds no pictures")
-    return sorted(found, key=_natural)
+    return sorted(found, key=_natural_order)
 
 
-def _matching(pattern: str) -> Sequence[Path]:
+def _pictures_matching(pattern: str) -> Sequence[Path]:
+    """List the files that match a glob pattern in natural order."""
     found = [Path(name) for name in glob(pattern, recursive=True)]  # noqa: PTH207 - takes absolute ones too
     if not found:
         raise AssetError(f"{pattern}: no file matches")
-    return sorted(found, key=_natural)
+    return sorted(found, key=_natural_order)
 
 
-def _natural(path: Path) -> list[tuple[int, str]]:
-    """Order names as people count: frame 9 before frame 10, parts that are no number by themselves."""
+def _natural_order(path: Path) -> list[tuple[int, str]]:
+    """Return a key that sorts numbers in names by value: frame 9 comes before frame 10."""
     parts = re.split(r"([0-9]+)", str(path))
     return [(int(part), part) if part.isdecimal() else (0, part) for part in parts]
 
 
-def _video(path: Path) -> Footage:
+def _video_source(path: Path) -> FrameSource:
     check_file(path)
-    head = film(path)
-    read = partial(film_frames, path, head.size)
-    return Footage(head.size, head.fps, False, read, partial(count_frames, path))
+    info = probe_video(path)
+    read = partial(read_video_frames, path, info.size)
+    return FrameSource(info.size, info.fps, False, read, partial(count_video_frames, path))
 
 
-def _animation(path: Path, frames: int) -> Footage:
-    """An animation, as fast as its frames are on average."""
+def _animation_source(path: Path, frames: int) -> FrameSource:
+    """Return an animation as a source, at the average rate of its frames."""
     ms = 0.0
-    with opened(path) as image:
+    with open_image(path) as image:
         for number in range(frames):
             image.seek(number)
-            image.load()  # which some formats need before they tell
-            ms += float(image.info.get("duration") or _NO_DELAY)
+            image.load()  # some formats give the duration only then
+            ms += float(image.info.get("duration") or _DEFAULT_DURATION)
         size = image.size
     clock = 10 if image.format == "GIF" else 1
-    return Footage(size, _rate(frames, ms, clock), False, partial(_played, path, frames), lambda: frames)
+    read = partial(_read_animation, path, frames)
+    return FrameSource(size, _rate(frames, ms, clock), False, read, lambda: frames)
 
 
 def _rate(frames: int, ms: float, clock: float) -> float:
-    """Frames a second; a whole number where the clock's rounding, to `clock` ms, leaves one possible."""
+    """Return the frames a second; a whole number where a clock with steps of `clock` ms allows for one."""
     slowest, fastest = 1000 * frames / (ms + clock / 2), 1000 * frames / max(ms - clock / 2, clock / 2)
     whole = round(1000 * frames / ms)
     return float(whole) if slowest <= whole <= fastest and whole else 1000 * frames / ms
 
 
-def _played(path: Path, frames: int) -> Iterator[Image.Image]:
-    with readable(path), Image.open(path) as image:
+def _read_animation(path: Path, frames: int) -> Iterator[Image.Image]:
+    with report_read_errors(path), Image.open(path) as image:
         for number in range(frames):
             image.seek(number)
             yield on_white(to_8_bit(image, path))

@@ -1,7 +1,7 @@
-"""The texts that pictures and films carry, whatever their format: the program's mark and the recipe.
+"""The texts that pictures and videos carry in any format: the program's mark and the recipe.
 
-PNG has a chunk a text. The other formats have one place for a comment: there all texts stand as one JSON
-object, in ASCII, which every format takes.
+PNG has a chunk for each text. The other formats have one comment, which holds all texts as a JSON object in
+ASCII, which every format accepts.
 """
 
 import json
@@ -11,39 +11,39 @@ from pathlib import Path
 from PIL import ExifTags, Image
 
 from smd_cli.media.mp4 import is_mp4, read_comment
-from smd_cli.media.png import PROGRAM, UNREADABLE, marked
+from smd_cli.media.png import PROGRAM, UNREADABLE, with_program_mark
 
 
-def packed(texts: Mapping[str, str] | None) -> str:
-    """Return the comment that carries `texts` and the program's mark; nothing for None."""
-    return json.dumps(marked(texts)) if texts is not None else ""
+def pack_texts(texts: Mapping[str, str] | None) -> str:
+    """Return the comment that carries `texts` and the program's mark; empty for None."""
+    return json.dumps(with_program_mark(texts)) if texts is not None else ""
 
 
 def read_texts(path: Path) -> dict[str, str]:
-    """Read the texts of a PNG, GIF, WebP or MP4 file by keyword; none where it carries none of smd's.
+    """Read the texts of a PNG, GIF, WebP or MP4 file by keyword; empty where it carries none of smd's.
 
-    Raises what Pillow raises of a file that it cannot read (see UNREADABLE), and DecompressionBombError.
+    Raises what Pillow raises about a file that it cannot read (see UNREADABLE), and DecompressionBombError.
     """
     if is_mp4(path):
-        return _unpacked(read_comment(path))
+        return _unpack_texts(read_comment(path))
     with Image.open(path) as image:
         if image.format == "GIF":
-            return _unpacked(image.info.get("comment", b""))
+            return _unpack_texts(image.info.get("comment", b""))
         if image.format == "WEBP":
-            return _unpacked(image.getexif().get(ExifTags.Base.ImageDescription, ""))
+            return _unpack_texts(image.getexif().get(ExifTags.Base.ImageDescription, ""))
         return {str(keyword): text for keyword, text in image.info.items() if isinstance(text, str)}
 
 
 def is_own(path: Path) -> bool:
-    """Tell whether a file is a picture or film that smd wrote and marked."""
+    """Tell whether a file is a picture or video that smd wrote and marked as its own."""
     try:
         return read_texts(path).get(PROGRAM, "").startswith("smd ")
     except (*UNREADABLE, Image.DecompressionBombError):
         return False
 
 
-def _unpacked(comment: str | bytes) -> dict[str, str]:
-    """The texts in a comment; none in one that someone else wrote."""
+def _unpack_texts(comment: str | bytes) -> dict[str, str]:
+    """Return the texts in a comment; empty where another program wrote it."""
     try:
         texts = json.loads(comment)
     except (ValueError, RecursionError):

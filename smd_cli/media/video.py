@@ -1,4 +1,4 @@
-"""Video files by ffmpeg, which the extra `video` brings: mp4 is written, other kinds are read too."""
+"""Video files through ffmpeg, which the extra `video` installs: writes mp4, reads other formats too."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ from PIL import Image
 
 from smd_cli.errors import AssetError, SmdError
 from smd_cli.media.canvas import repeat_edges
-from smd_cli.media.files import Draft, refusals
-from smd_cli.media.texts import packed
+from smd_cli.media.files import Draft, report_write_errors
+from smd_cli.media.texts import pack_texts
 
-# What a film may be: others, lists of films say, can lead to any file or address.
-_KINDS = ("-format_whitelist", "mov,mp4,matroska,webm,avi", "-protocol_whitelist", "file,pipe")
+# Other formats, such as playlists, can make ffmpeg read any file or address.
+_ALLOWED = ("-format_whitelist", "mov,mp4,matroska,webm,avi", "-protocol_whitelist", "file,pipe")
 _QUIET: Mapping[str, Any] = {"stdin": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-_EVENLY = ("-fps_mode", "cfr")  # frames at one rate, also of films that have none
-_KEY_SECONDS = 2  # between frames that a player can start from; a file that was cut off ends at one
+_CONSTANT_RATE = ("-fps_mode", "cfr")  # also of videos with a variable rate
+_KEY_SECONDS = 2  # between key frames; a file whose end is missing plays up to the last one
 _COLORS = ("-color_primaries", "bt709", "-color_trc", "bt709", "-colorspace", "bt709")
 
 
 @dataclass(frozen=True)
-class Film:
-    """What the head of a video says: width and height in px, frames a second."""
+class VideoInfo:
+    """What the header of a video says: width and height in px, frames a second."""
 
     size: tuple[int, int]
     fps: float
 
 
 def ffmpeg() -> ModuleType:
-    """Return the library that brings ffmpeg. Raises AssetError: one of them is not installed."""
+    """Return the library that installs ffmpeg. Raises AssetError: the library or ffmpeg is missing."""
     try:
         library = import_module("imageio_ffmpeg")
         library.get_ffmpeg_exe()
@@ -51,10 +51,10 @@ def ffmpeg() -> ModuleType:
     return library
 
 
-class Video:
-    """A sink that writes an mp4 file through a running ffmpeg, in fragments that play once written.
+class VideoWriter:
+    """A sink that writes an mp4 file through a running ffmpeg, in fragments that play once they are written.
 
-    yuv420p, which every player shows, has colours for 2x2 px: an odd side is made even by repeating its edge.
+    yuv420p, which every player shows, stores colours for 2x2 px: an odd side is extended by one edge pixel.
     """
 
     def __init__(
@@ -63,21 +63,21 @@ class Video:
         self._path = path
         self._size = size[0] + size[0] % 2, size[1] + size[1] % 2
         self._frames = 0
-        self._ended: str | None = None
+        self._error: str | None = None  # what ffmpeg said, once it has ended
         self._draft = Draft(path)
-        with refusals(path):
-            self._draft.make_room()
+        with report_write_errors(path):
+            self._draft.make_folders()
             self._folder = tempfile.TemporaryDirectory(prefix="smd-")
-            self._complaints = Path(self._folder.name) / "complaints.txt"
+            self._errors = Path(self._folder.name) / "errors.txt"
             comment = Path(self._folder.name) / "comment.txt"
-            comment.write_text(_metadata(packed(texts)), encoding="utf-8")
-            with self._complaints.open("wb") as complaints:
-                # A session of its own: Ctrl-C is for this program, which then closes the film.
+            comment.write_text(_metadata(pack_texts(texts)), encoding="utf-8")
+            with self._errors.open("wb") as errors:
+                # In a session of its own, so that Ctrl-C only reaches this program, which closes the video.
                 self._process = subprocess.Popen(  # noqa: S603 - the library's own program
                     self._command(fps, comment),
                     stdin=subprocess.PIPE,
                     stdout=subprocess.DEVNULL,
-                    stderr=complaints,
+                    stderr=errors,
                     start_new_session=True,
                 )
         self._pipe = cast(IO[bytes], self._process.stdin)
@@ -97,25 +97,28 @@ class Video:
         self._frames += 1
 
     def close(self) -> None:
-        """Let ffmpeg finish and put the file in its place; without a frame there is none."""
-        told = self._ended is not None
-        said = self._end()
+        """Let ffmpeg finish and move the file to its path; without a frame, leave none.
+
+        Raises SmdError: ffmpeg failed, and no earlier call has raised that.
+        """
+        reported = self._error is not None
+        error = self._end()
         written = self._draft.temporary
         if self._frames and written.exists() and written.stat().st_size:
-            with refusals(self._path):
-                self._draft.keep()
-        self._draft.drop()
-        if self._frames and self._process.returncode and not told:
-            raise self._failure(said)
+            with report_write_errors(self._path):
+                self._draft.commit()
+        self._draft.discard()
+        if self._frames and self._process.returncode and not reported:
+            raise self._failure(error)
 
     def discard(self) -> None:
         """Remove what was written."""
         self._process.kill()
         self._end()
-        self._draft.drop()
+        self._draft.discard()
 
     def _command(self, fps: float, comment: Path) -> list[str]:
-        rate = str(Fraction(fps).limit_denominator(1001))  # of 23.976 and its like
+        rate = str(Fraction(fps).limit_denominator(1001))  # exact for 23.976 and other NTSC rates
         pixels = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", "{}x{}".format(*self._size), "-r", rate]
         inputs = [*pixels, "-i", "pipe:", "-f", "ffmetadata", "-i", str(comment)]
         maps = ["-map", "0:v", "-map_metadata", "1"]
@@ -126,21 +129,21 @@ class Video:
         return [*program, *inputs, *maps, *picture, *codec, *fragments, str(self._draft.temporary)]
 
     def _end(self) -> str:
-        """Close the pipe and wait; what ffmpeg said last."""
-        if self._ended is None:
-            with suppress(OSError):  # what it still held for a program that is gone
+        """Close the pipe, wait for ffmpeg, and return its main error message."""
+        if self._error is None:
+            with suppress(OSError):  # raised when buffered bytes meet a closed ffmpeg
                 self._pipe.close()
             self._process.wait()
-            self._ended = complaint(self._complaints.read_text(encoding="utf-8", errors="replace"))
+            self._error = main_message(self._errors.read_text(encoding="utf-8", errors="replace"))
             self._folder.cleanup()
-        return self._ended
+        return self._error
 
-    def _failure(self, said: str) -> SmdError:
-        return SmdError(f"{self._path}: cannot be written: {said}")
+    def _failure(self, error: str) -> SmdError:
+        return SmdError(f"{self._path}: cannot be written: {error}")
 
 
-def complaint(text: str) -> str:
-    """What of ffmpeg's messages tells a user most: that the disk is full, or the last one."""
+def main_message(text: str) -> str:
+    """Return the one of ffmpeg's messages that helps a user most: that the disk is full, or the last one."""
     lines = [line.strip() for line in text.split("\n") if line.strip()] or ["ffmpeg ended"]
     full = os.strerror(errno.ENOSPC)
     if any(full in line for line in lines):
@@ -148,29 +151,29 @@ def complaint(text: str) -> str:
     return re.sub(r"^(\[[^]]*\] )+", "", lines[-1])
 
 
-def film(path: Path) -> Film:
-    """Read the head of a video and its first frame.
+def probe_video(path: Path) -> VideoInfo:
+    """Read the size and frame rate of a video.
 
-    Raises AssetError: there is none, or it cannot be read.
+    Raises AssetError: it cannot be read, or has no frame.
     """
-    # A format whose head, one line of text, tells size and exact rate; ffmpeg's own messages change.
-    command = [*_reading(path), "-frames:v", "1", "-pix_fmt", "yuv420p", "-f", "yuv4mpegpipe", "-"]
+    # The header of this format is one line of text with the size and the exact rate; ffmpeg's messages vary.
+    command = [*_read_command(path), "-frames:v", "1", "-pix_fmt", "yuv420p", "-f", "yuv4mpegpipe", "-"]
     done = subprocess.run(command, **_QUIET, stdout=subprocess.PIPE, check=False)  # noqa: S603
-    head, _, frame = done.stdout.partition(b"\n")
-    facts = {field[:1]: field[1:].decode("ascii") for field in head.split()[1:]}
+    header, _, frame = done.stdout.partition(b"\n")
+    facts = {field[:1]: field[1:].decode("ascii") for field in header.split()[1:]}
     if done.returncode or not facts:
         raise AssetError(f"{path}: is no readable video (mp4, mov, mkv, webm or avi)")
     if not frame:
         raise AssetError(f"{path}: is a video without frames")
-    return Film((int(facts[b"W"]), int(facts[b"H"])), float(Fraction(facts[b"F"].replace(":", "/"))))
+    return VideoInfo((int(facts[b"W"]), int(facts[b"H"])), float(Fraction(facts[b"F"].replace(":", "/"))))
 
 
-def film_frames(path: Path, size: tuple[int, int]) -> Iterator[Image.Image]:
-    """Yield the frames, of `size`, of a video as RGB, evenly spaced in time.
+def read_video_frames(path: Path, size: tuple[int, int]) -> Iterator[Image.Image]:
+    """Yield the frames of a video as RGB at a constant rate; `size` is their width and height in px.
 
-    Raises AssetError: it cannot be read further.
+    Raises AssetError: the rest cannot be read.
     """
-    command = [*_reading(path), "-pix_fmt", "rgb24", "-f", "rawvideo", "-"]
+    command = [*_read_command(path), "-pix_fmt", "rgb24", "-f", "rawvideo", "-"]
     length = 3 * size[0] * size[1]
     with subprocess.Popen(  # noqa: S603 - the library's own program
         command, **_QUIET, stdout=subprocess.PIPE, start_new_session=True
@@ -182,15 +185,15 @@ def film_frames(path: Path, size: tuple[int, int]) -> Iterator[Image.Image]:
             if process.wait():
                 raise AssetError(f"{path}: is damaged")
         finally:
-            process.kill()  # where nobody wants the rest
+            process.kill()  # it still runs where the caller does not read all frames
 
 
-def count_frames(path: Path) -> int:
-    """Count the frames that `film_frames` yields, which means decoding them all.
+def count_video_frames(path: Path) -> int:
+    """Count the frames that `read_video_frames` yields, by decoding all of them.
 
     Raises AssetError: it cannot be read.
     """
-    command = [*_reading(path), "-progress", "-", "-f", "null", "-"]
+    command = [*_read_command(path), "-progress", "-", "-f", "null", "-"]
     done = subprocess.run(command, **_QUIET, stdout=subprocess.PIPE, check=False)  # noqa: S603
     counts = re.findall(rb"^frame=(\d+)", done.stdout, re.MULTILINE)
     if done.returncode or not counts:
@@ -198,12 +201,12 @@ def count_frames(path: Path) -> int:
     return int(counts[-1])
 
 
-def _reading(path: Path) -> list[str]:
-    """The beginning of a command that reads a video's picture."""
-    source = [*_KINDS, "-i", str(path.absolute())]
-    return [ffmpeg().get_ffmpeg_exe(), "-loglevel", "quiet", *source, "-map", "0:v:0", *_EVENLY]
+def _read_command(path: Path) -> list[str]:
+    """Return the beginning of a command that reads the picture of a video."""
+    source = [*_ALLOWED, "-i", str(path.absolute())]
+    return [ffmpeg().get_ffmpeg_exe(), "-loglevel", "quiet", *source, "-map", "0:v:0", *_CONSTANT_RATE]
 
 
 def _metadata(comment: str) -> str:
-    """The comment in ffmpeg's own format of metadata files."""
+    """Return the comment in ffmpeg's format of metadata files."""
     return ";FFMETADATA1\ncomment=" + re.sub(r"([=;#\\\n])", r"\\\1", comment) + "\n"

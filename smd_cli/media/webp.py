@@ -1,4 +1,4 @@
-"""Animated WebP: lossy; each frame holds the box of what changed."""
+"""Animated WebP: lossy; each frame holds the bounding box of what changed."""
 
 from __future__ import annotations
 
@@ -9,70 +9,71 @@ from io import BytesIO
 from PIL import ExifTags, Image, ImageChops
 
 from smd_cli.errors import SmdError
-from smd_cli.media.reel import Delays, Patch
-from smd_cli.media.texts import packed
+from smd_cli.media.animation import Delays, Patch
+from smd_cli.media.texts import pack_texts
 
 TICKS = 1000  # a second
 QUALITY = 90  # of 100
 _RIFF = 12  # bytes before the first chunk
-_LONGEST = 2**32 - 2  # bytes that the head can count
+_MAX_LENGTH = 2**32 - 2  # bytes that the header can count
 _HAS_EXIF, _IS_ANIMATION = 0x08, 0x02
 
 
 class Webp:
-    """A WebP file as a container; `loop` is how often it plays, 0 without end."""
+    """The WebP container; `loop` is how often the animation plays, 0 for ever."""
 
     def __init__(self, fps: float, loop: int, texts: Mapping[str, str] | None) -> None:
         self._delays = Delays(fps, TICKS)
         self._loop = loop
-        self.tail = b"" if texts is None else _chunk(b"EXIF", _exif(packed(texts)))
+        self.tail = b"" if texts is None else _chunk(b"EXIF", _exif(pack_texts(texts)))
 
     def start(self, image: Image.Image) -> bytes:
-        """Return the head and the first frame."""
+        """Return the header and the first frame."""
         self._shown = image.copy()
         flags = _IS_ANIMATION | (_HAS_EXIF if self.tail else 0)
-        canvas = struct.pack("<I", flags) + _three(image.width - 1) + _three(image.height - 1)
-        animation = struct.pack("<IH", 0, self._loop)  # on black, which no frame leaves to be seen
-        head = b"RIFF" + bytes(4) + b"WEBP" + _chunk(b"VP8X", canvas) + _chunk(b"ANIM", animation)
-        return head + self._drawn(image, (0, 0))
+        canvas = struct.pack("<I", flags) + _uint24(image.width - 1) + _uint24(image.height - 1)
+        # The background colour, 0, is never seen: the first frame covers the canvas.
+        animation = struct.pack("<IH", 0, self._loop)
+        header = b"RIFF" + bytes(4) + b"WEBP" + _chunk(b"VP8X", canvas) + _chunk(b"ANIM", animation)
+        return header + self._encode_frame(image, (0, 0))
 
     def frame(self, image: Image.Image) -> bytes:
         """Return a frame of what changed."""
         box = ImageChops.difference(image, self._shown).getbbox()
         if box is None:
-            return self.again()
+            return self.repeat()
         self._shown = image.copy()
-        left, top = box[0] // 2 * 2, box[1] // 2 * 2  # places are counted in twos
-        return self._drawn(image.crop((left, top, *box[2:])), (left, top))
+        left, top = box[0] // 2 * 2, box[1] // 2 * 2  # frames can only start at even offsets
+        return self._encode_frame(image.crop((left, top, *box[2:])), (left, top))
 
-    def again(self) -> bytes:
-        """Return a frame of one pixel that is there already: the first of the last frame, as decoded."""
+    def repeat(self) -> bytes:
+        """Return a frame of one pixel as it is already: the top left one of the last frame, decoded."""
         with Image.open(BytesIO(self._last)) as last:
             pixel = last.convert("RGB").crop((0, 0, 1, 1))
-        return self._placed(_encoded(pixel, lossless=True), self._corner, pixel.size)
+        return self._frame_chunk(_encode(pixel, lossless=True), self._corner, pixel.size)
 
-    def totals(self, frames: int, length: int) -> Sequence[Patch]:
+    def header_patches(self, frames: int, length: int) -> Sequence[Patch]:
         """Return the length of the file.
 
-        Raises SmdError: the format cannot count it.
+        Raises SmdError: the file is too long for the format.
         """
-        if length - 8 > _LONGEST:
+        if length - 8 > _MAX_LENGTH:
             raise SmdError("a WebP file holds at most 4 GiB; write mp4, or a folder of pictures")
         return ((4, struct.pack("<I", length - 8)),)
 
-    def _drawn(self, area: Image.Image, corner: tuple[int, int]) -> bytes:
-        self._last, self._corner = _encoded(area, lossless=False), corner
-        return self._placed(self._last, corner, area.size)
+    def _encode_frame(self, area: Image.Image, corner: tuple[int, int]) -> bytes:
+        self._last, self._corner = _encode(area, lossless=False), corner
+        return self._frame_chunk(self._last, corner, area.size)
 
-    def _placed(self, data: bytes, corner: tuple[int, int], size: tuple[int, int]) -> bytes:
-        """A frame over what is there."""
+    def _frame_chunk(self, data: bytes, corner: tuple[int, int], size: tuple[int, int]) -> bytes:
+        """Return the chunk of an encoded frame that is drawn over the last one."""
         sides = (corner[0] // 2, corner[1] // 2, size[0] - 1, size[1] - 1)
-        place = b"".join(_three(value) for value in (*sides, self._delays.next()))
+        place = b"".join(_uint24(value) for value in (*sides, self._delays.next()))
         return _chunk(b"ANMF", place + bytes([0b10]) + data[_RIFF:])
 
 
-def _encoded(image: Image.Image, *, lossless: bool) -> bytes:
-    """A WebP file of one RGB picture: behind its head stands what a frame holds."""
+def _encode(image: Image.Image, *, lossless: bool) -> bytes:
+    """Return a WebP file of one RGB picture, whose content behind the file header is that of a frame."""
     data = BytesIO()
     image.save(data, "webp", lossless=lossless, quality=QUALITY)
     return data.getvalue()
@@ -84,7 +85,7 @@ def _exif(text: str) -> bytes:
     return exif.tobytes().removeprefix(b"Exif\0\0")
 
 
-def _three(value: int) -> bytes:
+def _uint24(value: int) -> bytes:
     return value.to_bytes(3, "little")
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from smd_cli.errors import SceneError
 from smd_cli.scene.overrides import Override, apply
 from smd_cli.scene.schema import Scene
-from smd_cli.scene.tree import Node, dotted, parse
+from smd_cli.scene.tree import Node, dotted, from_data, parse
 from smd_cli.scene.validate import InvalidScene, validate
 
 MAX_BYTES = 2**20
@@ -29,6 +31,10 @@ class LoadedScene:
     def locate(self, *loc: str | int) -> str:
         """Return `scene.yaml:20:11: regions[1].mask`, the start of a message about a value."""
         return f"{self.tree.nearest(loc).place}: {dotted(loc)}"
+
+    def with_task(self, task: str) -> LoadedScene:
+        """Return the scene for a task, where it names none. Raises SceneError: it does not suit that task."""
+        return _load_tree(copy.deepcopy(self.tree), self.name, self.base_dir, (), task)
 
 
 def load(path: str | Path, overrides: Sequence[Override] = (), task: str | None = None) -> LoadedScene:
@@ -51,8 +57,24 @@ def load_text(
     overrides: Sequence[Override] = (),
     task: str | None = None,
 ) -> LoadedScene:
-    """Read a scene from text, which messages call `source`. Raises SceneError, as `load` does."""
-    tree = parse(text, source)
+    """Read a scene from text; `source` is its name in messages. Raises SceneError."""
+    return _load_tree(parse(text, source), name, base_dir, overrides, task)
+
+
+def load_data(
+    data: Mapping[str, Any],
+    *,
+    base_dir: Path = Path(),
+    overrides: Sequence[Override] = (),
+    task: str | None = None,
+) -> LoadedScene:
+    """Read a scene from plain data, which messages call `scene`. Raises SceneError."""
+    return _load_tree(from_data(data, "scene"), "scene", base_dir, overrides, task)
+
+
+def _load_tree(
+    tree: Node, name: str, base_dir: Path, overrides: Sequence[Override], task: str | None
+) -> LoadedScene:
     apply(tree, overrides)
     if task and isinstance(tree.value, dict):
         tree.value.setdefault("task", Node(task, tree.place))

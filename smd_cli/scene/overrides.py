@@ -55,7 +55,7 @@ def override(option: str, keys: Sequence[str], value: Scalar) -> Override:
 
 
 def override_of(path: str, value: Any) -> Override:  # noqa: ANN401 - plain data of any shape
-    """Make an override of a dotted path and plain data: override_of("canvas.width", 512). Raises UsageError."""
+    """Make an override of a path and plain data: override_of("canvas.width", 512). Raises UsageError."""
     option = f"override {path}"
     if not _PATH.fullmatch(path):
         raise UsageError(f"{option}: write the place as in regions[0].prompt or sampler.tile")

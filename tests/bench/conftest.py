@@ -9,7 +9,7 @@ import torch
 
 from smd_cli.engine.layers import CanvasImages
 from smd_cli.engine.prepare import PreparedScene, prepare
-from smd_cli.media.paint import paint
+from smd_cli.media.paint import paint_scene
 from smd_cli.models.assets import ModelSpec, locate
 from smd_cli.models.loading import load
 from smd_cli.scene.loader import load_text
@@ -28,7 +28,7 @@ def stage() -> Callable[[str], PreparedScene]:
     def make(settings: str) -> PreparedScene:
         text = f"smd: 1\ncanvas: {{width: 192, height: 128}}\nbackground: {{prompt: grass}}\n{settings}\n"
         plan = resolve(load_text(text, "scene").scene, "scene", Path())
-        painted = paint(plan)
+        painted = paint_scene(plan)
         with torch.inference_mode():
             return prepare(plan, CanvasImages(painted.masks, painted.background), backbone(), batch=2)
 

@@ -34,7 +34,7 @@ def painter(name: str, grey: int, done: list[str], seconds: float = 0.001) -> Pr
 
 def run(*programs: Program, told: list[int] | None = None):
     told = [] if told is None else told
-    rounds = Rounds(3, torch.device("cpu"), torch.float32, 1, tell=lambda: told.append(1))
+    rounds = Rounds(3, torch.device("cpu"), torch.float32, 1, on_picture=lambda: told.append(1))
     return race(PLAN, programs, rounds)
 
 

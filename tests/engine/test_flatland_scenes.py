@@ -12,7 +12,7 @@ from smd_cli.engine.events import Clock
 from smd_cli.engine.layers import CanvasImages
 from smd_cli.engine.prepare import prepare
 from smd_cli.engine.render import render
-from smd_cli.media.paint import paint
+from smd_cli.media.paint import paint_scene
 from smd_cli.models.assets import ModelSpec, locate
 from smd_cli.models.loading import load
 from smd_cli.scene.loader import load as load_scene
@@ -40,7 +40,7 @@ def pictures(path: Path):
     """A scene's pictures (H, W, 3), and its visible masks (H, W) by the region's name."""
     loaded = load_scene(path)
     plan = resolve(loaded.scene, path.stem, loaded.base_dir)
-    painted = paint(plan, loaded.locate)
+    painted = paint_scene(plan, loaded.locate)
     with torch.inference_mode():
         setting = CanvasImages(painted.masks, painted.background, painted.new_area)
         stage = prepare(plan, setting, backbone(), batch=8)

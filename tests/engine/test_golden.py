@@ -10,7 +10,7 @@ from smd_cli.engine.events import Clock
 from smd_cli.engine.layers import CanvasImages
 from smd_cli.engine.prepare import prepare
 from smd_cli.engine.render import denoise
-from smd_cli.media.paint import paint
+from smd_cli.media.paint import paint_scene
 from smd_cli.models.assets import ModelSpec, locate
 from smd_cli.models.loading import load
 from smd_cli.scene.loader import load_text
@@ -83,7 +83,7 @@ def scene_of(case: Case, folder) -> str:
 def test_a_scene_file_reproduces_the_recorded_latents(case, tmp_path):
     loaded = load_text(scene_of(case, tmp_path), "case.yaml", base_dir=tmp_path)
     plan = resolve(loaded.scene, "case", tmp_path)
-    painted = paint(plan, loaded.locate)
+    painted = paint_scene(plan, loaded.locate)
     spec = ModelSpec(str(FOLDER / "tiny-sd15"), lcm_lora="none")
     backbone = load(locate(spec), torch.device("cpu"), torch.float32)
     with torch.inference_mode():

@@ -10,7 +10,7 @@ from smd_cli.engine.events import Clock
 from smd_cli.engine.layers import CanvasImages
 from smd_cli.engine.prepare import PreparedScene, prepare
 from smd_cli.engine.render import decode_image, render
-from smd_cli.media.paint import Painted, paint
+from smd_cli.media.paint import SceneImages, paint_scene
 from smd_cli.scene.loader import load_text
 from smd_cli.scene.resolve import resolve
 from smd_cli.workshop.world import draw_picture
@@ -21,9 +21,9 @@ BOX = "{name: thing, prompt: a red circle, mask: {box: [0.5, 0.25, 0.9, 0.75]}"
 
 def staged(
     text: str, folder: Path, picture_size: tuple[int, int] | None = None
-) -> tuple[PreparedScene, Painted]:
+) -> tuple[PreparedScene, SceneImages]:
     plan = resolve(load_text(f"smd: 1\n{text}\n", "scene").scene, "scene", folder, picture_size)
-    painted = paint(plan)
+    painted = paint_scene(plan)
     setting = CanvasImages(painted.masks, painted.background, painted.new_area)
     with torch.inference_mode():
         return prepare(plan, setting, backbone(), batch=4), painted

@@ -9,7 +9,7 @@ import torch
 
 from smd_cli.engine.layers import CanvasImages
 from smd_cli.engine.prepare import PreparedScene, prepare
-from smd_cli.media.paint import paint
+from smd_cli.media.paint import paint_scene
 from smd_cli.models.assets import ModelSpec, locate
 from smd_cli.models.loading import load
 from smd_cli.scene.loader import load_text
@@ -27,7 +27,7 @@ def backbone():
 def stage(settings: str, width: int = 256) -> PreparedScene:
     text = f"smd: 1\ncanvas: {{width: {width}, height: 256}}\n{settings}\n"
     plan = resolve(load_text(text, "scene").scene, "scene", Path())
-    painted = paint(plan)
+    painted = paint_scene(plan)
     with torch.inference_mode():
         return prepare(plan, CanvasImages(painted.masks, painted.background), backbone(), batch=4)
 

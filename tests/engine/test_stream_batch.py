@@ -19,7 +19,7 @@ from smd_cli.engine.render import denoise
 from smd_cli.engine.scene_preparer import InputFrame, ScenePreparer
 from smd_cli.engine.similarity import SimilarityFilter
 from smd_cli.engine.stream_batch import FrameJob, RenderedFrame, SkippedFrame, StreamOptions, StreamSampler
-from smd_cli.media.paint import paint
+from smd_cli.media.paint import paint_scene
 from smd_cli.models.assets import ModelSpec, locate
 from smd_cli.models.loading import load
 from smd_cli.scene.loader import load_text
@@ -55,7 +55,7 @@ def plan(text: str = "") -> Plan:
 
 
 def setting(made: Plan) -> CanvasImages:
-    return CanvasImages(paint(made, may_leave=True).masks)
+    return CanvasImages(paint_scene(made, may_leave=True).masks)
 
 
 def preparer() -> ScenePreparer:

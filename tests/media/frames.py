@@ -6,7 +6,7 @@ from pathlib import Path
 from PIL import Image, ImageChops, ImageDraw, ImageStat
 
 from smd_cli.media.sinks import open_sink
-from smd_cli.media.sources import open_footage
+from smd_cli.media.sources import open_frame_source
 
 SIZE = (96, 64)
 
@@ -46,7 +46,7 @@ def write(
 def read(path: Path) -> list[Image.Image]:
     """All frames of a file: as Pillow plays it, or ffmpeg where it does not."""
     if path.suffix == ".mp4" or path.is_dir():
-        return list(open_footage(path))
+        return list(open_frame_source(path))
     with Image.open(path) as image:
         frames = []
         for number in range(getattr(image, "n_frames", 1)):

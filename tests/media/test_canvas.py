@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from smd_cli.errors import SceneError
-from smd_cli.media.canvas import Laid, lay, repeat_edges, resized
+from smd_cli.media.canvas import FittedPicture, fit_picture, repeat_edges, resize_note
 from smd_cli.scene.loader import load_text
 from smd_cli.scene.resolve import resolve
 
@@ -19,9 +19,9 @@ NOISE = Image.effect_noise((100, 75), 90).convert("RGB")
 
 def laid(
     picture: Image.Image, background: str = "", canvas: str = "canvas: {width: 128, height: 64}"
-) -> Laid:
+) -> FittedPicture:
     loaded = load_text(f"{HEAD}{canvas}\nbackground: {{image: b.png, {background}}}", "s.yaml")
-    return lay(picture, Path("b.png"), resolve(loaded.scene, "s", Path(), picture.size))
+    return fit_picture(picture, Path("b.png"), resolve(loaded.scene, "s", Path(), picture.size))
 
 
 def pixels(image: Image.Image) -> np.ndarray:
@@ -85,7 +85,7 @@ def test_stretch_changes_proportions_and_says_so() -> None:
 @pytest.mark.parametrize("fit", ["cover", "contain", "stretch"])
 def test_a_picture_of_the_canvas_s_size_stays_as_it_is(fit: str) -> None:
     picture = Image.effect_noise((128, 64), 90).convert("RGB")
-    assert laid(picture, f"prompt: x, fit: {fit}") == Laid(picture, None, ())
+    assert laid(picture, f"prompt: x, fit: {fit}") == FittedPicture(picture, None, ())
 
 
 @pytest.mark.parametrize("place", [(0, 0), (28, -11), (-30, -20), (120, 60), (-99, -74), (127, 63), (-30, 1)])
@@ -129,5 +129,5 @@ def test_what_was_done_is_noted() -> None:
 
 
 def test_whole_pixels_are_no_other_proportions() -> None:
-    assert resized(Path("x"), (1000, 667), (384, 256)) == "x: resized from 1000x667 to 384x256"
-    assert resized(Path("x"), (1000, 667), (384, 264)).endswith(", stretched to other proportions")
+    assert resize_note(Path("x"), (1000, 667), (384, 256)) == "x: resized from 1000x667 to 384x256"
+    assert resize_note(Path("x"), (1000, 667), (384, 264)).endswith(", stretched to other proportions")

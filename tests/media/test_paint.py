@@ -6,17 +6,17 @@ import pytest
 from PIL import Image, ImageChops
 
 from smd_cli.errors import AssetError, SceneError, SmdError
-from smd_cli.media.masks import share
-from smd_cli.media.paint import Painted, paint
+from smd_cli.media.mask_images import covered_share
+from smd_cli.media.paint import SceneImages, paint_scene
 from smd_cli.scene.loader import load_text
 from smd_cli.scene.resolve import resolve
 
 HEAD = "smd: 1\ncanvas: {width: 128, height: 64}\n"
 
 
-def painted(text: str, folder: Path = Path()) -> Painted:
+def painted(text: str, folder: Path = Path()) -> SceneImages:
     loaded = load_text(HEAD + text, "s.yaml", "s", folder)
-    return paint(resolve(loaded.scene, loaded.name, loaded.base_dir), loaded.locate)
+    return paint_scene(resolve(loaded.scene, loaded.name, loaded.base_dir), loaded.locate)
 
 
 def regions(*masks: str) -> str:
@@ -43,8 +43,8 @@ def test_masks_are_in_the_order_of_the_regions_wherever_the_rest_stands() -> Non
 
 def test_visible_is_what_later_regions_leave() -> None:
     found = painted(regions("{box: [0, 0, 1, 1]}", "{box: [0, 0, 0.25, 1]}"))
-    assert share(found.visible(0)) == 0.75
-    assert share(found.visible(1)) == 0.25
+    assert covered_share(found.visible(0)) == 0.75
+    assert covered_share(found.visible(1)) == 0.25
 
 
 def test_no_regions() -> None:
@@ -79,7 +79,7 @@ def test_a_placed_picture_leaves_new_area(tmp_path: Path) -> None:
     assert found.background is not None
     assert found.background.getcolors() == [(128 * 64, (255, 0, 0))]
     assert found.new_area is not None
-    assert share(found.new_area) == 0.5
+    assert covered_share(found.new_area) == 0.5
     assert ImageChops.invert(found.new_area).getbbox() == (32, 0, 96, 64)
 
 
@@ -123,7 +123,7 @@ def test_where_the_canvas_follows_masks_of_the_picture_s_size_are_not_resized(tm
     mask.convert("RGB").save(tmp_path / "b.png")
     text = "smd: 1\nbackground: {image: b.png}\n" + regions("m.png", "rest", "{box: [0.5, 0, 1, 1]}")
     loaded = load_text(text, "s.yaml", "s", tmp_path)
-    found = paint(resolve(loaded.scene, "s", tmp_path, (101, 67)), loaded.locate)
+    found = paint_scene(resolve(loaded.scene, "s", tmp_path, (101, 67)), loaded.locate)
     assert not found.notes
     assert [part.size for part in (*found.masks, found.background) if part] == [(104, 72)] * 4
     assert found.masks[0].crop((0, 0, 101, 67)) == mask
@@ -133,7 +133,7 @@ def test_where_the_canvas_follows_masks_of_the_picture_s_size_are_not_resized(tm
 
 def test_shapes_go_on_around_a_canvas_that_wraps() -> None:
     text = "smd: 1\ncanvas: {width: 128, height: 64, wrap: x}\n" + regions("{ellipse: [0, 0.5, 0.25, 0.5]}")
-    found = paint(resolve(load_text(text, "s.yaml").scene, "s", Path()))
+    found = paint_scene(resolve(load_text(text, "s.yaml").scene, "s", Path()))
     assert found.masks[0].getpixel((127, 32)) == found.masks[0].getpixel((0, 32)) == 255
 
 

@@ -4,15 +4,15 @@ from dataclasses import replace
 
 from PIL import Image, ImageChops
 
-from smd_cli.media.masks import paint_shape
-from smd_cli.media.paint import Painted
+from smd_cli.media.mask_images import paint_shape
+from smd_cli.media.paint import SceneImages
 from smd_cli.media.preview import LONG_SIDE, draw_preview
 from smd_cli.scene.mask_specs import BoxMask
 
 
-def painted(size: tuple[int, int], *boxes: tuple[float, float, float, float]) -> Painted:
+def painted(size: tuple[int, int], *boxes: tuple[float, float, float, float]) -> SceneImages:
     masks = tuple(paint_shape(BoxMask(box=box), size) for box in boxes)
-    return Painted(masks, None, None, (), ())
+    return SceneImages(masks, None, None, (), ())
 
 
 def drawn(*tiles: tuple[int, int, int, int]) -> Image.Image:

@@ -15,7 +15,7 @@ from smd_cli.media.files import Existing
 from smd_cli.media.recipe import CHUNK
 from smd_cli.media.sinks import Sink, check_sink, open_sink
 from smd_cli.media.texts import is_own, read_texts
-from smd_cli.media.video import complaint
+from smd_cli.media.video import main_message
 from tests.media.frames import SIZE, error, milliseconds, moving, read, scenery, write
 
 ANIMATIONS = ("x.gif", "x.webp", "x.apng", "x.png")
@@ -342,6 +342,6 @@ def test_what_ffmpeg_says_is_told_without_its_addresses():
     full = (
         "[out#0/mp4 @ 0x55d7] Error writing trailer: No space left on device\n[out#0/mp4 @ 0x55d7] Nothing.\n"
     )
-    assert complaint(full) == "No space left on device"
-    assert complaint("one\n[mp4 @ 0x1] [x @ 0x2] Could not write header\n\n") == "Could not write header"
-    assert complaint("\n") == "ffmpeg ended"
+    assert main_message(full) == "No space left on device"
+    assert main_message("one\n[mp4 @ 0x1] [x @ 0x2] Could not write header\n\n") == "Could not write header"
+    assert main_message("\n") == "ffmpeg ended"

@@ -26,7 +26,7 @@ from smd_cli.engine.layers import CanvasImages
 from smd_cli.engine.prepare import PreparedScene, prepare
 from smd_cli.engine.render import decode_image, denoise
 from smd_cli.engine.stream_batch import FrameJob, RenderedFrame, StreamOptions, StreamSampler
-from smd_cli.media.paint import paint
+from smd_cli.media.paint import paint_scene
 from smd_cli.models.backbone import Backbone
 from smd_cli.scene.loader import load_text
 from smd_cli.scene.resolve import resolve
@@ -147,7 +147,7 @@ def prepare_variant(variant: Variant, scene: RandomScene, backbone: Backbone, ba
         document.setdefault(section, {})[key] = value
     loaded = load_text(json.dumps(document), f"scene {scene.seed}")
     plan = resolve(loaded.scene, str(scene.seed), Path())
-    painted = paint(plan, loaded.locate)
+    painted = paint_scene(plan, loaded.locate)
     with torch.inference_mode():
         return prepare(plan, CanvasImages(painted.masks, painted.background), backbone, batch=batch)
 

@@ -13,6 +13,8 @@ import numpy as np
 import torch
 
 import smd_cli
+from smd_cli.app.models import choose_place
+from smd_cli.app.settings import RenderSettings
 from smd_cli.bench.speed import machine
 from smd_cli.engine.batching import Batch
 from smd_cli.engine.prepare import PreparedScene
@@ -65,6 +67,12 @@ class Benchmark:
     batch: Batch = "auto"
     pictures: Path | None = None
     on_picture: Callable[[], None] = lambda: None
+
+    @classmethod
+    def of(cls, model: str, settings: RenderSettings, scenes: int, pictures: Path | None) -> Benchmark:
+        """Make a benchmark as the settings say. Raises DeviceError: the device or dtype is not there."""
+        device, dtype = choose_place(settings)
+        return cls(ModelSpec(model), device, dtype, scenes, settings.batch, pictures)
 
 
 def picture_count(scenes: int, variants: int, *, singles: bool) -> int:

@@ -39,49 +39,49 @@ def measure_stream(case: Case, other: Assets | None, rounds: Rounds, frames: int
     """
     with enough_memory(rounds.device), torch.inference_mode():
         backbone = load(case.assets, rounds.device, rounds.dtype)
-        stage = prepare(case.plan, case.setting, backbone, batch=rounds.batch)
+        scene = prepare(case.plan, case.images, backbone, batch=rounds.batch)
         compared: list[tuple[Program, ...]] = [
-            (_batch(stage, frames), _in_turn(stage, frames)),
-            tuple(_guided(stage, frames, Guidance(kind, SCALE)) for kind in KINDS),
+            (_batch(scene, frames), _in_turn(scene, frames)),
+            tuple(_guided(scene, frames, Guidance(kind, SCALE)) for kind in KINDS),
         ]
         if other is not None:
-            compared.append(_autoencoders(stage, load(other, rounds.device, rounds.dtype), frames))
+            compared.append(_autoencoders(scene, load(other, rounds.device, rounds.dtype), frames))
         rows: list[Row] = []
         for programs in compared:
             rows += race(case.plan, programs, rounds)
     return Speed(machine(rounds.device, rounds.dtype), tuple(rows))
 
 
-def _batch(stage: PreparedScene, frames: int) -> Program:
-    return _program("stream batch", stage, frames, lambda sampler, jobs: sampler.batched(jobs))
+def _batch(scene: PreparedScene, frames: int) -> Program:
+    return _program("stream batch", scene, frames, lambda sampler, jobs: sampler.batched(jobs))
 
 
-def _in_turn(stage: PreparedScene, frames: int) -> Program:
-    return _program("steps in turn", stage, frames, lambda sampler, jobs: sampler.sequential(jobs))
+def _in_turn(scene: PreparedScene, frames: int) -> Program:
+    return _program("steps in turn", scene, frames, lambda sampler, jobs: sampler.sequential(jobs))
 
 
-def _guided(stage: PreparedScene, frames: int, guidance: Guidance) -> Program:
-    guided = replace(stage, method=replace(stage.method, guidance=guidance))
+def _guided(scene: PreparedScene, frames: int, guidance: Guidance) -> Program:
+    guided = replace(scene, method=replace(scene.method, guidance=guidance))
     return replace(_batch(guided, frames), name=f"guidance {guidance.kind}", paints_the_same=False)
 
 
-def _program(name: str, stage: PreparedScene, frames: int, run: Run) -> Program:
+def _program(name: str, scene: PreparedScene, frames: int, run: Run) -> Program:
     """Stream so many frames; the picture that is compared is the last one."""
 
     def paint(seed: int) -> Image.Image:
         sampler = StreamSampler(SeededNoise(seed), StreamOptions())
         return _last(
-            decode_image(stage, frame.latent)
-            for frame in run(sampler, (FrameJob(frame, stage) for frame in range(frames)))
+            decode_image(scene, frame.latent)
+            for frame in run(sampler, (FrameJob(frame, scene) for frame in range(frames)))
             if isinstance(frame, RenderedFrame)
         )
 
-    return Program(name, paint, frames * stage.work.model_evaluations)
+    return Program(name, paint, frames * scene.work.model_evaluations)
 
 
-def _autoencoders(stage: PreparedScene, other: Backbone, frames: int) -> tuple[Program, ...]:
+def _autoencoders(scene: PreparedScene, other: Backbone, frames: int) -> tuple[Program, ...]:
     """Decode equal latents by the model's own autoencoder and by another one."""
-    noise = SeededNoise(0)("init", 0, stage.shape).to(stage.backbone.device)
+    noise = SeededNoise(0)("init", 0, scene.shape).to(scene.backbone.device)
 
     def program(name: str, by: PreparedScene) -> Program:
         def paint(_: int) -> Image.Image:
@@ -89,7 +89,7 @@ def _autoencoders(stage: PreparedScene, other: Backbone, frames: int) -> tuple[P
 
         return Program(name, paint, 0, paints_the_same=False)
 
-    return program("own autoencoder", stage), program("other autoencoder", replace(stage, backbone=other))
+    return program("own autoencoder", scene), program("other autoencoder", replace(scene, backbone=other))
 
 
 def _last(pictures: Iterable[Image.Image]) -> Image.Image:

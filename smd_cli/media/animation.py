@@ -1,4 +1,4 @@
-"""Animated files that grow by a frame and are whole after each, so that they play whatever ends them."""
+"""Animation files, written one frame at a time: what was written so far plays, whatever ends the stream."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from typing import Protocol
 
 from PIL import Image, ImageChops
 
-from smd_cli.media.files import Draft, refusals
+from smd_cli.media.files import Draft, report_write_errors
 
-Patch = tuple[int, bytes]  # where in the file, and what stands there
+Patch = tuple[int, bytes]  # an offset in the file, in bytes, and what to write there
 
 
 class Container(Protocol):
-    """A file format of animations: what stands in the file, a frame at a time."""
+    """An animation format, which encodes a file one frame at a time; `tail` follows the last frame."""
 
     tail: bytes
 
     def start(self, image: Image.Image) -> bytes:
-        """Return the head of the file and its first frame."""
+        """Return the header of the file and its first frame."""
 
     def frame(self, image: Image.Image) -> bytes:
         """Return one more frame."""
 
-    def again(self) -> bytes:
-        """Return a frame that shows what the last one did."""
+    def repeat(self) -> bytes:
+        """Return a frame that shows the last one again."""
 
-    def totals(self, frames: int, length: int) -> Sequence[Patch]:
-        """Return what the head says of a file of so many frames, and bytes with the tail."""
+    def header_patches(self, frames: int, length: int) -> Sequence[Patch]:
+        """Return what to change in the header once the file has so many frames and bytes, tail included."""
 
 
 class Delays:
-    """How long each frame is shown, in whole ticks of a format's clock; rounding errors are carried on."""
+    """How long each frame is shown, in whole ticks of a format's clock, without adding up rounding errors."""
 
     def __init__(self, fps: float, ticks_per_second: int) -> None:
         self._ticks_per_frame = ticks_per_second / fps
@@ -47,8 +47,8 @@ class Delays:
         return self._ticks - before
 
 
-class Reel:
-    """A sink that writes a container: each frame goes before the tail, the head is told the new totals."""
+class AnimationWriter:
+    """A sink that writes an animation: each frame replaces the tail, then the header gets the new totals."""
 
     def __init__(self, path: Path, container: Container) -> None:
         self._path = path
@@ -63,55 +63,55 @@ class Reel:
         self._append(self._container.frame(image) if self._frames else self._container.start(image))
 
     def repeat(self) -> None:
-        """Write a frame that shows what the last one did."""
-        self._append(self._container.again())
+        """Write a frame that shows the last one again."""
+        self._append(self._container.repeat())
 
     def close(self) -> None:
-        """Put the file in its place; without a frame there is none."""
+        """Move the file to its path; without a frame, leave none."""
         if self._file:
             self._file.close()
         if not self._frames:
-            return self._draft.drop()
-        with refusals(self._path):
-            return self._draft.keep()
+            return self._draft.discard()
+        with report_write_errors(self._path):
+            return self._draft.commit()
 
     def discard(self) -> None:
         """Remove what was written."""
         if self._file:
             self._file.close()
-        self._draft.drop()
+        self._draft.discard()
 
     def _append(self, data: bytes) -> None:
         tail = self._container.tail
         end = self._end + len(data)
-        totals = self._container.totals(self._frames + 1, end + len(tail))
-        with refusals(self._path):
+        patches = self._container.header_patches(self._frames + 1, end + len(tail))
+        with report_write_errors(self._path):
             file = self._file = self._file or self._open()
             try:
                 _write(file, self._end, data + tail)
             except OSError:
-                _write(file, self._end, tail)  # over what stood there, so that a full disk has room for it
+                _write(file, self._end, tail)  # where the old tail was, so that a full disk has room for it
                 file.truncate(self._end + len(tail))
                 raise
-            for place, total in totals:
-                _write(file, place, total)
+            for offset, patch in patches:
+                _write(file, offset, patch)
         self._frames, self._end = self._frames + 1, end
 
     def _open(self) -> FileIO:
-        """The file, without a buffer: what is written has room, or the system says so at once."""
-        self._draft.make_room()
+        """Open the file without a buffer, so that a write that fails does so at once."""
+        self._draft.make_folders()
         return FileIO(self._draft.temporary, "w")
 
 
-def changed(image: Image.Image, shown: Image.Image, tolerance: int) -> Image.Image:
-    """The pixels, white in `L`, of an RGB image that differ in a channel by more than `tolerance` levels."""
+def changed_pixels(image: Image.Image, shown: Image.Image, tolerance: int) -> Image.Image:
+    """Return the pixels, white in `L`, where two RGB images differ by more than `tolerance` in a channel."""
     red, green, blue = ImageChops.difference(image, shown).split()
-    most = ImageChops.lighter(ImageChops.lighter(red, green), blue)
-    return most.point([255 * (level > tolerance) for level in range(256)])
+    largest = ImageChops.lighter(ImageChops.lighter(red, green), blue)
+    return largest.point([255 * (level > tolerance) for level in range(256)])
 
 
-def _write(file: FileIO, place: int, data: bytes) -> None:
-    file.seek(place)
+def _write(file: FileIO, offset: int, data: bytes) -> None:
+    file.seek(offset)
     left = memoryview(data)
     while left:
         left = left[file.write(left) :]

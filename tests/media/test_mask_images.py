@@ -8,15 +8,15 @@ from hypothesis import strategies as st
 from PIL import Image, ImageChops
 
 from smd_cli.errors import SceneError
-from smd_cli.media.images import Picture
-from smd_cli.media.masks import paint_rest, paint_shape, read_mask, share
+from smd_cli.media.images import OpenedPicture
+from smd_cli.media.mask_images import covered_share, paint_rest, paint_shape, read_mask
 from smd_cli.scene.mask_specs import BoxMask, ColorMask, EllipseMask, ImageMask, PolygonMask
 
 SIZE = (64, 40)
 
 
 def read(mask: ImageMask | ColorMask, image: Image.Image, size: tuple[int, int] = SIZE) -> Image.Image:
-    return read_mask(mask, Picture(image), size)[0]
+    return read_mask(mask, OpenedPicture(image), size)[0]
 
 
 def rgba(color: tuple[int, int, int, int]) -> Image.Image:
@@ -34,7 +34,7 @@ class TestShapes:
     def test_a_box_covers_its_pixels_exactly(self) -> None:
         mask = paint_shape(BoxMask(box=(0.25, 0.5, 0.5, 1.0)), SIZE)
         assert mask.getbbox() == (16, 20, 32, 40)
-        assert share(mask) == 0.125
+        assert covered_share(mask) == 0.125
 
     @given(st.floats(0.01, 0.99))
     def test_neighbouring_boxes_share_no_pixel_and_leave_none(self, edge: float) -> None:
@@ -46,12 +46,12 @@ class TestShapes:
     def test_an_ellipse_has_its_area_and_its_bounds(self) -> None:
         mask = paint_shape(EllipseMask(ellipse=(0.5, 0.5, 0.25, 0.25)), (400, 200))
         assert mask.getbbox() == (100, 50, 300, 150)
-        assert share(mask) == pytest.approx(3.14159 / 16, rel=0.01)
+        assert covered_share(mask) == pytest.approx(3.14159 / 16, rel=0.01)
 
     def test_an_ellipse_over_the_edge_is_cut(self) -> None:
         whole = paint_shape(EllipseMask(ellipse=(0.5, 0.5, 0.2, 0.2)), (400, 400))
         quarter = paint_shape(EllipseMask(ellipse=(0.0, 0.0, 0.2, 0.2)), (400, 400))
-        assert share(quarter) == pytest.approx(share(whole) / 4, rel=0.02)
+        assert covered_share(quarter) == pytest.approx(covered_share(whole) / 4, rel=0.02)
 
     @pytest.mark.parametrize("turn", [-1, 0, 1])
     def test_on_a_canvas_that_wraps_a_shape_goes_on_at_the_other_side(self, turn: int) -> None:
@@ -64,7 +64,7 @@ class TestShapes:
         moved = PolygonMask(polygon=tuple((x + 0.5 + min(turn, 0), y) for x, y in triangle.polygon))
         expected = ImageChops.offset(paint_shape(triangle, size), 200, 0)
         found = paint_shape(moved, size, wraps=True)
-        assert share(ImageChops.difference(expected, found)) < 0.001  # edges are rounded anew
+        assert covered_share(ImageChops.difference(expected, found)) < 0.001  # edges are rounded anew
 
     def test_shapes_within_a_canvas_that_wraps_stay_as_they_are(self) -> None:
         for shape in (BoxMask(box=(0.0, 0.0, 1.0, 0.5)), EllipseMask(ellipse=(0.3, 0.5, 0.2, 0.9))):
@@ -76,7 +76,7 @@ class TestShapes:
 
     def test_a_polygon_has_its_area(self) -> None:
         mask = paint_shape(PolygonMask(polygon=((0.0, 0.0), (1.0, 0.0), (0.0, 1.0))), (400, 400))
-        assert share(mask) == pytest.approx(0.5, rel=0.01)
+        assert covered_share(mask) == pytest.approx(0.5, rel=0.01)
         assert (mask.getpixel((5, 5)), mask.getpixel((395, 395))) == (255, 0)
 
     def test_shapes_are_hard_edged(self) -> None:
@@ -131,7 +131,7 @@ class TestFiles:
     def test_another_size_is_resized_with_a_note_and_stays_hard(self) -> None:
         image = Image.new("L", (7, 5))
         image.paste(255, (0, 0, 3, 5))
-        mask, notes = read_mask(ImageMask(image="a/x.png"), Picture(image), SIZE)
+        mask, notes = read_mask(ImageMask(image="a/x.png"), OpenedPicture(image), SIZE)
         assert mask.size == SIZE
         assert {found for _, found in mask.getcolors()} == {0, 255}
         assert notes == (f"{Path('a/x.png')}: resized from 7x5 to 64x40, stretched to other proportions",)
@@ -141,12 +141,12 @@ class TestFiles:
         assert len(read(ImageMask(image="x.png"), image).getcolors()) > 20
 
     def test_the_same_proportions_are_not_stretched(self) -> None:
-        _, notes = read_mask(ImageMask(image="x.png"), Picture(Image.new("L", (32, 20))), SIZE)
+        _, notes = read_mask(ImageMask(image="x.png"), OpenedPicture(Image.new("L", (32, 20))), SIZE)
         assert notes == ("x.png: resized from 32x20 to 64x40",)
 
 
 def test_the_rest_is_what_the_others_leave() -> None:
     boxes = [paint_shape(BoxMask(box=box), SIZE) for box in ((0.0, 0.0, 0.5, 1.0), (0.25, 0.0, 0.75, 0.5))]
     rest = paint_rest(boxes, SIZE)
-    assert share(rest) == pytest.approx(1 - 0.5 - 0.125)
+    assert covered_share(rest) == pytest.approx(1 - 0.5 - 0.125)
     assert value(paint_rest([], SIZE)) == 255

@@ -1,0 +1,83 @@
+"""What renders report: written files, seconds, work and device, as `--json` prints them. Knows no torch."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from smd_cli.engine.events import PHASES, Event, Finished, Phase, StreamProgress
+
+
+@dataclass(frozen=True)
+class WrittenFile:
+    """A picture or film that was written; a folder and standard output have no digest."""
+
+    path: str
+    seed: int
+    sha256: str
+    width: int
+    height: int
+
+
+@dataclass
+class PhaseTimes:
+    """A listener that adds up the seconds of phases."""
+
+    seconds: dict[Phase, float] = field(default_factory=lambda: dict.fromkeys(PHASES, 0.0))
+
+    def __call__(self, event: Event) -> None:
+        """Hear an event."""
+        if isinstance(event, Finished):
+            self.seconds[event.phase] += event.seconds
+
+    def timing(self, total: float) -> dict[str, float]:
+        """Return the seconds by name, and the total."""
+        return {**{f"{phase}_s": seconds for phase, seconds in self.seconds.items()}, "total_s": total}
+
+
+@dataclass(frozen=True)
+class RenderReport:
+    """What a render did; `work` is that of all its pictures, `steps` those of one."""
+
+    outputs: tuple[WrittenFile, ...]
+    timing: dict[str, float]
+    work: dict[str, int]
+    device: dict[str, Any]
+    steps: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the document that `--json` prints."""
+        return {
+            "outputs": [asdict(output) for output in self.outputs],
+            "timing": _rounded(self.timing),
+            "work": self.work,
+            "device": self.device,
+        }
+
+
+@dataclass(frozen=True)
+class StreamReport:
+    """What a stream did."""
+
+    outputs: tuple[WrittenFile, ...]
+    progress: StreamProgress
+    timing: dict[str, float]
+    work: dict[str, int]
+    device: dict[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the document that `--json` prints."""
+        return {
+            "outputs": [asdict(output) for output in self.outputs],
+            "frames": self.progress.frames,
+            "frames_per_second": round(self.progress.frames_per_second, 4),
+            "skipped": self.progress.skipped,
+            "latency_s": round(self.progress.latency, 4),
+            "timing": _rounded(self.timing),
+            "work": self.work,
+            "device": self.device,
+        }
+
+
+def _rounded(timing: dict[str, float]) -> dict[str, float]:
+    return {name: round(seconds, 4) for name, seconds in timing.items()}

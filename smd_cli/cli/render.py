@@ -1,0 +1,135 @@
+"""`smd generate`, `smd inpaint` and `smd panorama`: a scene to pictures, by a command for each task.
+
+Everything that can fail cheaply is tried before torch is imported.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from smd_cli.app.settings import check_seed
+from smd_cli.cli import options
+from smd_cli.cli.console import print_json, print_result
+from smd_cli.cli.option_groups import expand_options
+from smd_cli.cli.plan import print_plan
+from smd_cli.engine.events import Event, Noted
+from smd_cli.errors import UsageError
+from smd_cli.media.files import check_target
+
+if TYPE_CHECKING:
+    from smd_cli.app.reports import RenderReport
+    from smd_cli.app.scenes import OpenedScene
+    from smd_cli.app.settings import RenderSettings
+
+_OUTPUT = "The path of each picture goes to stdout, progress and timing to stderr."
+TASKS = {
+    "generate": f"Render a scene: each prompt in its own region.\n\n{_OUTPUT}",
+    "inpaint": f"Paint into a picture, or beyond its edges.\n\nWhat no mask covers stays as it is. {_OUTPUT}",
+    "panorama": f"Render a panorama of any size.\n\nRegions may be bands along it. {_OUTPUT}",
+}
+"""The tasks that `render` does, and the help of each one's command."""
+
+Output = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", metavar="PNG", help="Write the picture to this file; for one seed."),
+]
+OutputDir = Annotated[Path, options.output_dir("{scene}_{seed}_{index:04}.png")]
+Seeds = Annotated[
+    list[int] | None,
+    typer.Option(
+        "--seed",
+        metavar="SEED",
+        help="Instead of the scene's seed; repeatable, a picture for each.",
+    ),
+]
+Target = tuple[int, Path]  # a seed and its file
+
+
+@expand_options
+def render(
+    context: typer.Context,
+    scene: options.Scene,
+    output: Output = None,
+    output_dir: OutputDir = Path(),
+    seed: Seeds = None,
+    edits: options.ModelEdits = options.ModelEdits(),  # noqa: B008 - frozen
+    compute: options.Compute = options.Compute(),  # noqa: B008
+    dry_run: options.DryRun = False,
+    files: options.ExistingFiles = options.ExistingFiles(),  # noqa: B008
+    no_metadata: options.NoMetadata = False,
+    reporting: options.Reporting = options.Reporting(),  # noqa: B008
+) -> None:
+    """Render a scene; the name of the command that was called is its task."""
+    from smd_cli.app.scenes import load_scene
+
+    existing, settings = files.policy(), compute.settings(metadata=not no_metadata)
+    options.check_one_place(context, output)
+    messages = reporting.messages()
+    opened = load_scene(scene, overrides=edits.overrides(), task=context.command.name, listener=messages)
+    targets = _targets(opened.plan.name, seed or [opened.plan.seed], output, output_dir)
+    wanted = [target for target in targets if check_target(target[1], existing, hint=options.REPLACING)]
+    for number, path in targets:
+        if (number, path) not in wanted:
+            messages(Noted(f"{path}: exists, skipped"))
+    if dry_run:
+        print_plan(opened, settings, reporting)
+        return
+    report = _render(opened, wanted, settings, reporting) if wanted else None
+    if reporting.json:
+        print_json(report.to_dict() if report else {"outputs": []})
+
+
+def _targets(name: str, seeds: list[int], output: Path | None, folder: Path) -> list[Target]:
+    """Pair each seed with its file.
+
+    Raises UsageError: a seed is out of range or given twice, or one file is named for several seeds.
+    """
+    for number in seeds:
+        check_seed(number, "--seed")
+    if len(set(seeds)) < len(seeds):
+        raise UsageError("--seed: the same seed is given twice")
+    if output is None:
+        return [(number, folder / f"{name}_{number}_{index:04}.png") for index, number in enumerate(seeds)]
+    if len(seeds) > 1:
+        raise UsageError(
+            f"--output {output}: names one file for {len(seeds)} seeds; give --output-dir instead"
+        )
+    options.check_png("--output", output)
+    return [(seeds[0], output)]
+
+
+def _render(
+    opened: OpenedScene, targets: list[Target], settings: RenderSettings, reporting: options.Reporting
+) -> RenderReport:
+    """Render and write pictures, showing how it goes; each path is printed as soon as its file is there."""
+    from smd_cli.app.renderer import Renderer
+    from smd_cli.app.reports import PhaseTimes, RenderReport
+    from smd_cli.cli.progress import print_render_report, show_progress
+
+    times, began, outputs = PhaseTimes(), time.perf_counter(), []
+    with show_progress(reporting.messages()) as show:
+
+        def listener(event: Event) -> None:
+            times(event)
+            show(event)
+
+        with Renderer.of(settings, listener) as renderer:
+            for number, path in targets:
+                picture = renderer.render(opened, seed=number)
+                outputs.append(picture.save(path, overwrite=True))
+                if not reporting.json:
+                    print_result(str(path))
+    report = RenderReport(
+        outputs=tuple(outputs),
+        timing=times.timing(time.perf_counter() - began),
+        work={name: count * len(outputs) for name, count in picture.work._asdict().items()},
+        device=picture.device,
+        steps=picture.steps,
+    )
+    if not reporting.quiet:
+        print_render_report(report)
+    return report
