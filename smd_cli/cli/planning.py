@@ -17,7 +17,6 @@ from smd_cli.engine.memory import estimate
 from smd_cli.media.canvas import Box
 from smd_cli.models.device import choose_device, choose_dtype
 from smd_cli.models.facts import ModelFacts
-from smd_cli.models.noise import training_alphas
 from smd_cli.scene.resolve import Plan
 
 
@@ -81,9 +80,8 @@ def survey(scene: OpenScene, how: Rendering) -> Survey:
     if stock.assets is None:
         return Survey(scene.plan, stock.needed, None)
     check_tiles(scene, stock.assets.facts)
-    layout = lay_out(
-        scene.plan, setting(scene.painted), stock.assets.facts, training_alphas(stock.assets.configs)
-    )
+    training_schedule = stock.assets.family.training_schedule(stock.assets.configs)
+    layout = lay_out(scene.plan, setting(scene.painted), stock.assets.facts, training_schedule)
     at_most = MOST[device.type] if how.batch == "auto" else how.batch
     at_once = min(at_most, max(len(views) for views in layout.regions.views))
     memory = estimate(layout, stock.assets, dtype, at_once)

@@ -1,30 +1,36 @@
 """Stable Diffusion 1.x and what shares its interfaces: one CLIP text encoder, a UNet, a KL or tiny VAE."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING
 
-import torch
-from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint, convert_ldm_vae_checkpoint
-from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
-from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
-from diffusers.models.embeddings import get_timestep_embedding
-from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
-from torch import Tensor
-from transformers.models.clip.modeling_clip import CLIPTextModel
+from smd_cli.models.configs import Config, ModelConfigs, read_config
+from smd_cli.models.facts import ModelFacts, unet_facts
+from smd_cli.models.family import Component, Family, LoraFormat, Marks
+from smd_cli.models.vae import KL, TINY, autoencoder_of
 
-from smd_cli.errors import AssetError
-from smd_cli.models.assets import Assets, Part
-from smd_cli.models.backbone import Backbone
-from smd_cli.models.components import FileLayout, Weights, load_part
-from smd_cli.models.conditioning import Conditioning
-from smd_cli.models.facts import Config, ModelFacts, read_config
-from smd_cli.models.keys import KnownPrompts
-from smd_cli.models.lora import fuse_lora
-from smd_cli.models.noise import training_alphas
-from smd_cli.models.tokens import Tokenizer
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import torch
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+    from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+    from torch import Tensor
+    from transformers.models.clip.modeling_clip import CLIPTextModel
+
+    from smd_cli.models.assets import Assets
+    from smd_cli.models.backbone import Backbone
+    from smd_cli.models.conditioning import Conditioning
+    from smd_cli.models.cross_attention import CrossAttentionCache
+    from smd_cli.models.tokens import Tokenizer
 
 DISTILLED_GUIDANCE = 8.5
 """The guidance scale told to UNets that take one as input (the published LCM checkpoints' default)."""
+
+EVALUATION_MAPS = 24
+"""How many maps of the UNet's first width one evaluation holds at its peak, by measurements."""
 
 
 @dataclass(frozen=True)
@@ -39,25 +45,27 @@ class SD15:
     alphas_cumprod: Tensor
     device: torch.device
     dtype: torch.dtype
-    known: KnownPrompts
+    cross_attention: CrossAttentionCache
 
     @property
     def facts(self) -> ModelFacts:
-        """What the checkpoint's configs say."""
+        """Return what the checkpoint's configs say."""
         return self.assets.facts
 
     def encode_prompts(self, prompts: list[str]) -> Conditioning:
-        """N prompts to (N, L, D): the text encoder's last hidden state, normalised."""
+        """Encode N prompts into (N, L, D): the text encoder's last hidden state, normalised."""
+        from smd_cli.models.conditioning import Conditioning
+
         tokens = self.tokenizer(prompts).to(self.device)
         return Conditioning(self.text_encoder(tokens).last_hidden_state)
 
     def prepare(self, table: Conditioning) -> Conditioning:
-        """The prompts with the keys and values of every cross-attention layer."""
-        return replace(table, keys=self.known.make(table.embeds))
+        """Add the keys and values of every cross-attention layer to prompts."""
+        return replace(table, keys=self.cross_attention.project(table.embeds))
 
     def predict(self, latents: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
-        """The UNet's output for latents (N, C, h, w) at timesteps (N,), in the dtype of `latents`."""
-        with self.known.of(conditioning):
+        """Return the UNet's output for latents (N, C, h, w) at timesteps (N,), in the dtype of `latents`."""
+        with self.cross_attention.use(conditioning):
             output: Tensor = self.unet(
                 latents.to(self.device, self.dtype),
                 timesteps.to(self.device),
@@ -68,25 +76,28 @@ class SD15:
         return output.to(latents)
 
     def encode_image(self, pixels: Tensor) -> Tensor:
-        """Pixels (B, 3, H, W) in [-1, 1] to scaled latents (B, C, h, w); the mode of a KL posterior."""
+        """Encode pixels (B, 3, H, W) in [-1, 1] into scaled latents (B, C, h, w), a KL posterior's mode."""
         encoded = self.vae.encode(pixels.to(self.device, self.dtype))
         latents: Tensor = (
-            encoded.latents if isinstance(self.vae, AutoencoderTiny) else encoded.latent_dist.mode()
+            encoded.latents if hasattr(encoded, "latents") else encoded.latent_dist.mode()  # tiny or KL
         )
         latents = latents * self.vae.config.scaling_factor
         return latents.to(pixels)
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Scaled latents (B, C, h, w) to pixels (B, 3, H, W) in [-1, 1]."""
+        """Decode scaled latents (B, C, h, w) into pixels (B, 3, H, W) in [-1, 1]."""
         unscaled = latents.to(self.device, self.dtype) / self.vae.config.scaling_factor
         pixels: Tensor = self.vae.decode(unscaled).sample
         return pixels.clamp(-1, 1).to(latents)
 
     def _guidance_embedding(self, count: int) -> Tensor | None:
-        """(N, E) sinusoids of w = guidance - 1 for guidance-distilled UNets (2310.04378, section 4.3)."""
+        """Return sinusoids (N, E) of guidance - 1 for UNets that take it as input (2310.04378, 4.3)."""
         size = self.unet.config.time_cond_proj_dim
         if size is None:
             return None
+        import torch
+        from diffusers.models.embeddings import get_timestep_embedding
+
         scale = torch.full((count,), (DISTILLED_GUIDANCE - 1) * 1000, device=self.device)
         embedding: Tensor = get_timestep_embedding(scale, size)
         return embedding.to(self.dtype)
@@ -98,48 +109,93 @@ def load(assets: Assets, device: torch.device, dtype: torch.dtype) -> Backbone:
     Raises:
         AssetError: the weights do not fill what the configs describe, or a LoRA does not fit them.
     """
-    networks = (
-        ("text_encoder", CLIPTextModel, FileLayout("cond_stage_model.transformer.", _ldm_text_encoder)),
-        ("unet", UNet2DConditionModel, FileLayout("model.diffusion_model.", convert_ldm_unet_checkpoint)),
-        ("vae", _vae_class(assets.parts["vae"]), FileLayout("first_stage_model.", _ldm_vae)),
-    )
+    import diffusers
+    import torch
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+    from transformers.models.clip.modeling_clip import CLIPTextModel
+
+    from smd_cli.models.components import load_component
+    from smd_cli.models.cross_attention import CrossAttentionCache
+    from smd_cli.models.lora import fuse_lora
+    from smd_cli.models.tokens import Tokenizer
+
+    vae_folder = assets.components["vae"].config
+    autoencoder = autoencoder_of(read_config(vae_folder), FAMILY.autoencoders, vae_folder)
+    classes = {
+        "text_encoder": CLIPTextModel,
+        "unet": UNet2DConditionModel,
+        "vae": getattr(diffusers, autoencoder.name),
+    }
     # convolutions run faster on pixels that lie together, but for Apple's
     memory = torch.preserve_format if device.type == "mps" else torch.channels_last
-    text_encoder, unet, vae = (
-        load_part(network, layout, assets.parts[name], dtype).to(device, memory_format=memory)
-        for name, network, layout in networks
-    )
-    for path, weight in assets.loras:
-        fuse_lora(path, weight, {"unet": unet, "text_encoder": text_encoder})
+    networks = {
+        name: load_component(network, assets.components[name], FAMILY.components[name].prefix, dtype).to(
+            device, memory_format=memory
+        )
+        for name, network in classes.items()
+    }
+    for path, strength in assets.loras:
+        fuse_lora(path, strength, networks, FAMILY)
+    text_encoder, unet = networks["text_encoder"], networks["unet"]
     return SD15(
         assets=assets,
         tokenizer=Tokenizer.load(assets.configs / "tokenizer", text_encoder.config.max_position_embeddings),
         text_encoder=text_encoder,
         unet=unet,
-        vae=vae,
-        alphas_cumprod=training_alphas(assets.configs),
+        vae=networks["vae"],
+        alphas_cumprod=training_schedule(assets.configs),
         device=device,
         dtype=dtype,
-        known=KnownPrompts(unet),
+        cross_attention=CrossAttentionCache(unet),
     )
 
 
-def _vae_class(part: Part) -> Any:  # noqa: ANN401 - diffusers has no types
-    name = read_config(part.config).get("_class_name")
-    for network in (AutoencoderKL, AutoencoderTiny):
-        if name == network.__name__:
-            return network
-    raise AssetError(f"{part.config}: autoencoder {name} is not supported (AutoencoderKL, AutoencoderTiny)")
+def fits_folder(folder: Path) -> bool:
+    """Tell whether a model folder has a UNet, and one that is not given the picture's size as SDXL's is."""
+    if not (folder / "unet").is_dir():
+        return False
+    return read_config(folder / "unet").get("addition_embed_type") != "text_time"
 
 
-def _ldm_text_encoder(weights: Weights, config: Config) -> Weights:
-    start = "cond_stage_model.transformer.text_model."
-    return {name.removeprefix(start): tensor for name, tensor in weights.items()}
+def read_facts(configs: ModelConfigs) -> ModelFacts:
+    """Read the facts of a model; errors are those of `unet_facts`."""
+    return unet_facts(configs, FAMILY.name)
 
 
-def _ldm_vae(weights: Weights, config: Config) -> Weights:
-    """Tensors of a whole checkpoint or of an autoencoder's own file, unless they bear diffusers' names."""
-    if any(name.startswith(("encoder.down_blocks.", "encoder.layers.")) for name in weights):
-        return weights
-    converted: Weights = convert_ldm_vae_checkpoint(weights, config)
-    return converted
+def evaluation_elements(unet: Config, pixels: int) -> int:
+    """Estimate how many numbers one evaluation of so many latent pixels holds beyond the weights."""
+    return int(EVALUATION_MAPS * unet["block_out_channels"][0] * pixels)
+
+
+def training_schedule(configs: Path) -> Tensor:
+    """Read the signal level at each training timestep, as `read_alphas_cumprod` does."""
+    from smd_cli.models.training import read_alphas_cumprod
+
+    return read_alphas_cumprod(configs)
+
+
+FAMILY = Family(
+    name="sd15",
+    config="stable-diffusion-v1-5/stable-diffusion-v1-5",
+    lcm_lora="latent-consistency/lcm-lora-sdv1-5",
+    components={
+        "unet": Component("diffusion_pytorch_model", "model.diffusion_model."),
+        "vae": Component("diffusion_pytorch_model", "first_stage_model."),
+        "text_encoder": Component("model", "cond_stage_model.transformer."),
+    },
+    denoiser="unet",
+    autoencoder="vae",
+    autoencoders=(KL, TINY),
+    tokenizers=("tokenizer",),
+    marks=Marks(
+        pipelines=("StableDiffusionPipeline", "LatentConsistencyModelPipeline"),
+        tensors=("cond_stage_model.transformer.",),
+        fits_folder=fits_folder,
+    ),
+    lora=LoraFormat(components=("unet", "text_encoder"), loader="StableDiffusionLoraLoaderMixin"),
+    size_multiple=8,
+    read_facts=read_facts,
+    evaluation_elements=evaluation_elements,
+    training_schedule=training_schedule,
+    load=load,
+)

@@ -15,6 +15,7 @@ from smd_cli.flatland.train.adapter import adapt, load_adapter, save_adapter
 from smd_cli.flatland.train.config import Budget, Config
 from smd_cli.flatland.train.unet import alphas_cumprod, compile_unet
 from smd_cli.models.lora import fuse_lora
+from smd_cli.models.sd15 import FAMILY
 from tests.flatland.parts import tiny_unet
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
@@ -138,7 +139,7 @@ def test_the_program_reads_an_adapter_as_it_was_trained(tmp_path):
     with torch.no_grad():
         expected, plain = (unet(*inputs).sample for unet in (adapted, tiny_unet()))
         fused = tiny_unet()
-        fuse_lora(tmp_path / "pytorch_lora_weights.safetensors", 1.0, {"unet": fused})
+        fuse_lora(tmp_path / "pytorch_lora_weights.safetensors", 1.0, {"unet": fused}, FAMILY)
         assert (expected - plain).abs().mean() > 0.1 * expected.abs().mean()
         assert torch.allclose(fused(*inputs).sample, expected, atol=2e-3)
         learning_on = adapt(tiny_unet(), rank=3, seed=2)

@@ -10,8 +10,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from smd_cli.errors import AssetError
-from smd_cli.models.assets import ModelSpec, facts_of, locate
-from smd_cli.models.facts import ModelFacts
+from smd_cli.models.assets import ModelSpec, locate
+from smd_cli.models.facts import ModelFacts, read_facts
+from smd_cli.models.families import family
 from smd_cli.models.loading import load
 
 CPU = torch.device("cpu")
@@ -51,7 +52,7 @@ def test_facts_follow_the_configs(copy, make):
 
 def test_facts_need_no_weights(copy):
     (copy / UNET).unlink()
-    assert facts_of(ModelSpec(str(copy)), offline=True).native_size == 128
+    assert read_facts(copy, copy / "vae", family("sd15")).native_size == 128
     assert "lacks weights" in failure(ModelSpec(str(copy)))
 
 

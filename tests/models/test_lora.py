@@ -183,6 +183,6 @@ def test_without_the_lcm_lora_the_way_out_is_named(folder, monkeypatch, tmp_path
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(AssetError) as caught:
         locate(ModelSpec(str(folder)), few_step=True, offline=True)
-    for words in (families.FAMILIES["sd15"].lcm_lora, "model.lcm_lora", "sampler.kind to ddim", "--offline"):
+    for words in (families.family("sd15").lcm_lora, "model.lcm_lora", "sampler.kind to ddim", "--offline"):
         assert words in str(caught.value)
     assert "\n" not in str(caught.value)
