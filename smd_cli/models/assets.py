@@ -67,7 +67,7 @@ class Assets:
         base: the checkpoint as it was asked for, and its revision.
         configs: model folder with the scheduler's config and the tokenizer.
         facts: what the configs say.
-        components: files for each of the family's components.
+        components: files for each of the family's components that the model has.
         loras: files to fuse and their weights, in order.
     """
 
@@ -154,7 +154,7 @@ def _recognise(spec: ModelSpec, *, offline: bool) -> tuple[Source, Path, Family]
 
 def _config_files(family: Family) -> tuple[str, ...]:
     """Return the names (patterns) of a family's configs on the hub."""
-    tokenizers = (f"{folder}/*" for folder in family.tokenizers)
+    tokenizers = (f"{each.tokenizer}/*" for each in family.components.values() if each.tokenizer)
     return ("model_index.json", "*/config.json", "scheduler/*.json", *tokenizers)
 
 
@@ -175,6 +175,7 @@ def _components(path: Path, configs: Path, family: Family) -> dict[str, Componen
             (path,) if is_single_file else component_weights(configs / name, component.stem),
         )
         for name, component in family.components.items()
+        if not component.is_optional or (configs / name).is_dir()
     }
 
 
@@ -182,7 +183,8 @@ def _check(assets: Assets) -> None:
     """Raise AssetError unless every file of weights is whole and there is a tokenizer."""
     for path in assets.weights:
         read_shapes(path)
-    for tokenizer in (assets.configs / name for name in assets.family.tokenizers):
+    tokenizers = (assets.family.components[name].tokenizer for name in assets.components)
+    for tokenizer in (assets.configs / folder for folder in tokenizers if folder):
         if not (tokenizer / "tokenizer.json").exists() and not (tokenizer / "vocab.json").exists():
             raise AssetError(
                 f"{tokenizer}: no tokenizer.json and no vocab.json; the model folder is incomplete"

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from accelerate import init_empty_weights
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from smd_cli.errors import AssetError
@@ -15,20 +15,39 @@ from smd_cli.models.configs import Config, read_config
 
 Network = Any  # diffusers and transformers have no types
 Weights = dict[str, Tensor]
+Filled = tuple[Network, Collection[str]]  # a network, and the names of the tensors that it still lacks
 
 _RENAMED = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
 """Layers of attention as diffusers named them when many autoencoders were published, and as it does now."""
 
 
-def load_component(network: Network, files: ComponentFiles, prefix: str, dtype: torch.dtype) -> Network:
+def read_tensors(files: ComponentFiles, prefix: str) -> Weights:
+    """Read the tensors of a network: of a whole checkpoint those with its prefix, else all.
+
+    Raises:
+        AssetError: a file cannot be read.
+    """
+    tensors: Weights = {}
+    for path in files.weights:
+        try:
+            with safe_open(path, framework="pt") as file:
+                names = list(file.keys())
+                own = [name for name in names if name.startswith(prefix)] or names
+                tensors |= {name: file.get_tensor(name) for name in own}
+        except (SafetensorError, OSError) as error:
+            raise AssetError(f"{path}: not readable ({summary(error)})") from error
+    return tensors
+
+
+def load_component(network: Network, files: ComponentFiles, tensors: Weights, dtype: torch.dtype) -> Network:
     """Load a network, to evaluate without gradients.
 
-    The libraries look for no file: they are given the config's content or its folder, and the tensors.
+    The libraries look for no file: they are given the tensors, and the config or the folder that holds it.
 
     Args:
         network: its class, of diffusers or transformers.
-        files: where config and weights are.
-        prefix: how the names of its tensors begin in a single-file checkpoint.
+        files: where its config is, and whence its tensors are.
+        tensors: its weights, under names that its library knows; diffusers knows those of single files too.
         dtype: of the result.
 
     Raises:
@@ -37,11 +56,10 @@ def load_component(network: Network, files: ComponentFiles, prefix: str, dtype: 
     config = read_config(files.config)
     where = ", ".join(map(str, files.weights))
     try:
-        tensors = _read(files.weights, prefix)
         if hasattr(network, "config_class"):
-            model, missing = _fill_transformers(network, config, tensors, prefix, dtype)
+            model, missing = _fill_transformers(network, config, tensors, dtype)
         else:
-            model, missing = _fill_diffusers(network, config, files, tensors, dtype)
+            model, missing = _fill_diffusers(network, config, files.config, tensors, dtype)
     except (OSError, ValueError, RuntimeError, TypeError, KeyError) as error:
         raise AssetError(f"{where}: does not fit {files.config} ({summary(error)})") from error
     if missing:
@@ -54,29 +72,12 @@ def summary(error: Exception) -> str:
     return " ".join(str(error).split()).split(". ")[0] or type(error).__name__
 
 
-def _read(paths: Iterable[Path], prefix: str) -> Weights:
-    """Read a network's tensors: of a whole checkpoint those with its prefix, else all."""
-    tensors: Weights = {}
-    for path in paths:
-        with safe_open(path, framework="pt") as file:
-            names = list(file.keys())
-            own = [name for name in names if name.startswith(prefix)] or names
-            tensors |= {name: file.get_tensor(name) for name in own}
-    return tensors
-
-
-def _fill_transformers(
-    network: Network,
-    config: Config,
-    tensors: Weights,
-    prefix: str,
-    dtype: torch.dtype,
-) -> tuple[Network, Collection[str]]:
-    """Return a network of transformers, which knows its former names of tensors, and the names it misses."""
+def _fill_transformers(network: Network, config: Config, tensors: Weights, dtype: torch.dtype) -> Filled:
+    """Fill a network of transformers, which knows the names that its tensors had formerly."""
     model, report = network.from_pretrained(
         None,
         config=network.config_class.from_dict(config),
-        state_dict={name.removeprefix(prefix): tensor for name, tensor in tensors.items()},
+        state_dict=tensors,
         dtype=dtype,
         ignore_mismatched_sizes=True,
         output_loading_info=True,
@@ -86,20 +87,16 @@ def _fill_transformers(
 
 
 def _fill_diffusers(
-    network: Network,
-    config: Config,
-    files: ComponentFiles,
-    tensors: Weights,
-    dtype: torch.dtype,
-) -> tuple[Network, Collection[str]]:
-    """Return a network of diffusers and the names of the tensors that it misses."""
+    network: Network, config: Config, folder: Path, tensors: Weights, dtype: torch.dtype
+) -> Filled:
+    """Fill a network of diffusers, whose config is in `folder`; the names tell a single file's tensors."""
     with init_empty_weights():
         model = network.from_config(config)
     expected: Weights = model.state_dict()
-    weights = {name if name in expected else _current_name(name): tensor for name, tensor in tensors.items()}
-    if 2 * len(expected.keys() & weights.keys()) < len(expected) and hasattr(network, "from_single_file"):
-        return _convert(network, files, tensors, dtype)
-    weights = {name: tensor for name, tensor in weights.items() if name in expected}
+    named = {name if name in expected else _current_name(name): tensor for name, tensor in tensors.items()}
+    weights = {name: tensor for name, tensor in named.items() if name in expected}
+    if 2 * len(weights) < len(expected) and hasattr(network, "from_single_file"):
+        return _fill_from_single_file(network, folder, tensors, dtype)
     _check_shapes(
         (name, tensor.shape, expected[name].shape)
         for name, tensor in weights.items()
@@ -124,18 +121,13 @@ def _check_shapes(misfits: Iterable[tuple[str, Iterable[int], Iterable[int]]]) -
         raise ValueError(f"{name} is of shape {tuple(found)} instead of {tuple(expected)}")
 
 
-def _convert(
-    network: Network,
-    files: ComponentFiles,
-    tensors: Weights,
-    dtype: torch.dtype,
-) -> tuple[Network, Collection[str]]:
+def _fill_from_single_file(network: Network, folder: Path, tensors: Weights, dtype: torch.dtype) -> Filled:
     """Let diffusers fill a network from tensors that bear the names of a single-file checkpoint.
 
-    Its fast path stops at tensors that are missing or misshapen and does not name them all. Its slow path names
-    the misshapen ones; given NaN for all numbers of the file, it leaves finite ones in missing tensors.
+    Its fast path stops at tensors that are missing or misshapen and does not name them all. Its slow path
+    names the misshapen ones; given NaN for all numbers of the file, it leaves finite ones in missing tensors.
     """
-    settings = {"config": str(files.config), "local_files_only": True}
+    settings = {"config": str(folder), "local_files_only": True}
     try:
         return network.from_single_file(tensors, dtype=dtype, **settings), ()
     except (NotImplementedError, ValueError):

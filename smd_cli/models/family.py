@@ -26,10 +26,14 @@ class Component:
     Attributes:
         stem: of its weights' file name, in the folder of its own.
         prefix: how the names of its tensors begin in a single-file checkpoint.
+        tokenizer: of a text encoder, the folder of its tokenizer.
+        is_optional: a model may come without it, and then has no folder of its name.
     """
 
     stem: str
     prefix: str
+    tokenizer: str | None = None
+    is_optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,6 @@ class Family:
         denoiser: the component that predicts.
         autoencoder: the component that turns pictures into latents and back.
         autoencoders: the classes that it may be of.
-        tokenizers: folders of the tokenizers.
         marks: how its checkpoints are recognised.
         lora: which LoRAs fit it.
         size_multiple: what the sides of canvas and tiles are multiples of, px.
@@ -91,7 +94,6 @@ class Family:
     denoiser: str
     autoencoder: str
     autoencoders: tuple[Autoencoder, ...]
-    tokenizers: tuple[str, ...]
     marks: Marks
     lora: LoraFormat
     size_multiple: int

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from smd_cli.models.configs import Config, ModelConfigs, read_config
 from smd_cli.models.facts import ModelFacts, unet_facts
@@ -109,31 +109,11 @@ def load(assets: Assets, device: torch.device, dtype: torch.dtype) -> Backbone:
     Raises:
         AssetError: the weights do not fill what the configs describe, or a LoRA does not fit them.
     """
-    import diffusers
-    import torch
-    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
-    from transformers.models.clip.modeling_clip import CLIPTextModel
-
-    from smd_cli.models.components import load_component
     from smd_cli.models.cross_attention import CrossAttentionCache
     from smd_cli.models.lora import fuse_lora
     from smd_cli.models.tokens import Tokenizer
 
-    vae_folder = assets.components["vae"].config
-    autoencoder = autoencoder_of(read_config(vae_folder), FAMILY.autoencoders, vae_folder)
-    classes = {
-        "text_encoder": CLIPTextModel,
-        "unet": UNet2DConditionModel,
-        "vae": getattr(diffusers, autoencoder.name),
-    }
-    # convolutions run faster on pixels that lie together, but for Apple's
-    memory = torch.preserve_format if device.type == "mps" else torch.channels_last
-    networks = {
-        name: load_component(network, assets.components[name], FAMILY.components[name].prefix, dtype).to(
-            device, memory_format=memory
-        )
-        for name, network in classes.items()
-    }
+    networks = _load_networks(assets, device, dtype)
     for path, strength in assets.loras:
         fuse_lora(path, strength, networks, FAMILY)
     text_encoder, unet = networks["text_encoder"], networks["unet"]
@@ -148,6 +128,34 @@ def load(assets: Assets, device: torch.device, dtype: torch.dtype) -> Backbone:
         dtype=dtype,
         cross_attention=CrossAttentionCache(unet),
     )
+
+
+def _load_networks(assets: Assets, device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
+    """Load the components onto a device, by name."""
+    import diffusers
+    import torch
+    from transformers.models.clip.modeling_clip import CLIPTextModel
+
+    from smd_cli.models.components import load_component, read_tensors
+
+    vae_folder = assets.components["vae"].config
+    autoencoder = autoencoder_of(read_config(vae_folder), FAMILY.autoencoders, vae_folder)
+    classes = {
+        "text_encoder": CLIPTextModel,
+        "unet": diffusers.UNet2DConditionModel,
+        "vae": getattr(diffusers, autoencoder.name),
+    }
+    # convolutions run faster on pixels that lie together, but for Apple's
+    memory = torch.preserve_format if device.type == "mps" else torch.channels_last
+    networks = {}
+    for name, network_class in classes.items():
+        files, prefix = assets.components[name], FAMILY.components[name].prefix
+        tensors = read_tensors(files, prefix)
+        if name == "text_encoder":  # transformers does not know the prefixes of single files, diffusers does
+            tensors = {key.removeprefix(prefix): tensor for key, tensor in tensors.items()}
+        network = load_component(network_class, files, tensors, dtype)
+        networks[name] = network.to(device, memory_format=memory)
+    return networks
 
 
 def fits_folder(folder: Path) -> bool:
@@ -181,12 +189,11 @@ FAMILY = Family(
     components={
         "unet": Component("diffusion_pytorch_model", "model.diffusion_model."),
         "vae": Component("diffusion_pytorch_model", "first_stage_model."),
-        "text_encoder": Component("model", "cond_stage_model.transformer."),
+        "text_encoder": Component("model", "cond_stage_model.transformer.", tokenizer="tokenizer"),
     },
     denoiser="unet",
     autoencoder="vae",
     autoencoders=(KL, TINY),
-    tokenizers=("tokenizer",),
     marks=Marks(
         pipelines=("StableDiffusionPipeline", "LatentConsistencyModelPipeline"),
         tensors=("cond_stage_model.transformer.",),
