@@ -9,13 +9,11 @@ from smd_cli.app.rendering import canvas_images
 from smd_cli.app.scenes import OpenedScene
 from smd_cli.app.settings import RenderSettings
 from smd_cli.core.regions import Work
-from smd_cli.core.schedule import TrainingSchedule
 from smd_cli.engine.batching import MOST
 from smd_cli.engine.layout import Layout, make_layout
 from smd_cli.engine.memory import estimate
 from smd_cli.media.canvas import PixelBox
 from smd_cli.models.facts import ModelFacts
-from smd_cli.models.noise import training_alphas
 from smd_cli.scene.resolve import Plan
 
 
@@ -79,7 +77,7 @@ def plan_render(scene: OpenedScene, settings: RenderSettings) -> RenderPlan:
         return RenderPlan(scene.plan, models.required, None)
     facts = models.assets.facts
     check_canvas(scene, facts)
-    training = TrainingSchedule(training_alphas(models.assets.configs), facts.prediction_type)
+    training = models.assets.family.training_schedule(models.assets.configs, facts)
     layout = make_layout(scene.plan, canvas_images(scene.images), facts, training)
     at_most = MOST[device.type] if settings.batch == "auto" else settings.batch
     at_once = min(at_most, max(len(views) for views in layout.regions.views))

@@ -15,7 +15,7 @@ from smd_cli.bench.programs import Program
 from smd_cli.core.noise import SeededNoise
 from smd_cli.core.tiling import Box
 from smd_cli.engine.prepare import PreparedScene
-from smd_cli.models.facts import read_json
+from smd_cli.models.configs import read_json
 from smd_cli.models.sd15 import SD15
 
 

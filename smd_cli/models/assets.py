@@ -1,24 +1,18 @@
 """Everything a render needs of a model, found and checked before any weight is read. Knows no torch."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import file_digest, sha256
 from pathlib import Path
 
 from smd_cli.errors import AssetError
+from smd_cli.models import families
 from smd_cli.models.facts import ModelFacts, read_facts
-from smd_cli.models.families import FAMILIES
-from smd_cli.models.recognise import agree, recognise_file, recognise_folder
+from smd_cli.models.family import Family
+from smd_cli.models.recognise import check_family, recognise_file, recognise_folder
 from smd_cli.models.sources import Source, resolve
-from smd_cli.models.weights import component_file, lora_file, read_shapes
-
-COMPONENTS = {
-    "unet": "diffusion_pytorch_model",
-    "vae": "diffusion_pytorch_model",
-    "text_encoder": "model",
-}
-"""Folders of a diffusers model that hold weights, and the stem of their file names."""
+from smd_cli.models.weights import component_weights, lora_file, read_shapes
 
 NO_LORA = "none"
 """What `ModelSpec.lcm_lora` says of weights that are few-step ones although their configs do not tell."""
@@ -26,18 +20,7 @@ NO_LORA = "none"
 LCM_LORA = "lcm_lora"
 """Folder in which a model may bring an LCM-LoRA of its own."""
 
-_CONFIGS = ("model_index.json", "*/config.json", "scheduler/*.json", "tokenizer/*")
 _LORA = ("pytorch_lora_weights.safetensors",)
-_WEIGHTS = (
-    *(f"{folder}/{stem}.safetensors" for folder, stem in COMPONENTS.items()),
-    *(f"{LCM_LORA}/{file}" for file in _LORA),
-)
-_VAE = (
-    "config.json",
-    "diffusion_pytorch_model.safetensors",
-    "vae/config.json",
-    "vae/diffusion_pytorch_model.safetensors",
-)
 
 
 @dataclass(frozen=True)
@@ -63,16 +46,17 @@ class ModelSpec:
 
 
 @dataclass(frozen=True)
-class Part:
-    """One network of a model.
+class ComponentFiles:
+    """The files of one network of a model.
 
     Attributes:
         config: folder with its config.json.
-        weights: its .safetensors file; in that folder, or anywhere with other names for its tensors.
+        weights: its .safetensors files, several where they are sharded; in that folder under diffusers' names
+            for its tensors, or anywhere under those of single-file checkpoints.
     """
 
     config: Path
-    weights: Path
+    weights: tuple[Path, ...]
 
 
 @dataclass(frozen=True)
@@ -83,31 +67,41 @@ class Assets:
         base: the checkpoint as it was asked for, and its revision.
         configs: model folder with the scheduler's config and the tokenizer.
         facts: what the configs say.
-        parts: a network for each of `COMPONENTS`.
+        components: files for each of the family's components that the model has.
         loras: files to fuse and their weights, in order.
     """
 
     base: Source
     configs: Path
     facts: ModelFacts
-    parts: dict[str, Part]
+    components: dict[str, ComponentFiles]
     loras: tuple[tuple[Path, float], ...] = ()
+
+    @property
+    def family(self) -> Family:
+        """Return the family that loads them."""
+        return families.family(self.facts.family)
+
+    @property
+    def weights(self) -> tuple[Path, ...]:
+        """Return the networks' files of weights, each once; a single-file checkpoint holds all of them."""
+        files = (path for component in self.components.values() for path in component.weights)
+        return tuple(dict.fromkeys(files))
 
     @cached_property
     def sha256(self) -> str:
-        """Of all weights: the file's own digest where there is one file, else that of the files' digests."""
-        files = [part.weights for part in self.parts.values()] + [path for path, _ in self.loras]
-        return digest_of(dict.fromkeys(files))
+        """Return the digest of all weights, LoRAs included, as `digest_of` makes it."""
+        return digest_of(dict.fromkeys([*self.weights, *(path for path, _ in self.loras)]))
 
 
 def digest_of(files: Iterable[Path]) -> str:
-    """SHA-256 of what files hold: the file's own where there is one, else that of their digests in order."""
+    """Return the SHA-256 of files: a single file's own, of several that of their digests in order."""
     digests = [_digest(path) for path in files]
     return digests[0] if len(digests) == 1 else sha256("".join(digests).encode()).hexdigest()
 
 
 def _digest(path: Path) -> str:
-    """SHA-256 of a file. The hub's cache names a large file's blob by it, which saves reading gigabytes."""
+    """Return the SHA-256 of a file. The hub's cache names large files by it, which saves reading them."""
     blob = path.resolve()
     if blob.parent.name == "blobs" and len(blob.name) == 64:
         return blob.name
@@ -127,87 +121,108 @@ def locate(spec: ModelSpec, *, few_step: bool = False, offline: bool = False) ->
         AssetError: not found, not cached, of another family, or damaged; nothing has been loaded then.
     """
     try:
-        base, configs, family = _recognise(spec, (*_CONFIGS, *_WEIGHTS), offline=offline)
-        parts = _parts(base.path, configs)
+        base, configs, family = _recognise(spec, offline=offline)
+        components = _components(base.path, configs, family)
         if spec.vae is not None:
-            parts["vae"] = _vae(spec.vae, parts["vae"].config, offline=offline)
-        facts = read_facts(configs, parts["vae"].config, family)
-        _check(configs, parts)
+            components[family.autoencoder] = _vae(spec.vae, configs, family, offline=offline)
+        facts = read_facts(configs, components[family.autoencoder].config, family)
+        assets = Assets(base, configs, facts, components)
+        _check(assets)
         needed = few_step and not facts.few_step and spec.lcm_lora != NO_LORA
-        lcm_lora = lcm_lora_of(spec, base.path, family) if needed else None
+        lcm_lora = lcm_lora_of(spec, base.path, family.name) if needed else None
         loras = _loras(spec, lcm_lora, offline=offline)
     except OSError as error:
         raise AssetError(f"{error.filename or spec.base}: {error.strerror or error}") from error
-    return Assets(base, configs, facts, parts, loras)
+    return replace(assets, loras=loras)
 
 
-def facts_of(spec: ModelSpec, *, offline: bool = False) -> ModelFacts:
-    """Facts of a checkpoint; of a model on the hub only the configs are fetched.
-
-    Raises:
-        AssetError: as `locate` does, but weights may be missing.
-    """
-    _, configs, family = _recognise(spec, _CONFIGS, offline=offline)
-    return read_facts(configs, configs / "vae", family)
-
-
-def _recognise(spec: ModelSpec, wanted: Sequence[str], *, offline: bool) -> tuple[Source, Path, str]:
-    """The checkpoint, the folder with its configs, and its family."""
-    base = resolve(spec.base, wanted, offline=offline)
+def _recognise(spec: ModelSpec, *, offline: bool) -> tuple[Source, Path, Family]:
+    """Return the checkpoint, the folder with its configs, and its family."""
+    wanted = (
+        file for each in families.all_families() for file in (*_config_files(each), *_weight_files(each))
+    )
+    base = resolve(spec.base, tuple(dict.fromkeys(wanted)), offline=offline)
     if base.path.is_dir():
-        return base, base.path, agree(spec.family, recognise_folder(base.path), base.path)
-    family = agree(spec.family, recognise_file(base.path), base.path)
-    return base, _companion(spec, family, offline=offline), family
+        return (
+            base,
+            base.path,
+            families.family(check_family(spec.family, recognise_folder(base.path), base.path)),
+        )
+    family = families.family(check_family(spec.family, recognise_file(base.path), base.path))
+    return base, _configs_of_single_file(spec, family, offline=offline), family
 
 
-def _parts(path: Path, configs: Path) -> dict[str, Part]:
-    """The networks of a model folder, or of a single file with its configs elsewhere."""
-    alone = path.is_file()
+def _config_files(family: Family) -> tuple[str, ...]:
+    """Return the names (patterns) of a family's configs on the hub."""
+    tokenizers = (f"{each.tokenizer}/*" for each in family.components.values() if each.tokenizer)
+    return ("model_index.json", "*/config.json", "scheduler/*.json", *tokenizers)
+
+
+def _weight_files(family: Family) -> tuple[str, ...]:
+    """Return the names (patterns) of a family's weights on the hub, whole and in shards."""
+    stems = [f"{folder}/{component.stem}" for folder, component in family.components.items()]
+    endings = (".safetensors", ".safetensors.index.json", "-*-of-*.safetensors")
+    weights = (stem + ending for stem in stems for ending in endings)
+    return (*weights, *(f"{LCM_LORA}/{file}" for file in _LORA))
+
+
+def _components(path: Path, configs: Path, family: Family) -> dict[str, ComponentFiles]:
+    """Find the networks of a model folder, or of a single file whose configs lie elsewhere."""
+    is_single_file = path.is_file()
     return {
-        name: Part(configs / name, path if alone else component_file(configs / name, stem))
-        for name, stem in COMPONENTS.items()
+        name: ComponentFiles(
+            configs / name,
+            (path,) if is_single_file else component_weights(configs / name, component.stem),
+        )
+        for name, component in family.components.items()
+        if not component.is_optional or (configs / name).is_dir()
     }
 
 
-def _check(configs: Path, parts: dict[str, Part]) -> None:
-    """Every file is whole, and prompts can be read."""
-    for path in {part.weights for part in parts.values()}:
+def _check(assets: Assets) -> None:
+    """Raise AssetError unless every file of weights is whole and there is a tokenizer."""
+    for path in assets.weights:
         read_shapes(path)
-    tokenizer = configs / "tokenizer"
-    if not (tokenizer / "tokenizer.json").exists() and not (tokenizer / "vocab.json").exists():
-        raise AssetError(f"{tokenizer}: no tokenizer.json and no vocab.json; the model folder is incomplete")
+    tokenizers = (assets.family.components[name].tokenizer for name in assets.components)
+    for tokenizer in (assets.configs / folder for folder in tokenizers if folder):
+        if not (tokenizer / "tokenizer.json").exists() and not (tokenizer / "vocab.json").exists():
+            raise AssetError(
+                f"{tokenizer}: no tokenizer.json and no vocab.json; the model folder is incomplete"
+            )
 
 
-def _companion(spec: ModelSpec, family: str, *, offline: bool) -> Path:
-    """Folder that supplies what a single file lacks."""
+def _configs_of_single_file(spec: ModelSpec, family: Family, *, offline: bool) -> Path:
+    """Find the model folder that supplies the configs and tokenizer which a single file lacks."""
     try:
-        folder = resolve(spec.config or FAMILIES[family].config, _CONFIGS, offline=offline).path
+        folder = resolve(spec.config or family.config, _config_files(family), offline=offline).path
     except AssetError as error:
         raise AssetError(
             f"{spec.base}: a single file needs the configs and the tokenizer of its family; {error}, "
             "or set model.config to a diffusers folder of that family"
         ) from error
-    agree(family, recognise_folder(folder), folder)
+    check_family(family.name, recognise_folder(folder), folder)
     return folder
 
 
-def _vae(reference: str, config: Path, *, offline: bool) -> Part:
-    """A user's autoencoder: a folder of one, a model folder, or a file that fits the checkpoint's config."""
-    path = resolve(reference, _VAE, offline=offline).path
+def _vae(reference: str, configs: Path, family: Family, *, offline: bool) -> ComponentFiles:
+    """Find a user's autoencoder: a folder of one, a model folder, or a file that fits the model's config."""
+    name, stem = family.autoencoder, family.components[family.autoencoder].stem
+    files = ("config.json", f"{stem}.safetensors")
+    path = resolve(reference, (*files, *(f"{name}/{file}" for file in files)), offline=offline).path
     if path.is_file():
-        return Part(config, path)
-    folder = path / "vae" if (path / "vae").is_dir() else path
-    return Part(folder, component_file(folder, COMPONENTS["vae"]))
+        return ComponentFiles(configs / name, (path,))
+    folder = path / name if (path / name).is_dir() else path
+    return ComponentFiles(folder, component_weights(folder, stem))
 
 
-def lcm_lora_of(spec: ModelSpec, base: Path, family: str) -> str:
-    """Where the LCM-LoRA of a model at `base` comes from: the user's, the model's own, or the family's."""
+def lcm_lora_of(spec: ModelSpec, base: Path, family_name: str) -> str:
+    """Return a reference to the LCM-LoRA of a model at `base`: the user's, its own, or its family's."""
     own = base / LCM_LORA
-    return spec.lcm_lora or (str(own) if own.is_dir() else FAMILIES[family].lcm_lora)
+    return spec.lcm_lora or (str(own) if own.is_dir() else families.family(family_name).lcm_lora)
 
 
 def _loras(spec: ModelSpec, lcm_lora: str | None, *, offline: bool) -> tuple[tuple[Path, float], ...]:
-    """The user's LoRAs and, where it is needed and the user does not name it, the LCM-LoRA."""
+    """Find the user's LoRAs and, where it is needed and they do not name it, the LCM-LoRA."""
     wanted = list(spec.loras)
     if lcm_lora is not None and lcm_lora not in (reference for reference, _ in wanted):
         wanted.append((lcm_lora, 1.0))

@@ -17,29 +17,29 @@ class Backbone(Protocol):
 
     @property
     def facts(self) -> ModelFacts:
-        """Family, native size, downscale, latent channels, prediction type, few-step."""
+        """Return the family, native size, downscale, latent channels, prediction type, few-step."""
 
     @property
     def assets(self) -> Assets:
-        """The files it was loaded from, for the recipe."""
+        """Return the files it was loaded from, for the recipe."""
 
     @property
     def training(self) -> TrainingSchedule:
-        """The noise levels that the model was trained on, and what it predicts."""
+        """Return the noise levels that the model was trained on, and what it predicts."""
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Return where the weights are."""
 
     @property
     def dtype(self) -> torch.dtype:
-        """What the weights are computed in."""
+        """Return what the weights are computed in."""
 
     def encode_prompts(self, prompts: list[str]) -> Conditioning:
-        """N prompts to N rows; one too long for the encoder is cut, and a warning says what fell off."""
+        """Encode N prompts into N rows; what is too long for the encoder is cut, with a warning."""
 
     def prepare(self, table: Conditioning) -> Conditioning:
-        """The same prompts, with what every evaluation would make of them again, where that can be kept."""
+        """Add to prompts what `predict` would otherwise compute from them at every evaluation."""
 
     def predict(self, asked: ModelInput, conditioning: Conditioning) -> Tensor:
         """Predict for N rows under N rows of conditioning; return shape and dtype of the latents asked about.
@@ -48,7 +48,7 @@ class Backbone(Protocol):
         """
 
     def encode_image(self, pixels: Tensor) -> Tensor:
-        """Pixels (B, 3, H, W) in [-1, 1] to scaled latents (B, C, h, w); the posterior's mode, no chance."""
+        """Encode pixels (B, 3, H, W) in [-1, 1] into scaled latents (B, C, h, w), the posterior's mode."""
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Scaled latents (B, C, h, w) to pixels (B, 3, H, W) in [-1, 1]."""
+        """Decode scaled latents (B, C, h, w) into pixels (B, 3, H, W) in [-1, 1]."""

@@ -1,97 +1,137 @@
 """One network of a checkpoint: built from its config, filled from its weights, ready to be asked."""
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import init_empty_weights
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from smd_cli.errors import AssetError
-from smd_cli.models.assets import Part
-from smd_cli.models.facts import Config, read_config
+from smd_cli.models.assets import ComponentFiles
+from smd_cli.models.configs import Config, read_config
 
+Network = Any  # diffusers and transformers have no types
 Weights = dict[str, Tensor]
+Filled = tuple[Network, Collection[str]]  # a network, and the names of the tensors that it still lacks
+
+_RENAMED = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
+"""Layers of attention as diffusers named them when many autoencoders were published, and as it does now."""
 
 
-@dataclass(frozen=True)
-class FileLayout:
-    """How a network lies in a single file.
+def read_tensors(files: ComponentFiles, prefix: str) -> Weights:
+    """Read the tensors of a network: of a whole checkpoint those with its prefix, else all.
 
-    Attributes:
-        start: how the names of its tensors begin there; a file of this network alone has names without it.
-        convert: gives the tensors the names that the network of that config has.
+    Raises:
+        AssetError: a file cannot be read.
     """
+    tensors: Weights = {}
+    for path in files.weights:
+        try:
+            with safe_open(path, framework="pt") as file:
+                names = list(file.keys())
+                own = [name for name in names if name.startswith(prefix)] or names
+                tensors |= {name: file.get_tensor(name) for name in own}
+        except (SafetensorError, OSError) as error:
+            raise AssetError(f"{path}: not readable ({summary(error)})") from error
+    return tensors
 
-    start: str
-    convert: Callable[[Weights, Config], Weights]
 
+def load_component(network: Network, files: ComponentFiles, tensors: Weights, dtype: torch.dtype) -> Network:
+    """Load a network, to evaluate without gradients.
 
-def load_part(network: Any, layout: FileLayout, part: Part, dtype: torch.dtype) -> Any:  # noqa: ANN401
-    """A network of class `network` (diffusers and transformers have no types), evaluating, without gradients.
+    The libraries look for no file: they are given the tensors, and the config or the folder that holds it.
 
     Args:
-        network: the class.
-        layout: how it lies in a single file.
-        part: where config and weights are.
+        network: its class, of diffusers or transformers.
+        files: where its config is, and whence its tensors are.
+        tensors: its weights, under names that its library knows; diffusers knows those of single files too.
         dtype: of the result.
 
     Raises:
         AssetError: the weights do not fill the network that the config describes.
     """
+    config = read_config(files.config)
+    where = ", ".join(map(str, files.weights))
     try:
-        if part.weights.parent == part.config:
-            model, missing = _fill_from_folder(network, part, dtype)
+        if hasattr(network, "config_class"):
+            model, missing = _fill_transformers(network, config, tensors, dtype)
         else:
-            model, missing = _fill_from_file(network, layout, part, dtype)
+            model, missing = _fill_diffusers(network, config, files.config, tensors, dtype)
     except (OSError, ValueError, RuntimeError, TypeError, KeyError) as error:
-        raise AssetError(f"{part.weights}: does not fit {part.config} ({reason(error)})") from error
+        raise AssetError(f"{where}: does not fit {files.config} ({summary(error)})") from error
     if missing:
-        raise AssetError(
-            f"{part.weights}: lacks {len(missing)} of the model's tensors, such as {min(missing)}"
-        )
+        raise AssetError(f"{where}: lacks {len(missing)} of the model's tensors, such as {min(missing)}")
     return model.eval().requires_grad_(requires_grad=False)
 
 
-def _fill_from_folder(network: Any, part: Part, dtype: torch.dtype) -> tuple[Any, Collection[str]]:  # noqa: ANN401
+def summary(error: Exception) -> str:
+    """Return the first sentence of a library's error, on one line."""
+    return " ".join(str(error).split()).split(". ")[0] or type(error).__name__
+
+
+def _fill_transformers(network: Network, config: Config, tensors: Weights, dtype: torch.dtype) -> Filled:
+    """Fill a network of transformers, which knows the names that its tensors had formerly."""
     model, report = network.from_pretrained(
-        part.config,
+        None,
+        config=network.config_class.from_dict(config),
+        state_dict=tensors,
         dtype=dtype,
-        variant="fp16" if part.weights.name.endswith(".fp16.safetensors") else None,
-        use_safetensors=True,
-        local_files_only=True,
         ignore_mismatched_sizes=True,
         output_loading_info=True,
     )
-    for name, found, expected in sorted(report["mismatched_keys"]):
-        raise ValueError(f"{name} is of shape {tuple(found)} instead of {tuple(expected)}")
+    _check_shapes(report["mismatched_keys"])
     return model, report["missing_keys"]
 
 
-def _fill_from_file(
-    network: Any,  # noqa: ANN401
-    layout: FileLayout,
-    part: Part,
-    dtype: torch.dtype,
-) -> tuple[Any, Collection[str]]:
-    config = read_config(part.config)
+def _fill_diffusers(
+    network: Network, config: Config, folder: Path, tensors: Weights, dtype: torch.dtype
+) -> Filled:
+    """Fill a network of diffusers, whose config is in `folder`; the names tell a single file's tensors."""
     with init_empty_weights():
-        from_transformers = hasattr(network, "config_class")
-        model = (
-            network(network.config_class.from_dict(config))
-            if from_transformers
-            else network.from_config(config)
-        )
-    with safe_open(part.weights, framework="pt") as file:
-        names = list(file.keys())
-        own = [name for name in names if name.startswith(layout.start)] or names
-        tensors = {name: file.get_tensor(name) for name in own}
-    weights = {name: tensor.to(dtype) for name, tensor in layout.convert(tensors, config).items()}
-    return model, model.load_state_dict(weights, strict=False, assign=True).missing_keys
+        model = network.from_config(config)
+    expected: Weights = model.state_dict()
+    named = {name if name in expected else _current_name(name): tensor for name, tensor in tensors.items()}
+    weights = {name: tensor for name, tensor in named.items() if name in expected}
+    if 2 * len(weights) < len(expected) and hasattr(network, "from_single_file"):
+        return _fill_from_single_file(network, folder, tensors, dtype)
+    _check_shapes(
+        (name, tensor.shape, expected[name].shape)
+        for name, tensor in weights.items()
+        if tensor.shape != expected[name].shape
+    )
+    cast = {
+        name: tensor.to(dtype) if tensor.is_floating_point() else tensor for name, tensor in weights.items()
+    }
+    return model, model.load_state_dict(cast, strict=False, assign=True).missing_keys
 
 
-def reason(error: Exception) -> str:
-    """The first sentence of a library's error, on one line."""
-    return " ".join(str(error).split()).split(". ")[0] or type(error).__name__
+def _current_name(name: str) -> str:
+    """Return what diffusers now calls a tensor."""
+    path, _, kind = name.rpartition(".")
+    block, _, layer = path.rpartition(".")
+    return f"{block}.{_RENAMED[layer]}.{kind}" if layer in _RENAMED else name
+
+
+def _check_shapes(misfits: Iterable[tuple[str, Iterable[int], Iterable[int]]]) -> None:
+    """Raise ValueError if a tensor, of (name, found shape, expected shape), does not fit."""
+    for name, found, expected in sorted(misfits):
+        raise ValueError(f"{name} is of shape {tuple(found)} instead of {tuple(expected)}")
+
+
+def _fill_from_single_file(network: Network, folder: Path, tensors: Weights, dtype: torch.dtype) -> Filled:
+    """Let diffusers fill a network from tensors that bear the names of a single-file checkpoint.
+
+    Its fast path stops at tensors that are missing or misshapen and does not name them all. Its slow path
+    names the misshapen ones; given NaN for all numbers of the file, it leaves finite ones in missing tensors.
+    """
+    settings = {"config": str(folder), "local_files_only": True}
+    try:
+        return network.from_single_file(tensors, dtype=dtype, **settings), ()
+    except (NotImplementedError, ValueError):
+        nothing = {name: torch.tensor(torch.nan).expand(tensor.shape) for name, tensor in tensors.items()}
+        model = network.from_single_file(nothing, low_cpu_mem_usage=False, **settings)
+    floats = {name: tensor for name, tensor in model.state_dict().items() if tensor.is_floating_point()}
+    return model, [name for name, tensor in floats.items() if tensor.isfinite().any()]

@@ -17,7 +17,7 @@ class Conditioning:
     Attributes:
         embeds: (N, L, D), a vector a token.
         pooled: (N, P), a vector a prompt, for the families that take one.
-        keys: for each layer that attends to prompts (N, L, K), what it makes of them, where that is known.
+        keys: the keys and values (N, L, K) that each cross-attention layer makes of them, once prepared.
     """
 
     embeds: Tensor
@@ -28,7 +28,7 @@ class Conditioning:
         return len(self.embeds)
 
     def rows(self, index: Tensor | Sequence[int]) -> "Conditioning":
-        """The rows at `index` (M,), repeats allowed."""
+        """Return the rows at `index` (M,), repeats allowed."""
         at = torch.as_tensor(index, device=self.embeds.device)
         pooled = None if self.pooled is None else self.pooled[at]
         keys = None if self.keys is None else tuple(of_layer[at] for of_layer in self.keys)
@@ -36,12 +36,12 @@ class Conditioning:
 
     @staticmethod
     def joined(parts: Sequence["Conditioning"]) -> "Conditioning":
-        """The rows of one after those of another."""
+        """Concatenate encoded prompts."""
         pooled = [part.pooled for part in parts if part.pooled is not None]
         return Conditioning(torch.cat([part.embeds for part in parts]), torch.cat(pooled) if pooled else None)
 
     def mixed(self, weights: Tensor) -> "Conditioning":
-        """Rows that are mixtures of these: `weights` (M, N) of each of them in each."""
+        """Return M weighted sums of the N rows; `weights` is (M, N)."""
         embeds = torch.einsum("mn,nld->mld", weights.to(self.embeds.device), self.embeds.float())
         if self.pooled is None:
             return Conditioning(embeds.to(self.embeds))

@@ -1,13 +1,17 @@
 """What a checkpoint's own config files say about it. Reads JSON alone: no weights, no torch."""
 
-import json
+from __future__ import annotations
+
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from smd_cli.errors import AssetError
+from smd_cli.models.configs import ModelConfigs, read_config, read_json
+from smd_cli.models.vae import autoencoder_of
 
-Config = dict[str, Any]
+if TYPE_CHECKING:
+    from smd_cli.models.family import Family
 
 
 @dataclass(frozen=True)
@@ -31,58 +35,45 @@ class ModelFacts:
     few_step: bool
 
 
-def read_facts(folder: Path, vae_folder: Path, family: str) -> ModelFacts:
-    """Facts of a model of `family`, from its configs in a diffusers folder and its autoencoder's.
+def read_facts(folder: Path, vae_folder: Path, family: Family) -> ModelFacts:
+    """Read the facts of a model of `family` from its configs in a diffusers folder and its autoencoder's.
 
     Raises:
         AssetError: a config is missing, unreadable, or says something this program cannot do.
     """
-    unet, vae = read_config(folder / "unet"), read_config(vae_folder)
+    denoiser, vae = read_config(folder / family.denoiser), read_config(vae_folder)
     scheduler = read_json(folder / "scheduler" / "scheduler_config.json")
     try:
-        size, downscale = unet["sample_size"], _downscale(vae)
-        facts = ModelFacts(
-            family=family,
-            native_size=(size if isinstance(size, int) else min(size)) * downscale,
-            downscale=downscale,
-            latent_channels=unet["in_channels"],
-            prediction_type=scheduler.get("prediction_type", "epsilon"),
-            few_step=scheduler.get("_class_name") == "LCMScheduler"
-            or unet.get("time_cond_proj_dim") is not None,
-        )
+        downscale = autoencoder_of(vae, family.autoencoders, vae_folder).downscale(vae)
+        return family.read_facts(ModelConfigs(folder, denoiser, vae, scheduler, downscale))
     except (KeyError, TypeError) as error:
         raise AssetError(f"{folder}: the model's configs lack or garble {error}") from error
-    if facts.latent_channels != vae.get("latent_channels", 4):
+
+
+def unet_facts(configs: ModelConfigs, family: str) -> ModelFacts:
+    """Read the facts of a model whose UNet predicts noise or v at the timesteps of a DDPM.
+
+    Raises:
+        AssetError: the UNet is for inpainting or instructions, or predicts something else.
+        KeyError: a config lacks a fact.
+        TypeError: a fact is of another type.
+    """
+    unet, scheduler = configs.denoiser, configs.scheduler
+    size, channels = unet["sample_size"], unet["in_channels"]
+    latent_channels = configs.autoencoder.get("latent_channels", 4)
+    prediction_type = scheduler.get("prediction_type", "epsilon")
+    if channels != latent_channels:
         raise AssetError(
-            f"{folder}: the UNet reads {facts.latent_channels} channels, the autoencoder writes "
-            f"{vae.get('latent_channels', 4)}; inpainting and instruction checkpoints are not supported"
+            f"{configs.folder}: the UNet reads {channels} channels, the autoencoder writes "
+            f"{latent_channels}; inpainting and instruction checkpoints are not supported"
         )
-    if facts.prediction_type not in ("epsilon", "v_prediction"):
-        raise AssetError(f"{folder}: prediction type {facts.prediction_type!r} is not supported")
-    return facts
-
-
-def _downscale(vae: Config) -> int:
-    """Px a latent: every block of the encoder after the first halves the picture."""
-    tiny = vae["_class_name"] == "AutoencoderTiny"
-    return int(2 ** (len(vae["encoder_block_out_channels" if tiny else "block_out_channels"]) - 1))
-
-
-def read_config(folder: Path) -> Config:
-    """The config.json of a component's folder."""
-    return read_json(folder / "config.json")
-
-
-def read_json(path: Path) -> Config:
-    """A JSON object from a file; every way this can fail is an `AssetError`."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise AssetError(f"{path}: no such file; the model folder is incomplete") from None
-    except PermissionError:
-        raise AssetError(f"{path}: permission denied") from None
-    except (OSError, ValueError) as error:
-        raise AssetError(f"{path}: not readable as JSON ({error})") from error
-    if not isinstance(content, dict):
-        raise AssetError(f"{path}: expected a JSON object")
-    return content
+    if prediction_type not in ("epsilon", "v_prediction"):
+        raise AssetError(f"{configs.folder}: prediction type {prediction_type!r} is not supported")
+    return ModelFacts(
+        family=family,
+        native_size=(size if isinstance(size, int) else min(size)) * configs.downscale,
+        downscale=configs.downscale,
+        latent_channels=channels,
+        prediction_type=prediction_type,
+        few_step=scheduler.get("_class_name") == "LCMScheduler" or unet.get("time_cond_proj_dim") is not None,
+    )

@@ -1,27 +1,20 @@
-"""The families of models this program can drive. A new family is one line here and one file beside it."""
+"""The table of families. A new family is one line here and one module beside it that defines `FAMILY`."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from importlib import import_module
 
+from smd_cli.models.family import Family
 
-@dataclass(frozen=True)
-class Family:
-    """Where a family's code and its public companions are.
-
-    Attributes:
-        module: has `load(assets, device, dtype) -> Backbone`; imported when such a model is loaded.
-        config: Hugging Face id that gives a single-file checkpoint its configs and its tokenizer.
-        lcm_lora: Hugging Face id of the LoRA that makes ordinary weights few-step ones (2311.05556).
-    """
-
-    module: str
-    config: str
-    lcm_lora: str
+FAMILIES: Mapping[str, str] = {"sd15": "smd_cli.models.sd15"}
+"""Names of the families that this program can run, and their modules."""
 
 
-FAMILIES = {
-    "sd15": Family(
-        module="smd_cli.models.sd15",
-        config="stable-diffusion-v1-5/stable-diffusion-v1-5",
-        lcm_lora="latent-consistency/lcm-lora-sdv1-5",
-    ),
-}
+def family(name: str) -> Family:
+    """Return the family of that name, a key of `FAMILIES`; its module is imported only now."""
+    found: Family = import_module(FAMILIES[name]).FAMILY
+    return found
+
+
+def all_families() -> tuple[Family, ...]:
+    """Return every family of the table, in its order."""
+    return tuple(family(name) for name in FAMILIES)

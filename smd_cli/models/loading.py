@@ -1,12 +1,9 @@
-"""Located assets to a `Backbone`. The family's code, and diffusers with it, is imported when it is needed."""
-
-from importlib import import_module
+"""Located assets to a `Backbone`. The family's libraries are imported when a model is loaded."""
 
 import torch
 
 from smd_cli.models.assets import Assets
 from smd_cli.models.backbone import Backbone
-from smd_cli.models.families import FAMILIES
 
 
 def load(assets: Assets, device: torch.device, dtype: torch.dtype) -> Backbone:
@@ -15,13 +12,11 @@ def load(assets: Assets, device: torch.device, dtype: torch.dtype) -> Backbone:
     Raises:
         AssetError: the weights do not fit their configs, or a LoRA does not fit the weights.
     """
-    _hush()
-    family = import_module(FAMILIES[assets.facts.family].module)
-    backbone: Backbone = family.load(assets, device, dtype)
-    return backbone
+    _silence_libraries()
+    return assets.family.load(assets, device, dtype)
 
 
-def _hush() -> None:
+def _silence_libraries() -> None:
     """Keep the libraries' progress bars and advice off the terminal; failures still raise."""
     from diffusers.utils import logging as diffusers_log
     from transformers.utils import logging as transformers_log

@@ -3,31 +3,28 @@
 from pathlib import Path
 
 from smd_cli.errors import AssetError
-from smd_cli.models.facts import read_config, read_json
-from smd_cli.models.families import FAMILIES
+from smd_cli.models.configs import read_json
+from smd_cli.models.families import FAMILIES, all_families
 from smd_cli.models.weights import read_shapes
 
-_PIPELINES = {
-    "StableDiffusionPipeline": "sd15",
-    "LatentConsistencyModelPipeline": "sd15",
-    "StableDiffusionXLPipeline": "sdxl",
-    "StableDiffusion3Pipeline": "sd3",
-}
+_OTHER_PIPELINES = {"StableDiffusionXLPipeline": "sdxl", "StableDiffusion3Pipeline": "sd3"}
+"""Pipelines of families that this program cannot run, for its errors."""
 
-_TENSORS = {
+_OTHER_TENSORS = {
     "conditioner.embedders.": "sdxl",
     "model.diffusion_model.joint_blocks.": "sd3",
     "joint_blocks.": "sd3",
     "model.diffusion_model.double_blocks.": "flux",
     "double_blocks.": "flux",
     "cond_stage_model.model.": "sd2",
-    "cond_stage_model.transformer.": "sd15",
 }
-"""Beginnings of tensor names that only one family's single files have."""
+"""Beginnings of tensor names that only their single files have."""
 
 
 def recognise_folder(folder: Path) -> str:
-    """Family of a diffusers folder, by its pipeline's name, else by its UNet.
+    """Return the family of a diffusers folder, by its pipeline's name, else by its configs.
+
+    A family that is not in `FAMILIES` is named too, where it is known, else by its pipeline.
 
     Raises:
         AssetError: no model there.
@@ -35,22 +32,27 @@ def recognise_folder(folder: Path) -> str:
     index = folder / "model_index.json"
     if index.exists():
         pipeline = str(read_json(index).get("_class_name"))
-        return _PIPELINES.get(pipeline, pipeline)
-    if not (folder / "unet").is_dir():
-        raise AssetError(f"{folder}: not a diffusers model folder (no model_index.json)")
-    return "sdxl" if read_config(folder / "unet").get("addition_embed_type") == "text_time" else "sd15"
+        known = {name: family.name for family in all_families() for name in family.marks.pipelines}
+        return {**_OTHER_PIPELINES, **known}.get(pipeline, pipeline)
+    for family in all_families():
+        if family.marks.fits_folder(folder):
+            return family.name
+    if (folder / "unet").is_dir():
+        return "sdxl"  # the only other family whose denoiser is a UNet of that folder
+    raise AssetError(f"{folder}: not a diffusers model folder (no model_index.json)")
 
 
 def recognise_file(path: Path) -> str:
-    """Family of a single-file checkpoint.
+    """Return the family of a single-file checkpoint; one that is not in `FAMILIES` is named too.
 
     Raises:
-        AssetError: no checkpoint, or one without all its parts.
+        AssetError: no checkpoint, or one without all its components.
     """
     names = read_shapes(path)
-    for start, family in _TENSORS.items():
+    known = {start: family.name for family in all_families() for start in family.marks.tensors}
+    for start, family_name in {**_OTHER_TENSORS, **known}.items():
         if any(name.startswith(start) for name in names):
-            return family
+            return family_name
     if any("lora" in name for name in names):
         raise AssetError(f"{path}: a LoRA, not a checkpoint; it belongs under model.loras")
     if any(name.startswith("model.diffusion_model.") for name in names):
@@ -60,8 +62,12 @@ def recognise_file(path: Path) -> str:
     raise AssetError(f"{path}: not a checkpoint of any known family")
 
 
-def agree(asked: str, family: str, where: Path) -> str:
-    """The recognised family, where it is one there is code for and not another than the user asked for."""
+def check_family(asked: str, family: str, where: Path) -> str:
+    """Return the recognised family of the checkpoint at `where`.
+
+    Raises:
+        AssetError: this program cannot run it, or the user asked for another; 'auto' asks for none.
+    """
     if family not in FAMILIES:
         raise AssetError(
             f"{where}: family {family} is not supported yet by this version (only {', '.join(FAMILIES)})"

@@ -1,32 +1,38 @@
 """Stable Diffusion 1.x and what shares its interfaces: one CLIP text encoder, a UNet, a KL or tiny VAE."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint, convert_ldm_vae_checkpoint
-from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
-from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
-from diffusers.models.embeddings import get_timestep_embedding
-from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
-from torch import Tensor
-from transformers.models.clip.modeling_clip import CLIPTextModel
+from smd_cli.models.configs import Config, ModelConfigs, read_config
+from smd_cli.models.facts import ModelFacts, unet_facts
+from smd_cli.models.family import Component, Family, LoraFormat, Marks
+from smd_cli.models.vae import KL, TINY, autoencoder_of
 
-from smd_cli.core.guidance import ModelInput
-from smd_cli.core.schedule import TrainingSchedule
-from smd_cli.errors import AssetError
-from smd_cli.models.assets import Assets, Part
-from smd_cli.models.backbone import Backbone
-from smd_cli.models.components import FileLayout, Weights, load_part
-from smd_cli.models.conditioning import Conditioning
-from smd_cli.models.facts import Config, ModelFacts, read_config
-from smd_cli.models.keys import KnownPrompts
-from smd_cli.models.lora import fuse_lora
-from smd_cli.models.noise import training_alphas
-from smd_cli.models.tokens import Tokenizer
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import torch
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+    from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+    from torch import Tensor
+    from transformers.models.clip.modeling_clip import CLIPTextModel
+
+    from smd_cli.core.guidance import ModelInput
+    from smd_cli.core.schedule import TrainingSchedule
+    from smd_cli.models.assets import Assets
+    from smd_cli.models.backbone import Backbone
+    from smd_cli.models.conditioning import Conditioning
+    from smd_cli.models.cross_attention import CrossAttentionCache
+    from smd_cli.models.tokens import Tokenizer
 
 DISTILLED_GUIDANCE = 8.5
 """The guidance scale told to UNets that take one as input (the published LCM checkpoints' default)."""
+
+EVALUATION_MAPS = 24
+"""How many maps of the UNet's first width one evaluation holds at its peak, by measurements."""
 
 
 @dataclass(frozen=True)
@@ -41,25 +47,27 @@ class SD15:
     training: TrainingSchedule
     device: torch.device
     dtype: torch.dtype
-    known: KnownPrompts
+    cross_attention: CrossAttentionCache
 
     @property
     def facts(self) -> ModelFacts:
-        """What the checkpoint's configs say."""
+        """Return what the checkpoint's configs say."""
         return self.assets.facts
 
     def encode_prompts(self, prompts: list[str]) -> Conditioning:
-        """N prompts to (N, L, D): the text encoder's last hidden state, normalised."""
+        """Encode N prompts into (N, L, D): the text encoder's last hidden state, normalised."""
+        from smd_cli.models.conditioning import Conditioning
+
         tokens = self.tokenizer(prompts).to(self.device)
         return Conditioning(self.text_encoder(tokens).last_hidden_state)
 
     def prepare(self, table: Conditioning) -> Conditioning:
-        """The prompts with the keys and values of every cross-attention layer."""
-        return replace(table, keys=self.known.make(table.embeds))
+        """Add the keys and values of every cross-attention layer to prompts."""
+        return replace(table, keys=self.cross_attention.project(table.embeds))
 
     def predict(self, asked: ModelInput, conditioning: Conditioning) -> Tensor:
         """Return the UNet's output (N, C, h, w), in the dtype of the latents asked about."""
-        with self.known.of(conditioning):
+        with self.cross_attention.use(conditioning):
             output: Tensor = self.unet(
                 asked.latents.to(self.device, self.dtype),
                 asked.timesteps.to(self.device),
@@ -70,25 +78,28 @@ class SD15:
         return output.to(asked.latents)
 
     def encode_image(self, pixels: Tensor) -> Tensor:
-        """Pixels (B, 3, H, W) in [-1, 1] to scaled latents (B, C, h, w); the mode of a KL posterior."""
+        """Encode pixels (B, 3, H, W) in [-1, 1] into scaled latents (B, C, h, w), a KL posterior's mode."""
         encoded = self.vae.encode(pixels.to(self.device, self.dtype))
         latents: Tensor = (
-            encoded.latents if isinstance(self.vae, AutoencoderTiny) else encoded.latent_dist.mode()
+            encoded.latents if hasattr(encoded, "latents") else encoded.latent_dist.mode()  # tiny or KL
         )
         latents = latents * self.vae.config.scaling_factor
         return latents.to(pixels)
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Scaled latents (B, C, h, w) to pixels (B, 3, H, W) in [-1, 1]."""
+        """Decode scaled latents (B, C, h, w) into pixels (B, 3, H, W) in [-1, 1]."""
         unscaled = latents.to(self.device, self.dtype) / self.vae.config.scaling_factor
         pixels: Tensor = self.vae.decode(unscaled).sample
         return pixels.clamp(-1, 1).to(latents)
 
     def _guidance_embedding(self, count: int) -> Tensor | None:
-        """(N, E) sinusoids of w = guidance - 1 for guidance-distilled UNets (2310.04378, section 4.3)."""
+        """Return sinusoids (N, E) of guidance - 1 for UNets that take it as input (2310.04378, 4.3)."""
         size = self.unet.config.time_cond_proj_dim
         if size is None:
             return None
+        import torch
+        from diffusers.models.embeddings import get_timestep_embedding
+
         scale = torch.full((count,), (DISTILLED_GUIDANCE - 1) * 1000, device=self.device)
         embedding: Tensor = get_timestep_embedding(scale, size)
         return embedding.to(self.dtype)
@@ -100,48 +111,100 @@ def load(assets: Assets, device: torch.device, dtype: torch.dtype) -> Backbone:
     Raises:
         AssetError: the weights do not fill what the configs describe, or a LoRA does not fit them.
     """
-    networks = (
-        ("text_encoder", CLIPTextModel, FileLayout("cond_stage_model.transformer.", _ldm_text_encoder)),
-        ("unet", UNet2DConditionModel, FileLayout("model.diffusion_model.", convert_ldm_unet_checkpoint)),
-        ("vae", _vae_class(assets.parts["vae"]), FileLayout("first_stage_model.", _ldm_vae)),
-    )
-    # convolutions run faster on pixels that lie together, but for Apple's
-    memory = torch.preserve_format if device.type == "mps" else torch.channels_last
-    text_encoder, unet, vae = (
-        load_part(network, layout, assets.parts[name], dtype).to(device, memory_format=memory)
-        for name, network, layout in networks
-    )
-    for path, weight in assets.loras:
-        fuse_lora(path, weight, {"unet": unet, "text_encoder": text_encoder})
+    from smd_cli.models.cross_attention import CrossAttentionCache
+    from smd_cli.models.lora import fuse_lora
+    from smd_cli.models.tokens import Tokenizer
+
+    networks = _load_networks(assets, device, dtype)
+    for path, strength in assets.loras:
+        fuse_lora(path, strength, networks, FAMILY)
+    text_encoder, unet = networks["text_encoder"], networks["unet"]
     return SD15(
         assets=assets,
         tokenizer=Tokenizer.load(assets.configs / "tokenizer", text_encoder.config.max_position_embeddings),
         text_encoder=text_encoder,
         unet=unet,
-        vae=vae,
-        training=TrainingSchedule(training_alphas(assets.configs), assets.facts.prediction_type),
+        vae=networks["vae"],
+        training=training_schedule(assets.configs, assets.facts),
         device=device,
         dtype=dtype,
-        known=KnownPrompts(unet),
+        cross_attention=CrossAttentionCache(unet),
     )
 
 
-def _vae_class(part: Part) -> Any:  # noqa: ANN401 - diffusers has no types
-    name = read_config(part.config).get("_class_name")
-    for network in (AutoencoderKL, AutoencoderTiny):
-        if name == network.__name__:
-            return network
-    raise AssetError(f"{part.config}: autoencoder {name} is not supported (AutoencoderKL, AutoencoderTiny)")
+def _load_networks(assets: Assets, device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
+    """Load the components onto a device, by name."""
+    import diffusers
+    import torch
+    from transformers.models.clip.modeling_clip import CLIPTextModel
+
+    from smd_cli.models.components import load_component, read_tensors
+
+    vae_folder = assets.components["vae"].config
+    autoencoder = autoencoder_of(read_config(vae_folder), FAMILY.autoencoders, vae_folder)
+    classes = {
+        "text_encoder": CLIPTextModel,
+        "unet": diffusers.UNet2DConditionModel,
+        "vae": getattr(diffusers, autoencoder.name),
+    }
+    # convolutions run faster on pixels that lie together, but for Apple's
+    memory = torch.preserve_format if device.type == "mps" else torch.channels_last
+    networks = {}
+    for name, network_class in classes.items():
+        files, prefix = assets.components[name], FAMILY.components[name].prefix
+        tensors = read_tensors(files, prefix)
+        if name == "text_encoder":  # transformers does not know the prefixes of single files, diffusers does
+            tensors = {key.removeprefix(prefix): tensor for key, tensor in tensors.items()}
+        network = load_component(network_class, files, tensors, dtype)
+        networks[name] = network.to(device, memory_format=memory)
+    return networks
 
 
-def _ldm_text_encoder(weights: Weights, config: Config) -> Weights:
-    start = "cond_stage_model.transformer.text_model."
-    return {name.removeprefix(start): tensor for name, tensor in weights.items()}
+def fits_folder(folder: Path) -> bool:
+    """Tell whether a model folder has a UNet, and one that is not given the picture's size as SDXL's is."""
+    if not (folder / "unet").is_dir():
+        return False
+    return read_config(folder / "unet").get("addition_embed_type") != "text_time"
 
 
-def _ldm_vae(weights: Weights, config: Config) -> Weights:
-    """Tensors of a whole checkpoint or of an autoencoder's own file, unless they bear diffusers' names."""
-    if any(name.startswith(("encoder.down_blocks.", "encoder.layers.")) for name in weights):
-        return weights
-    converted: Weights = convert_ldm_vae_checkpoint(weights, config)
-    return converted
+def read_facts(configs: ModelConfigs) -> ModelFacts:
+    """Read the facts of a model; errors are those of `unet_facts`."""
+    return unet_facts(configs, FAMILY.name)
+
+
+def evaluation_elements(unet: Config, pixels: int) -> int:
+    """Estimate how many numbers one evaluation of so many latent pixels holds beyond the weights."""
+    return int(EVALUATION_MAPS * unet["block_out_channels"][0] * pixels)
+
+
+def training_schedule(configs: Path, facts: ModelFacts) -> TrainingSchedule:
+    """Read the noise levels that the model was trained on; errors are those of `diffusion_schedule`."""
+    from smd_cli.models.training import diffusion_schedule
+
+    return diffusion_schedule(configs, facts)
+
+
+FAMILY = Family(
+    name="sd15",
+    config="stable-diffusion-v1-5/stable-diffusion-v1-5",
+    lcm_lora="latent-consistency/lcm-lora-sdv1-5",
+    components={
+        "unet": Component("diffusion_pytorch_model", "model.diffusion_model."),
+        "vae": Component("diffusion_pytorch_model", "first_stage_model."),
+        "text_encoder": Component("model", "cond_stage_model.transformer.", tokenizer="tokenizer"),
+    },
+    denoiser="unet",
+    autoencoder="vae",
+    autoencoders=(KL, TINY),
+    marks=Marks(
+        pipelines=("StableDiffusionPipeline", "LatentConsistencyModelPipeline"),
+        tensors=("cond_stage_model.transformer.",),
+        fits_folder=fits_folder,
+    ),
+    lora=LoraFormat(components=("unet", "text_encoder"), loader="StableDiffusionLoraLoaderMixin"),
+    size_multiple=8,
+    read_facts=read_facts,
+    evaluation_elements=evaluation_elements,
+    training_schedule=training_schedule,
+    load=load,
+)

@@ -1,4 +1,4 @@
-"""Prompts to token numbers, and which words of a long prompt nobody will hear."""
+"""Prompts to token numbers, cut to the text encoder's length with a warning."""
 
 import logging
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from torch import Tensor
 from transformers.models.clip.tokenization_clip import CLIPTokenizer
 
 from smd_cli.errors import AssetError
-from smd_cli.models.components import reason
+from smd_cli.models.components import summary
 
 _log = logging.getLogger(__name__)
 
@@ -31,10 +31,10 @@ class Tokenizer:
         try:
             return cls(CLIPTokenizer.from_pretrained(folder, local_files_only=True), length)
         except Exception as error:  # the tokenizers library raises nothing narrower
-            raise AssetError(f"{folder}: no readable tokenizer ({reason(error)})") from error
+            raise AssetError(f"{folder}: no readable tokenizer ({summary(error)})") from error
 
     def __call__(self, prompts: list[str]) -> Tensor:
-        """Token numbers (N, length), padded, cut where too long with a warning in the log."""
+        """Return token numbers (N, length), padded; what is too long is cut, with a warning in the log."""
         for prompt in prompts:
             if lost := self.lost_words(prompt):
                 _log.warning("prompt is longer than %d tokens; cut off: %r", self.length, lost)
@@ -42,7 +42,7 @@ class Tokenizer:
         return torch.tensor(encoded.input_ids)
 
     def lost_words(self, prompt: str) -> str:
-        """The end of a prompt that does not fit; '' where all of it does."""
+        """Return the end of a prompt that does not fit; '' where all of it does."""
         spans = self.clip(prompt, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
         room = self.length - 2
         return prompt[spans[room][0] :] if len(spans) > room else ""

@@ -1,24 +1,25 @@
 """Safetensors files, looked into without reading their tensors. Pickled weights are never opened."""
 
-import re
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
 from smd_cli.errors import AssetError
+from smd_cli.models.configs import read_json
 
 PICKLES = (".ckpt", ".pt", ".pth", ".bin", ".pkl")
 
-LORA_TENSOR = re.compile(
-    r"(?P<layer>.+?)\.(alpha|(lora_|lora\.|lora_linear_layer\.)?(?P<factor>down|up|A|B)\.weight)"
+_LORA_TENSORS = (
+    ".alpha",
+    *(f".{name}.weight" for name in ("down", "up", "lora_down", "lora_up", "lora_A", "lora_B")),
 )
-"""Name of a tensor in a LoRA file: of a layer its alpha, or its first (down, A) or second (up, B) factor."""
+"""Endings of a LoRA's tensors: of a layer its alpha, and its first (down, A) and second (up, B) factor."""
 
 Shapes = dict[str, tuple[int, ...]]
 
 
 def read_shapes(path: Path) -> Shapes:
-    """Names and shapes of a file's tensors; reading them proves that the file is whole.
+    """Return names and shapes of a file's tensors; reading them proves that the file is whole.
 
     Raises:
         AssetError: missing, unreadable, truncated, or no safetensors file.
@@ -39,23 +40,34 @@ def read_shapes(path: Path) -> Shapes:
         raise AssetError(f"{path}: not a whole safetensors file ({error}); get it again") from error
 
 
-def component_file(folder: Path, stem: str) -> Path:
-    """The weights of a diffusers component: `stem`.safetensors, else its fp16 variant.
+def component_weights(folder: Path, stem: str) -> tuple[Path, ...]:
+    """Find the weights of a diffusers component: `stem`.safetensors, else its fp16 variant, else its shards.
 
     Raises:
-        AssetError: neither is there; names the file, and says when there is only a pickle.
+        AssetError: none of them is there; names the file, and says when there is only a pickle.
     """
     for name in (f"{stem}.safetensors", f"{stem}.fp16.safetensors"):
         if (folder / name).exists():
-            return folder / name
+            return (folder / name,)
+    index = folder / f"{stem}.safetensors.index.json"
+    if index.exists():
+        return _shards(index)
     for pickle in (folder / f"{stem}{suffix}" for suffix in (".bin", ".fp16.bin")):
         if pickle.exists():
             read_shapes(pickle)
     raise AssetError(f"{folder / stem}.safetensors: no such file; the model folder lacks weights")
 
 
+def _shards(index: Path) -> tuple[Path, ...]:
+    """Return the files over which an index says that the tensors are spread."""
+    files = read_json(index).get("weight_map")
+    if not isinstance(files, dict) or not files:
+        raise AssetError(f"{index}: names no files of weights")
+    return tuple(index.parent / name for name in sorted({Path(str(name)).name for name in files.values()}))
+
+
 def lora_file(path: Path) -> Path:
-    """The file of a LoRA: `path` itself, or the only .safetensors file of that folder.
+    """Return the file of a LoRA: `path` itself, or the only .safetensors file of that folder.
 
     Raises:
         AssetError: none or several in the folder, or an adapter of another kind than LoRA.
@@ -66,6 +78,6 @@ def lora_file(path: Path) -> Path:
             raise AssetError(f"{path}: {len(files)} .safetensors files in this folder; name the LoRA's own")
         path = files[0]
     for name in read_shapes(path):
-        if LORA_TENSOR.fullmatch(name) is None:
+        if not name.endswith(_LORA_TENSORS):
             raise AssetError(f"{path}: not a plain LoRA (other adapters are not supported): it holds {name}")
     return path

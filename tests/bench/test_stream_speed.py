@@ -49,7 +49,7 @@ def test_ways_to_stream_are_compared_and_counted(measured):
 
 
 def test_another_autoencoder_decodes_the_same_frames(measured):
-    own = locate(ModelSpec("flatland")).parts["vae"].weights.parent
+    own = locate(ModelSpec("flatland")).components["vae"].weights[0].parent
     rows = json.loads(measured("--json", "-q", "--vae", str(own)).stdout)["rows"]
     assert [row["name"] for row in rows[-2:]] == ["own autoencoder", "other autoencoder"]
     assert rows[-1]["difference"] == 0

@@ -2,16 +2,22 @@
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 from smd_cli.errors import AssetError
-from smd_cli.models.assets import ModelSpec, facts_of, locate
-from smd_cli.models.facts import ModelFacts
+from smd_cli.models import families
+from smd_cli.models.assets import ModelSpec, locate
+from smd_cli.models.facts import ModelFacts, read_facts, unet_facts
+from smd_cli.models.families import family
+from smd_cli.models.family import Component, Marks
 from smd_cli.models.loading import load
 
 CPU = torch.device("cpu")
@@ -51,7 +57,7 @@ def test_facts_follow_the_configs(copy, make):
 
 def test_facts_need_no_weights(copy):
     (copy / UNET).unlink()
-    assert facts_of(ModelSpec(str(copy)), offline=True).native_size == 128
+    assert read_facts(copy, copy / "vae", family("sd15")).native_size == 128
     assert "lacks weights" in failure(ModelSpec(str(copy)))
 
 
@@ -252,3 +258,38 @@ def test_a_single_file_without_its_companions(single_file, monkeypatch, tmp_path
 def test_loras_that_are_none(folder, single_file, tmp_path):
     assert "not a plain LoRA" in failure(ModelSpec(str(folder), loras=((str(single_file), 1.0),)))
     assert "0 .safetensors files" in failure(ModelSpec(str(folder), loras=((str(tmp_path), 1.0),)))
+
+
+@pytest.fixture
+def other_family(monkeypatch):
+    """A family that a line of the table and a module add: SD1.5 with a second text encoder, or without."""
+    second = Component("model", "second.", tokenizer="tokenizer_2", is_optional=True)
+    own = replace(
+        family("sd15"),
+        name="other",
+        components={**family("sd15").components, "text_encoder_2": second},
+        marks=Marks(("OtherPipeline",), ("other.",), lambda folder: (folder / "other").is_dir()),
+        read_facts=lambda configs: unet_facts(configs, "other"),
+    )
+    monkeypatch.setitem(families.FAMILIES, "other", "tests.models.other")
+    monkeypatch.setitem(sys.modules, "tests.models.other", SimpleNamespace(FAMILY=own))
+    return own
+
+
+def test_a_line_of_the_table_and_a_module_add_a_family(other_family, copy, single_file, make, tmp_path):
+    make.edit_json(copy / "model_index.json", _class_name="OtherPipeline")
+    assets = locate(ModelSpec(str(copy)))
+    assert assets.family is other_family
+    assert list(assets.components) == ["unet", "vae", "text_encoder"]
+    assert load(assets, CPU, torch.float32).facts.family == "other"
+    shutil.copytree(copy / "text_encoder", copy / "text_encoder_2")
+    assert "tokenizer_2: no tokenizer.json and no vocab.json" in failure(ModelSpec(str(copy)))
+    shutil.copytree(copy / "tokenizer", copy / "tokenizer_2")
+    assert list(locate(ModelSpec(str(copy))).components)[-1] == "text_encoder_2"
+    (copy / "model_index.json").unlink()
+    assert facts(copy).family == "sd15"
+    (copy / "unet").rename(copy / "other")
+    assert "is of family other, not sd15" in failure(ModelSpec(str(copy), family="sd15"))
+    save_file({"other.x": torch.zeros(1)}, tmp_path / "other.safetensors")
+    spec = ModelSpec(str(tmp_path / "other.safetensors"), config=str(single_file.parent / "tiny"))
+    assert "is of family sd15, not other" in failure(spec)

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from smd_cli.errors import AssetError
-from smd_cli.models.assets import ModelSpec, facts_of, locate
+from smd_cli.models.assets import ModelSpec, locate
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -101,11 +101,6 @@ def test_a_download_takes_what_is_needed_and_then_needs_no_hub(hub, folder):
     assert hub.asked == []
 
 
-def test_facts_take_the_configs_alone(hub):
-    assert facts_of(ModelSpec("owner/model")).native_size == 128
-    assert not any("safetensors" in path for path in hub.asked)
-
-
 @pytest.mark.parametrize(
     ("status", "code", "words"),
     [
@@ -141,7 +136,7 @@ def run(code, **environment):
 def test_local_models_load_without_any_network(folder, single_file, tmp_path):
     code = f"""
 import torch
-from smd_cli.models.assets import ModelSpec, facts_of, locate
+from smd_cli.models.assets import ModelSpec, locate
 from smd_cli.models.loading import load
 for spec in (ModelSpec({str(folder)!r}), ModelSpec({str(single_file)!r}, config={str(folder)!r})):
     backbone = load(locate(spec), torch.device("cpu"), torch.float32)
@@ -156,7 +151,7 @@ for spec in (ModelSpec({str(folder)!r}), ModelSpec({str(single_file)!r}, config=
 def test_offline_asks_nobody(how, tmp_path):
     code = f"""
 from smd_cli.errors import AssetError
-from smd_cli.models.assets import ModelSpec, facts_of, locate
+from smd_cli.models.assets import ModelSpec, locate
 from smd_cli.models.sources import go_offline
 {"" if how else "go_offline()"}
 try:

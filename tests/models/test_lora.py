@@ -4,12 +4,13 @@ import re
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from smd_cli.errors import AssetError
 from smd_cli.models import families
 from smd_cli.models.assets import ModelSpec, locate
 from smd_cli.models.loading import load
+from tests.models.conftest import ldm_unet_name
 
 CPU = torch.device("cpu")
 RANK = 2
@@ -87,6 +88,69 @@ def old_diffusers(plain, path):
     return path
 
 
+def block_names(plain, path):
+    """Kohya's names for a UNet in the LDM layout; like the next, for the UNet alone."""
+    tensors = {}
+    for part, layer, alpha, down, up in adapter(plain):
+        if part == "unet":
+            block = ldm_unet_name(f"{layer}.weight").removesuffix(".weight")
+            name = f"lora_unet_{block.replace('.', '_')}"
+            tensors |= {f"{name}.lora_down.weight": down, f"{name}.lora_up.weight": up}
+            tensors[f"{name}.alpha"] = torch.tensor(alpha)
+    save_file(tensors, path)
+    return path
+
+
+def peft(plain, path, start="base_model.model."):
+    tensors = {}
+    for part, layer, _, down, up in adapter(plain):
+        if part == "unet":
+            name = start + layer
+            tensors |= {f"{name}.lora_A.weight": down, f"{name}.lora_B.weight": up}
+    save_file(tensors, path)
+    return path
+
+
+@pytest.mark.parametrize(("layout", "has_alpha"), [(block_names, True), (peft, False)])
+def test_files_of_a_unet_alone_give_the_same_weights_too(layout, has_alpha, plain, folder, tmp_path):
+    path = layout(plain, tmp_path / "style.safetensors")
+    fused = load(locate(ModelSpec(str(folder), loras=((str(path), 0.5),))), CPU, torch.float32)
+    expected = dict(plain.unet.state_dict())
+    for part, layer, alpha, down, up in adapter(plain):
+        if part == "unet":
+            scale = 0.5 * (alpha / RANK if has_alpha else 1.0)
+            expected[f"{layer}.weight"] = expected[f"{layer}.weight"] + scale * product(down, up)
+    for name, weight in fused.unet.state_dict().items():
+        torch.testing.assert_close(weight, expected[name], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            lambda tensors: tensors.pop(next(name for name in tensors if "lora_up" in name)),
+            "diffusers cannot read",
+        ),
+        (
+            lambda tensors: tensors.update(
+                {
+                    f"lora_unet_input_blocks_1_1_proj_in.lora_{factor}.weight": torch.zeros(2, 2)
+                    for factor in ("down", "up")
+                }
+            ),
+            "2 of its tensors have no place",
+        ),
+    ],
+)
+def test_what_diffusers_cannot_read_or_leaves_out_is_refused(change, words, plain, folder, tmp_path):
+    path = kohya(plain, tmp_path / "style.safetensors")
+    tensors = load_file(path)
+    change(tensors)
+    save_file(tensors, path)
+    with pytest.raises(AssetError, match=f"made for another model; {words}"):
+        load(locate(ModelSpec(str(folder), loras=((str(path), 1.0),))), CPU, torch.float32)
+
+
 @pytest.mark.parametrize(("layout", "has_alpha"), [(kohya, True), (diffusers, False), (old_diffusers, False)])
 def test_fused_weights_are_the_sum(layout, has_alpha, plain, folder, tmp_path):
     path = layout(plain, tmp_path / "style.safetensors")
@@ -146,8 +210,6 @@ def test_a_lora_of_another_shape_is_refused(plain, folder, tmp_path):
     ],
 )
 def test_a_lora_is_never_fused_in_part(extra, plain, folder, tmp_path):
-    from safetensors.torch import load_file
-
     path = kohya(plain, tmp_path / "style.safetensors")
     more = {f"{extra}.lora_down.weight": torch.zeros(2, 16), f"{extra}.lora_up.weight": torch.zeros(16, 2)}
     save_file({**load_file(path), **more}, path)
@@ -183,6 +245,6 @@ def test_without_the_lcm_lora_the_way_out_is_named(folder, monkeypatch, tmp_path
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(AssetError) as caught:
         locate(ModelSpec(str(folder)), few_step=True, offline=True)
-    for words in (families.FAMILIES["sd15"].lcm_lora, "model.lcm_lora", "sampler.kind to ddim", "--offline"):
+    for words in (families.family("sd15").lcm_lora, "model.lcm_lora", "sampler.kind to ddim", "--offline"):
         assert words in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -1,5 +1,6 @@
 """The SD1.5 backbone gives what diffusers' own pipeline gives, from every layout."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from smd_cli.models.sd15 import SD15
 from tests.core.models import model_input
 
 CPU = torch.device("cpu")
+UNET, VAE = (f"{part}/diffusion_pytorch_model.safetensors" for part in ("unet", "vae"))
+TEXT = "text_encoder/model.safetensors"
 PROMPTS = ["a red house", "1girl, pink hair, (smile)"]
 
 
@@ -68,6 +71,50 @@ def test_single_file_holds_the_same_model(single_file, folder, backbone):
         assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
     assert alone.facts == backbone.facts
     assert torch.equal(alone.encode_prompts(PROMPTS).embeds, backbone.encode_prompts(PROMPTS).embeds)
+
+
+def test_a_folder_with_the_names_of_the_published_checkpoints_holds_the_same_model(copy, backbone):
+    text = {f"text_model.{name}": tensor for name, tensor in load_file(copy / TEXT).items()}
+    save_file({**text, "text_model.embeddings.position_ids": torch.arange(77)[None]}, copy / TEXT)
+    vae = load_file(copy / VAE)
+    for now, then in (("to_q", "query"), ("to_k", "key"), ("to_v", "value"), ("to_out.0", "proj_attn")):
+        vae = {name.replace(f".{now}.", f".{then}."): tensor for name, tensor in vae.items()}
+    assert "encoder.mid_block.attentions.0.query.weight" in vae
+    save_file(vae, copy / VAE)
+    published = load_spec(copy)
+    for part in ("vae", "text_encoder"):
+        ours, theirs = getattr(published, part).state_dict(), getattr(backbone, part).state_dict()
+        assert ours.keys() == theirs.keys()
+        assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_weights_may_be_spread_over_shards(copy, backbone):
+    weights = load_file(copy / UNET)
+    names = sorted(weights)
+    shards = {"part-1-of-2.safetensors": names[::2], "part-2-of-2.safetensors": names[1::2]}
+    for shard, own in shards.items():
+        save_file({name: weights[name] for name in own}, copy / "unet" / shard)
+    weight_map = {name: shard for shard, own in shards.items() for name in own}
+    (copy / f"{UNET}.index.json").write_text(json.dumps({"weight_map": weight_map}))
+    whole = locate(ModelSpec(str(copy)))
+    assert [path.name for path in whole.components["unet"].weights] == ["diffusion_pytorch_model.safetensors"]
+    (copy / UNET).unlink()
+    spread = load_spec(copy)
+    assert all(torch.equal(spread.unet.state_dict()[name], weights[name]) for name in names)
+    assert len({path.name for path in spread.assets.weights} & shards.keys()) == 2
+    (copy / "unet" / "part-2-of-2.safetensors").unlink()
+    with pytest.raises(AssetError, match=r"part-2-of-2\.safetensors: no such file"):
+        load_spec(copy)
+
+
+def test_the_libraries_read_no_file_beside_those_that_were_found(copy, backbone):
+    """diffusers itself would follow the index and take the weights that it leads to."""
+    other = {name: tensor + 1 for name, tensor in load_file(copy / UNET).items()}
+    save_file(other, copy / "unet" / "other.safetensors")
+    weight_map = dict.fromkeys(other, "other.safetensors")
+    (copy / f"{UNET}.index.json").write_text(json.dumps({"weight_map": weight_map, "metadata": {}}))
+    for name, tensor in load_spec(copy).unet.state_dict().items():
+        assert torch.equal(tensor, backbone.unet.state_dict()[name])
 
 
 def test_the_schedule_is_the_models_own(backbone, pipeline, copy, make):
@@ -146,6 +193,13 @@ def test_another_autoencoder_takes_the_place_of_the_own(layout, folder, make, tm
     state = backbone.vae.state_dict()
     assert state.keys() == weights.keys()
     assert all(torch.equal(state[name], weights[name]) for name in weights)
+
+
+def test_a_tiny_autoencoder_under_the_names_of_its_authors_does_not_fit(make, tmp_path):
+    model = make.model(tmp_path / "model", vae=make.tiny_vae())
+    save_file({"encoder.0.weight": torch.zeros(8, 3, 3, 3)}, tmp_path / "taesd.safetensors")
+    with pytest.raises(AssetError, match=r"taesd\.safetensors: lacks .* of the model's tensors"):
+        load_spec(model, vae=str(tmp_path / "taesd.safetensors"))
 
 
 def test_an_autoencoder_of_an_unknown_kind(make, copy):

@@ -1,4 +1,4 @@
-"""Attention to prompts with their keys and values known beforehand.
+"""Cross-attention whose keys and values are cached.
 
 A prompt is the same at every step, in every tile and every frame, and so are the keys and values that each
 layer of a UNet makes of it: they are made once for a table of prompts and looked up by its rows.
@@ -15,13 +15,13 @@ from torch import Tensor, nn
 from smd_cli.models.conditioning import Conditioning
 
 
-class PromptAttention:
-    """A processor of diffusers' cross-attention layers; `known` (N, L, 2·D) are keys, then values."""
+class CachedCrossAttention:
+    """A processor of one of diffusers' attention layers; `cached` (N, L, 2·D) are keys, then values."""
 
     def __init__(self) -> None:
-        self.known: Tensor | None = None
+        self.cached: Tensor | None = None
 
-    def make(self, attention: Any, embeds: Tensor) -> Tensor:  # noqa: ANN401 - diffusers has no types
+    def project(self, attention: Any, embeds: Tensor) -> Tensor:  # noqa: ANN401 - diffusers has no types
         """Make the keys and values of prompts (N, L, E)."""
         return torch.cat([attention.to_k(embeds), attention.to_v(embeds)], dim=-1)
 
@@ -33,10 +33,10 @@ class PromptAttention:
         **_: object,
     ) -> Tensor:
         """Attend from latents (N, T, C) to prompts (N, L, E)."""
-        known = self.make(attention, encoder_hidden_states) if self.known is None else self.known
+        projected = self.project(attention, encoder_hidden_states) if self.cached is None else self.cached
         query, key, value = (
             heads.unflatten(-1, (attention.heads, -1)).transpose(1, 2)
-            for heads in (attention.to_q(hidden_states), *known.chunk(2, dim=-1))
+            for heads in (attention.to_q(hidden_states), *projected.chunk(2, dim=-1))
         )
         found = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
         to_output, dropout = attention.to_out
@@ -44,28 +44,30 @@ class PromptAttention:
         return output
 
 
-class KnownPrompts:
-    """The cross-attention layers of a UNet, in order, and what they know of the prompts at hand."""
+class CrossAttentionCache:
+    """The cross-attention layers of a UNet, in order, and the processors that hold their keys and values."""
 
     def __init__(self, unet: nn.Module) -> None:
         self._layers = [
-            (module, PromptAttention()) for name, module in unet.named_modules() if name.endswith("attn2")
+            (module, CachedCrossAttention())
+            for name, module in unet.named_modules()
+            if name.endswith("attn2")
         ]
         for attention, processor in self._layers:
             attention.set_processor(processor)
 
-    def make(self, embeds: Tensor) -> tuple[Tensor, ...]:
+    def project(self, embeds: Tensor) -> tuple[Tensor, ...]:
         """Make the keys and values of prompts (N, L, E) for each layer."""
-        return tuple(processor.make(attention, embeds) for attention, processor in self._layers)
+        return tuple(processor.project(attention, embeds) for attention, processor in self._layers)
 
     @contextmanager
-    def of(self, conditioning: Conditioning) -> Iterator[None]:
-        """Let the layers know the prompts of an evaluation, as far as their keys are known."""
-        known = conditioning.keys or (None,) * len(self._layers)
-        for (_, processor), of_layer in zip(self._layers, known, strict=True):
-            processor.known = of_layer
+    def use(self, conditioning: Conditioning) -> Iterator[None]:
+        """Let the layers take the prompts' keys and values from `conditioning`, where it has them."""
+        cached = conditioning.keys or (None,) * len(self._layers)
+        for (_, processor), of_layer in zip(self._layers, cached, strict=True):
+            processor.cached = of_layer
         try:
             yield
         finally:
             for _, processor in self._layers:
-                processor.known = None
+                processor.cached = None

@@ -1,0 +1,53 @@
+"""The config files of a model folder. Reads JSON alone."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from smd_cli.errors import AssetError
+
+Config = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ModelConfigs:
+    """The configs of a model, as a family reads its facts from them.
+
+    Attributes:
+        folder: the model folder they lie in, for what else a family looks at, and for errors.
+        denoiser: that of the UNet or transformer.
+        autoencoder: that of the autoencoder in use, which may be another than the folder's.
+        scheduler: that of the scheduler.
+        downscale: px a latent of the autoencoder, along one side.
+    """
+
+    folder: Path
+    denoiser: Config
+    autoencoder: Config
+    scheduler: Config
+    downscale: int
+
+
+def read_config(folder: Path) -> Config:
+    """Read the config.json of a component's folder; errors are those of `read_json`."""
+    return read_json(folder / "config.json")
+
+
+def read_json(path: Path) -> Config:
+    """Read a JSON object from a file.
+
+    Raises:
+        AssetError: it cannot be read, or is none.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise AssetError(f"{path}: no such file; the model folder is incomplete") from None
+    except PermissionError:
+        raise AssetError(f"{path}: permission denied") from None
+    except (OSError, ValueError) as error:
+        raise AssetError(f"{path}: not readable as JSON ({error})") from error
+    if not isinstance(content, dict):
+        raise AssetError(f"{path}: expected a JSON object")
+    return content

@@ -1,0 +1,103 @@
+"""What this program has to know of a family of models to find, check, load and run one. Knows no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from smd_cli.models.configs import Config, ModelConfigs
+from smd_cli.models.facts import ModelFacts
+from smd_cli.models.vae import Autoencoder
+
+if TYPE_CHECKING:
+    import torch
+
+    from smd_cli.core.schedule import TrainingSchedule
+    from smd_cli.models.assets import Assets
+    from smd_cli.models.backbone import Backbone
+
+
+@dataclass(frozen=True)
+class Component:
+    """One network of a family.
+
+    Attributes:
+        stem: of its weights' file name, in the folder of its own.
+        prefix: how the names of its tensors begin in a single-file checkpoint.
+        tokenizer: of a text encoder, the folder of its tokenizer.
+        is_optional: a model may come without it, and then has no folder of its name.
+    """
+
+    stem: str
+    prefix: str
+    tokenizer: str | None = None
+    is_optional: bool = False
+
+
+@dataclass(frozen=True)
+class Marks:
+    """How to tell a family's checkpoints from those of others.
+
+    Attributes:
+        pipelines: the `_class_name`s of its model_index.json.
+        tensors: beginnings of tensor names that only its single files have.
+        fits_folder: tells whether a model folder without model_index.json is of this family, by its configs.
+    """
+
+    pipelines: tuple[str, ...]
+    tensors: tuple[str, ...]
+    fits_folder: Callable[[Path], bool]
+
+
+@dataclass(frozen=True)
+class LoraFormat:
+    """The LoRAs of a family.
+
+    Attributes:
+        components: the networks that a LoRA may change.
+        loader: diffusers' class whose `lora_state_dict` reads their files, of `diffusers.loaders`.
+    """
+
+    components: tuple[str, ...]
+    loader: str
+
+
+@dataclass(frozen=True)
+class Family:
+    """A family of models, a value made without torch; its functions import torch when they are called.
+
+    Attributes:
+        name: its key in `families.FAMILIES`.
+        config: Hugging Face id that gives a single-file checkpoint its configs and its tokenizer.
+        lcm_lora: Hugging Face id of the LoRA that makes ordinary weights few-step ones (2311.05556).
+        components: the networks, by the folders that hold them in a diffusers model.
+        denoiser: the component that predicts.
+        autoencoder: the component that turns pictures into latents and back.
+        autoencoders: the classes that it may be of.
+        marks: how its checkpoints are recognised.
+        lora: which LoRAs fit it.
+        size_multiple: what the sides of canvas and tiles are multiples of, px.
+        read_facts: reads the facts from the configs; a KeyError or TypeError means that one lacks something.
+        evaluation_elements: estimates the numbers that one evaluation holds at its peak beyond the weights,
+            from the denoiser's config and the latent pixels of a view.
+        training_schedule: reads the noise levels that a model was trained on from its folder and facts. Raises
+            AssetError if there is no readable config.
+        load: reads located files into a backbone. Raises AssetError if weights or LoRAs do not fit.
+    """
+
+    name: str
+    config: str
+    lcm_lora: str
+    components: Mapping[str, Component]
+    denoiser: str
+    autoencoder: str
+    autoencoders: tuple[Autoencoder, ...]
+    marks: Marks
+    lora: LoraFormat
+    size_multiple: int
+    read_facts: Callable[[ModelConfigs], ModelFacts]
+    evaluation_elements: Callable[[Config, int], int]
+    training_schedule: Callable[[Path, ModelFacts], TrainingSchedule]
+    load: Callable[[Assets, torch.device, torch.dtype], Backbone]
