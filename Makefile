@@ -16,7 +16,7 @@ lint:
 	.venv/bin/lint-imports
 
 docs:
-	$(PYTHON) -m smd_cli.cli.docs
+	$(PYTHON) docs/generate.py
 
 train:
 	$(PYTHON) -m smd_cli.workshop.train --folder runs/flatland

@@ -1,6 +1,6 @@
-"""Writes what is generated from the code: the two references and the shipped JSON Schema.
+"""Write what is generated from the code: the two references and the shipped JSON Schema.
 
-`python -m smd_cli.cli.docs` writes them; with `--check` it only tells which are out of date, and fails
+`python docs/generate.py` writes them; with `--check` it only lists which are out of date, and fails
 if any is.
 """
 
@@ -14,11 +14,11 @@ from pathlib import Path
 from smd_cli.errors import SmdError
 from smd_cli.scene.reference import json_schema, scene_reference
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 
 
 def cli_reference() -> str:
-    """The commands as Markdown, by Typer's own generator, and the exit codes."""
+    """Return the commands as Markdown, by Typer's own generator, and the exit codes."""
     command = [sys.executable, "-m", "typer", "smd_cli.cli.app", "utils", "docs", "--name", "smd"]
     text = subprocess.run(  # noqa: S603 - our own interpreter and module
         [*command, "--title", "Command line"], check=True, capture_output=True, text=True, cwd=ROOT
@@ -32,7 +32,7 @@ def cli_reference() -> str:
 
 
 def generated() -> dict[Path, str]:
-    """Every generated file with its text."""
+    """Return every generated file with its text."""
     schema = json_schema()
     return {
         ROOT / "smd_cli/scene/scene.schema.json": json.dumps(schema, indent=2, ensure_ascii=False) + "\n",
@@ -50,7 +50,7 @@ def main(arguments: list[str]) -> int:
     ]
     for path in stale:
         if "--check" in arguments:
-            sys.stderr.write(f"{path.relative_to(ROOT)}: out of date; run python -m smd_cli.cli.docs\n")
+            sys.stderr.write(f"{path.relative_to(ROOT)}: out of date; run python docs/generate.py\n")
         else:
             path.write_text(generated()[path], encoding="utf-8")
     return 1 if stale and "--check" in arguments else 0

@@ -20,7 +20,6 @@ from smd_cli.engine.layout import tile_side
 from smd_cli.errors import SceneError
 from smd_cli.models.assets import Assets, ModelSpec, locate
 from smd_cli.models.backbone import Backbone
-from smd_cli.models.facts import ModelFacts
 from smd_cli.models.loading import load
 from smd_cli.models.sources import go_offline
 from smd_cli.scene.resolve import ModelPlan, Plan
@@ -69,17 +68,30 @@ def load_model(scene: OpenedScene, settings: RenderSettings) -> Backbone:
     """
     device, dtype = choose_place(settings)
     assets = find_model(scene.plan, offline=settings.offline)
-    check_canvas(scene, assets.facts)
+    check_canvas(scene, assets)
     if settings.metadata:
         _ = assets.sha256  # read here, once: gigabytes take seconds, which belong to loading
     with enough_memory(device):
         return load(assets, device, dtype)
 
 
-def check_canvas(scene: OpenedScene, facts: ModelFacts) -> None:
-    """Check what the model asks of the canvas. Raises SceneError, with the place in the scene."""
+def check_canvas(scene: OpenedScene, assets: Assets) -> None:
+    """Check canvas and tile sides against what the model can do. Raises SceneError, with their places."""
+    plan, multiple = scene.plan, assets.family.size_multiple
+    sides = {
+        ("canvas", "width"): plan.canvas.width,
+        ("canvas", "height"): plan.canvas.height,
+        ("sampler", "tile"): plan.sampler.tile,
+    }
+    problems = [
+        f"{scene.locate(*place)}: {side} is not a multiple of {multiple}, as {assets.family.name} models need"
+        for place, side in sides.items()
+        if isinstance(side, int) and side % multiple
+    ]
+    if problems:
+        raise SceneError(*problems)
     try:
-        tile_side(scene.plan, facts)
+        tile_side(plan, assets.facts)
     except SceneError as error:
         raise SceneError(f"{scene.locate('canvas', 'width')}: {error}") from error
 

@@ -76,7 +76,7 @@ def plan_render(scene: OpenedScene, settings: RenderSettings) -> RenderPlan:
     if models.assets is None:
         return RenderPlan(scene.plan, models.required, None)
     facts = models.assets.facts
-    check_canvas(scene, facts)
+    check_canvas(scene, models.assets)
     training = models.assets.family.training_schedule(models.assets.configs, facts)
     layout = make_layout(scene.plan, canvas_images(scene.images), facts, training)
     at_most = MOST[device.type] if settings.batch == "auto" else settings.batch

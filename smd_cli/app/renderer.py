@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from smd_cli.app.scenes import OpenedScene
 from smd_cli.app.settings import RenderSettings, check_seed
+from smd_cli.app.stream_input import StreamInput, find_stream_input
 from smd_cli.engine.events import Clock, Listener, WarningRoute, ignore_events
 from smd_cli.errors import UsageError
 
@@ -67,22 +68,23 @@ class Renderer:
 
             return render_picture(scene, prepared, number, self.settings, clock)
 
-    def stream(self, scene: OpenedScene, *, seed: int | None = None) -> SceneStream:
+    def stream(
+        self, scene: OpenedScene, *, seed: int | None = None, source: StreamInput | None = None
+    ) -> SceneStream:
         """Set up a scene's stream: iterate it for its frames, or write it to a file.
 
-        A scene that names no task is opened for this one. Raises as `render`.
+        A scene that names no task is opened for this one. `source` is its input, where that has been found
+        already. Raises as `render`.
         """
-        from smd_cli.app.stream_input import find_stream_input
-
         opened = scene.for_task("stream")
         number = check_seed(opened.plan.seed if seed is None else seed)
-        source = find_stream_input(opened)
+        source = source or find_stream_input(opened)
         clock = Clock(self.listener)
         with self._warnings:
             backbone = self._load(opened, clock)
         from smd_cli.app.streaming import SceneStream
 
-        return SceneStream(opened, source, number, backbone, self.settings, self.listener)
+        return SceneStream(opened, source, number, backbone, self.settings, clock)
 
     def close(self) -> None:
         """Let go of the model, and of the memory that it takes."""

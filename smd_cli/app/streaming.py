@@ -19,7 +19,7 @@ from smd_cli.app.settings import RenderSettings
 from smd_cli.app.stream_input import StreamInput
 from smd_cli.core.regions import Work
 from smd_cli.engine.device import enough_memory
-from smd_cli.engine.events import Listener, StreamProgress, WarningRoute
+from smd_cli.engine.events import Clock, StreamProgress, WarningRoute
 from smd_cli.engine.layers import CanvasImages
 from smd_cli.engine.scene_preparer import InputFrame, ScenePreparer
 from smd_cli.engine.stream_pipeline import QUEUES, WORK, StreamRun, stream_pipeline
@@ -61,15 +61,16 @@ class SceneStream:
         seed: int,
         backbone: Backbone,
         settings: RenderSettings,
-        listener: Listener,
+        clock: Clock,
     ) -> None:
+        """Set up a stream; `clock` has timed what came before, and has the listener."""
         self.scene = scene
         self.input = source
         self.seed = seed
         self.progress = StreamProgress(total=source.frames)
         self._backbone = backbone
         self._settings = settings
-        self._listener = listener
+        self._clock = clock
         self._run: StreamRun | None = None
 
     @property
@@ -92,7 +93,7 @@ class SceneStream:
         asked: dict[int, float] = {}
         preparer = ScenePreparer(self._backbone, _Painter(), batch=self._settings.batch)
         began, last = time.perf_counter(), None
-        with enough_memory(self._backbone.device), WarningRoute(self._listener):
+        with enough_memory(self._backbone.device), WarningRoute(self._clock.listen):
             self._run = stream_pipeline(self.scene.plan, preparer, self._inputs(asked), self.seed)
             with self._run.pipeline as outputs:
                 for output in outputs:
@@ -115,12 +116,12 @@ class SceneStream:
                 saving += time.perf_counter() - writing
         if self._run is None:
             raise RuntimeError("the stream did not run")
-        busy = zip(WORK, self._run.pipeline.busy(), strict=True)
-        timing = {**{f"{name}_s": seconds for name, seconds in busy}, "save_s": saving}
+        loading, busy = self._clock.seconds["load"], zip(WORK, self._run.pipeline.busy(), strict=True)
+        timing = {"load_s": loading, **{f"{name}_s": seconds for name, seconds in busy}, "save_s": saving}
         return StreamReport(
             outputs=(self._written(target),),
             progress=self.progress,
-            timing={**timing, "total_s": time.perf_counter() - began},
+            timing={**timing, "total_s": loading + time.perf_counter() - began},
             work=dict(self.work._asdict()),
             device=device_facts(self._backbone),
         )
@@ -146,7 +147,7 @@ class SceneStream:
             latency=before.latency + (now - asked - before.latency) / frames,
             queues=dict(zip(QUEUES, depths, strict=True)),
         )
-        self._listener(self.progress)
+        self._clock.listen(self.progress)
 
     @contextmanager
     def _sink(self, target: Target) -> Iterator[Sink]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from smd_cli.app.reports import StreamReport
     from smd_cli.app.scenes import OpenedScene
     from smd_cli.app.settings import RenderSettings
+    from smd_cli.app.stream_input import StreamInput
     from smd_cli.scene.overrides import Override
 
 Output = Annotated[
@@ -121,7 +122,7 @@ def stream(
         check_seed(seed, "--seed")
     overrides, messages = stream_edits.overrides() + edits.overrides(), reporting.messages()
     opened = load_scene(scene, overrides=overrides, task="stream", listener=messages)
-    find_stream_input(opened)
+    source = find_stream_input(opened)
     number = opened.plan.seed if seed is None else seed
     target = _target(output, output_dir / f"{opened.plan.name}_{number}_0000.gif")
     check_apart(opened, target)
@@ -135,7 +136,7 @@ def stream(
             print_json({"outputs": []})
         return
     with _terminated_like_interrupted():
-        report = _render(opened, target, number, settings, reporting)
+        report = _render(_Job(opened, source, target, number), settings, reporting)
     if reporting.json:
         print_json(report.to_dict())
     elif target != "-":
@@ -152,18 +153,26 @@ def _target(output: str | None, default: Path) -> str:
     return output
 
 
-def _render(
-    opened: OpenedScene, target: str, seed: int, settings: RenderSettings, reporting: options.Reporting
-) -> StreamReport:
+@dataclass(frozen=True)
+class _Job:
+    """A scene to stream, what comes in, where frames go, and the seed."""
+
+    scene: OpenedScene
+    source: StreamInput
+    target: str
+    seed: int
+
+
+def _render(job: _Job, settings: RenderSettings, reporting: options.Reporting) -> StreamReport:
     """Render and write a stream, showing how it goes."""
     from smd_cli.app.renderer import Renderer
     from smd_cli.cli.progress import print_stream_report, show_progress
 
     messages = reporting.messages()
     with show_progress(messages) as listener, Renderer.of(settings, listener) as renderer:
-        stream = renderer.stream(opened, seed=seed)
-        report = stream.write(target)
-    expected = stream.input.frames
+        stream = renderer.stream(job.scene, seed=job.seed, source=job.source)
+        report = stream.write(job.target)
+    expected = job.source.frames
     if expected is not None and report.progress.frames < expected:
         messages(Warned(f"the input ended after {report.progress.frames} of {expected} frames"))
     if not reporting.quiet:

@@ -14,9 +14,6 @@ from smd_cli.models.recognise import check_family, recognise_file, recognise_fol
 from smd_cli.models.sources import Source, resolve
 from smd_cli.models.weights import component_weights, lora_file, read_shapes
 
-NO_LORA = "none"
-"""What `ModelSpec.lcm_lora` says of weights that are few-step ones although their configs do not tell."""
-
 LCM_LORA = "lcm_lora"
 """Folder in which a model may bring an LCM-LoRA of its own."""
 
@@ -33,7 +30,7 @@ class ModelSpec:
         vae: another autoencoder; None keeps the checkpoint's own.
         loras: adapters to fuse and their weights, in order.
         config: model folder or hub id that gives a single file its configs and tokenizer; None: the family's.
-        lcm_lora: the LoRA that makes ordinary weights few-step ones; or `NO_LORA`; None: the model's own in
+        lcm_lora: the LoRA that makes ordinary weights few-step ones; None: the model's own in
             its folder `lcm_lora`, else the family's.
     """
 
@@ -128,7 +125,7 @@ def locate(spec: ModelSpec, *, few_step: bool = False, offline: bool = False) ->
         facts = read_facts(configs, components[family.autoencoder].config, family)
         assets = Assets(base, configs, facts, components)
         _check(assets)
-        needed = few_step and not facts.few_step and spec.lcm_lora != NO_LORA
+        needed = few_step and not facts.few_step
         lcm_lora = lcm_lora_of(spec, base.path, family.name) if needed else None
         loras = _loras(spec, lcm_lora, offline=offline)
     except OSError as error:

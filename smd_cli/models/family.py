@@ -82,8 +82,8 @@ class Family:
         read_facts: reads the facts from the configs; a KeyError or TypeError means that one lacks something.
         evaluation_elements: estimates the numbers that one evaluation holds at its peak beyond the weights,
             from the denoiser's config and the latent pixels of a view.
-        training_schedule: reads the noise levels that a model was trained on from its folder and facts. Raises
-            AssetError if there is no readable config.
+        training_schedule: reads the noise levels that a model was trained on from its folder and facts.
+            Raises AssetError if there is no readable config.
         load: reads located files into a backbone. Raises AssetError if weights or LoRAs do not fit.
     """
 

@@ -84,7 +84,7 @@ def test_the_panorama_asks_for_nothing_that_diffusers_cannot_do():
 
 def test_a_model_that_diffusers_cannot_drive_is_told_before_it_is_loaded():
     assets = locate(ModelSpec("flatland"), few_step=True)
-    other = replace(assets, facts=replace(assets.facts, family="sdxl"), parts={})
+    other = replace(assets, facts=replace(assets.facts, family="sdxl"), components={})
     rounds = Rounds(1, torch.device("cpu"), torch.float32, 1)
     with pytest.raises(UsageError, match="not sdxl"):
         measure([Case(PLAN, CanvasImages(()), other, "diffusers")], rounds)

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from docs.generate import ROOT, generated
 from smd_cli import __version__
 from smd_cli.cli.app import app, program
-from smd_cli.cli.docs import ROOT, generated
 from tests.cli.program import smd
 
 SCENE = """\
@@ -175,7 +175,7 @@ class TestProgram:
         def broken(*_: object) -> None:
             raise ZeroDivisionError("by\nzero")
 
-        monkeypatch.setattr("smd_cli.cli.scenes.load", broken)
+        monkeypatch.setattr("smd_cli.app.scenes.load", broken)
         done = smd("check", str(scene))
         assert done.exit_code == 1
         assert done.stderr == "internal error: ZeroDivisionError: by zero (run with -v for the traceback)\n"
@@ -205,7 +205,7 @@ class TestProgram:
         def interrupted(*_: object) -> None:
             raise KeyboardInterrupt
 
-        monkeypatch.setattr("smd_cli.cli.scenes.load", interrupted)
+        monkeypatch.setattr("smd_cli.app.scenes.load", interrupted)
         done = smd("check", str(scene))
         assert (done.exit_code, done.stdout, done.stderr) == (130, "", "interrupted\n")
 

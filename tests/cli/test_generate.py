@@ -196,11 +196,11 @@ def test_the_embedded_model_needs_no_network(scene, tmp_path):
 
 INTERRUPTED = """
 import os, signal
-from smd_cli.engine import oneshot
+from smd_cli.engine import render
 def sample(*arguments):
     os.kill(os.getpid(), signal.SIGINT)
     return whole(*arguments)
-whole, oneshot.sample = oneshot.sample, sample
+whole, render.sample = render.sample, sample
 """
 
 
@@ -212,7 +212,7 @@ def test_interrupted_it_ends_with_130_and_leaves_nothing(scene, tmp_path):
 
 
 def test_a_picture_is_named_as_soon_as_it_is_there(scene, monkeypatch):
-    from smd_cli.engine import oneshot
+    from smd_cli.engine import render
 
     painted = []
 
@@ -222,8 +222,8 @@ def test_a_picture_is_named_as_soon_as_it_is_there(scene, monkeypatch):
         painted.append(whole(pixels))
         return painted[0]
 
-    whole = oneshot.to_image
-    monkeypatch.setattr(oneshot, "to_image", to_image)
+    whole = render.to_image
+    monkeypatch.setattr(render, "to_image", to_image)
     done = smd("generate", scene, "--seed", "1", "--seed", "2")
     assert done.exit_code == 5
     assert done.stdout == "sunny_1_0000.png\n"

@@ -16,7 +16,7 @@ from smd_cli.media.images import OpenedPicture
 from smd_cli.media.paint import SceneImages, ScenePainter, paint_scene
 from smd_cli.scene.loader import load_text
 from smd_cli.scene.resolve import Plan, resolve
-from smd_cli.scene.timeline import plan_at, show_at
+from smd_cli.scene.timeline import plan_at
 
 STREAM = """
 smd: 1
@@ -45,7 +45,7 @@ def planned(folder: Path, text: str = STREAM, size: tuple[int, int] | None = Non
 
 def frames(plan: Plan) -> Iterator[Plan]:
     for frame in range(8):
-        yield plan_at(plan, show_at(plan, frame, fps=12))
+        yield plan_at(plan, frame, fps=12)
 
 
 def pictures(images: SceneImages) -> list[Image.Image]:

@@ -1,4 +1,4 @@
-"""Opening a scene for a command: its task, the canvas that follows a picture, and pictures that are bad."""
+"""Opening a scene: its task, the canvas that follows a picture, and pictures that are bad."""
 
 import json
 from pathlib import Path
@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from smd_cli.cli.console import Messages
-from smd_cli.cli.scenes import OpenScene, open_scene
+from smd_cli.app.scenes import OpenedScene, load_scene
 from smd_cli.errors import AssetError, SceneError, SmdError
 from smd_cli.scene.overrides import parse_override
 from tests.cli.program import smd
@@ -16,10 +15,10 @@ PHOTO = "smd: 1\nbackground: {image: b.png}\nregions: [{name: a, prompt: x, mask
 PLAIN = "smd: 1\ncanvas: {width: 128, height: 64}\nbackground: {prompt: x}\n"
 
 
-def opened(folder: Path, text: str, task: str | None = None, *changes: str) -> OpenScene:
+def opened(folder: Path, text: str, task: str | None = None, *changes: str) -> OpenedScene:
     path = folder / "s.yaml"
     path.write_text(text)
-    return open_scene(str(path), [parse_override(change) for change in changes], Messages(quiet=True), task)
+    return load_scene(str(path), overrides=[parse_override(change) for change in changes], task=task)
 
 
 def told(folder: Path, kind: type[SmdError], text: str, task: str | None = None) -> str:
@@ -50,8 +49,8 @@ def test_the_canvas_follows_the_upright_picture(tmp_path: Path) -> None:
     Image.new("RGB", (90, 70), "red").save(tmp_path / "b.png", exif=exif)
     found = opened(tmp_path, PHOTO, "inpaint")
     assert (found.plan.size, found.plan.canvas.width, found.plan.canvas.height) == ((70, 90), 72, 96)
-    assert found.painted.background is not None
-    assert found.painted.background.size == (72, 96)
+    assert found.images.background is not None
+    assert found.images.background.size == (72, 96)
 
 
 def test_a_picture_too_small_to_follow(tmp_path: Path) -> None:
@@ -60,7 +59,7 @@ def test_a_picture_too_small_to_follow(tmp_path: Path) -> None:
         "2:21: background.image: a picture of 1x1 px gives no canvas, which has 64 to 16384 px a side and at "
         "most 67,108,864 pixels; give a canvas"
     )
-    assert opened(tmp_path, PHOTO, None, "canvas={width: 128, height: 64}").painted.background
+    assert opened(tmp_path, PHOTO, None, "canvas={width: 128, height: 64}").images.background
 
 
 def test_check_tells_the_picture_s_size_and_the_new_area(tmp_path: Path) -> None:
@@ -113,20 +112,20 @@ class TestBadPictures:
         if mode == "P":
             image.putpalette([0, 0, 0, 9, 8, 7])
         image.save(tmp_path / "b.png")
-        background = opened(tmp_path, PHOTO + canvas).painted.background
+        background = opened(tmp_path, PHOTO + canvas).images.background
         assert background is not None
         assert background.getcolors() == [(background.width * background.height, shown)]
 
     def test_cmyk(self, canvas: str, tmp_path: Path) -> None:
         Image.new("CMYK", (96, 80), (0, 255, 255, 0)).save(tmp_path / "b.jpg")
-        background = opened(tmp_path, PHOTO.replace("b.png", "b.jpg") + canvas).painted.background
+        background = opened(tmp_path, PHOTO.replace("b.png", "b.jpg") + canvas).images.background
         assert background is not None
         assert background.getpixel((5, 5))[0] > 200 > 60 > background.getpixel((5, 5))[1]  # type: ignore[index]
 
     def test_animated(self, canvas: str, tmp_path: Path) -> None:
         first, second = Image.new("RGB", (96, 80), "red"), Image.new("RGB", (96, 80), "blue")
         first.save(tmp_path / "b.gif", save_all=True, append_images=[second])
-        painted = opened(tmp_path, PHOTO.replace("b.png", "b.gif") + canvas).painted
+        painted = opened(tmp_path, PHOTO.replace("b.png", "b.gif") + canvas).images
         assert painted.notes[0].endswith("has 2 frames; the first is used")
         assert painted.background is not None
         assert painted.background.getpixel((5, 5)) == (255, 0, 0)
