@@ -1,0 +1,170 @@
+"""The Python API as a script meets it, on the embedded model."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import smd_cli as smd
+from smd_cli.engine.events import Noted, Started, StreamProgress, Warned
+
+ROOT = Path(__file__).parents[2]
+SMALL = {
+    "smd": 1,
+    "canvas": {"width": 64, "height": 64},
+    "seed": 5,
+    "sampler": {"indices": [0, 25]},
+    "background": {"prompt": "sunset"},
+    "regions": [{"name": "sun", "prompt": "the sun", "mask": {"box": [0, 0, 0.5, 0.5]}}],
+}
+
+
+def examples() -> list[str]:
+    """Read the code of docs/api.md, block by block."""
+    return re.findall(r"```python\n(.*?)```", (ROOT / "docs/api.md").read_text(encoding="utf-8"), re.DOTALL)
+
+
+def test_the_examples_of_the_docs_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "scenes").symlink_to(ROOT / "scenes")
+    names: dict[str, object] = {}
+    blocks = examples()
+    assert len(blocks) == 5
+    for block in blocks:
+        exec(compile(block, "docs/api.md", "exec"), names)
+    made = {path.name for path in tmp_path.iterdir()}
+    assert {"a.png", "b.png", "film.gif", "frame_2.png"} <= made
+
+
+def test_importing_the_package_and_opening_a_scene_imports_no_torch():
+    code = (
+        "import sys, smd_cli as smd; light = 'pydantic' not in sys.modules;"
+        f"smd.load_scene({str(ROOT / 'scenes/valley.yaml')!r}); smd.Renderer();"
+        "print(light, 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.split() == ["True", "False"]
+
+
+def test_a_name_that_is_not_there_is_told():
+    with pytest.raises(AttributeError, match="has no attribute 'render'"):
+        smd.render  # noqa: B018
+
+
+def test_a_scene_is_the_same_from_a_file_its_text_and_its_data(tmp_path):
+    import yaml
+
+    path = tmp_path / "scene.yaml"
+    path.write_text(yaml.safe_dump(SMALL))
+    plans = [smd.load_scene(source).plan for source in (path, str(path), path.read_text(), SMALL)]
+    assert all(plan == plans[0] for plan in plans)
+
+
+def test_overrides_obey_the_rules_of_a_scene():
+    scene = smd.load_scene(
+        SMALL, overrides={"canvas.width": 128, "regions[sun].prompt": "the moon", "sampler.indices": (0, 4)}
+    )
+    assert scene.plan.canvas.width == 128
+    assert scene.plan.regions[0].prompt.text == "the moon"
+    assert scene.plan.sampler.indices == (0, 4)
+    with pytest.raises(smd.SceneError) as caught:
+        smd.load_scene(SMALL, overrides={"canvas.width": 65, "regions[0].prompt_strength": 2})
+    assert [line.partition(":")[0] for line in caught.value.problems] == [
+        "override canvas.width",
+        "override regions[0].prompt_strength",
+    ]
+    for path in ("regions[moon].prompt", "canvas width"):
+        with pytest.raises(smd.UsageError, match="override"):
+            smd.load_scene(SMALL, overrides={path: "x"})
+
+
+def test_relative_paths_of_data_start_at_the_base_dir(tmp_path):
+    from PIL import Image
+
+    (tmp_path / "masks").mkdir()
+    Image.new("L", (64, 32), 255).save(tmp_path / "masks" / "half.png")
+    data = {**SMALL, "regions": [{"name": "a", "prompt": "a cat", "mask": "masks/half.png"}]}
+    heard = []
+    scene = smd.load_scene(data, base_dir=tmp_path, listener=heard.append)
+    assert scene.images.coverage(0) == 1
+    assert [type(event) for event in heard] == [Noted, Warned]
+    with pytest.raises(smd.SmdError, match=r"regions\[0\]\.mask.*no such file"):
+        smd.load_scene(data, base_dir=tmp_path / "masks")
+
+
+def test_models_stay_loaded_and_scenes_prepared():
+    first, other = smd.load_scene(SMALL), smd.load_scene(SMALL, overrides={"background.prompt": "grass"})
+    many_steps = smd.load_scene(SMALL, overrides={"sampler": {"kind": "ddim", "steps": 2}})
+    heard = []
+    with smd.Renderer(listener=heard.append) as renderer:
+        pictures = [renderer.render(scene, seed=seed) for scene, seed in ((first, 1), (first, 2), (other, 1))]
+        again = smd.Renderer().render(first, seed=1)
+        renderer.render(many_steps)  # without the LoRA of few steps the weights are others
+    phases = [event.phase for event in heard if isinstance(event, Started)]
+    once = ["load", "encode", "denoise", "decode"]
+    assert phases == [*once, *once[2:], *once[1:], *once]
+    assert pictures[0].image.tobytes() == again.image.tobytes()
+    assert pictures[0].recipe == again.recipe
+    assert len({picture.image.tobytes() for picture in pictures}) == 3
+    assert pictures[1].timing["load_s"] == 0 < pictures[0].timing["load_s"]
+
+
+def test_a_stream_s_first_frame_is_the_picture_and_its_frames_are_what_is_written(tmp_path):
+    scene = smd.load_scene(SMALL, overrides={"stream.frames": 3})
+    heard = []
+    with smd.Renderer(listener=heard.append) as renderer:
+        picture = renderer.render(scene)
+        stream = renderer.stream(scene)
+        frames = list(stream)
+        report = renderer.stream(scene).write(f"{tmp_path}/frames/")
+    assert [frame.number for frame in frames] == [0, 1, 2]
+    assert abs(_values(frames[0].image) - _values(picture.image)).max() <= 1
+    assert stream.work == tuple(3 * count for count in picture.work)
+    progress = [event for event in heard if isinstance(event, StreamProgress)]
+    assert [event.frames for event in progress] == [1, 2, 3] * 2
+    assert report.progress == progress[-1]
+    from PIL import Image
+
+    for frame in frames:
+        with Image.open(tmp_path / "frames" / f"{frame.number:06}.png") as written:
+            assert written.tobytes() == frame.image.tobytes()
+
+
+def test_a_stream_can_be_left_early():
+    scene = smd.load_scene(SMALL, overrides={"stream.frames": 1000})
+    with smd.Renderer() as renderer:
+        for frame in renderer.stream(scene):
+            if frame.number == 2:
+                break
+        assert renderer.render(scene).image.size == (64, 64)
+
+
+def test_a_scene_of_one_task_is_not_for_another():
+    film, picture = (smd.load_scene({**SMALL, "task": task}) for task in ("stream", "generate"))
+    with smd.Renderer() as renderer:
+        with pytest.raises(smd.UsageError, match=r"Renderer\.stream"):
+            renderer.render(film)
+        with pytest.raises(smd.SceneError, match="generate is not for this"):
+            renderer.stream(picture)
+        with pytest.raises(smd.UsageError, match="seed -1"):
+            renderer.render(picture, seed=-1)
+
+
+def test_a_picture_of_another_program_is_not_replaced(tmp_path):
+    scene = smd.load_scene(SMALL)
+    (tmp_path / "a.png").write_bytes(b"not ours")
+    with smd.Renderer(metadata=False) as renderer:
+        picture = renderer.render(scene)
+    assert picture.recipe is None
+    with pytest.raises(smd.UsageError, match="no picture of smd's"):
+        picture.save(tmp_path / "a.png")
+    picture.save(tmp_path / "a.png", overwrite=True)
+    assert (tmp_path / "a.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def _values(image):
+    import numpy as np
+
+    return np.asarray(image).astype(int)

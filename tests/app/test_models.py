@@ -1,0 +1,36 @@
+"""What a scene's model is asked for, and what it asks of the scene."""
+
+from dataclasses import replace
+
+import pytest
+
+import smd_cli as smd
+from smd_cli.app.models import check_canvas, find_model, needs_few_step
+
+SCENE = "smd: 1\ncanvas: {width: 72, height: 64}\nbackground: {prompt: grass}\n"
+
+
+def plan(settings: str = ""):
+    return smd.load_scene(f"{SCENE}{settings}\n").plan
+
+
+def test_ordinary_weights_are_made_few_step_ones_where_sampler_and_scene_ask_for_it():
+    assert needs_few_step(plan())
+    assert not needs_few_step(plan("sampler: {kind: ddim}"))
+    assert not needs_few_step(plan("model: {lcm_lora: none}"))
+    assert len(find_model(plan(), offline=True).loras) == 1
+    assert find_model(plan("model: {lcm_lora: none}"), offline=True).loras == ()
+
+
+def test_sides_are_multiples_of_what_the_family_needs():
+    scene = smd.load_scene(f"{SCENE}sampler: {{tile: 88}}\n")
+    assets = find_model(scene.plan, offline=True)
+    check_canvas(scene, assets)
+    family = replace(assets.family, name="other", size_multiple=16)
+    demanding = type("Assets", (), {"family": family, "facts": assets.facts})()
+    with pytest.raises(smd.SceneError) as caught:
+        check_canvas(scene, demanding)
+    assert caught.value.problems == (
+        "scene:2:17: canvas.width: 72 is not a multiple of 16, as other models need",
+        "scene:4:17: sampler.tile: 88 is not a multiple of 16, as other models need",
+    )
