@@ -77,8 +77,8 @@ def plan_render(scene: OpenedScene, settings: RenderSettings) -> RenderPlan:
         return RenderPlan(scene.plan, models.required, None)
     facts = models.assets.facts
     check_canvas(scene, models.assets)
-    training = models.assets.family.training_schedule(models.assets.configs, facts)
-    layout = make_layout(scene.plan, canvas_images(scene.images), facts, training)
+    schedules = models.assets.family.schedules(models.assets.configs, facts)
+    layout = make_layout(scene.plan, canvas_images(scene.images), facts, schedules)
     at_most = MOST[device.type] if settings.batch == "auto" else settings.batch
     at_once = min(at_most, max(len(views) for views in layout.regions.views))
     memory = estimate(layout, models.assets, dtype, at_once)

@@ -5,7 +5,8 @@ here and one there.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -18,15 +19,39 @@ LCM_SIGMA_DATA = 0.5
 
 
 class SamplerSteps(NamedTuple):
-    """The steps of a sampler: `indices` into a grid of `grid` timesteps, 0 the noisiest.
+    """The steps of a sampler.
 
-    `strength` is how much of the way from noise to a picture is taken, its last part: 1 starts from noise
-    alone, less from a picture with noise on it (image-to-image).
+    Attributes:
+        grid: how many timesteps its grid has.
+        indices: those that are taken, 0 the noisiest.
+        view: (height, width) of a view in latent pixels, which some families' noise levels depend on.
+        strength: how much of the way from noise to a picture is taken, its last part: 1 starts from noise
+            alone, less from a picture with noise on it (image-to-image).
     """
 
     grid: int
     indices: tuple[int, ...]
+    view: tuple[int, int]
     strength: float = 1.0
+
+
+class ScheduleMaker(Protocol):
+    """Makes the schedules of a model, from what it was trained on."""
+
+    def make_schedule(self, sampler: str, steps: SamplerSteps) -> Schedule:
+        """Return the schedule of a sampler, a name of the table."""
+        ...
+
+
+@dataclass(frozen=True)
+class DiffusionSchedules:
+    """Makes the schedules of a diffusion model."""
+
+    training: TrainingSchedule
+
+    def make_schedule(self, sampler: str, steps: SamplerSteps) -> Schedule:
+        """Return the schedule of a sampler of `SAMPLERS`."""
+        return SAMPLERS[sampler](self.training, steps)
 
 
 def lcm(training: TrainingSchedule, indices: Sequence[int], *, grid: int = LCM_GRID) -> Schedule:

@@ -59,7 +59,8 @@ class Schedule:
 
     Step i takes latents at level `start[i]` and makes the estimate `c_skip[i] · x + c_out[i] · prediction`.
     Estimates are what views average. They stand at level `end[i]`: clean for consistency models, the next
-    step's start for deterministic samplers. `timesteps` and `end_timesteps` are the times of both levels.
+    step's start for deterministic samplers. `timesteps` and `end_timesteps` are the times of both levels, as
+    the model is told them. `noise_levels` are in [0, 1] and fall: masks are quantized against them.
     """
 
     timesteps: Tensor
@@ -68,22 +69,18 @@ class Schedule:
     end: Level
     c_skip: Tensor
     c_out: Tensor
+    noise_levels: Tensor
 
     def __len__(self) -> int:
         """Return the number of steps S."""
         return len(self.timesteps)
-
-    @property
-    def noise_levels(self) -> Tensor:
-        """Return the noise level of each step, (S,) in [0, 1], falling: masks are quantized against it."""
-        return self.start.sigma
 
     def last(self, count: int) -> "Schedule":
         """Return the last `count` steps, which start from a picture rather than from noise."""
         part = slice(-count, None)
         start, end = (Level(*(table[part] for table in level)) for level in (self.start, self.end))
         times = self.timesteps[part], self.end_timesteps[part]
-        return Schedule(*times, start, end, self.c_skip[part], self.c_out[part])
+        return Schedule(*times, start, end, self.c_skip[part], self.c_out[part], self.noise_levels[part])
 
     def estimate(self, x: Tensor, prediction: Tensor, steps: Sequence[int]) -> Tensor:
         """Denoise x (N, C, h, w), row n at `steps[n]`, by the model's prediction; float32."""
@@ -119,9 +116,12 @@ class Schedule:
 def make_schedule(
     timesteps: tuple[Tensor, Tensor], start: Level, end: Level, weights: tuple[Tensor, Tensor]
 ) -> Schedule:
-    """Make a schedule of float64 tables: the times of both levels, and the weights c_skip and c_out."""
+    """Make a schedule of float64 tables: the times of both levels, and the weights c_skip and c_out.
+
+    Its noise levels are the sigmas of levels that preserve the variance.
+    """
     c_skip, c_out = (table.float() for table in weights)
-    return Schedule(*timesteps, start.float(), end.float(), c_skip, c_out)
+    return Schedule(*timesteps, start.float(), end.float(), c_skip, c_out, start.sigma.float())
 
 
 def _mix(level: Level, clean: Tensor, noise: Tensor, steps: Sequence[int]) -> Tensor:

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from smd_cli.core.guidance import Guidance
 from smd_cli.core.regions import Regions, Work, arrange_regions
-from smd_cli.core.samplers import SAMPLERS, SamplerSteps
-from smd_cli.core.schedule import Schedule, TrainingSchedule
+from smd_cli.core.samplers import SamplerSteps, ScheduleMaker
+from smd_cli.core.schedule import Schedule
 from smd_cli.engine.layers import CanvasImages, Layer, scene_layers
 from smd_cli.engine.soft_masks import SoftMasks, quantized_masks, soft_masks
 from smd_cli.errors import SceneError
@@ -33,17 +33,19 @@ class Layout:
         return self.regions.work(self.guidance)
 
 
-def make_layout(plan: Plan, images: CanvasImages, facts: ModelFacts, training: TrainingSchedule) -> Layout:
+def make_layout(plan: Plan, images: CanvasImages, facts: ModelFacts, schedules: ScheduleMaker) -> Layout:
     """Arrange a scene's regions on the tiles of a model.
 
     Raises SceneError: the canvas wraps and is narrower than a tile.
     """
-    schedule = make_schedule(plan, training)
     size = (plan.canvas.height // facts.downscale, plan.canvas.width // facts.downscale)
+    tile = tile_side(plan, facts) // facts.downscale
+    view = (min(tile, size[0]), min(tile, size[1]))
+    schedule = schedules.make_schedule(plan.sampler.kind, sampler_steps(plan, view))
     layers, soft = scene_layers(plan, images), soft_masks(plan, images)
     regions = arrange_regions(
         quantized_masks(plan, layers, soft, schedule, size),
-        tile_side(plan, facts) // facts.downscale,
+        tile,
         overlap=plan.sampler.overlap,
         wrap=plan.canvas.wrap == "x",
         extending=frozenset(index for index, layer in enumerate(layers) if layer.is_behind),
@@ -53,12 +55,11 @@ def make_layout(plan: Plan, images: CanvasImages, facts: ModelFacts, training: T
     return Layout(schedule, guidance, layers, regions, (1, facts.latent_channels, *size), soft)
 
 
-def make_schedule(plan: Plan, training: TrainingSchedule) -> Schedule:
-    """Make the schedule that a scene asks for from the noise levels that its model was trained on."""
+def sampler_steps(plan: Plan, view: tuple[int, int]) -> SamplerSteps:
+    """Return the steps that a scene asks for; `view` is (height, width) of a view in latent pixels."""
     sampler, has_input = plan.sampler, plan.task == "stream" and plan.stream.input is not None
     strength = plan.stream.strength if has_input else plan.background.strength
-    steps = SamplerSteps(sampler.steps, sampler.indices, 1.0 if strength is None else strength)
-    return SAMPLERS[sampler.kind](training, steps)
+    return SamplerSteps(sampler.steps, sampler.indices, view, 1.0 if strength is None else strength)
 
 
 def tile_side(plan: Plan, facts: ModelFacts) -> int:

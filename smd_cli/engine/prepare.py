@@ -74,7 +74,7 @@ def prepare(
     `encoder` encodes in place of the backbone, from a cache say.
     """
     encoder = encoder or backbone
-    layout = make_layout(plan, images, backbone.facts, backbone.training)
+    layout = make_layout(plan, images, backbone.facts, backbone.schedules)
     wraps = plan.canvas.wrap == "x"
     picture = None
     if images.background is not None:

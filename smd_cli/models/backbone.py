@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from smd_cli.core.guidance import ModelInput
-from smd_cli.core.schedule import TrainingSchedule
+from smd_cli.core.samplers import ScheduleMaker
 from smd_cli.models.assets import Assets
 from smd_cli.models.conditioning import Conditioning
 from smd_cli.models.facts import ModelFacts
@@ -24,8 +24,8 @@ class Backbone(Protocol):
         """Return the files it was loaded from, for the recipe."""
 
     @property
-    def training(self) -> TrainingSchedule:
-        """Return the noise levels that the model was trained on, and what it predicts."""
+    def schedules(self) -> ScheduleMaker:
+        """Return what makes the model's schedules."""
 
     @property
     def device(self) -> torch.device:

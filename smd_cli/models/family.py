@@ -14,7 +14,7 @@ from smd_cli.models.vae import Autoencoder
 if TYPE_CHECKING:
     import torch
 
-    from smd_cli.core.schedule import TrainingSchedule
+    from smd_cli.core.samplers import ScheduleMaker
     from smd_cli.models.assets import Assets
     from smd_cli.models.backbone import Backbone
 
@@ -82,8 +82,8 @@ class Family:
         read_facts: reads the facts from the configs; a KeyError or TypeError means that one lacks something.
         evaluation_elements: estimates the numbers that one evaluation holds at its peak beyond the weights,
             from the denoiser's config and the latent pixels of a view.
-        training_schedule: reads the noise levels that a model was trained on from its folder and facts.
-            Raises AssetError if there is no readable config.
+        schedules: reads from a model's folder and facts what makes its schedules: the noise levels that it
+            was trained on. Raises AssetError if there is no readable config.
         load: reads located files into a backbone. Raises AssetError if weights or LoRAs do not fit.
     """
 
@@ -99,5 +99,5 @@ class Family:
     size_multiple: int
     read_facts: Callable[[ModelConfigs], ModelFacts]
     evaluation_elements: Callable[[Config, int], int]
-    training_schedule: Callable[[Path, ModelFacts], TrainingSchedule]
+    schedules: Callable[[Path, ModelFacts], ScheduleMaker]
     load: Callable[[Assets, torch.device, torch.dtype], Backbone]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from transformers.models.clip.modeling_clip import CLIPTextModel
 
     from smd_cli.core.guidance import ModelInput
-    from smd_cli.core.schedule import TrainingSchedule
+    from smd_cli.core.samplers import DiffusionSchedules
     from smd_cli.models.assets import Assets
     from smd_cli.models.backbone import Backbone
     from smd_cli.models.conditioning import Conditioning
@@ -44,7 +44,7 @@ class SD15:
     text_encoder: CLIPTextModel
     unet: UNet2DConditionModel
     vae: AutoencoderKL | AutoencoderTiny
-    training: TrainingSchedule
+    schedules: DiffusionSchedules
     device: torch.device
     dtype: torch.dtype
     cross_attention: CrossAttentionCache
@@ -125,7 +125,7 @@ def load(assets: Assets, device: torch.device, dtype: torch.dtype) -> Backbone:
         text_encoder=text_encoder,
         unet=unet,
         vae=networks["vae"],
-        training=training_schedule(assets.configs, assets.facts),
+        schedules=schedules(assets.configs, assets.facts),
         device=device,
         dtype=dtype,
         cross_attention=CrossAttentionCache(unet),
@@ -177,11 +177,11 @@ def evaluation_elements(unet: Config, pixels: int) -> int:
     return int(EVALUATION_MAPS * unet["block_out_channels"][0] * pixels)
 
 
-def training_schedule(configs: Path, facts: ModelFacts) -> TrainingSchedule:
-    """Read the noise levels that the model was trained on; errors are those of `diffusion_schedule`."""
-    from smd_cli.models.training import diffusion_schedule
+def schedules(configs: Path, facts: ModelFacts) -> DiffusionSchedules:
+    """Read the noise levels that the model was trained on; errors are those of `diffusion_schedules`."""
+    from smd_cli.models.training import diffusion_schedules
 
-    return diffusion_schedule(configs, facts)
+    return diffusion_schedules(configs, facts)
 
 
 FAMILY = Family(
@@ -205,6 +205,6 @@ FAMILY = Family(
     size_multiple=8,
     read_facts=read_facts,
     evaluation_elements=evaluation_elements,
-    training_schedule=training_schedule,
+    schedules=schedules,
     load=load,
 )

@@ -5,12 +5,13 @@ from pathlib import Path
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from torch import Tensor
 
+from smd_cli.core.samplers import DiffusionSchedules
 from smd_cli.core.schedule import TrainingSchedule
 from smd_cli.models.configs import read_json
 from smd_cli.models.facts import ModelFacts
 
 
-def diffusion_schedule(configs: Path, facts: ModelFacts) -> TrainingSchedule:
+def diffusion_schedules(configs: Path, facts: ModelFacts) -> DiffusionSchedules:
     """Read the noise levels of a diffusion model (DDPM) from its folder `configs`.
 
     DDIM's scheduler serves for all of them: they build their levels from the same keys.
@@ -20,4 +21,4 @@ def diffusion_schedule(configs: Path, facts: ModelFacts) -> TrainingSchedule:
     """
     config = read_json(configs / "scheduler" / "scheduler_config.json")
     alphas: Tensor = DDIMScheduler.from_config(config).alphas_cumprod
-    return TrainingSchedule(alphas, facts.prediction_type)
+    return DiffusionSchedules(TrainingSchedule(alphas, facts.prediction_type))

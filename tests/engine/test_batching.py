@@ -70,6 +70,6 @@ def test_auto_takes_as_many_views_as_fit_the_free_memory(free, views, monkeypatc
     monkeypatch.setattr("smd_cli.engine.batching.free_memory_bytes", lambda device: free)
     text = "smd: 1\ncanvas: {width: 256, height: 256}\nbackground: {prompt: grass}\n"
     plan = resolve(load_text(text, "scene").scene, "scene", Path())
-    layout = make_layout(plan, CanvasImages(()), backbone().facts, backbone().training)
+    layout = make_layout(plan, CanvasImages(()), backbone().facts, backbone().schedules)
     assert views_at_once("auto", layout, backbone()) == views
     assert views_at_once(3, layout, backbone()) == 3

@@ -17,7 +17,7 @@ MIB = 2**20
 def bytes_of(width: int, height: int, batch: int = 4, more: str = "") -> int:
     text = f"smd: 1\ncanvas: {{width: {width}, height: {height}}}\nbackground: {{prompt: grass}}\n{more}"
     plan = resolve(load_text(text, "scene").scene, "scene", Path())
-    layout = make_layout(plan, CanvasImages(()), backbone().facts, backbone().training)
+    layout = make_layout(plan, CanvasImages(()), backbone().facts, backbone().schedules)
     return estimate(layout, backbone().assets, torch.float32, batch)
 
 

@@ -118,9 +118,12 @@ def test_the_libraries_read_no_file_beside_those_that_were_found(copy, backbone)
 
 
 def test_the_schedule_is_the_models_own(backbone, pipeline, copy, make):
-    torch.testing.assert_close(backbone.training.alphas_cumprod, pipeline.scheduler.alphas_cumprod)
+    torch.testing.assert_close(backbone.schedules.training.alphas_cumprod, pipeline.scheduler.alphas_cumprod)
     make.edit_json(copy / "scheduler/scheduler_config.json", beta_end=0.02)
-    assert load_spec(copy).training.alphas_cumprod[-1] < 0.5 * backbone.training.alphas_cumprod[-1]
+    assert (
+        load_spec(copy).schedules.training.alphas_cumprod[-1]
+        < 0.5 * backbone.schedules.training.alphas_cumprod[-1]
+    )
 
 
 def test_the_backbone_says_what_it_is(backbone, folder):

@@ -62,7 +62,7 @@ def test_every_stage_logs_and_the_export_loads_with_its_adapter(run):
     backbone = load(assets, torch.device("cpu"), torch.float32)
     assert not backbone.facts.few_step
     assert backbone.facts.native_size == 256
-    assert torch.allclose(backbone.training.alphas_cumprod, alphas_cumprod(), atol=1e-6)
+    assert torch.allclose(backbone.schedules.training.alphas_cumprod, alphas_cumprod(), atol=1e-6)
     latents = backbone.encode_image(torch.ones(1, 3, 64, 64))
     assert latents.shape == (1, 4, 8, 8)
     assert backbone.decode(latents).shape == (1, 3, 64, 64)
