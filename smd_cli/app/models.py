@@ -68,26 +68,30 @@ def load_model(scene: OpenedScene, settings: RenderSettings) -> Backbone:
     """
     device, dtype = choose_place(settings)
     assets = find_model(scene.plan, offline=settings.offline)
-    check_canvas(scene, assets)
+    check_fit(scene, assets)
     if settings.metadata:
         _ = assets.sha256  # read here, once: gigabytes take seconds, which belong to loading
     with enough_memory(device):
         return load(assets, device, dtype)
 
 
-def check_canvas(scene: OpenedScene, assets: Assets) -> None:
-    """Check canvas and tile sides against what the model can do. Raises SceneError, with their places."""
-    plan, multiple = scene.plan, assets.family.size_multiple
+def check_fit(scene: OpenedScene, assets: Assets) -> None:
+    """Check sampler, canvas and tile against what the model can do. Raises SceneError, with their places."""
+    plan, family = scene.plan, assets.family
+    multiple = family.size_multiple
     sides = {
         ("canvas", "width"): plan.canvas.width,
         ("canvas", "height"): plan.canvas.height,
         ("sampler", "tile"): plan.sampler.tile,
     }
     problems = [
-        f"{scene.locate(*place)}: {side} is not a multiple of {multiple}, as {assets.family.name} models need"
+        f"{scene.locate(*place)}: {side} is not a multiple of {multiple}, as {family.name} models need"
         for place, side in sides.items()
         if isinstance(side, int) and side % multiple
     ]
+    if not plan.sampler.facts.supports(family.name):
+        place = scene.locate("sampler", "kind")
+        problems.append(f"{place}: {plan.sampler.kind} does not go with {family.name} models")
     if problems:
         raise SceneError(*problems)
     try:

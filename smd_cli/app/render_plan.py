@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from smd_cli.app.model_availability import RequiredModel, model_availability
-from smd_cli.app.models import check_canvas, choose_place, model_spec, needs_few_step
+from smd_cli.app.models import check_fit, choose_place, model_spec, needs_few_step
 from smd_cli.app.rendering import canvas_images
 from smd_cli.app.scenes import OpenedScene
 from smd_cli.app.settings import RenderSettings
@@ -76,7 +76,7 @@ def plan_render(scene: OpenedScene, settings: RenderSettings) -> RenderPlan:
     if models.assets is None:
         return RenderPlan(scene.plan, models.required, None)
     facts = models.assets.facts
-    check_canvas(scene, models.assets)
+    check_fit(scene, models.assets)
     schedules = models.assets.family.schedules(models.assets.configs, facts)
     layout = make_layout(scene.plan, canvas_images(scene.images), facts, schedules)
     at_most = MOST[device.type] if settings.batch == "auto" else settings.batch

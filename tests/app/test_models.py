@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 import smd_cli as smd
-from smd_cli.app.models import check_canvas, find_model, needs_few_step
+from smd_cli.app.models import check_fit, find_model, needs_few_step
+from smd_cli.scene import samplers
 
 SCENE = "smd: 1\ncanvas: {width: 72, height: 64}\nbackground: {prompt: grass}\n"
 
@@ -25,12 +26,21 @@ def test_ordinary_weights_are_made_few_step_ones_where_sampler_and_scene_ask_for
 def test_sides_are_multiples_of_what_the_family_needs():
     scene = smd.load_scene(f"{SCENE}sampler: {{tile: 88}}\n")
     assets = find_model(scene.plan, offline=True)
-    check_canvas(scene, assets)
+    check_fit(scene, assets)
     family = replace(assets.family, name="other", size_multiple=16)
     demanding = type("Assets", (), {"family": family, "facts": assets.facts})()
     with pytest.raises(smd.SceneError) as caught:
-        check_canvas(scene, demanding)
+        check_fit(scene, demanding)
     assert caught.value.problems == (
         "scene:2:17: canvas.width: 72 is not a multiple of 16, as other models need",
         "scene:4:17: sampler.tile: 88 is not a multiple of 16, as other models need",
     )
+
+
+def test_a_sampler_goes_with_the_families_that_it_names(monkeypatch):
+    scene = smd.load_scene(SCENE)
+    assets = find_model(scene.plan, offline=True)
+    check_fit(scene, assets)
+    monkeypatch.setitem(samplers.SAMPLERS, "lcm", replace(samplers.LCM, families=("sdxl",)))
+    with pytest.raises(smd.SceneError, match=r"sampler\.kind: lcm does not go with sd15 models"):
+        check_fit(scene, assets)
