@@ -37,7 +37,7 @@ def smd(
 
 
 def program(asked: str | None = None) -> typer.Typer:
-    """The program; where `asked` names a command, with that one alone.
+    """Make the program; where `asked` names a command, with that one alone.
 
     Typer takes longer to set up all the commands than one of them takes to check a scene.
     """

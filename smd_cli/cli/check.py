@@ -62,7 +62,7 @@ class _Finding:
     error: SmdError | None
 
     def lines(self) -> Iterator[str]:
-        """What a person reads about a good scene."""
+        """Return what a person reads about a good scene."""
         if self.opened is None:
             return
         width, height = self.opened.plan.size
@@ -73,7 +73,7 @@ class _Finding:
             yield f"  {name:{wide}}  {self.opened.images.coverage(index):6.1%}"
 
     def to_dict(self) -> dict[str, Any]:
-        """The scene's part of the JSON document."""
+        """Return the scene's part of the JSON document."""
         problems = list(self.error.problems) if self.error else []
         if self.opened is None:
             return {"scene": self.scene, "ok": False, "problems": problems}

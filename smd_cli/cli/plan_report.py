@@ -46,7 +46,7 @@ def layout_of(found: RenderPlan) -> RenderableType:
 
 
 def _facts(found: RenderPlan) -> Table:
-    """A line for each decision and each model."""
+    """Lay out a line for each decision and each model."""
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim")
     table.add_row("canvas", _canvas(found.plan))
@@ -71,7 +71,7 @@ def _canvas(plan: Plan) -> str:
 
 
 def _schedule(sampler: SamplerPlan) -> str:
-    """The sampler, which steps it takes of its grid, and its guidance."""
+    """Describe the sampler, which steps it takes of its grid, and its guidance."""
     taken = f"steps {' '.join(map(str, sampler.indices))} of {sampler.steps}"
     steps = f"{sampler.steps} steps" if sampler.facts.takes_whole_grid else taken
     guidance = f", guidance {sampler.guidance} {sampler.guidance_scale:g}" * (sampler.guidance != "none")
@@ -79,7 +79,7 @@ def _schedule(sampler: SamplerPlan) -> str:
 
 
 def _work(forecast: Forecast) -> Table:
-    """A row for each run of equal steps, then the sums."""
+    """Lay out a row for each run of equal steps, then the sums."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name in ("step", "views", "evaluations", "without savings"):
         table.add_column(name, justify="right")
@@ -101,5 +101,5 @@ def _work(forecast: Forecast) -> Table:
 
 
 def _span(run: Sequence[StepWork]) -> str:
-    """The numbers of a run of steps."""
+    """Return the numbers of a run of steps."""
     return f"{run[0].step}-{run[-1].step}" if len(run) > 1 else str(run[0].step)

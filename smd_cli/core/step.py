@@ -158,9 +158,9 @@ def _rows(averages: Sequence[Tensor], steps: tuple[int, ...], method: Method) ->
         residual = layers[:, 1] if method.guidance.carries_residual else None
         return Rows(layers[:, 0], steps, residual, without_regions)
 
-    mean, *behind = averages
+    mean, *without_regions = averages
     bootstrap = method.bootstrap
-    if not behind or bootstrap is None or not bootstrap.show_through:
+    if not without_regions or bootstrap is None or not bootstrap.show_through:
         return rows(mean)
     is_apart = torch.tensor([step + 1 < bootstrap.steps for step in steps], device=mean.device)
-    return rows(mean, rows(behind[0].where(is_apart.view(-1, 1, 1, 1, 1), mean)))
+    return rows(mean, rows(without_regions[0].where(is_apart.view(-1, 1, 1, 1, 1), mean)))
