@@ -14,7 +14,7 @@ import typer
 
 from smd_cli.app.settings import check_seed
 from smd_cli.cli import options
-from smd_cli.cli.console import print_json, print_result
+from smd_cli.cli.console import MessagePrinter, print_json, print_result
 from smd_cli.cli.option_groups import expand_options
 from smd_cli.cli.plan import print_plan
 from smd_cli.engine.events import Noted, Warned
@@ -110,47 +110,29 @@ def stream(
     The scene's timeline edits it as it runs. The path of the file goes to stdout, progress and timing to
     stderr.
     """
-    from smd_cli.app.scenes import load_scene
-    from smd_cli.app.stream_input import check_apart, find_stream_input
     from smd_cli.media.sinks import check_sink
 
     existing, settings = files.policy(), compute.settings(metadata=not no_metadata)
     options.check_one_place(context, output)
     if reporting.json and output == "-":
         raise UsageError("--output -: frames and --json both go to stdout; give a file name")
-    if seed is not None:
-        check_seed(seed, "--seed")
     overrides, messages = stream_edits.overrides() + edits.overrides(), reporting.messages()
-    opened = load_scene(scene, overrides=overrides, task="stream", listener=messages)
-    source = find_stream_input(opened)
-    number = opened.plan.seed if seed is None else seed
-    target = _target(output, output_dir / f"{opened.plan.name}_{number}_0000.gif")
-    check_apart(opened, target)
-    wanted = check_sink(target, existing, hint=options.REPLACING)
+    job = _open(scene, overrides, seed, (output, output_dir), messages)
+    wanted = check_sink(job.target, existing, hint=options.REPLACING)
     if dry_run:
-        print_plan(opened, settings, reporting)
+        print_plan(job.scene, settings, reporting)
         return
     if not wanted:
-        messages(Noted(f"{target}: exists, skipped"))
+        messages(Noted(f"{job.target}: exists, skipped"))
         if reporting.json:
             print_json({"outputs": []})
         return
     with _terminated_like_interrupted():
-        report = _render(_Job(opened, source, target, number), settings, reporting)
+        report = _render(job, settings, reporting)
     if reporting.json:
         print_json(report.to_dict())
-    elif target != "-":
-        print_result(target)
-
-
-def _target(output: str | None, default: Path) -> str:
-    """Return where frames go. Raises UsageError: a name that could be a file's or a folder's."""
-    if output is None:
-        return str(default)
-    is_named = Path(output).suffix or output == "-" or output.endswith("/")
-    if not is_named and not os.path.isdir(output):  # noqa: PTH112 - of a name too long, Path's raises
-        raise UsageError(f"--output {output}: no suffix; a folder ends in /, a film in .gif or .mp4, say")
-    return output
+    elif job.target != "-":
+        print_result(job.target)
 
 
 @dataclass(frozen=True)
@@ -161,6 +143,41 @@ class _Job:
     source: StreamInput
     target: str
     seed: int
+
+
+def _open(
+    path: str,
+    overrides: list[Override],
+    seed: int | None,
+    place: tuple[str | None, Path],
+    messages: MessagePrinter,
+) -> _Job:
+    """Open a scene and its input; `place` is --output and --output-dir.
+
+    Raises UsageError: the seed is out of range, or frames would be written over the input.
+    """
+    from smd_cli.app.scenes import load_scene
+    from smd_cli.app.stream_input import check_apart, find_stream_input
+
+    if seed is not None:
+        check_seed(seed, "--seed")
+    opened = load_scene(path, overrides=overrides, task="stream", listener=messages)
+    source = find_stream_input(opened)
+    number = opened.plan.seed if seed is None else seed
+    output, folder = place
+    target = _target(output, folder / f"{opened.plan.name}_{number}_0000.gif")
+    check_apart(opened, target)
+    return _Job(opened, source, target, number)
+
+
+def _target(output: str | None, default: Path) -> str:
+    """Return where frames go. Raises UsageError: a name that could be a file's or a folder's."""
+    if output is None:
+        return str(default)
+    is_named = Path(output).suffix or output == "-" or output.endswith("/")
+    if not is_named and not os.path.isdir(output):  # noqa: PTH112 - of a name too long, Path's raises
+        raise UsageError(f"--output {output}: no suffix; a folder ends in /, a film in .gif or .mp4, say")
+    return output
 
 
 def _render(job: _Job, settings: RenderSettings, reporting: options.Reporting) -> StreamReport:

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from smd_cli.errors import SceneError
+from smd_cli.scene.data import from_data
 from smd_cli.scene.overrides import Override, apply
 from smd_cli.scene.schema import Scene
-from smd_cli.scene.tree import Node, dotted, from_data, parse
+from smd_cli.scene.tree import Node, dotted, parse
 from smd_cli.scene.validate import InvalidScene, validate
 
 MAX_BYTES = 2**20

@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from smd_cli.errors import SceneError, UsageError
+from smd_cli.scene.data import from_data
 from smd_cli.scene.explain import did_you_mean
 from smd_cli.scene.schema import SHORTHANDS
-from smd_cli.scene.tree import Node, Place, Scalar, from_data, parse
+from smd_cli.scene.tree import Node, Place, Scalar, parse
 
 _PATH = re.compile(r"\w+(\.\w+|\[[^\[\]]+\])*", re.ASCII)
 _STEP = re.compile(r"(\w+)|\[([^\[\]]+)\]", re.ASCII)

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import PurePath
 from typing import Any
 
 import yaml
@@ -140,34 +139,9 @@ for _name, _pattern, _first in _CORE_TYPES:
         _side.add_implicit_resolver(_TAG + _name, re.compile(rf"(?:{_pattern})$"), _first)
 
 
-def dump(data: dict[str, Any]) -> str:
+def dump(data: Any) -> str:  # noqa: ANN401 - plain data of any shape
     """Write plain data as YAML that `parse` reads back unchanged; keys keep their order."""
     return yaml.dump(data, Dumper=_Text, sort_keys=False, allow_unicode=True).rstrip("\n")
-
-
-def from_data(data: Any, source: str) -> Node:  # noqa: ANN401 - plain data of any shape
-    """Build the tree of plain data, which has no lines: its places are the source alone.
-
-    Raises SceneError: it holds what a scene cannot, or is too large or too deep.
-    """
-    text = _plain_yaml(data, source)
-    return parse(text, source, one_place=True)
-
-
-def _plain_yaml(data: Any, source: str) -> str:  # noqa: ANN401
-    """Write data as YAML, with paths as text; tuples are lists."""
-    try:
-        return yaml.dump(_as_plain(data), Dumper=_Text, sort_keys=False, allow_unicode=True)
-    except yaml.YAMLError as error:
-        raise SceneError(f"{source}: {error}") from error
-
-
-def _as_plain(data: Any) -> Any:  # noqa: ANN401
-    if isinstance(data, Mapping):
-        return {key: _as_plain(value) for key, value in data.items()}
-    if isinstance(data, (list, tuple)):
-        return [_as_plain(value) for value in data]
-    return str(data) if isinstance(data, PurePath) else data
 
 
 def parse(text: str, source: str, *, one_place: bool = False) -> Node:

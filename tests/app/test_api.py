@@ -80,6 +80,12 @@ def test_overrides_obey_the_rules_of_a_scene():
             smd.load_scene(SMALL, overrides={path: "x"})
 
 
+@pytest.mark.parametrize("canvas", [object(), {1: 64}, float("nan")])
+def test_data_that_no_scene_can_hold_is_told(canvas):
+    with pytest.raises(smd.SceneError, match="scene"):
+        smd.load_scene({"smd": 1, "canvas": canvas, "background": {"prompt": "sunset"}})
+
+
 def test_relative_paths_of_data_start_at_the_base_dir(tmp_path):
     from PIL import Image
 

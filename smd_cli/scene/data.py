@@ -1,0 +1,33 @@
+"""Scenes given as plain data, from Python or JSON, rather than as YAML text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import Any
+
+import yaml
+
+from smd_cli.errors import SceneError
+from smd_cli.scene.tree import Node, dump, parse
+
+
+def from_data(data: Any, source: str) -> Node:  # noqa: ANN401 - plain data of any shape
+    """Build the tree of plain data, which has no lines: its places are the source alone.
+
+    Raises SceneError: it holds what a scene cannot, or is too large or too deep.
+    """
+    try:
+        text = dump(_as_plain(data))
+    except (yaml.YAMLError, RecursionError) as error:
+        raise SceneError(f"{source}: holds what a scene cannot ({error})") from error
+    return parse(text, source, one_place=True)
+
+
+def _as_plain(data: Any) -> Any:  # noqa: ANN401
+    """Return data with paths as text and tuples as lists."""
+    if isinstance(data, Mapping):
+        return {key: _as_plain(value) for key, value in data.items()}
+    if isinstance(data, (list, tuple)):
+        return [_as_plain(value) for value in data]
+    return str(data) if isinstance(data, PurePath) else data
