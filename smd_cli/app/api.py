@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from smd_cli.app.renderer import Renderer
 from smd_cli.app.scenes import OpenedScene, load_scene
-from smd_cli.app.settings import RenderSettings
+from smd_cli.app.settings import Batch, RenderSettings
 
 if TYPE_CHECKING:
     from smd_cli.app.render_plan import RenderPlan
@@ -17,12 +17,15 @@ __all__ = ["OpenedScene", "Renderer", "load_scene", "plan"]
 def plan(
     scene: OpenedScene,
     *,
+    task: str | None = None,
     device: str = "auto",
     dtype: str = "auto",
-    batch: int | Literal["auto"] = "auto",
+    batch: Batch = "auto",
     offline: bool = False,
 ) -> RenderPlan:
     """Find what rendering a scene would take: work, tiles, memory, models. No weight is read.
+
+    The work is that of one picture or frame. A scene that names no task is planned for `task`.
 
     Raises:
         DeviceError: the device or dtype is not there.
@@ -30,4 +33,5 @@ def plan(
     """
     from smd_cli.app.render_plan import plan_render  # imports torch
 
-    return plan_render(scene, RenderSettings(device, dtype, batch, offline))
+    planned = scene if task is None else scene.for_task(task)
+    return plan_render(planned, RenderSettings(device, dtype, batch, offline))

@@ -15,7 +15,7 @@ Role = Literal["base", "vae", "lora", "lcm_lora"]
 class RequiredModel:
     """A model that a scene needs; `problem` says why it cannot be used, and is empty where it can.
 
-    `present` is None where that cannot be told, for want of the base.
+    `present` is None where that is not known, because the base model is missing.
     """
 
     role: Role

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -58,21 +58,35 @@ def choose_place(settings: RenderSettings) -> tuple[torch.device, torch.dtype]:
     return device, choose_dtype(settings.dtype, device)
 
 
-def load_model(scene: OpenedScene, settings: RenderSettings) -> Backbone:
-    """Find, check and load a scene's model, and take its hash where recipes need it.
+@dataclass(frozen=True)
+class FoundModel:
+    """A model's files, found and checked, and where it is to be loaded."""
+
+    assets: Assets
+    device: torch.device
+    dtype: torch.dtype
+
+
+def find_checked(scene: OpenedScene, settings: RenderSettings) -> FoundModel:
+    """Find and check a scene's model, and take its hash where recipes need it.
 
     Raises:
-        DeviceError: the device or dtype is not there, or its memory is not enough.
-        AssetError: the model is not to be had.
-        SceneError: the canvas does not suit the model.
+        DeviceError: the device or dtype is not there.
+        AssetError: the model is not available.
+        SceneError: the scene does not suit the model.
     """
     device, dtype = choose_place(settings)
     assets = find_model(scene.plan, offline=settings.offline)
     check_fit(scene, assets)
     if settings.metadata:
         _ = assets.sha256  # read here, once: gigabytes take seconds, which belong to loading
-    with enough_memory(device):
-        return load(assets, device, dtype)
+    return FoundModel(assets, device, dtype)
+
+
+def load_found(model: FoundModel) -> Backbone:
+    """Load a model. Raises AssetError: weights do not fit; DeviceError: the memory is not enough."""
+    with enough_memory(model.device):
+        return load(model.assets, model.device, model.dtype)
 
 
 def check_fit(scene: OpenedScene, assets: Assets) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 from smd_cli.app.scenes import OpenedScene
-from smd_cli.app.settings import RenderSettings, check_seed
+from smd_cli.app.settings import Batch, RenderSettings, check_seed
 from smd_cli.app.stream_input import StreamInput, find_stream_input
 from smd_cli.engine.events import Clock, Listener, WarningRoute, ignore_events
 from smd_cli.errors import UsageError
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 class Renderer:
     """Renders scenes one after the other.
 
-    The last model stays loaded, and the last scene prepared, for the next render. `close` lets go of both, as
-    leaving a `with` block does.
+    The last model stays loaded, and the last scene prepared, for the next render. `close` ends the streams
+    that are under way and lets go of model and scene, as leaving a `with` block does.
     """
 
     def __init__(
@@ -32,17 +33,20 @@ class Renderer:
         *,
         device: str = "auto",
         dtype: str = "auto",
-        batch: int | Literal["auto"] = "auto",
+        batch: Batch = "auto",
         offline: bool = False,
         metadata: bool = True,
         listener: Listener = ignore_events,
     ) -> None:
-        """Take settings (see `RenderSettings`) and a listener for events; nothing is loaded so far."""
+        """Take settings (see `RenderSettings`) and a listener for events; nothing is loaded so far.
+
+        A stream calls the listener from its own threads too. Raises UsageError: a setting is out of range.
+        """
         self.settings = RenderSettings(device, dtype, batch, offline, metadata)
         self.listener = listener
-        self._warnings = WarningRoute(listener)
         self._model: tuple[tuple[ModelPlan, bool], Backbone] | None = None
         self._prepared: tuple[OpenedScene, PreparedScene] | None = None
+        self._streams: WeakSet[SceneStream] = WeakSet()
 
     @classmethod
     def of(cls, settings: RenderSettings, listener: Listener = ignore_events) -> Renderer:
@@ -54,15 +58,15 @@ class Renderer:
 
         Raises:
             UsageError: the scene is a stream, or the seed is out of range.
-            AssetError: the model is not to be had.
-            SceneError: the canvas does not suit the model.
+            AssetError: the model is not available.
+            SceneError: the scene does not suit the model.
             DeviceError: the device is not there, or its memory is not enough.
         """
         if scene.plan.task == "stream":
             raise UsageError(f"{scene.locate('task')}: stream is for Renderer.stream")
         number = check_seed(scene.plan.seed if seed is None else seed)
         clock = Clock(self.listener)
-        with self._warnings:
+        with WarningRoute(self.listener):
             prepared = self._prepare(scene, self._load(scene, clock), clock)
             from smd_cli.app.rendering import render_picture
 
@@ -71,7 +75,7 @@ class Renderer:
     def stream(
         self, scene: OpenedScene, *, seed: int | None = None, source: StreamInput | None = None
     ) -> SceneStream:
-        """Set up a scene's stream: iterate it for its frames, or write it to a file.
+        """Set up a scene's stream: iterate it once for its frames, or write it to a file.
 
         A scene that names no task is opened for this one. `source` is its input, where that has been found
         already. Raises as `render`.
@@ -80,15 +84,19 @@ class Renderer:
         number = check_seed(opened.plan.seed if seed is None else seed)
         source = source or find_stream_input(opened)
         clock = Clock(self.listener)
-        with self._warnings:
+        with WarningRoute(self.listener):
             backbone = self._load(opened, clock)
         from smd_cli.app.streaming import SceneStream
 
-        return SceneStream(opened, source, number, backbone, self.settings, clock)
+        stream = SceneStream(opened, source, number, backbone, self.settings, clock)
+        self._streams.add(stream)
+        return stream
 
     def close(self) -> None:
-        """Let go of the model, and of the memory that it takes."""
-        self._model = self._prepared = None
+        """End the streams that are under way, and let go of the model and its memory."""
+        for stream in list(self._streams):
+            stream.close()
+        self._release()
 
     def __enter__(self) -> Renderer:
         return self
@@ -99,14 +107,19 @@ class Renderer:
         self.close()
 
     def _load(self, scene: OpenedScene, clock: Clock) -> Backbone:
-        """Return the model of a scene: the last one, where it is the same."""
-        model = (scene.plan.model, scene.plan.sampler.facts.few_step)
-        if self._model is None or self._model[0] != model:
-            self.close()  # first: two models at once may not fit the memory
+        """Return the model of a scene, which suits the scene: the last one, where it is the same."""
+        key = (scene.plan.model, scene.plan.sampler.facts.few_step)
+        if self._model is None or self._model[0] != key:
             with clock.phase("load"):
-                from smd_cli.app.models import load_model  # imports torch
+                from smd_cli.app.models import find_checked, load_found  # imports torch
 
-                self._model = model, load_model(scene, self.settings)
+                found = find_checked(scene, self.settings)
+                self._release()  # only now: two models at once may not fit the memory
+                self._model = key, load_found(found)
+            return self._model[1]
+        from smd_cli.app.models import check_fit
+
+        check_fit(scene, self._model[1].assets)
         return self._model[1]
 
     def _prepare(self, scene: OpenedScene, backbone: Backbone, clock: Clock) -> PreparedScene:
@@ -117,3 +130,12 @@ class Renderer:
 
                 self._prepared = scene, prepare_scene(scene, backbone, self.settings)
         return self._prepared[1]
+
+    def _release(self) -> None:
+        if self._model is None:
+            return
+        from smd_cli.engine.device import release_memory
+
+        device = self._model[1].device
+        self._model = self._prepared = None
+        release_memory(device)

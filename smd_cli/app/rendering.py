@@ -21,7 +21,7 @@ from smd_cli.engine.events import Clock, Listener
 from smd_cli.engine.layers import CanvasImages
 from smd_cli.engine.prepare import PreparedScene, prepare
 from smd_cli.engine.render import render
-from smd_cli.media.files import Existing, check_target, write_bytes
+from smd_cli.media.files import Existing, check_png, check_target, write_bytes
 from smd_cli.media.paint import SceneImages
 from smd_cli.media.png import encode_png
 from smd_cli.media.recipe import Recipe
@@ -57,10 +57,11 @@ class RenderedPicture:
     def save(self, path: str | Path, *, overwrite: bool = False) -> WrittenFile:
         """Write a PNG file whole or not at all, with its recipe.
 
-        Raises UsageError: without `overwrite`, a file is there that is no picture of smd's; SmdError: the
-        system refuses.
+        Raises UsageError: the name is not that of a PNG file or, without `overwrite`, a file is there that is
+        no picture of smd's; SmdError: the system refuses.
         """
         target = Path(path)
+        check_png(target)
         check_target(target, Existing.OVERWRITE if overwrite else Existing.REPLACE_OWN)
         with Clock(self._listener).phase("save"):
             data = encode_png(self.image, self.recipe.texts() if self.recipe else None)

@@ -26,7 +26,7 @@ class PhaseTimes:
     seconds: dict[Phase, float] = field(default_factory=lambda: dict.fromkeys(PHASES, 0.0))
 
     def __call__(self, event: Event) -> None:
-        """Hear an event."""
+        """Handle an event."""
         if isinstance(event, Finished):
             self.seconds[event.phase] += event.seconds
 

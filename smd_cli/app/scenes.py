@@ -44,7 +44,10 @@ class OpenedScene:
         """
         if task == self.plan.task:
             return self
-        return _opened(self._loaded.with_task(task), task)
+        loaded = self._loaded.with_task(task)
+        if loaded.scene.task != task:
+            raise SceneError(f"{loaded.locate('task')}: {loaded.scene.task} is not {task}")
+        return _opened(loaded, task)
 
 
 def load_scene(
@@ -62,7 +65,7 @@ def load_scene(
         overrides: values by their place, such as `{"canvas.width": 512, "regions[boy].prompt": "a boy"}`.
         base_dir: where relative paths of a text or mapping start; those of a file start at its folder.
         task: what the scene is opened for; one that names no task has it.
-        listener: is told the notes and warnings.
+        listener: receives the notes and warnings.
 
     Raises:
         UsageError, SceneError, AssetError: every problem of that stage, one line each, with its place.

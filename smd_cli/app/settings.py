@@ -7,7 +7,9 @@ from typing import Literal
 
 from smd_cli.errors import UsageError
 
+Batch = int | Literal["auto"]
 LAST_SEED = 2**63 - 1
+MAX_BATCH = 1024
 
 
 @dataclass(frozen=True)
@@ -24,13 +26,21 @@ class RenderSettings:
 
     device: str = "auto"
     dtype: str = "auto"
-    batch: int | Literal["auto"] = "auto"
+    batch: Batch = "auto"
     offline: bool = False
     metadata: bool = True
+
+    def __post_init__(self) -> None:
+        """Check the batch. Raises UsageError."""
+        batch = self.batch
+        if batch != "auto" and (type(batch) is not int or not 1 <= batch <= MAX_BATCH):
+            raise UsageError(f"batch {batch!r}: give auto or a number from 1 to {MAX_BATCH}")
 
 
 def check_seed(seed: int, option: str = "seed") -> int:
     """Return a seed that is in range. Raises UsageError, which begins with the option's name."""
+    if type(seed) is not int:
+        raise UsageError(f"{option} {seed!r}: must be a whole number")
     if not 0 <= seed <= LAST_SEED:
         raise UsageError(f"{option} {seed}: must lie between 0 and {LAST_SEED}")
     return seed

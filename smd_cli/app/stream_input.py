@@ -70,14 +70,18 @@ def find_stream_input(opened: OpenedScene) -> StreamInput:
     return found
 
 
-def check_apart(opened: OpenedScene, target: str) -> None:
-    """Raise UsageError where a stream would write over, or among, the frames that it reads."""
+def check_apart(opened: OpenedScene, target: str, option: str = "") -> None:
+    """Raise UsageError where a stream would write over, or among, the frames that it reads.
+
+    The message begins with the option that names the target, if any.
+    """
     if opened.plan.stream.input is None or target == "-":
         return
     source = Path(opened.plan.stream.input)
     place = source.parent if has_magic(source.name) else source
     if Path(target).resolve() == place.resolve():
-        raise UsageError(f"--output {target}: the input comes from there; give another name")
+        where = f"{option} {target}".strip()
+        raise UsageError(f"{where}: the input comes from there; give another name")
 
 
 def _frames(plan: Plan, source: FrameSource | None, fps: float) -> int | None:

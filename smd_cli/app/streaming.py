@@ -16,16 +16,18 @@ from smd_cli.app.rendering import build_recipe, canvas_images
 from smd_cli.app.reports import StreamReport, WrittenFile
 from smd_cli.app.scenes import OpenedScene
 from smd_cli.app.settings import RenderSettings
-from smd_cli.app.stream_input import StreamInput
+from smd_cli.app.stream_input import StreamInput, check_apart
 from smd_cli.core.regions import Work
 from smd_cli.engine.device import enough_memory
 from smd_cli.engine.events import Clock, StreamProgress, WarningRoute
 from smd_cli.engine.layers import CanvasImages
 from smd_cli.engine.scene_preparer import InputFrame, ScenePreparer
 from smd_cli.engine.stream_pipeline import QUEUES, WORK, StreamRun, stream_pipeline
+from smd_cli.errors import UsageError
+from smd_cli.media.files import Existing
 from smd_cli.media.paint import ScenePainter
 from smd_cli.media.recipe import Recipe
-from smd_cli.media.sinks import Sink, Target, open_sink
+from smd_cli.media.sinks import Sink, Target, check_sink, open_sink
 from smd_cli.models.backbone import Backbone
 from smd_cli.scene.resolve import Plan
 from smd_cli.scene.timeline import plan_at
@@ -72,6 +74,7 @@ class SceneStream:
         self._settings = settings
         self._clock = clock
         self._run: StreamRun | None = None
+        self._has_begun = False
 
     @property
     def recipe(self) -> Recipe | None:
@@ -88,26 +91,28 @@ class SceneStream:
     def __iter__(self) -> Iterator[StreamFrame]:
         """Render the frames; leaving the loop early ends the work on those to come.
 
-        Raises DeviceError: the memory of the device is not enough; AssetError: an input frame cannot be read.
+        Raises UsageError: they have been asked for before; DeviceError: the memory of the device is not
+        enough; AssetError: an input frame cannot be read.
         """
-        asked: dict[int, float] = {}
-        preparer = ScenePreparer(self._backbone, _Painter(), batch=self._settings.batch)
-        began, last = time.perf_counter(), None
-        with enough_memory(self._backbone.device), WarningRoute(self._clock.listen):
-            self._run = stream_pipeline(self.scene.plan, preparer, self._inputs(asked), self.seed)
-            with self._run.pipeline as outputs:
-                for output in outputs:
-                    is_repeat = output.image is None
-                    last = last if is_repeat else output.image
-                    yield StreamFrame(output.frame, last, is_repeat)
-                    self._advance(began, asked.pop(output.frame), is_repeat=is_repeat)
+        if self._has_begun:
+            raise UsageError("a stream is rendered once; ask the renderer for another")
+        self._has_begun = True
+        return self._render()
 
-    def write(self, target: Target) -> StreamReport:
+    def close(self) -> None:
+        """End the work on frames to come."""
+        if self._run is not None:
+            self._run.pipeline.close()
+
+    def write(self, target: Target, *, overwrite: bool = False) -> StreamReport:
         """Write the stream to a file, a folder or standard output (see `media.sinks`).
 
-        Whatever ends it, what was written before plays. Raises as iterating, and SmdError: a frame cannot be
-        written.
+        Whatever ends it, what was written before plays. Raises as iterating, and UsageError: the suffix is
+        unknown, the input comes from there or, without `overwrite`, a file is there that is not smd's;
+        SmdError: a frame cannot be written.
         """
+        check_apart(self.scene, str(target or "-"))
+        check_sink(target, Existing.OVERWRITE if overwrite else Existing.REPLACE_OWN)
         began, saving = time.perf_counter(), 0.0
         with self._sink(target) as sink:
             for frame in self:
@@ -126,8 +131,29 @@ class SceneStream:
             device=device_facts(self._backbone),
         )
 
+    def _render(self) -> Iterator[StreamFrame]:
+        asked: dict[int, float] = {}
+        painter, warnings = ScenePainter(), WarningRoute(self._clock.listen)
+
+        def paint(plan: Plan) -> CanvasImages:
+            return canvas_images(painter.paint(plan, may_leave=True))
+
+        preparer = ScenePreparer(self._backbone, paint, batch=self._settings.batch)
+        began, last = time.perf_counter(), None
+        self._run = stream_pipeline(self.scene.plan, preparer, self._inputs(asked), self.seed, warnings)
+        warnings.attach()
+        try:
+            with enough_memory(self._backbone.device), self._run.pipeline as outputs:
+                for output in outputs:
+                    is_repeat = output.image is None
+                    last = last if is_repeat else output.image
+                    yield StreamFrame(output.frame, last, is_repeat)
+                    self._advance(began, asked.pop(output.frame), is_repeat=is_repeat)
+        finally:
+            warnings.detach()
+
     def _inputs(self, asked: dict[int, float]) -> Iterator[InputFrame]:
-        """Read the frames to come; `asked` is told when each was asked for."""
+        """Read the frames to come; `asked` notes when each was asked for."""
         for frame, image in enumerate(self.input.images(self.scene)):
             if frame == self.input.frames:
                 return
@@ -167,17 +193,6 @@ class SceneStream:
             with path.open("rb") as file:
                 digest = file_digest(file, "sha256").hexdigest()
         return WrittenFile(str(target or "-"), self.seed, digest, *self.scene.plan.size)
-
-
-class _Painter:
-    """Paints the images of a stream's frames, and only what changed."""
-
-    def __init__(self) -> None:
-        self._painter = ScenePainter()
-
-    def __call__(self, plan: Plan) -> CanvasImages:
-        """Paint the images of a frame's plan."""
-        return canvas_images(self._painter.paint(plan, may_leave=True))
 
 
 def _write(sink: Sink, frame: StreamFrame) -> None:

@@ -116,7 +116,7 @@ def _rival(case: Case, scene: PreparedScene) -> Program:
 def race(plan: Plan, programs: Sequence[Program], rounds: Rounds) -> list[Row]:
     """Paint by all programs in turns, so that what else the machine does falls on all of them alike.
 
-    The first one is what the others are held against.
+    The first one is the baseline.
     """
     painted: list[Image.Image] = []
     for program in programs:  # untimed: first calls also reserve memory and choose kernels

@@ -34,7 +34,7 @@ def check(
 ) -> None:
     """Check scenes: every key, every mask and picture. Nothing is rendered.
 
-    All scenes are checked, and all problems of each are told; the exit code is 0 when all are good.
+    All scenes are checked, and all problems of each are reported; the exit code is 0 when all are good.
     """
     if preview and len(scenes) > 1:
         raise UsageError("--preview draws one scene; give only one")

@@ -61,7 +61,7 @@ class MessagePrinter:
     quiet: bool = False
 
     def __call__(self, event: Event) -> None:
-        """Hear an event."""
+        """Handle an event."""
         match event:
             case Noted(text):
                 self._print("note", "cyan", text)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from smd_cli.app.settings import RenderSettings
+from smd_cli.app.settings import MAX_BATCH, RenderSettings
 from smd_cli.cli.console import MessagePrinter
 from smd_cli.errors import UsageError
 from smd_cli.media.files import Existing
@@ -68,7 +68,6 @@ Overwrite = Annotated[
 SkipExisting = Annotated[bool, typer.Option("--skip-existing", help="Leave files that exist, and go on.")]
 FailExisting = Annotated[bool, typer.Option("--fail-existing", help="Stop before any work if a file exists.")]
 
-MAX_BATCH = 1024
 REPLACING = "--overwrite replaces it, --skip-existing leaves it"
 """What to do about a file that exists, in commands that take these options."""
 
@@ -179,12 +178,6 @@ def check_one_place(context: typer.Context, output: Path | str | None) -> None:
     source = context.get_parameter_source("output_dir")
     if output is not None and source is not None and source.name == "COMMANDLINE":
         raise UsageError(f"--output {output}: --output-dir names a folder as well; give only one of them")
-
-
-def check_png(option: str, path: Path) -> None:
-    """Raise UsageError where a name does not say that the file will be a PNG."""
-    if path.suffix.lower() != ".png":
-        raise UsageError(f"{option} {path}: pictures are written as PNG; give a name that ends in .png")
 
 
 def _batch_size(text: str) -> int | Literal["auto"]:

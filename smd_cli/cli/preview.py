@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from smd_cli.cli import options
-from smd_cli.media.files import check_target, write_bytes
+from smd_cli.media.files import check_png, check_target, write_bytes
 
 if TYPE_CHECKING:
     from smd_cli.app.scenes import OpenedScene
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 
 def check_preview(path: Path) -> None:
     """Raise UsageError, before any work, where the preview cannot be written."""
-    options.check_png("--preview", path)
+    check_png(path, "--preview")
     check_target(path)
 
 

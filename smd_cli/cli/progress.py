@@ -57,7 +57,7 @@ class _Bars:
         self._frames: TaskID | None = None
 
     def __call__(self, event: Event) -> None:
-        """Hear an event."""
+        """Handle an event."""
         match event:
             case Started(phase, total) if phase in self._phases:
                 self.bars.reset(self._phases[phase], total=total)

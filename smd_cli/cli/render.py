@@ -18,7 +18,7 @@ from smd_cli.cli.option_groups import expand_options
 from smd_cli.cli.plan import print_plan
 from smd_cli.engine.events import Event, Noted
 from smd_cli.errors import UsageError
-from smd_cli.media.files import check_target
+from smd_cli.media.files import check_png, check_target
 
 if TYPE_CHECKING:
     from smd_cli.app.reports import RenderReport
@@ -98,7 +98,7 @@ def _targets(name: str, seeds: list[int], output: Path | None, folder: Path) -> 
         raise UsageError(
             f"--output {output}: names one file for {len(seeds)} seeds; give --output-dir instead"
         )
-    options.check_png("--output", output)
+    check_png(output, "--output")
     return [(seeds[0], output)]
 
 

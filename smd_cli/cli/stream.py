@@ -86,7 +86,7 @@ class StreamEdits:
             changes.append(override(f"--input {self.input_}", ("stream", "input"), path))
         for key, other in (("frames", "seconds"), ("seconds", "frames")):
             if values[key] is not None:
-                changes.append(override(f"--frames {self.frames}", ("stream", other), None))
+                changes.append(override(f"--{key} {values[key]}", ("stream", other), None))
         return changes
 
 
@@ -166,7 +166,7 @@ def _open(
     number = opened.plan.seed if seed is None else seed
     output, folder = place
     target = _target(output, folder / f"{opened.plan.name}_{number}_0000.gif")
-    check_apart(opened, target)
+    check_apart(opened, target, "--output")
     return _Job(opened, source, target, number)
 
 
@@ -188,7 +188,7 @@ def _render(job: _Job, settings: RenderSettings, reporting: options.Reporting) -
     messages = reporting.messages()
     with show_progress(messages) as listener, Renderer.of(settings, listener) as renderer:
         stream = renderer.stream(job.scene, seed=job.seed, source=job.source)
-        report = stream.write(job.target)
+        report = stream.write(job.target, overwrite=True)
     expected = job.source.frames
     if expected is not None and report.progress.frames < expected:
         messages(Warned(f"the input ended after {report.progress.frames} of {expected} frames"))

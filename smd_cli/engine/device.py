@@ -1,5 +1,6 @@
 """Devices: which one to compute on, in what precision, its name, its memory, and turns on it."""
 
+import gc
 import platform
 import re
 import sys
@@ -34,7 +35,7 @@ def choose_dtype(name: str, device: torch.device) -> torch.dtype:
     """Return the dtype of a name; 'auto' takes float16 on a GPU and float32 on the CPU.
 
     Raises:
-        DeviceError: unknown, or not to be had on that device.
+        DeviceError: unknown, or not available on that device.
     """
     if name == "auto":
         return torch.float32 if device.type == "cpu" else torch.float16
@@ -79,6 +80,13 @@ def exclusive(device: torch.device) -> AbstractContextManager[object]:
     Other devices queue work by themselves.
     """
     return _CPU_TURN if device.type == "cpu" else nullcontext()
+
+
+def release_memory(device: torch.device) -> None:
+    """Give memory back that torch keeps for later on a CUDA device."""
+    if device.type == "cuda":
+        gc.collect()
+        torch.cuda.empty_cache()
 
 
 def is_out_of_memory(error: Exception) -> bool:

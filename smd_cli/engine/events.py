@@ -3,10 +3,13 @@
 One listener hears all of it: a console, a report, a server, a batch.
 """
 
+from __future__ import annotations
+
 import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import Context, ContextVar, Token, copy_context
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -31,7 +34,7 @@ class Advanced:
 
 @dataclass(frozen=True)
 class Finished:
-    """A phase ended after `seconds`."""
+    """A phase ended after `seconds`, by an error too."""
 
     phase: Phase
     seconds: float
@@ -90,46 +93,66 @@ class Clock:
 
     listen: Listener = ignore_events
     seconds: dict[Phase, float] = field(default_factory=lambda: dict.fromkeys(PHASES, 0.0))
-    began: float = field(default_factory=time.perf_counter)
-
-    def total(self) -> float:
-        """Return the seconds since the clock was made."""
-        return time.perf_counter() - self.began
 
     @contextmanager
     def phase(self, phase: Phase, total: int = 1) -> Iterator[Callable[[], None]]:
         """Time a block; it is given a function to call each time it gets on."""
         self.listen(Started(phase, total))
         began = time.perf_counter()
-        yield lambda: self.listen(Advanced(phase))
-        spent = time.perf_counter() - began
-        self.seconds[phase] += spent
-        self.listen(Finished(phase, spent))
+        try:
+            yield lambda: self.listen(Advanced(phase))
+        finally:
+            spent = time.perf_counter() - began
+            self.seconds[phase] += spent
+            self.listen(Finished(phase, spent))
 
 
 class WarningRoute(logging.Handler):
     """Emits what the packages log as warnings; within `with` it is attached to their logger.
 
-    A text is emitted once: a stream meets the same warning frame after frame.
+    It hears the thread that entered it, and threads that run in its `context`: renders at the same time do
+    not hear each other. A text is emitted once: a stream meets the same warning frame after frame.
     """
 
     def __init__(self, listener: Listener) -> None:
         super().__init__(logging.WARNING)
         self.listener = listener
         self._emitted: set[str] = set()
+        self._before: Token[WarningRoute | None] | None = None
+
+    def context(self) -> Context:
+        """Return a context for another thread, whose warnings are emitted too."""
+        context = copy_context()
+        context.run(_route.set, self)
+        return context
+
+    def attach(self) -> None:
+        """Attach the route to the packages' logger. Nothing is heard of this thread."""
+        if self.listener is not ignore_events:  # then Python's own handling of warnings stays
+            logging.getLogger("smd_cli").addHandler(self)
+
+    def detach(self) -> None:
+        """Detach it."""
+        logging.getLogger("smd_cli").removeHandler(self)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Turn a record into an event."""
         text = record.getMessage()
-        if text not in self._emitted:
+        if _route.get() is self and text not in self._emitted:
             self._emitted.add(text)
             self.listener(Warned(text))
 
-    def __enter__(self) -> "WarningRoute":
-        """Attach the route."""
-        logging.getLogger("smd_cli").addHandler(self)
+    def __enter__(self) -> WarningRoute:
+        """Attach the route, and hear this thread."""
+        self._before = _route.set(self)
+        self.attach()
         return self
 
     def __exit__(self, *_: object) -> None:
         """Detach it."""
-        logging.getLogger("smd_cli").removeHandler(self)
+        self.detach()
+        if self._before is not None:
+            _route.reset(self._before)
+
+
+_route: ContextVar[WarningRoute | None] = ContextVar("route", default=None)

@@ -8,6 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextvars import Context, copy_context
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
@@ -17,7 +18,7 @@ CAPACITY = 4  # items that wait between two stages
 
 
 class Closed(Exception):  # noqa: N818 - nothing went wrong
-    """Nobody wants more of a channel."""
+    """The consumer has closed the channel."""
 
 
 class Channel(Generic[Item]):
@@ -51,7 +52,7 @@ class Channel(Generic[Item]):
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Want no more: what waits is dropped, and the next `put` raises Closed."""
+        """Close the channel from the consumer's side: drop what waits; the next `put` raises Closed."""
         with self._changed:
             self._closed = True
             self._items.clear()
@@ -80,11 +81,21 @@ class Pipeline:
     results are taken, after those that were made before it.
     """
 
-    def __init__(self, source: Iterable[Any], stages: Sequence[Stage], capacity: int = CAPACITY) -> None:
+    def __init__(
+        self,
+        source: Iterable[Any],
+        stages: Sequence[Stage],
+        capacity: int = CAPACITY,
+        context: Callable[[], Context] = copy_context,
+    ) -> None:
+        """Set up a pipeline; each thread runs in a `context` of its own."""
         self._workers = [_Worker(lambda _: iter(source), None, Channel(capacity))]
         for stage in stages:
             self._workers.append(_Worker(stage, self._workers[-1].handed, Channel(capacity)))
-        self._threads = [threading.Thread(target=worker.run, daemon=True) for worker in self._workers]
+        self._threads = [
+            threading.Thread(target=context().run, args=(worker.run,), daemon=True)
+            for worker in self._workers
+        ]
 
     def depths(self) -> list[int]:
         """Return how many items wait after the source and after each stage."""
@@ -93,6 +104,11 @@ class Pipeline:
     def busy(self) -> list[float]:
         """Return the seconds that the source and each stage have worked, without waiting for others."""
         return [worker.seconds - (worker.taken.waited if worker.taken else 0) for worker in self._workers]
+
+    def close(self) -> None:
+        """Take no more: what waits is dropped, and the threads end after the item that they are at."""
+        for worker in self._workers:
+            worker.handed.close()
 
     def __enter__(self) -> "Pipeline":
         """Start the threads."""
@@ -111,8 +127,7 @@ class Pipeline:
         traceback: TracebackType | None,
     ) -> None:
         """End the threads."""
-        for worker in self._workers:
-            worker.handed.close()
+        self.close()
         for thread in self._threads:
             thread.join()
 

@@ -113,7 +113,7 @@ class StreamSampler:
         coming: Iterator[FrameJob | SkippedFrame],
         order: deque[FrameJob | SkippedFrame],
     ) -> None:
-        """InputFrame in as many frames as enter at a tick, and the skipped ones before and between them."""
+        """Take in as many frames as enter at a tick, and the skipped ones before and between them."""
         admitted = 0
         while admitted < self.options.buffer:
             waiting.extend(islice(coming, 0 if waiting else 1))
@@ -138,7 +138,7 @@ class StreamSampler:
         return scene.starting_rows(noise, job.source)
 
     def _tick(self) -> list[RenderedFrame]:
-        """InputFrame every frame in flight one step on; return those that have taken their last."""
+        """Take every frame in flight one step on; return those that have taken their last."""
         if self._rows is None:
             raise RuntimeError("nothing is in flight")
         rows, scene = self._rows, self._jobs[0].scene

@@ -8,6 +8,7 @@ from typing import Any
 from PIL import Image
 
 from smd_cli.core.noise import SeededNoise
+from smd_cli.engine.events import WarningRoute
 from smd_cli.engine.pipeline import CAPACITY, Pipeline
 from smd_cli.engine.render import decode_image
 from smd_cli.engine.scene_preparer import InputFrame, ScenePreparer
@@ -36,9 +37,16 @@ class StreamRun:
 
 
 def stream_pipeline(
-    plan: Plan, preparer: ScenePreparer, frames: Iterable[InputFrame], seed: int
+    plan: Plan,
+    preparer: ScenePreparer,
+    frames: Iterable[InputFrame],
+    seed: int,
+    warnings: WarningRoute,
 ) -> StreamRun:
-    """Set up a stream of a plan's frames; it begins where the pipeline is entered."""
+    """Set up a stream of a plan's frames; it begins where the pipeline is entered.
+
+    `warnings` hears the threads of the pipeline.
+    """
     stream = plan.stream
     options = StreamOptions(stream.buffer, stream.autoflush, stream.variation)
     sampler = StreamSampler(SeededNoise(seed), options)
@@ -50,7 +58,8 @@ def stream_pipeline(
         sampler.sequential if stream.mode == "sequential" else sampler.batched,
         _decoded,
     ]
-    return StreamRun(Pipeline(frames, stages, max(CAPACITY, stream.buffer)), sampler)
+    pipeline = Pipeline(frames, stages, max(CAPACITY, stream.buffer), warnings.context)
+    return StreamRun(pipeline, sampler)
 
 
 def _decoded(frames: Iterable[RenderedFrame | SkippedFrame]) -> Iterator[OutputFrame]:

@@ -6,6 +6,7 @@ layer of a UNet makes of it: they are made once for a table of prompts and looke
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Lock
 from typing import Any
 
 import torch
@@ -45,7 +46,10 @@ class CachedCrossAttention:
 
 
 class CrossAttentionCache:
-    """The cross-attention layers of a UNet, in order, and the processors that hold their keys and values."""
+    """The cross-attention layers of a UNet, in order, and the processors that hold their keys and values.
+
+    One evaluation at a time can use it: threads wait for each other.
+    """
 
     def __init__(self, unet: nn.Module) -> None:
         self._layers = [
@@ -55,6 +59,7 @@ class CrossAttentionCache:
         ]
         for attention, processor in self._layers:
             attention.set_processor(processor)
+        self._in_use = Lock()
 
     def project(self, embeds: Tensor) -> tuple[Tensor, ...]:
         """Make the keys and values of prompts (N, L, E) for each layer."""
@@ -64,10 +69,11 @@ class CrossAttentionCache:
     def use(self, conditioning: Conditioning) -> Iterator[None]:
         """Let the layers take the prompts' keys and values from `conditioning`, where it has them."""
         cached = conditioning.keys or (None,) * len(self._layers)
-        for (_, processor), of_layer in zip(self._layers, cached, strict=True):
-            processor.cached = of_layer
-        try:
-            yield
-        finally:
-            for _, processor in self._layers:
-                processor.cached = None
+        with self._in_use:
+            for (_, processor), of_layer in zip(self._layers, cached, strict=True):
+                processor.cached = of_layer
+            try:
+                yield
+            finally:
+                for _, processor in self._layers:
+                    processor.cached = None

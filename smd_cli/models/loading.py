@@ -1,9 +1,13 @@
 """Located assets to a `Backbone`. The family's libraries are imported when a model is loaded."""
 
+from threading import Lock
+
 import torch
 
 from smd_cli.models.assets import Assets
 from smd_cli.models.backbone import Backbone
+
+_LOADING = Lock()  # networks are built on torch's meta device by patching torch, for all threads alike
 
 
 def load(assets: Assets, device: torch.device, dtype: torch.dtype) -> Backbone:
@@ -12,8 +16,9 @@ def load(assets: Assets, device: torch.device, dtype: torch.dtype) -> Backbone:
     Raises:
         AssetError: the weights do not fit their configs, or a LoRA does not fit the weights.
     """
-    _silence_libraries()
-    return assets.family.load(assets, device, dtype)
+    with _LOADING:
+        _silence_libraries()
+        return assets.family.load(assets, device, dtype)
 
 
 def _silence_libraries() -> None:

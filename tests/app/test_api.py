@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -138,13 +139,93 @@ def test_a_stream_s_first_frame_is_the_picture_and_its_frames_are_what_is_writte
             assert written.tobytes() == frame.image.tobytes()
 
 
-def test_a_stream_can_be_left_early():
+def test_a_stream_can_be_left_early_and_ends_with_its_renderer():
     scene = smd.load_scene(SMALL, overrides={"stream.frames": 1000})
+    before = threading.active_count()
     with smd.Renderer() as renderer:
         for frame in renderer.stream(scene):
             if frame.number == 2:
                 break
+        assert threading.active_count() == before
         assert renderer.render(scene).image.size == (64, 64)
+        stream = renderer.stream(scene)
+        frames = iter(stream)
+        next(frames)
+        with pytest.raises(smd.UsageError, match="rendered once"):
+            iter(stream)
+    assert len(list(frames)) < 20
+    assert threading.active_count() == before
+
+
+def test_a_stream_s_file_is_guarded(tmp_path):
+    from PIL import Image
+
+    Image.new("RGB", (64, 64), "navy").save(tmp_path / "in.gif")
+    (tmp_path / "theirs.gif").write_bytes(b"not ours")
+    scene = smd.load_scene(SMALL, overrides={"stream": {"frames": 1, "input": str(tmp_path / "in.gif")}})
+    with smd.Renderer() as renderer:
+        for name, says in (("in.gif", "the input comes from there"), ("theirs.gif", "no picture of smd's")):
+            with pytest.raises(smd.UsageError, match=says):
+                renderer.stream(scene).write(tmp_path / name)
+    assert (tmp_path / "theirs.gif").read_bytes() == b"not ours"
+
+
+def test_warnings_reach_their_own_listener_once_a_render_or_python_s_logging(caplog):
+    long = smd.load_scene(SMALL, overrides={"background.prompt": "grass " * 100, "stream.frames": 2})
+    heard, other = [], []
+    with smd.Renderer(listener=heard.append) as renderer, smd.Renderer(listener=other.append) as second:
+        for _ in renderer.stream(long):
+            second.render(smd.load_scene(SMALL))
+        renderer.render(long)
+    texts = [event.text for event in heard if isinstance(event, Warned)]
+    assert len(texts) == 2
+    assert "longer than 77 tokens" in texts[0] == texts[1]
+    assert not [event for event in other if isinstance(event, Warned)]
+    caplog.clear()
+    smd.Renderer().render(long)
+    assert "longer than 77 tokens" in caplog.text
+
+
+@pytest.mark.parametrize("settings", [{"batch": 0}, {"batch": -1}, {"batch": "many"}, {"batch": True}])
+def test_settings_out_of_range_are_refused(settings):
+    with pytest.raises(smd.UsageError, match="give auto or a number from 1 to 1024"):
+        smd.Renderer(**settings)
+
+
+@pytest.mark.parametrize("seed", ["7", 1.5, True])
+def test_a_seed_is_a_whole_number(seed):
+    with pytest.raises(smd.UsageError, match="whole number"):
+        smd.Renderer().render(smd.load_scene(SMALL), seed=seed)
+
+
+def test_a_scene_is_held_to_the_model_that_is_loaded_already():
+    narrow = {**SMALL, "canvas": {"width": 64, "height": 64, "wrap": "x"}}
+    with smd.Renderer() as renderer:
+        problems = []
+        for _ in range(2):
+            with pytest.raises(smd.SceneError) as caught:
+                renderer.render(smd.load_scene(narrow))
+            problems.append(caught.value.problems)
+            renderer.render(smd.load_scene(SMALL))
+    assert problems[0] == problems[1]
+    assert problems[0][0].startswith("scene: canvas.width: ")
+
+
+def test_a_model_that_is_not_there_does_not_cost_the_one_that_is():
+    heard = []
+    with smd.Renderer(listener=heard.append) as renderer:
+        renderer.render(smd.load_scene(SMALL))
+        with pytest.raises(smd.AssetError):
+            renderer.render(smd.load_scene(SMALL, overrides={"model": "./nowhere"}))
+        heard.clear()
+        renderer.render(smd.load_scene(SMALL))
+    assert "load" not in [event.phase for event in heard if isinstance(event, Started)]
+
+
+def test_what_a_scene_takes_depends_on_its_task():
+    scene = smd.load_scene(SMALL, overrides={"sampler.indices": None})
+    picture, panorama = (smd.plan(scene, task=task).forecast for task in (None, "panorama"))
+    assert (len(picture.steps), len(panorama.steps)) == (5, 4)
 
 
 def test_a_scene_of_one_task_is_not_for_another():
@@ -152,7 +233,7 @@ def test_a_scene_of_one_task_is_not_for_another():
     with smd.Renderer() as renderer:
         with pytest.raises(smd.UsageError, match=r"Renderer\.stream"):
             renderer.render(film)
-        with pytest.raises(smd.SceneError, match="generate is not for this"):
+        with pytest.raises(smd.SceneError, match="task: generate is not stream"):
             renderer.stream(picture)
         with pytest.raises(smd.UsageError, match="seed -1"):
             renderer.render(picture, seed=-1)
@@ -166,6 +247,8 @@ def test_a_picture_of_another_program_is_not_replaced(tmp_path):
     assert picture.recipe is None
     with pytest.raises(smd.UsageError, match="no picture of smd's"):
         picture.save(tmp_path / "a.png")
+    with pytest.raises(smd.UsageError, match="written as PNG"):
+        picture.save(tmp_path / "a.jpg")
     picture.save(tmp_path / "a.png", overwrite=True)
     assert (tmp_path / "a.png").read_bytes()[:4] == b"\x89PNG"
 
