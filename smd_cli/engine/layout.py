@@ -47,7 +47,7 @@ def make_layout(plan: Plan, images: CanvasImages, facts: ModelFacts, schedules: 
         quantized_masks(plan, layers, soft, schedule, size),
         tile,
         overlap=plan.sampler.overlap,
-        wrap=plan.canvas.wrap == "x",
+        wrap=plan.canvas.wraps,
         extending=frozenset(index for index, layer in enumerate(layers) if layer.is_behind),
     )
     sampler = plan.sampler
@@ -68,7 +68,7 @@ def tile_side(plan: Plan, facts: ModelFacts) -> int:
     Raises SceneError: the canvas wraps and is narrower than that.
     """
     tile = facts.native_size if plan.sampler.tile == "native" else plan.sampler.tile
-    if plan.canvas.wrap == "x" and plan.canvas.width < tile:
+    if plan.canvas.wraps and plan.canvas.width < tile:
         raise SceneError(
             f"a canvas {plan.canvas.width} px wide cannot wrap around tiles of {tile} px; make it wider, or "
             "set sampler.tile"

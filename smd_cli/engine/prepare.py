@@ -75,7 +75,7 @@ def prepare(
     """
     encoder = encoder or backbone
     layout = make_layout(plan, images, backbone.facts, backbone.schedules)
-    wraps = plan.canvas.wrap == "x"
+    wraps = plan.canvas.wraps
     picture = None
     if images.background is not None:
         picture = encode(encoder, to_pixels(images.background).to(backbone.device), wrap=wraps)
@@ -103,7 +103,7 @@ def prepare(
 def _white(plan: Plan, encoder: Encoder, device: torch.device) -> Tensor:
     """Encode a white picture: regions are bootstrapped on it, and it shows where nothing is painted."""
     pixels = torch.ones(1, 3, plan.canvas.height, plan.canvas.width, device=device)
-    return encode(encoder, pixels, wrap=plan.canvas.wrap == "x")
+    return encode(encoder, pixels, wrap=plan.canvas.wraps)
 
 
 def _method(plan: Plan, layout: Layout, white: Tensor | None, *, batch: int) -> Method:

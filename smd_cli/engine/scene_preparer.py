@@ -64,5 +64,5 @@ class ScenePreparer:
                 yield SkippedFrame(each.frame)
                 continue
             rendered = each.plan
-            source = encode(self.encoder, pixels, wrap=each.plan.canvas.wrap == "x")
+            source = encode(self.encoder, pixels, wrap=each.plan.canvas.wraps)
             yield FrameJob(each.frame, self.scene(each.plan), source)

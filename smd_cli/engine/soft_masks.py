@@ -36,7 +36,7 @@ class SoftMasks:
 
 def soft_masks(plan: Plan, images: CanvasImages) -> SoftMasks:
     """Cover and blur a scene's masks; new area grows into the picture, so that it ends in what is there."""
-    wraps = plan.canvas.wrap == "x"
+    wraps = plan.canvas.wraps
     painted = mask_tensor(images.masks, plan.canvas.width, plan.canvas.height)
     if len(painted):
         painted = core_masks.cover(painted, max(plan.masks.cover_alpha, HIDDEN))

@@ -125,7 +125,7 @@ class _Painting:
         self.locate = locate
         self.caches = caches
         self.canvas = (plan.canvas.width, plan.canvas.height)
-        self.wraps = plan.canvas.wrap == "x"
+        self.wraps = plan.canvas.wraps
         self.notes: list[str] = []
         self.problems: list[SmdError] = []
 

@@ -1,12 +1,9 @@
-"""The table of families. A new family is one line here and one module beside it that defines `FAMILY`."""
+"""Families by name: their modules are imported when they are asked for."""
 
-from collections.abc import Mapping
 from importlib import import_module
 
+from smd_cli.families import FAMILIES
 from smd_cli.models.family import Family
-
-FAMILIES: Mapping[str, str] = {"sd15": "smd_cli.models.sd15"}
-"""Names of the families that this program can run, and their modules."""
 
 
 def family(name: str) -> Family:

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from smd_cli.errors import AssetError
+from smd_cli.families import FAMILIES
 from smd_cli.models.configs import read_json
-from smd_cli.models.families import FAMILIES, all_families
+from smd_cli.models.families import all_families
 from smd_cli.models.weights import read_shapes
 
 _OTHER_PIPELINES = {"StableDiffusionXLPipeline": "sdxl", "StableDiffusion3Pipeline": "sd3"}

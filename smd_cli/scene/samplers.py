@@ -11,6 +11,7 @@ from typing import Literal
 
 SamplerName = Literal["lcm", "ddim"]
 GuidanceKind = Literal["none", "full", "self", "initialize"]
+DIFFUSION = ("sd15", "sdxl")  # families of diffusion models, which predict noise or v
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class SamplerFacts:
         grid_limit: what limits the grid, as the end of an error message.
         indices: the steps that it takes by default, on the largest grid; none: always its whole grid.
         panorama_indices: the same for panoramas.
-        families: the model families that it works with; None: all.
+        families: the model families that it works with.
     """
 
     name: SamplerName
@@ -37,7 +38,7 @@ class SamplerFacts:
     grid_limit: str = ""
     indices: tuple[int, ...] = ()
     panorama_indices: tuple[int, ...] = ()
-    families: tuple[str, ...] | None = None
+    families: tuple[str, ...] = DIFFUSION
 
     @property
     def takes_whole_grid(self) -> bool:
@@ -57,7 +58,7 @@ class SamplerFacts:
 
     def supports(self, family: str) -> bool:
         """Tell whether it works with models of a family."""
-        return self.families is None or family in self.families
+        return family in self.families
 
     def default_indices(self, grid: int, task: str) -> tuple[int, ...]:
         """Return the steps taken by default on a grid of so many timesteps, in proportion to its size."""

@@ -4,16 +4,22 @@ What a scene leaves out may be None here; `scene.resolve` fills every default in
 are in `scene.rules`; `scene.validate` makes a Scene of plain data.
 """
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 
+from smd_cli.families import FAMILIES, PLANNED
 from smd_cli.scene.background import Background
 from smd_cli.scene.region import MaskDefaults, Region
 from smd_cli.scene.samplers import SAMPLERS, GuidanceKind, SamplerName, samplers_with
 from smd_cli.scene.section import Section
 from smd_cli.scene.stream_section import Stream
 from smd_cli.scene.values import GUIDED, FilePath, Pixels, Prompt, Side
+
+if TYPE_CHECKING:
+    FamilyName = str
+else:
+    FamilyName = Literal["auto", *FAMILIES, *PLANNED]
 
 VERSION = 1
 SHORTHANDS = {"model": "base", "mask": "image"}  # keys that take a text in place of a mapping with that key
@@ -28,6 +34,11 @@ class Canvas(Section):
         default="none",
         description="`x`: the picture wraps around; its left and right edges join without a seam.",
     )
+
+    @property
+    def wraps(self) -> bool:
+        """Tell whether the left edge continues at the right one."""
+        return self.wrap == "x"
 
 
 class Lora(Section):
@@ -45,9 +56,10 @@ class Model(Section):
         description="`flatland` (the embedded model), a Hub id, or a folder or .safetensors file relative to "
         "the scene file.",
     )
-    family: Literal["auto", "sd15", "sdxl", "sd3"] = Field(
+    family: FamilyName = Field(
         default="auto",
-        description="Architecture; `auto` reads it from the weights. This version supports `sd15`.",
+        description="Architecture; `auto` reads it from the weights. This version supports "
+        f"{', '.join(f'`{name}`' for name in FAMILIES)}.",
     )
     vae: FilePath | None = Field(default=None, description="Another autoencoder; default: the model's own.")
     loras: Annotated[tuple[Lora, ...], Field(max_length=16)] = Field(

@@ -27,13 +27,13 @@ def test_sides_are_multiples_of_what_the_family_needs():
     scene = smd.load_scene(f"{SCENE}sampler: {{tile: 88}}\n")
     assets = find_model(scene.plan, offline=True)
     check_fit(scene, assets)
-    family = replace(assets.family, name="other", size_multiple=16)
+    family = replace(assets.family, name="sdxl", size_multiple=16)
     demanding = type("Assets", (), {"family": family, "facts": assets.facts})()
     with pytest.raises(smd.SceneError) as caught:
         check_fit(scene, demanding)
     assert caught.value.problems == (
-        "scene:2:17: canvas.width: 72 is not a multiple of 16, as other models need",
-        "scene:4:17: sampler.tile: 88 is not a multiple of 16, as other models need",
+        "scene:2:17: canvas.width: 72 is not a multiple of 16, as sdxl models need",
+        "scene:4:17: sampler.tile: 88 is not a multiple of 16, as sdxl models need",
     )
 
 

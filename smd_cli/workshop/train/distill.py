@@ -61,10 +61,10 @@ def distill(
         paths = paths_of(step * config.rounds // config.distill.steps)
         z, timesteps, ids, ends = paths.batch(config.distill.batch, rng)
         states = teacher.text(ids).last_hidden_state
-        stepped = slice(config.distill.batch // 4)
-        z[stepped], timesteps[stepped] = student_step(
-            average.module, z[stepped], timesteps[stepped], states[stepped], rng
-        )
+        if moved := config.distill.batch // 4:
+            z[:moved], timesteps[:moved] = student_step(
+                average.module, z[:moved], timesteps[:moved], states[:moved], rng
+            )
         z = z.contiguous(memory_format=torch.channels_last)
         return huber(consistency(module, z, timesteps, states) - ends)
 

@@ -1,0 +1,9 @@
+"""The families of models. A new one is one line here and one module of `smd_cli.models` that has `FAMILY`."""
+
+from collections.abc import Mapping
+
+FAMILIES: Mapping[str, str] = {"sd15": "smd_cli.models.sd15"}
+"""Names of the families that this program can run, and their modules."""
+
+PLANNED = ("sdxl", "sd3")
+"""Names that a scene may say already; there is no code for them so far."""
