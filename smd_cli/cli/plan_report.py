@@ -67,7 +67,7 @@ def _canvas(plan: Plan) -> str:
     canvas, written = plan.canvas, ""
     if plan.size != (canvas.width, canvas.height):
         written = ", written as {}x{} px".format(*plan.size)
-    return f"{canvas.width}x{canvas.height} px{', wraps' * (canvas.wrap == 'x')}{written}"
+    return f"{canvas.width}x{canvas.height} px{', closed on itself' * canvas.wraps}{written}"
 
 
 def _schedule(sampler: SamplerPlan) -> str:
