@@ -22,23 +22,49 @@ from smd_cli.errors import (
 
 if TYPE_CHECKING:
     from smd_cli.app.api import OpenedScene, Renderer, load_scene, plan
+    from smd_cli.app.render_plan import RenderPlan
+    from smd_cli.app.rendering import RenderedPicture
+    from smd_cli.app.streaming import SceneStream, StreamFrame
+    from smd_cli.engine import events
 
 __version__ = "0.1.0"
 __all__ = [
     "AssetError",
     "DeviceError",
     "OpenedScene",
+    "RenderPlan",
+    "RenderedPicture",
     "Renderer",
     "SceneError",
+    "SceneStream",
     "SmdError",
+    "StreamFrame",
     "UsageError",
+    "events",
     "load_scene",
     "plan",
 ]
+_PLACES = {
+    "OpenedScene": "app.api",
+    "RenderPlan": "app.render_plan",
+    "RenderedPicture": "app.rendering",
+    "Renderer": "app.api",
+    "SceneStream": "app.streaming",
+    "StreamFrame": "app.streaming",
+    "load_scene": "app.api",
+    "plan": "app.api",
+}
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - any of the names above
     """Import the API when one of its names is first asked for: commands import what they need of it."""
-    if name in __all__:
-        return getattr(import_module("smd_cli.app.api"), name)
+    if name == "events":
+        return import_module("smd_cli.engine.events")
+    if name in _PLACES:
+        return getattr(import_module(f"smd_cli.{_PLACES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """List the names of the API, imported or not."""
+    return sorted({*globals(), *__all__})

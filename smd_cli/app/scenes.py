@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from smd_cli.engine.events import Listener, Noted, Warned, ignore_events
 from smd_cli.errors import SceneError, SmdError
@@ -18,6 +18,14 @@ from smd_cli.scene.paths import absolute
 from smd_cli.scene.resolve import Plan, resolve
 
 Source = str | Path | Mapping[str, Any]
+
+
+class Locate(Protocol):
+    """Says where a value stands: `scene.yaml:12:7: regions[1].prompt` of ("regions", 1, "prompt")."""
+
+    def __call__(self, *loc: str | int) -> str:
+        """Return what a message about the value begins with."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -34,7 +42,7 @@ class OpenedScene:
     plan: Plan
     images: SceneImages
     warnings: tuple[str, ...]
-    locate: Callable[..., str] = field(repr=False)
+    locate: Locate = field(repr=False)
     _loaded: LoadedScene = field(repr=False)
 
     def for_task(self, task: str) -> OpenedScene:
@@ -61,7 +69,8 @@ def load_scene(
     """Open a scene, and emit its notes and warnings.
 
     Args:
-        source: a path (`-`: standard input), the text of a scene, or its data as a mapping.
+        source: a path (`-`: standard input), the text of a scene (which has more than one line), or its data
+            as a mapping.
         overrides: values by their place, such as `{"canvas.width": 512, "regions[boy].prompt": "a boy"}`.
         base_dir: where relative paths of a text or mapping start; those of a file start at its folder.
         task: what the scene is opened for; one that names no task has it.
@@ -82,6 +91,8 @@ def load_scene(
 
 
 def _load(source: Source, overrides: Sequence[Override], base_dir: Path, task: str | None) -> LoadedScene:
+    if not isinstance(source, str | Path | Mapping):
+        raise TypeError(f"a scene is a path, a text or a mapping, not {type(source).__name__}")
     if isinstance(source, Mapping):
         return load_data(source, base_dir=base_dir, overrides=overrides, task=task)
     if isinstance(source, str) and "\n" in source:

@@ -70,7 +70,7 @@ def tile_side(plan: Plan, facts: ModelFacts) -> int:
     tile = facts.native_size if plan.sampler.tile == "native" else plan.sampler.tile
     if plan.canvas.wraps and plan.canvas.width < tile:
         raise SceneError(
-            f"{plan.canvas.width} px cannot close into a ring of tiles of {tile} px; make the canvas wider, or "
-            "set sampler.tile"
+            f"{plan.canvas.width} px cannot close into a ring of tiles of {tile} px; make the canvas "
+            "wider, or set sampler.tile"
         )
     return tile

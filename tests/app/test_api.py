@@ -52,6 +52,10 @@ def test_importing_the_package_and_opening_a_scene_imports_no_torch():
 def test_a_name_that_is_not_there_is_told():
     with pytest.raises(AttributeError, match="has no attribute 'render'"):
         smd.render  # noqa: B018
+    assert set(smd.__all__) <= set(dir(smd))
+    assert all(getattr(smd, name) for name in smd.__all__)
+    with pytest.raises(TypeError, match="not int"):
+        smd.load_scene(3)
 
 
 def test_a_scene_is_the_same_from_a_file_its_text_and_its_data(tmp_path):
