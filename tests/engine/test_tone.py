@@ -51,7 +51,7 @@ def joint(seam: int) -> Joint:
 
 @pytest.mark.parametrize("seam", SEAMS)
 def test_a_tone_is_matched_although_the_soft_edge_blends_it_with_the_picture(seam):
-    """Where the edge is a blend, painting and picture differ by part of the tone: that must not be measured."""
+    """Where the edge is a blend, painting and picture differ by part of the tone; that is not measured."""
     joined, picture = joint(seam), torch.zeros(1, 3, 2 * CELL, 7 * CELL)
     painted = torch.lerp(picture, picture + 1, joined.new_area)
     better = match_tone(painted, picture, joined)

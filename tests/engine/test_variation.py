@@ -1,4 +1,4 @@
-"""The noise that the frames of a stream start from: some shared, some of their own, always of unit variance."""
+"""The noise that a stream's frames start from: some shared, some their own, always of unit variance."""
 
 from dataclasses import dataclass, field
 
@@ -62,7 +62,7 @@ def test_frames_keep_unit_variance_however_much_of_the_noise_is_their_own(run: s
     model = Watched()
     sampler, made = StreamSampler(waves, StreamOptions(variation=share)), scene(model)
     list(getattr(sampler, run)(FrameJob(frame, made) for frame in range(2)))
-    shared, *own = (waves(purpose, frame, SHAPE)[0] for purpose, frame in [("init", 0), ("frame", 0), ("frame", 1)])
+    shared, own = waves("init", 0, SHAPE)[0], [waves("frame", frame, SHAPE)[0] for frame in range(2)]
     for start, mine, other in zip(model.shown, own, reversed(own), strict=True):
         assert start.square().mean() == pytest.approx(1), "the model was trained on noise of unit variance"
         assert (start * mine).mean() == pytest.approx(share, abs=1e-6)
