@@ -35,8 +35,38 @@ def test_any_box_ends_in_the_middle_and_comes_back(data: st.DataObject, height: 
     for found, side in ((ys, height), (xs, width)):
         before, after = int(found.min()), side - 1 - int(found.max())
         assert abs(before - after) <= 2, "not in the middle"
+        spare = (before + after) % 2  # what cannot be halved lies before on an even side, after on an odd one
+        assert before - after == (spare if side % 2 == 0 else -spare)
         assert len(found) == found.max() - found.min() + 1, "wrapped around the edge"
     torch.testing.assert_close(unroll(centred, (down, across)), mask)
+
+
+@pytest.mark.parametrize(
+    ("painted", "centred"),
+    [
+        ("##......", "...##..."),
+        ("......##", "...##..."),
+        ("###.....", "...###.."),
+        (".....###", "...###.."),
+        ("##.......", "...##...."),
+        (".......##", "...##...."),
+        ("###......", "...###..."),
+        ("......###", "...###..."),
+        ("#......", "...#..."),
+        ("......#", "...#..."),
+        ("#.#....", "..#.#.."),
+        ("...#....", "....#..."),
+    ],
+)
+def test_boxes_of_odd_and_even_sides_are_centred_to_the_px_on_both_axes(painted: str, centred: str) -> None:
+    before, after = (torch.tensor([float(px == "#") for px in line]) for line in (painted, centred))
+    elsewhere = torch.tensor([0.0, 1.0, 0.0])  # the other axis is centred already
+    for mask, expected in (
+        (before.outer(elsewhere), after.outer(elsewhere)),
+        (elsewhere.outer(before), elsewhere.outer(after)),
+    ):
+        down, right = centering_rolls(mask)
+        assert torch.equal(roll(mask, (int(down), int(right))), expected)
 
 
 def test_rolls_of_many_masks_are_those_of_each() -> None:

@@ -1,21 +1,21 @@
 """The core against recorded runs of the published implementations."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 import torch
 from torch import Tensor
 
-from smd_cli.core.bootstrap import Bootstrap
 from smd_cli.core.guidance import Guidance, ModelInput
-from smd_cli.core.masks import quantize, soften
-from smd_cli.core.regions import Regions, arrange_regions
+from smd_cli.core.regions import Regions
 from smd_cli.core.rows import Rows
 from smd_cli.core.sample import sample
 from smd_cli.core.samplers import lcm
 from smd_cli.core.schedule import Schedule, TrainingSchedule
 from smd_cli.core.step import Method, denoise_step
-from tests.golden import DOWNSCALE, Case, cases, needs_golden, relative_error, tiny_pipeline
+from tests.core import recorded
+from tests.golden import Case, cases, needs_golden, relative_error, tiny_pipeline
 
 # Discrete masks agree to 5e-7; continuous ones divide the rounding of the recorded blur by small gaps.
 TOLERANCE = 1e-4
@@ -51,35 +51,18 @@ def schedule(case: Case) -> Schedule:
 
 def method(case: Case) -> Method:
     settings = case.settings
-    bootstrap = Bootstrap(
-        white=tiny_pipeline().white(case),
-        steps=settings.get("bootstrap_steps", 0),
-        mix_steps=settings.get("bootstrap_mix_steps", 1.0),
-        leak_sensitivity=settings.get("bootstrap_leak_sensitivity"),
-    )
     guidance = Guidance(
         settings.get("cfg_type", "full"), settings["guidance_scale"], settings.get("rcfg_delta", 1.0)
     )
-    return Method(schedule(case), guidance, bootstrap)
+    return Method(schedule(case), guidance, recorded.bootstrap(case, tiny_pipeline()))
 
 
 def regions(case: Case) -> Regions:
-    settings, masks = case.settings, case.masks
-    std, strength = settings.get("mask_std", 0.0), settings.get("mask_strength", 1.0)
-    softened = soften(masks, [std] * len(masks), [strength] * len(masks))
-    quantized = quantize(
-        softened, schedule(case).noise_levels, case.size, settings.get("mask_type", "discrete")
-    )
-    tile = settings.get("tile_size", max(settings["height"], settings["width"])) // DOWNSCALE
-    white, background = tiny_pipeline().white(case), tiny_pipeline().background(case)
-    return arrange_regions(quantized, tile).over(background, white)
+    return recorded.regions(case, schedule(case).noise_levels, tiny_pipeline())
 
 
 @pytest.mark.parametrize("case", cases("generate", "inpaint", "panorama"))
 def test_one_shot_pictures_are_those_of_the_published_code(case: Case) -> None:
-    def recorded(purpose: str, step: int, shape: torch.Size) -> Tensor:
-        return case.tensors.get(f"noise.{purpose}", torch.zeros(step + 1, *shape[1:]))[[step]]
-
     predict, estimates = CountingPredict(case), []
     arranged, how = regions(case), method(case)
     final = sample(
@@ -87,11 +70,11 @@ def test_one_shot_pictures_are_those_of_the_published_code(case: Case) -> None:
         arranged,
         how,
         predict,
-        recorded,
+        partial(recorded.noise, case),
         lambda _, x: estimates.append(x),
     )
 
-    for step, expected in enumerate(recorded_estimates(case)):
+    for step, expected in enumerate(recorded.estimates(case)):
         assert relative_error(estimates[step], expected) < TOLERANCE, f"step {step}"
     assert relative_error(final, case.tensors["latent.final"]) < TOLERANCE
     assert predict.rows == arranged.work(how.guidance).model_evaluations
@@ -144,8 +127,3 @@ def first_rows(case: Case, how: Method) -> Tensor:
 def warm_up(case: Case) -> int:
     """Ticks that emit nothing; StreamDiffusion's recording starts with the first."""
     return 0 if case.settings.get("source") == "StreamDiffusion" else len(case.settings["schedule_indices"])
-
-
-def recorded_estimates(case: Case) -> list[Tensor]:
-    keys = sorted(key for key in case.tensors if key.startswith("latent.denoised."))
-    return [case.tensors[key] for key in keys]
