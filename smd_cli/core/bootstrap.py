@@ -37,19 +37,19 @@ class Bootstrap:
 
 @dataclass(frozen=True)
 class BootstrapBackground:
-    """The background that a row's regions are drawn on while bootstrapping, in the layers of its canvas.
+    """The background that a row's regions are drawn on while bootstrapping, in the planes of its canvas.
 
-    `layers` (2, C, H, W) are a background at the row's noise level and the noise in it; `empty` (1, C, H, W)
+    `planes` (2, C, H, W) are a background at the row's noise level and the noise in it; `empty` (1, C, H, W)
     is what an estimate looks like where nothing is drawn.
     """
 
-    layers: Tensor
+    planes: Tensor
     empty: Tensor
     leak_sensitivity: float | None
 
     def compose(self, crop: Tensor, mask: Tensor, view: View) -> Tensor:
         """Cut a crop (K, C, h, w) to its mask (h, w), put it on the background and centre it."""
-        return roll(torch.lerp(view.box.of(self.layers[: len(crop)]), crop, mask), view.roll)
+        return roll(torch.lerp(view.box.of(self.planes[: len(crop)]), crop, mask), view.roll)
 
     def extract(self, estimate: Tensor, view: View) -> tuple[Tensor, Tensor]:
         """Roll a composed crop's estimate (K, C, h, w) back; return it and its share of weight (h, w)."""
@@ -72,8 +72,8 @@ def bootstrap_background(
         return None
     white_share = 1.0 if bootstrap.show_through else min(max(bootstrap.mix_steps - step, 0.0), 1.0)
     clean = torch.lerp(base, bootstrap.white, white_share)
-    layers = torch.cat([schedule.noise_to_start(clean, noise, [step]), noise])
+    planes = torch.cat([schedule.noise_to_start(clean, noise, [step]), noise])
     if not bootstrap.show_through:
-        return BootstrapBackground(layers, layers[:1], bootstrap.leak_sensitivity)
+        return BootstrapBackground(planes, planes[:1], bootstrap.leak_sensitivity)
     is_last = step == bootstrap.steps - 1
-    return BootstrapBackground(layers, clean, bootstrap.leak_sensitivity if is_last else None)
+    return BootstrapBackground(planes, clean, bootstrap.leak_sensitivity if is_last else None)

@@ -63,19 +63,14 @@ def quantize(
     return opened
 
 
-def with_rest(masks: Tensor) -> Tensor:
-    """Put a first region before quantized masks (P, S, 1, h, w): what they leave uncovered at each step."""
-    return torch.cat([uncovered(masks), masks])
-
-
-def with_whole(masks: Tensor, steps: int) -> Tensor:
-    """Put a first region before quantized masks (P, S, 1, h, w) that is whole behind them.
+def whole_behind(masks: Tensor, steps: int) -> Tensor:
+    """Return the mask of a region that lies whole behind quantized masks (P, S, 1, h, w): (1, S, 1, h, w).
 
     In the first `steps` steps it is everywhere, then where they do not cover it.
     """
     whole = (uncovered(masks) > 0).to(masks)
     whole[:, :steps] = 1
-    return torch.cat([whole, masks])
+    return whole
 
 
 def uncovered(masks: Tensor) -> Tensor:

@@ -29,7 +29,7 @@ class Regions:
     """P regions on a canvas over S steps, in latent pixels.
 
     `masks` (P, S, 1, H, W) are quantized; `views[i]` are evaluated at step i; `background` (1, C, H, W),
-    where there is one, is composited where the masks leave the canvas uncovered. `extending` regions go on
+    where there is one, is composited where the masks leave the canvas uncovered. `behind` regions go on
     with what is around them, so they are never bootstrapped alone on white; they lie behind the others, and
     show as far as those fall short of full weight. Immutable: an edit arranges other
     regions and hands them to the next step.
@@ -39,7 +39,7 @@ class Regions:
     tiling: Tiling
     views: tuple[tuple[View, ...], ...]
     background: Tensor | None = None
-    extending: frozenset[int] = frozenset()
+    behind: frozenset[int] = frozenset()
 
     def __len__(self) -> int:
         """Return the number of regions P."""
@@ -85,7 +85,7 @@ def arrange_regions(
     *,
     overlap: float = OVERLAP,
     wrap: bool = False,
-    extending: frozenset[int] = frozenset(),
+    behind: frozenset[int] = frozenset(),
 ) -> Regions:
     """Arrange quantized masks (P, S, 1, H, W) on tiles of side `tile`, in latent pixels.
 
@@ -93,4 +93,4 @@ def arrange_regions(
     """
     height, width = masks.shape[-2:]
     tiling = tile_canvas(height, width, tile, overlap=overlap, wrap=wrap)
-    return Regions(masks, tiling, select_views(masks, tiling), extending=extending)
+    return Regions(masks, tiling, select_views(masks, tiling), behind=behind)

@@ -31,8 +31,8 @@ class Rows:
         """Return the number of rows N."""
         return len(self.steps)
 
-    def layers(self, *, residual: bool) -> Tensor:
-        """Return the latents and, if asked for, the residual noise as layers of canvases (N, K, C, H, W).
+    def planes(self, *, residual: bool) -> Tensor:
+        """Return the latents and, if asked for, the residual noise as planes of canvases (N, K, C, H, W).
 
         Raises ValueError: the rows have no residual noise.
         """

@@ -48,7 +48,7 @@ def denoise_step(rows: Rows, noise: Tensor, regions: Regions, method: Method, pr
     Views are predicted in batches, across rows, tiles and regions, and averaged on the canvas before any
     noise returns (latent pre-averaging, Lee et al., arXiv 2403.09055). `noise` (N, C, H, W) is for
     backgrounds: the bootstrap's, and the composited one where a schedule's estimates are not clean. The
-    residual noise of rows that carry it goes the way of their latents, as a second layer of the canvas.
+    residual noise of rows that carry it goes the way of their latents, as a second plane of the canvas.
     """
     canvases = _canvases(rows, regions, method)
     placed = _placed_views(rows, noise, regions, method)
@@ -72,13 +72,13 @@ def denoise_step(rows: Rows, noise: Tensor, regions: Regions, method: Method, pr
 
 
 def _canvases(rows: Rows, regions: Regions, method: Method) -> Tensor:
-    """Return the layers of the rows by depth, (D, N, K, C, H, W); D is 1 where nothing lies behind."""
+    """Return the planes of the rows by depth, (D, N, K, C, H, W); D is 1 where nothing lies behind."""
     residual = method.guidance.carries_residual
-    layers = rows.layers(residual=residual)
-    if not regions.extending:
-        return layers[None]
+    planes = rows.planes(residual=residual)
+    if not regions.behind:
+        return planes[None]
     without_regions = rows.without_regions or rows
-    return torch.stack([layers, without_regions.layers(residual=residual)])
+    return torch.stack([planes, without_regions.planes(residual=residual)])
 
 
 def _placed_views(rows: Rows, noise: Tensor, regions: Regions, method: Method) -> list[PlacedView]:
@@ -89,7 +89,7 @@ def _placed_views(rows: Rows, noise: Tensor, regions: Regions, method: Method) -
         background = bootstrap_background(method.bootstrap, method.schedule, step, base[[row]], noise[[row]])
         placed += [
             PlacedView((1, row), view, None)
-            if view.region in regions.extending
+            if view.region in regions.behind
             else PlacedView((0, row), view, background)
             for view in regions.views[step]
         ]
@@ -142,7 +142,7 @@ def _extract(estimate: Tensor, placed: PlacedView, regions: Regions) -> tuple[Te
 
 
 def _background(regions: Regions, noise: Tensor, rows: Rows, method: Method) -> Tensor | None:
-    """Return the background latent at the level where steps end, in layers (N, K, C, H, W)."""
+    """Return the background latent at the level where steps end, in planes (N, K, C, H, W)."""
     if regions.background is None:
         return None
     latent = method.schedule.noise_to_end(regions.background, noise, rows.steps)[:, None]
@@ -154,9 +154,9 @@ def _background(regions: Regions, noise: Tensor, rows: Rows, method: Method) -> 
 def _rows(averages: Sequence[Tensor], steps: tuple[int, ...], method: Method) -> Rows:
     """Make rows of the estimates by depth, (N, K, C, H, W) each."""
 
-    def rows(layers: Tensor, without_regions: Rows | None = None) -> Rows:
-        residual = layers[:, 1] if method.guidance.carries_residual else None
-        return Rows(layers[:, 0], steps, residual, without_regions)
+    def rows(planes: Tensor, without_regions: Rows | None = None) -> Rows:
+        residual = planes[:, 1] if method.guidance.carries_residual else None
+        return Rows(planes[:, 0], steps, residual, without_regions)
 
     mean, *without_regions = averages
     bootstrap = method.bootstrap

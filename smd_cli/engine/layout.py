@@ -48,7 +48,7 @@ def make_layout(plan: Plan, images: CanvasImages, facts: ModelFacts, schedules: 
         tile,
         overlap=plan.sampler.overlap,
         wrap=plan.canvas.wraps,
-        extending=frozenset(index for index, layer in enumerate(layers) if layer.is_behind),
+        behind=frozenset(index for index, layer in enumerate(layers) if layer.is_behind),
     )
     sampler = plan.sampler
     guidance = Guidance(sampler.guidance, sampler.guidance_scale, sampler.delta)

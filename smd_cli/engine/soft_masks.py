@@ -52,8 +52,8 @@ def quantized_masks(
 ) -> Tensor:
     """Quantize the masks of a scene's layers for latents of `size`: (P, S, 1, h, w).
 
-    A background's is what the others leave at each step, or whole where it lies behind them. Warns of regions
-    that open nowhere.
+    A background's is what the regions leave at each step, or whole where it lies behind them. Warns of
+    regions that open nowhere.
     """
 
     def quantize(masks: Tensor) -> Tensor:
@@ -61,18 +61,20 @@ def quantized_masks(
             return torch.zeros(0, len(schedule), 1, *size)
         return core_masks.quantize(masks, schedule.noise_levels, size, plan.masks.type)
 
+    def background(layer: Layer) -> Tensor:
+        if not layer.is_behind:
+            return core_masks.uncovered(regions)
+        steps = plan.bootstrap.steps if plan.bootstrap.show_through else 0
+        whole = core_masks.whole_behind(regions, steps)
+        if soft.new_area is not None and layer.in_new_area:
+            whole = whole.minimum(quantize(soft.new_area))
+        return whole
+
     strengths = torch.tensor([region.mask_strength for region in plan.regions])
-    quantized = quantize(soft.regions * strengths.view(-1, 1, 1, 1))
-    _warn_of_idle_regions(plan, soft.regions, quantized)
-    background = next((layer for layer in layers if layer.region is None), None)
-    if background is None:
-        return quantized
-    if not background.is_behind:
-        return core_masks.with_rest(quantized)
-    complete = core_masks.with_whole(quantized, plan.bootstrap.steps if plan.bootstrap.show_through else 0)
-    if soft.new_area is not None and background.in_new_area:
-        complete[:1] = complete[:1].minimum(quantize(soft.new_area))
-    return complete
+    regions = quantize(soft.regions * strengths.view(-1, 1, 1, 1))
+    _warn_of_idle_regions(plan, soft.regions, regions)
+    own = (regions[[index]] for index in range(len(regions)))
+    return torch.cat([background(layer) if layer.region is None else next(own) for layer in layers])
 
 
 def _grown(mask: Tensor, reach: int) -> Tensor:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from smd_cli.core.bootstrap import Bootstrap
-from smd_cli.core.masks import cover, quantize, soften, with_rest
+from smd_cli.core.masks import cover, quantize, soften, uncovered
 from smd_cli.core.noise import Purpose
 from smd_cli.core.regions import Regions, arrange_regions
 from tests.golden import DOWNSCALE, Case, TinyAutoencoder
@@ -22,7 +22,7 @@ def regions(case: Case, noise_levels: Tensor, pipeline: TinyAutoencoder) -> Regi
     """Arrange the regions of a case; the prompt of a background that is no picture is the first of them."""
     settings, masks = case.settings, quantized_masks(case, noise_levels)
     if "background_prompt" in settings and "background" not in case.tensors:
-        masks = with_rest(masks)
+        masks = torch.cat([uncovered(masks), masks])
     tile = settings.get("tile_size", max(settings["height"], settings["width"])) // DOWNSCALE
     return arrange_regions(masks, tile).over(pipeline.background(case), pipeline.white(case))
 

@@ -22,7 +22,7 @@ def test_background_turns_from_white_to_the_pictures_own(mix_steps: float, share
         behind = bootstrap_background(bootstrap, SCHEDULE, step, BASE, NOISE)
         clean = share * WHITE + (1 - share) * BASE
         expected = SCHEDULE.start.alpha[step] * clean + SCHEDULE.start.sigma[step] * NOISE
-        torch.testing.assert_close(behind.layers[0], expected[0])
+        torch.testing.assert_close(behind.planes[0], expected[0])
 
 
 def test_only_the_first_steps_have_a_background_of_their_own() -> None:
@@ -32,8 +32,8 @@ def test_only_the_first_steps_have_a_background_of_their_own() -> None:
 
 
 def test_a_view_shows_its_region_alone_and_centred() -> None:
-    layers = torch.tensor([0.0, 7.0]).view(2, 1, 1, 1).expand(2, 4, 6, 8)
-    behind, crop, mask = BootstrapBackground(layers, layers[:1], None), torch.ones(1, 4, 4, 6), corner()
+    planes = torch.tensor([0.0, 7.0]).view(2, 1, 1, 1).expand(2, 4, 6, 8)
+    behind, crop, mask = BootstrapBackground(planes, planes[:1], None), torch.ones(1, 4, 4, 6), corner()
     placed = behind.compose(crop, mask, VIEW)
     torch.testing.assert_close(placed, mask.roll((1, 2), (0, 1)).expand(1, 4, 4, 6))
     both = behind.compose(crop.expand(2, 4, 4, 6), mask, VIEW)
@@ -61,7 +61,7 @@ def test_what_is_empty_is_told_by_the_noisy_background_in_every_step() -> None:
     for step in range(3):
         behind = bootstrap_background(Bootstrap(WHITE, 3, 1.5, 0.2), SCHEDULE, step, BASE, NOISE)
         assert behind.leak_sensitivity == 0.2
-        torch.testing.assert_close(behind.empty, behind.layers[:1])
+        torch.testing.assert_close(behind.empty, behind.planes[:1])
 
 
 def test_what_shows_through_is_told_by_clean_white_in_the_last_step() -> None:
@@ -70,7 +70,7 @@ def test_what_shows_through_is_told_by_clean_white_in_the_last_step() -> None:
     assert [behind and behind.leak_sensitivity for behind in backgrounds] == [None, None, 0.2, None]
     assert backgrounds[2] is not None
     torch.testing.assert_close(backgrounds[2].empty, WHITE)
-    torch.testing.assert_close(backgrounds[2].layers[:1], SCHEDULE.noise_to_start(WHITE, NOISE, [2]))
+    torch.testing.assert_close(backgrounds[2].planes[:1], SCHEDULE.noise_to_start(WHITE, NOISE, [2]))
 
 
 def corner() -> Tensor:

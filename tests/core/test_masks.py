@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from smd_cli.core.masks import cover, quantize, soften, uncovered, with_rest
+from smd_cli.core.masks import cover, quantize, soften, uncovered
 from smd_cli.core.samplers import lcm
 from tests.core.models import training
 from tests.golden import needs_golden, units
@@ -108,7 +108,7 @@ def test_regions_and_rest_cover_the_canvas_at_every_step(
         mask[0, 8 * top : 8 * (top + side), 8 * left : 8 * (left + side)] = 1
     softened = soften(masks, [std] * len(placed), [1.0] * len(placed))
     quantized = quantize(softened, LEVELS, (6, 6), kind)
-    complete = with_rest(quantized)
+    complete = torch.cat([uncovered(quantized), quantized])
     torch.testing.assert_close(complete[1:], quantized)
     assert not uncovered(complete).any()
     assert (complete.sum(0) >= 1 - 1e-6).all()

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from smd_cli.core.bootstrap import Bootstrap
 from smd_cli.core.guidance import Guidance
-from smd_cli.core.masks import cover, quantize, soften, with_rest, with_whole
+from smd_cli.core.masks import cover, quantize, soften, uncovered, whole_behind
 from smd_cli.core.regions import arrange_regions
 from smd_cli.core.rows import Rows
 from smd_cli.core.sample import sample
@@ -68,11 +68,13 @@ def render_by_core(problem: Problem, predict: ConvModel, batch: int) -> list[Ten
     height, width = problem.init.shape[-2:]
     masks = quantize(softened, schedule.noise_levels, (height, width), problem.kind)
     if problem.is_behind:
-        masks = with_whole(masks, problem.bootstrap_steps if problem.show_through else 0)
+        masks = torch.cat(
+            [whole_behind(masks, problem.bootstrap_steps if problem.show_through else 0), masks]
+        )
     elif problem.rest:
-        masks = with_rest(masks)
-    extending = frozenset({0} if problem.is_behind else ())
-    regions = arrange_regions(masks, problem.tile, extending=extending)
+        masks = torch.cat([uncovered(masks), masks])
+    behind = frozenset({0} if problem.is_behind else ())
+    regions = arrange_regions(masks, problem.tile, behind=behind)
     regions = regions.over(problem.background, problem.white)
     bootstrap = Bootstrap(
         problem.white,

@@ -62,8 +62,8 @@ def test_an_extending_region_sees_the_canvas_from_the_first_step_on():
 
     bootstrap = Bootstrap(torch.full((1, 4, HEIGHT, WIDTH), 9.0), steps=1)
     start = torch.randn(1, 4, HEIGHT, WIDTH)
-    for extending in (frozenset({0}), frozenset[int]()):
+    for behind in (frozenset({0}), frozenset[int]()):
         seen.clear()
-        regions = arrange_regions(masks, TILE, extending=extending)
+        regions = arrange_regions(masks, TILE, behind=behind)
         sample(Rows(start, (0,)), regions, Method(SCHEDULE, Guidance(), bootstrap), watching, SeededNoise(0))
-        assert torch.equal(seen[0], start[0, ..., :TILE]) is (0 in extending)
+        assert torch.equal(seen[0], start[0, ..., :TILE]) is (0 in behind)

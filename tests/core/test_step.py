@@ -8,7 +8,7 @@ from torch import Tensor
 
 from smd_cli.core.bootstrap import Bootstrap
 from smd_cli.core.guidance import Guidance, ModelInput
-from smd_cli.core.masks import quantize, soften, with_rest
+from smd_cli.core.masks import quantize, soften, uncovered
 from smd_cli.core.noise import SeededNoise
 from smd_cli.core.regions import Regions, arrange_regions
 from smd_cli.core.rows import Rows
@@ -172,7 +172,7 @@ def test_bare_canvas_shows_the_background() -> None:
 
 
 def test_a_prompted_background_leaves_nothing_bare() -> None:
-    complete = arrange_regions(with_rest(masks()), TILE).over(None, WHITE)
+    complete = arrange_regions(torch.cat([uncovered(masks()), masks()]), TILE).over(None, WHITE)
     assert complete.background is None
     bare = masks()[:, -1].sum(0)[0] == 0
     method = replace(METHOD, bootstrap=None)
@@ -271,7 +271,7 @@ def test_what_a_region_leaves_empty_shows_what_was_painted_behind_it() -> None:
         return (asked.latents - alphas.sqrt() * seen[asked.prompts]) / (1 - alphas).sqrt()
 
     bootstrap = Bootstrap(torch.full((1, 4, side, side), 9.0), 2, 0.0, 0.2, show_through=True)
-    regions = arrange_regions(masks, side, extending=frozenset({0}))
+    regions = arrange_regions(masks, side, behind=frozenset({0}))
     start, noise = torch.randn(2, 1, 4, side, side, generator=torch.Generator().manual_seed(1))
     method = Method(SCHEDULE, Guidance(), bootstrap)
     first = denoise_step(Rows(start, (0,)), noise, regions, method, predict)

@@ -38,40 +38,40 @@ def canvas(seed: int, rows: int = 1) -> Tensor:
     return torch.randn(rows, 4, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(seed))
 
 
-def regions(extending: frozenset[int], background: Tensor | None) -> Regions:
+def regions(behind: frozenset[int], background: Tensor | None) -> Regions:
     """Two regions at the sides of the canvas; the middle is bare."""
     masks = torch.zeros(2, len(SCHEDULE), 1, HEIGHT, WIDTH)
     masks[0, ..., :8], masks[1, ..., 16:] = 1, 1
-    return arrange_regions(masks, TILE, extending=extending).over(background)
+    return arrange_regions(masks, TILE, behind=behind).over(background)
 
 
-def step(extending: frozenset[int], background: Tensor | None, *, show_through: bool = False) -> Rows:
+def step(behind: frozenset[int], background: Tensor | None, *, show_through: bool = False) -> Rows:
     bootstrap = Bootstrap(canvas(1), steps=2, leak_sensitivity=0.2, show_through=show_through)
     method = Method(SCHEDULE, Guidance(), bootstrap, batch=1)
     rows, noise = Rows(canvas(2, len(STEPS)), STEPS), canvas(3, len(STEPS))
-    return denoise_step(rows, noise, regions(extending, background), method, ConvModel(prompts=4))
+    return denoise_step(rows, noise, regions(behind, background), method, ConvModel(prompts=4))
 
 
 @pytest.mark.parametrize("background", [None, canvas(4)])
 @pytest.mark.parametrize(
-    ("extending", "show_through", "canvases"),
+    ("behind", "show_through", "canvases"),
     [(frozenset(), False, 1), (frozenset(), True, 1), (BEHIND, False, 2), (BEHIND, True, 2)],
 )
 def test_a_step_makes_a_second_canvas_only_for_regions_behind_the_others(
-    extending: frozenset[int], show_through: bool, canvases: int, background: Tensor | None
+    behind: frozenset[int], show_through: bool, canvases: int, background: Tensor | None
 ) -> None:
     with LargestTensor() as largest:
-        estimates = step(extending, background, show_through=show_through)
+        estimates = step(behind, background, show_through=show_through)
     assert largest.elements == canvases * estimates.x.numel()
     assert (estimates.without_regions is not None) is (show_through and canvases == 2)
 
 
-@pytest.mark.parametrize("extending", [frozenset(), BEHIND])
+@pytest.mark.parametrize("behind", [frozenset(), BEHIND])
 def test_a_background_picture_shows_where_no_region_is(
-    extending: frozenset[int],
+    behind: frozenset[int],
 ) -> None:
     picture = canvas(4)
-    shown = (step(extending, picture).x - picture).abs().amax(1) < 1e-5
+    shown = (step(behind, picture).x - picture).abs().amax(1) < 1e-5
     assert shown[..., 8:16].all()
     assert shown[..., :8].float().mean() < 0.01
     assert shown[..., 16:].float().mean() < 0.01

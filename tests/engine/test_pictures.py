@@ -86,7 +86,7 @@ def test_new_area_is_never_drawn_alone_on_white(folder):
         f"background: {{image: photo.png, place: [0, 0], prompt: grass}}\nregions: [{BOX}}}]",
         folder,
     )
-    assert stage.regions.extending == {0}
+    assert stage.regions.behind == {0}
     assert len(stage.regions) == 2
     assert stage.regions.masks[0, ..., 4:12, :16].eq(0).all()  # latents well inside the picture
     assert stage.regions.masks[:, -1].sum(0)[..., 26:].eq(1).all()

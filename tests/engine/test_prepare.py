@@ -52,7 +52,7 @@ def test_a_background_shows_through_regions_while_they_are_bootstrapped(through)
     made = stage(f"{settings}\nregions: [{LEFT}]", width=512)
     behind = made.regions.masks[0, :, 0, 0, 0].tolist()
     assert behind == ([1] * 2 + [0] * 3 if through else [0] * 5)
-    assert made.regions.extending == ({0} if through else set())
+    assert made.regions.behind == ({0} if through else set())
     assert made.method.bootstrap.show_through is through
     # of three tiles the left one is all region: only what shows through is evaluated there
     assert made.work == (22 if through else 20, 60)
