@@ -1,7 +1,6 @@
 """Small scenes made ready on the embedded model."""
 
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -10,15 +9,9 @@ import torch
 from smd_cli.engine.layers import CanvasImages
 from smd_cli.engine.prepare import PreparedScene, prepare
 from smd_cli.media.paint import paint_scene
-from smd_cli.models.assets import ModelSpec, locate
-from smd_cli.models.loading import load
 from smd_cli.scene.loader import load_text
 from smd_cli.scene.resolve import resolve
-
-
-@cache
-def backbone():
-    return load(locate(ModelSpec("flatland"), few_step=True), torch.device("cpu"), torch.float32)
+from tests.embedded import backbone
 
 
 @pytest.fixture

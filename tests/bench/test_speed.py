@@ -1,7 +1,6 @@
 """Races: whose turn it is, and what the numbers mean."""
 
 import json
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from smd_cli.bench import scenes
+from smd_cli.bench import scenes, speed
 from smd_cli.bench.programs import Program
 from smd_cli.bench.report import Speed
 from smd_cli.bench.speed import Case, Rounds, difference, measure, pictures, race
@@ -22,11 +21,29 @@ from smd_cli.scene.resolve import resolve
 PLAN = resolve(load(scenes.PANORAMA).scene, "panorama", Path())
 
 
+class PaintingTime:
+    """Replaces the time module: seconds pass only while something is painted, as many as the test says."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def perf_counter(self) -> float:
+        return self.now
+
+
+TIME = PaintingTime()
+
+
+@pytest.fixture(autouse=True)
+def exact_seconds(monkeypatch):
+    monkeypatch.setattr(speed, "time", TIME)
+
+
 def painter(name: str, grey: int, done: list[str], seconds: float = 0.001) -> Program:
     def paint(seed: int) -> Image.Image:
         assert seed == PLAN.seed
         done.append(name)
-        time.sleep(seconds)
+        TIME.now += seconds
         return Image.new("RGB", (2, 2), (grey, 0, 0))
 
     return Program(name, paint, evaluations=7)

@@ -23,8 +23,8 @@ def measured(tmp_path):
     path = tmp_path / "day.yaml"
     path.write_text(SCENE)
 
-    def measure(*options: str):
-        done = smd("bench", "stream", str(path), "--frames", "4", "--repeats", "1", *options)
+    def measure(*options: str, frames: int = 1):
+        done = smd("bench", "stream", str(path), "--frames", str(frames), "--repeats", "1", *options)
         assert done.exit_code == 0, done.stderr
         return done
 
@@ -32,7 +32,7 @@ def measured(tmp_path):
 
 
 def test_ways_to_stream_are_compared_and_counted(measured):
-    done = measured("--json", "-q")
+    done = measured("--json", "-q", frames=4)
     rows = {row["name"]: row for row in json.loads(done.stdout)["rows"]}
     names = ["stream batch", "steps in turn"]
     names += [f"guidance {kind}" for kind in ("none", "self", "initialize", "full")]

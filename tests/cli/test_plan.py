@@ -92,9 +92,14 @@ def test_json(scene):
 
 
 def test_a_plan_has_the_work_of_its_render(scene):
-    for options in ([], ["--set", "sampler.guidance_scale=2"], ["-W", "448", "--set", "masks.std=20"]):
-        rendered = json.loads(smd("generate", scene, *options, "--json", "-o", "a.png", "-q").stdout)
-        assert plan(scene, *options)["work"] == rendered["work"]
+    small = ["-H", "128", "--set", "sampler.tile=128"]
+    for options in (
+        ["-W", "192"],
+        ["-W", "192", "--set", "sampler.guidance_scale=2"],
+        ["-W", "256", "--set", "masks.std=20"],
+    ):
+        rendered = json.loads(smd("generate", scene, *small, *options, "--json", "-o", "a.png", "-q").stdout)
+        assert plan(scene, *small, *options)["work"] == rendered["work"]
 
 
 def test_guidance_evaluates_each_view_twice(scene):

@@ -9,7 +9,7 @@ from smd_cli.engine import autoencoder
 from smd_cli.engine.autoencoder import decode, encode
 from smd_cli.engine.pixels import to_pixels
 from smd_cli.workshop.world import draw_picture
-from tests.engine.test_prepare import backbone
+from tests.embedded import backbone
 
 GREY = 2 / 255  # one grey level of pixels in [-1, 1]
 

@@ -16,7 +16,7 @@ from smd_cli.models.conditioning import Conditioning
 from smd_cli.scene.loader import load_text
 from smd_cli.scene.resolve import resolve
 from tests.core.models import model_input
-from tests.engine.test_prepare import backbone
+from tests.embedded import backbone
 
 
 @dataclass

@@ -15,7 +15,7 @@ from smd_cli.engine.prepare import prepare
 from smd_cli.engine.render import denoise
 from smd_cli.scene.loader import load_text
 from smd_cli.scene.resolve import resolve
-from tests.engine.test_prepare import backbone
+from tests.embedded import backbone
 
 SHAPE = (1, 4, 24, 32)
 PROMPT, NEGATIVE = "a red house, snow", "a blue circle"

@@ -1,6 +1,5 @@
 """What the embedded model paints on the shipped scenes: each prompt where its mask says, over ten seeds."""
 
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +12,12 @@ from smd_cli.engine.layers import CanvasImages
 from smd_cli.engine.prepare import prepare
 from smd_cli.engine.render import render
 from smd_cli.media.paint import paint_scene
-from smd_cli.models.assets import ModelSpec, locate
-from smd_cli.models.loading import load
 from smd_cli.scene.loader import load as load_scene
 from smd_cli.scene.resolve import resolve
 from smd_cli.workshop.judge.network import judge_crops, load_judge
 from smd_cli.workshop.quality.score import square_around
 from smd_cli.workshop.world.palette import SHAPE_COLORS
+from tests.embedded import backbone
 from tests.golden import FOLDER
 
 SCENES = Path(__file__).parents[2] / "scenes"
@@ -29,11 +27,6 @@ SAME_BLUE = 12  # grey levels a channel
 NEAR = 60  # grey levels a channel between a painted pixel and the colour it is counted for
 
 pytestmark = pytest.mark.slow
-
-
-@cache
-def backbone():
-    return load(locate(ModelSpec("flatland"), few_step=True), torch.device("cpu"), torch.float32)
 
 
 def pictures(path: Path):

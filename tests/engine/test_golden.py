@@ -1,5 +1,7 @@
 """From a scene file to latents: the whole way, against recorded runs of the published implementations."""
 
+from functools import cache
+
 import pytest
 import torch
 import yaml
@@ -18,6 +20,12 @@ from smd_cli.scene.resolve import resolve
 from tests.golden import FOLDER, Case, cases, relative_error
 
 TOLERANCE = 1e-3
+
+
+@cache
+def backbone():
+    spec = ModelSpec(str(FOLDER / "tiny-sd15"), lcm_lora="none")
+    return load(locate(spec), torch.device("cpu"), torch.float32)
 
 
 def recorded(case: Case):
@@ -84,9 +92,7 @@ def test_a_scene_file_reproduces_the_recorded_latents(case, tmp_path):
     loaded = load_text(scene_of(case, tmp_path), "case.yaml", base_dir=tmp_path)
     plan = resolve(loaded.scene, "case", tmp_path)
     painted = paint_scene(plan, loaded.locate)
-    spec = ModelSpec(str(FOLDER / "tiny-sd15"), lcm_lora="none")
-    backbone = load(locate(spec), torch.device("cpu"), torch.float32)
     with torch.inference_mode():
-        stage = prepare(plan, CanvasImages(painted.masks, painted.background), backbone, batch=4)
+        stage = prepare(plan, CanvasImages(painted.masks, painted.background), backbone(), batch=4)
     latents = denoise(stage, recorded(case), Clock())
     assert relative_error(latents, case.tensors["latent.final"]) < TOLERANCE

@@ -9,7 +9,7 @@ from smd_cli.engine.layout import make_layout
 from smd_cli.engine.memory import estimate
 from smd_cli.scene.loader import load_text
 from smd_cli.scene.resolve import resolve
-from tests.engine.test_prepare import backbone
+from tests.embedded import backbone
 
 MIB = 2**20
 

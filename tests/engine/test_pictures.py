@@ -14,7 +14,7 @@ from smd_cli.media.paint import SceneImages, paint_scene
 from smd_cli.scene.loader import load_text
 from smd_cli.scene.resolve import resolve
 from smd_cli.workshop.world import draw_picture
-from tests.engine.test_prepare import backbone
+from tests.embedded import backbone
 
 BOX = "{name: thing, prompt: a red circle, mask: {box: [0.5, 0.25, 0.9, 0.75]}"
 

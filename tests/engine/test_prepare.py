@@ -1,7 +1,6 @@
 """Stages: what a scene becomes before any noise is drawn, on the embedded model."""
 
 import logging
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -10,18 +9,12 @@ import torch
 from smd_cli.engine.layers import CanvasImages
 from smd_cli.engine.prepare import PreparedScene, prepare
 from smd_cli.media.paint import paint_scene
-from smd_cli.models.assets import ModelSpec, locate
-from smd_cli.models.loading import load
 from smd_cli.scene.loader import load_text
 from smd_cli.scene.resolve import resolve
+from tests.embedded import backbone
 
 LEFT = "{name: left, prompt: a red circle, mask: {box: [0, 0, 0.5, 1]}}"
 ALL = "{name: all, prompt: a blue square, mask: {box: [0, 0, 1, 1]}}"
-
-
-@cache
-def backbone():
-    return load(locate(ModelSpec("flatland"), few_step=True), torch.device("cpu"), torch.float32)
 
 
 def stage(settings: str, width: int = 256) -> PreparedScene:

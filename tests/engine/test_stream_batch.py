@@ -2,7 +2,6 @@
 
 import gc
 from dataclasses import replace
-from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -20,12 +19,11 @@ from smd_cli.engine.scene_preparer import InputFrame, ScenePreparer
 from smd_cli.engine.similarity import SimilarityFilter
 from smd_cli.engine.stream_batch import FrameJob, RenderedFrame, SkippedFrame, StreamOptions, StreamSampler
 from smd_cli.media.paint import paint_scene
-from smd_cli.models.assets import ModelSpec, locate
-from smd_cli.models.loading import load
 from smd_cli.scene.loader import load_text
 from smd_cli.scene.prompts import PromptMix
 from smd_cli.scene.resolve import Plan, resolve
 from smd_cli.scene.timeline import plan_at
+from tests.embedded import backbone
 
 SCENE = """
 smd: 1
@@ -43,11 +41,6 @@ stream:
   timeline:
   - {at: 6, region: star, prompt: a blue star}
 """
-
-
-@cache
-def backbone():
-    return load(locate(ModelSpec("flatland"), few_step=True), torch.device("cpu"), torch.float32)
 
 
 def plan(text: str = "") -> Plan:

@@ -138,13 +138,15 @@ def test_local_models_load_without_any_network(folder, single_file, tmp_path):
 import torch
 from smd_cli.models.assets import ModelSpec, locate
 from smd_cli.models.loading import load
-for spec in (ModelSpec({str(folder)!r}), ModelSpec({str(single_file)!r}, config={str(folder)!r})):
+specs = [ModelSpec({str(folder)!r}), ModelSpec({str(single_file)!r}, config={str(folder)!r})]
+for spec in [ModelSpec("flatland"), *specs]:
     backbone = load(locate(spec), torch.device("cpu"), torch.float32)
     print(backbone.encode_prompts(["a"]).embeds.shape)
 """
     done = run(code, HF_HOME=str(tmp_path))
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.count("torch.Size([1, 77, 32])") == 2
+    assert done.stdout.count("torch.Size([1, 77, 128])") == 1
 
 
 @pytest.mark.parametrize("how", ["offline=True", ""])

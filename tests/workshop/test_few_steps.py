@@ -7,16 +7,14 @@ import torch
 from diffusers import DDIMScheduler
 from safetensors.torch import save_file
 
-from smd_cli.workshop.train import __main__ as training
 from smd_cli.workshop.train.config import Budget, Config
 from smd_cli.workshop.train.consistency import boundary, consistency, student_step
 from smd_cli.workshop.train.fold import guided_consistency
 from smd_cli.workshop.train.paths import Walker, ddim_path, read_paths
 from smd_cli.workshop.train.starts import STARTS, STUDENT_TIMESTEPS, PathStart, path_start, student_steps
-from smd_cli.workshop.train.text import token_ids
-from smd_cli.workshop.train.unet import alpha_sigma, alphas_cumprod, cleaned, training_betas
+from smd_cli.workshop.train.unet import ConditionedUNet, alpha_sigma, alphas_cumprod, cleaned, training_betas
 from smd_cli.workshop.train.visibility import BOOTSTRAPPED_TIMESTEPS
-from tests.workshop.parts import WEIGHTS_FOLDER, picture_batch, sees_three, tiny_unet
+from tests.workshop.parts import picture_batch, sees_three, tiny_text, tiny_unet
 
 
 def test_the_consistency_function_is_the_identity_at_the_first_timestep():
@@ -140,10 +138,10 @@ def test_student_steps_change_the_region_and_keep_its_surroundings(count):
 
 def test_paths_continue_from_student_steps_and_finished_ones_are_kept(tmp_path):
     """Batches of a finished round are kept; those of the next round use the student as it is by then."""
-    parts = training.from_base(WEIGHTS_FOLDER)
+    teacher = ConditionedUNet(tiny_unet(), tiny_text()).requires_grad_(False)
     data = {
         "latents": torch.randn(8, 4, 8, 8, generator=torch.Generator().manual_seed(1)),
-        "ids": token_ids(parts.tokenizer, ["a red circle"] * 8),
+        "ids": torch.randint(1, 60, (8, 77), generator=torch.Generator().manual_seed(2)),
         "caption_complete": torch.ones(8, dtype=torch.bool),
         "boxes": torch.zeros(8, 4),
     }
@@ -151,7 +149,7 @@ def test_paths_continue_from_student_steps_and_finished_ones_are_kept(tmp_path):
     config = dataclasses.replace(Config(), distill=Budget(2, 1, 1e-3))
 
     def ends(student, folder, *counts):
-        walker = Walker(parts.model, student, data, token_ids(parts.tokenizer, [""])[0], config)
+        walker = Walker(teacher, student, data, torch.zeros(77, dtype=torch.long), config)
         return [walker.walk(folder, count).ends for count in counts][-1]
 
     def sees_white(z, timesteps, **_):

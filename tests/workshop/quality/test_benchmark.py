@@ -1,6 +1,7 @@
 """The quality benchmark: its scenes, scores and methods, and a small run."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,7 @@ from PIL import Image
 
 from smd_cli.core.noise import SeededNoise
 from smd_cli.core.regions import arrange_regions
-from smd_cli.models.assets import ModelSpec, locate
-from smd_cli.models.loading import load
+from smd_cli.models.assets import ModelSpec
 from smd_cli.scene.loader import load_text
 from smd_cli.scene.resolve import resolve
 from smd_cli.workshop.judge.network import judge_crops, load_judge
@@ -27,7 +27,7 @@ from smd_cli.workshop.quality.methods import (
 )
 from smd_cli.workshop.quality.picture_cache import PictureCost, TimedPicture, cached_picture
 from smd_cli.workshop.quality.random_scenes import ExpectedRegion, draw_scene
-from smd_cli.workshop.quality.run import FIRST_SEED, Benchmark, measure_quality
+from smd_cli.workshop.quality.run import Benchmark, measure_quality
 from smd_cli.workshop.quality.score import (
     FIGURES,
     SceneScore,
@@ -43,6 +43,7 @@ from smd_cli.workshop.sheet import paint_prompt
 from smd_cli.workshop.world.backgrounds import BACKGROUNDS
 from smd_cli.workshop.world.brush import Brush
 from smd_cli.workshop.world.picture import COLORED, PEOPLE, SHAPES
+from tests import embedded
 
 CPU = torch.device("cpu")
 
@@ -230,7 +231,7 @@ def test_drawings_of_what_was_asked_for_score_high_and_swapped_ones_leak(scenes)
 
 @pytest.fixture(scope="module")
 def backbone():
-    return load(locate(ModelSpec("flatland"), few_step=True), CPU, torch.float32)
+    return embedded.backbone()
 
 
 def test_a_variant_that_does_not_centre_paints_regions_where_their_masks_are(backbone, scenes):
@@ -284,18 +285,23 @@ def test_the_sources_that_determine_a_cached_picture_exist():
     assert Path(methods.__file__) in {run.PACKAGE / part for part in run.PAINTING}
 
 
-@pytest.mark.slow
-def test_a_small_run_measures_every_row(tmp_path):
+SMALL = 60_018
+"""The first of two scenes that are cheap to paint: one with a single tile, one with several."""
+
+
+def test_a_small_run_measures_every_row(tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "FIRST_SEED", SMALL)
+    monkeypatch.setattr(run, "REFERENCES", 60)
     told = []
     bench = Benchmark(ModelSpec("flatland"), CPU, torch.float32, 2, 8, tmp_path, lambda: told.append(1))
-    stream = next(variant for variant in VARIANTS if variant.frames)
+    stream = replace(next(variant for variant in VARIANTS if variant.frames), frames=2)
     few = Variant("few", "few steps of DDIM", {"sampler.kind": "ddim", "sampler.steps": 3})
     rows = measure_quality(bench, load_judge(), (few, FULL, stream))
     assert [row.name for row in rows] == [few.name, FULL.name, stream.name]
     assert len(told) == 6
     assert len(list(tmp_path.glob("*/*.png"))) == 6
     assert measure_quality(bench, load_judge(), (few, FULL, stream)) == rows, "seconds too are those kept"
-    with Image.open(write_gallery(tmp_path, (few, FULL, stream), [FIRST_SEED, FIRST_SEED + 1])) as sheet:
+    with Image.open(write_gallery(tmp_path, (few, FULL, stream), [SMALL, SMALL + 1])) as sheet:
         assert sheet.height > 3 * 128
         assert len(set(sheet.convert("L").tobytes())) > 50
     full = rows[1]
