@@ -118,6 +118,19 @@ def test_noise_falls_and_levels_keep_the_variance(kind: str) -> None:
         torch.testing.assert_close(level.alpha.square() + level.sigma.square(), torch.ones(len(schedule)))
 
 
+@pytest.mark.parametrize("count", [20, 7, 1])
+def test_steps_of_deterministic_samplers_end_at_the_time_at_which_the_next_ones_start(count: int) -> None:
+    schedule = ddim(training(), 20).last(count)
+    assert len(schedule) == count
+    assert schedule.end_timesteps.tolist() == [*schedule.timesteps[1:].tolist(), 0]
+    assert schedule.timesteps[-1] == 1, "the last steps are not those nearest to the picture"
+
+
+def test_steps_of_consistency_models_end_at_time_0() -> None:
+    for schedule in (lcm(training(), INDICES), lcm(training(), INDICES).last(2)):
+        assert schedule.end_timesteps.tolist() == [0] * len(schedule)
+
+
 @pytest.mark.parametrize("indices", [[0, 0], [4, 2], [-1, 3], [0, 50]])
 def test_indices_out_of_order_or_range_are_refused(indices: list[int]) -> None:
     with pytest.raises(ValueError, match=r"0\.\.49"):
