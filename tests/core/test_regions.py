@@ -49,7 +49,7 @@ def test_on_a_canvas_that_wraps_no_column_is_special():
     assert not torch.allclose(picture(masks, 0, wrap=False).roll(8, -1), picture(masks, 8, wrap=False))
 
 
-def test_an_extending_region_sees_the_canvas_from_the_first_step_on():
+def test_a_region_behind_the_others_sees_the_canvas_from_the_first_step_on():
     """It must not be cut out and laid on white, nor moved to the middle of its tile."""
     masks = torch.zeros(2, 5, 1, HEIGHT, WIDTH)
     masks[0, ..., :2], masks[1, ..., 2:] = 1, 1
