@@ -63,7 +63,7 @@ def scene_of(case: Case, folder) -> str:
         "type": settings.get("mask_type", "discrete"),
         "std": settings.get("mask_std", 0.0),
         "strength": settings.get("mask_strength", 1.0),
-        "cover_alpha": 1.0,
+        "cover_alpha": case.cover_alpha,
     }
     bootstrap = {
         "steps": settings.get("bootstrap_steps", 0),
