@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import torch
 from PIL import Image
 
 from smd_cli import __version__
@@ -63,7 +64,7 @@ class RenderedPicture:
         target = Path(path)
         check_png(target)
         check_target(target, Existing.OVERWRITE if overwrite else Existing.REPLACE_OWN)
-        with Clock(self._listener).phase("save"):
+        with Clock(self._listener).phase("save"), enough_memory(torch.device("cpu")):
             data = encode_png(self.image, self.recipe.texts() if self.recipe else None)
             write_bytes(target, data)
         return WrittenFile(str(target), self.seed, sha256(data).hexdigest(), *self.image.size)

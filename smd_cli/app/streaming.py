@@ -114,7 +114,7 @@ class SceneStream:
         check_apart(self.scene, str(target or "-"))
         check_sink(target, Existing.OVERWRITE if overwrite else Existing.REPLACE_OWN)
         began, saving = time.perf_counter(), 0.0
-        with self._sink(target) as sink:
+        with enough_memory(self._backbone.device), self._sink(target) as sink:
             for frame in self:
                 writing = time.perf_counter()
                 _write(sink, frame)

@@ -68,10 +68,10 @@ class Rounds:
     on_picture: Callable[[], None] = lambda: None
 
     @classmethod
-    def of(cls, count: int, settings: RenderSettings, on_picture: Callable[[], None]) -> "Rounds":
+    def of(cls, count: int, settings: RenderSettings) -> "Rounds":
         """Make rounds as the settings say. Raises DeviceError: the device or dtype is not there."""
         device, dtype = choose_place(settings)
-        return cls(count, device, dtype, settings.batch, on_picture)
+        return cls(count, device, dtype, settings.batch)
 
 
 def pictures(cases: int, rounds: int) -> int:

@@ -87,12 +87,16 @@ class Edits:
         """
         from smd_cli.scene.overrides import override, parse_override
 
-        named = [(f"--{key} {value}", ("canvas", key), value) for key, value in self._sizes().items()]
-        changes = [override(option, keys, value) for option, keys, value in named if value is not None]
-        return changes + [parse_override(text) for text in self.set_ or ()]
+        sizes = {"width": self.width, "height": self.height}
+        changes = [
+            override(f"--{key} {value}", ("canvas", key), value)
+            for key, value in sizes.items()
+            if value is not None
+        ]
+        return [*changes, *self._more(), *(parse_override(text) for text in self.set_ or ())]
 
-    def _sizes(self) -> dict[str, int | None]:
-        return {"width": self.width, "height": self.height}
+    def _more(self) -> list[Override]:
+        return []
 
 
 @dataclass(frozen=True)
@@ -101,9 +105,8 @@ class ModelEdits(Edits):
 
     model: Model = None
 
-    def overrides(self) -> list[Override]:
-        """Return the changes, as for `Edits`. Raises UsageError."""
-        return model_override(self.model) + super().overrides()
+    def _more(self) -> list[Override]:
+        return model_override(self.model)
 
 
 def model_override(model: str | None) -> list[Override]:

@@ -75,11 +75,13 @@ class _Bars:
 
     def _show_stream(self, progress: StreamProgress) -> None:
         if self._frames is None:
+            for task in self._phases.values():  # loading is over
+                self.bars.update(task, visible=False)
             self._frames = self.bars.add_task("frames", total=progress.total, detail="")
-        waiting = ", ".join(f"{count} {name}" for name, count in progress.queues.items())
+        waiting = "/".join(map(str, progress.queues.values()))
         skipped = f", {progress.skipped} skipped" if progress.skipped else ""
-        rate = f"{progress.frames_per_second:.1f}/s, {progress.latency:.2f} s a frame{skipped}"
-        self.bars.update(self._frames, completed=progress.frames, detail=f"{rate}; waiting: {waiting}")
+        rate = f"{progress.frames_per_second:.1f}/s, {progress.latency:.1f} s each{skipped}"
+        self.bars.update(self._frames, completed=progress.frames, detail=f"{rate}, {waiting} waiting")
 
 
 @contextmanager

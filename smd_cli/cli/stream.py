@@ -81,8 +81,8 @@ class StreamEdits:
             for key, value in values.items()
             if value is not None
         ]
-        if self.input_:
-            path = str(Path.cwd() / self.input_)
+        if self.input_ is not None:
+            path = self.input_ and str(Path.cwd() / self.input_)
             changes.append(override(f"--input {self.input_}", ("stream", "input"), path))
         for key, other in (("frames", "seconds"), ("seconds", "frames")):
             if values[key] is not None:
