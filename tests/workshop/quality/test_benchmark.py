@@ -16,7 +16,7 @@ from smd_cli.scene.loader import load_text
 from smd_cli.scene.resolve import resolve
 from smd_cli.workshop.judge.network import judge_crops, load_judge
 from smd_cli.workshop.quality import methods, run
-from smd_cli.workshop.quality.gallery import write_gallery
+from smd_cli.workshop.quality.gallery import HEIGHT, LABEL, write_gallery
 from smd_cli.workshop.quality.methods import (
     FULL,
     VARIANTS,
@@ -304,6 +304,8 @@ def test_a_small_run_measures_every_row(tmp_path, monkeypatch):
     with Image.open(write_gallery(tmp_path, (few, FULL, stream), [SMALL, SMALL + 1])) as sheet:
         assert sheet.height > 3 * 128
         assert len(set(sheet.convert("L").tobytes())) > 50
+        first_row = sheet.crop((0, LABEL, sheet.width, LABEL + HEIGHT))
+        assert len(set(first_row.convert("L").tobytes())) > 50
     full = rows[1]
     assert all(effect.value == 0 for effect in full.against_full.values())
     assert rows[0].evaluations < full.evaluations == rows[2].evaluations
