@@ -32,9 +32,16 @@ class RenderSettings:
 
     def __post_init__(self) -> None:
         """Check the batch. Raises UsageError."""
-        batch = self.batch
-        if batch != "auto" and (type(batch) is not int or not 1 <= batch <= MAX_BATCH):
-            raise UsageError(f"batch {batch!r}: give auto or a number from 1 to {MAX_BATCH}")
+        check_batch(self.batch, f"batch {self.batch!r}")
+
+
+def check_batch(batch: Batch | str, given: str) -> Batch:
+    """Return a batch that is auto or in range. Raises UsageError, which begins with what was given."""
+    if batch == "auto":
+        return "auto"
+    if type(batch) is not int or not 1 <= batch <= MAX_BATCH:
+        raise UsageError(f"{given}: give auto or a number from 1 to {MAX_BATCH}")
+    return batch
 
 
 def check_seed(seed: int, option: str = "seed") -> int:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from smd_cli.app.settings import MAX_BATCH, RenderSettings
+from smd_cli.app.settings import RenderSettings, check_batch
 from smd_cli.cli.console import MessagePrinter
 from smd_cli.errors import UsageError
 from smd_cli.media.files import Existing
@@ -130,7 +130,8 @@ class Compute:
 
     def settings(self, *, metadata: bool = False) -> RenderSettings:
         """Return the settings. Raises UsageError: --batch is no number in range."""
-        return RenderSettings(self.device, self.dtype, _batch_size(self.batch), self.offline, metadata)
+        batch = check_batch(_whole_number(self.batch), f"--batch {self.batch}")
+        return RenderSettings(self.device, self.dtype, batch, self.offline, metadata)
 
 
 @dataclass(frozen=True)
@@ -183,14 +184,9 @@ def check_one_place(context: typer.Context, output: Path | str | None) -> None:
         raise UsageError(f"--output {output}: --output-dir names a folder as well; give only one of them")
 
 
-def _batch_size(text: str) -> int | Literal["auto"]:
-    """Return what --batch asks for. Raises UsageError: neither the word auto nor a number in range."""
-    if text == "auto":
-        return "auto"
+def _whole_number(text: str) -> int | str:
+    """Return the number that a text writes, or a text that writes none."""
     try:
-        size = int(text)
+        return int(text)
     except ValueError:
-        size = 0
-    if not 1 <= size <= MAX_BATCH:
-        raise UsageError(f"--batch {text}: give auto or a number from 1 to {MAX_BATCH}")
-    return size
+        return text

@@ -19,7 +19,7 @@ class ModelFacts:
     """The facts of a model that the method and the recipe need.
 
     Attributes:
-        family: a key of `families.FAMILIES`.
+        family: a key of `smd_cli.families.FAMILIES`.
         native_size: side of the square pictures the model was trained on, px.
         downscale: px a latent along one side.
         latent_channels: C of a latent (N, C, h, w).

@@ -69,7 +69,7 @@ class Family:
     """A family of models, a value made without torch; its functions import torch when they are called.
 
     Attributes:
-        name: its key in `families.FAMILIES`.
+        name: its key in `smd_cli.families.FAMILIES`.
         config: Hugging Face id that gives a single-file checkpoint its configs and its tokenizer.
         lcm_lora: Hugging Face id of the LoRA that makes ordinary weights few-step ones (2311.05556).
         components: the networks, by the folders that hold them in a diffusers model.

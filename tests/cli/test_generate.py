@@ -146,7 +146,7 @@ def test_no_metadata_leaves_the_recipe_out(scene):
         (("--model", "./nowhere"), 4, "nowhere"),
         (("--set", "task=stream"), 3, "stream"),
         (("--set", "regions[0].promt=x"), 3, "prompt"),
-        (("--batch", "0"), 2, "auto or a number from 1 to 1024"),
+        (("--batch", "0"), 2, "--batch 0: give auto or a number from 1 to 1024"),
         (("--batch", "1025"), 2, "auto or a number"),
         (("--batch", "many"), 2, "auto or a number"),
     ],

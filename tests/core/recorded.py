@@ -1,13 +1,22 @@
 """A recorded run as the core takes it, whatever its family: its regions, its settings, its noise."""
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
 from smd_cli.core.bootstrap import Bootstrap
+from smd_cli.core.guidance import Predict
 from smd_cli.core.masks import cover, quantize, soften, uncovered
 from smd_cli.core.noise import Purpose
 from smd_cli.core.regions import Regions, arrange_regions
-from tests.golden import DOWNSCALE, Case, TinyAutoencoder
+from smd_cli.core.rows import Rows
+from smd_cli.core.sample import sample
+from smd_cli.core.step import Method
+from tests.golden import DOWNSCALE, Case, TinyAutoencoder, relative_error
+
+# Discrete masks agree to 5e-7; continuous ones divide the rounding of the recorded blur by small gaps.
+TOLERANCE = 1e-4
 
 
 def quantized_masks(case: Case, noise_levels: Tensor) -> Tensor:
@@ -45,3 +54,14 @@ def estimates(case: Case) -> list[Tensor]:
     """Return the estimates of all steps but the last."""
     keys = sorted(key for key in case.tensors if key.startswith("latent.denoised."))
     return [case.tensors[key] for key in keys]
+
+
+def check_picture(case: Case, first: Tensor, arranged: Regions, method: Method, predict: Predict) -> None:
+    """Sample a one-shot run from its first latent; every estimate and the result are the recorded ones."""
+    found: list[Tensor] = []
+    final = sample(
+        Rows(first, (0,)), arranged, method, predict, partial(noise, case), lambda _, x: found.append(x)
+    )
+    for step, expected in enumerate(estimates(case)):
+        assert relative_error(found[step], expected) < TOLERANCE, f"step {step}"
+    assert relative_error(final, case.tensors["latent.final"]) < TOLERANCE

@@ -1,7 +1,6 @@
 """The core against recorded runs of the published implementations."""
 
 from collections.abc import Iterator
-from functools import partial
 
 import pytest
 import torch
@@ -10,15 +9,11 @@ from torch import Tensor
 from smd_cli.core.guidance import Guidance, ModelInput
 from smd_cli.core.regions import Regions
 from smd_cli.core.rows import Rows
-from smd_cli.core.sample import sample
 from smd_cli.core.samplers import lcm
 from smd_cli.core.schedule import Schedule, TrainingSchedule
 from smd_cli.core.step import Method, denoise_step
 from tests.core import recorded
 from tests.golden import Case, cases, needs_golden, relative_error, tiny_pipeline
-
-# Discrete masks agree to 5e-7; continuous ones divide the rounding of the recorded blur by small gaps.
-TOLERANCE = 1e-4
 
 # What an exact pruning leaves of `reference_unet_evals`.
 EVALUATIONS = {
@@ -63,20 +58,8 @@ def regions(case: Case) -> Regions:
 
 @pytest.mark.parametrize("case", cases("generate", "inpaint", "panorama"))
 def test_one_shot_pictures_are_those_of_the_published_code(case: Case) -> None:
-    predict, estimates = CountingPredict(case), []
-    arranged, how = regions(case), method(case)
-    final = sample(
-        Rows(case.tensors["noise.init"], (0,)),
-        arranged,
-        how,
-        predict,
-        partial(recorded.noise, case),
-        lambda _, x: estimates.append(x),
-    )
-
-    for step, expected in enumerate(recorded.estimates(case)):
-        assert relative_error(estimates[step], expected) < TOLERANCE, f"step {step}"
-    assert relative_error(final, case.tensors["latent.final"]) < TOLERANCE
+    predict, arranged, how = CountingPredict(case), regions(case), method(case)
+    recorded.check_picture(case, case.tensors["noise.init"], arranged, how, predict)
     assert predict.rows == arranged.work(how.guidance).model_evaluations
     assert predict.rows <= EVALUATIONS.get(case.name, predict.rows)
     reference = case.settings.get("reference_unet_evals", arranged.work(how.guidance).without_savings)
@@ -92,7 +75,7 @@ def test_every_counted_case_is_still_recorded() -> None:
 def test_streams_are_the_same_step_with_more_rows(case: Case) -> None:
     frames = list(stream(case))
     for frame, expected in zip(frames, case.tensors["frames.latent"], strict=True):
-        assert relative_error(frame, expected) < TOLERANCE
+        assert relative_error(frame, expected) < recorded.TOLERANCE
 
 
 def stream(case: Case) -> Iterator[Tensor]:

@@ -1,19 +1,13 @@
 """The core against recorded runs of SDXL and SD3, whose masks overlap: every family takes the same step."""
 
-from functools import partial
-
 import pytest
 import torch
 
 from smd_cli.core.guidance import Guidance
-from smd_cli.core.rows import Rows
-from smd_cli.core.sample import sample
 from smd_cli.core.step import Method
 from tests.core import recorded
 from tests.core.families import FamilyPredict, first_latent, noise_levels, schedule, tiny_family
-from tests.golden import FAMILIES, Case, cases, relative_error
-
-TOLERANCE = 1e-4
+from tests.golden import FAMILIES, Case, cases
 
 # What these runs do and the core does not.
 LEFT_OUT = {
@@ -28,21 +22,10 @@ ONE_SHOT = [each for each in cases("generate", "inpaint", folder=FAMILIES) if ea
 
 @pytest.mark.parametrize("case", ONE_SHOT)
 def test_pictures_of_other_families_are_those_of_the_published_code(case: Case) -> None:
-    pipeline, predict, estimates = tiny_family(case.settings["family"]), FamilyPredict(case), []
+    pipeline, predict = tiny_family(case.settings["family"]), FamilyPredict(case)
     arranged = recorded.regions(case, noise_levels(case), pipeline)
     method = Method(schedule(case), Guidance(), recorded.bootstrap(case, pipeline))
-    final = sample(
-        Rows(first_latent(case), (0,)),
-        arranged,
-        method,
-        predict,
-        partial(recorded.noise, case),
-        lambda _, x: estimates.append(x),
-    )
-
-    for step, expected in enumerate(recorded.estimates(case)):
-        assert relative_error(estimates[step], expected) < TOLERANCE, f"step {step}"
-    assert relative_error(final, case.tensors["latent.final"]) < TOLERANCE
+    recorded.check_picture(case, first_latent(case), arranged, method, predict)
     work = arranged.work(method.guidance)
     assert predict.rows == work.model_evaluations
     assert predict.rows <= case.settings["pruned_model_evals"]
