@@ -17,8 +17,23 @@ from smd_cli.scene.reference import json_schema, scene_reference
 ROOT = Path(__file__).parents[1]
 
 
+JSON = """\
+## JSON
+With `--json` a command prints one document on stdout, however it ends. Beside what the command found or made (`outputs` of a
+render lists the pictures that were written before it failed, too), it has:
+
+| key | value |
+|---|---|
+| `warnings` | what is likely a mistake, or gets lost; with `-q` too |
+| `problems` | what ended the run; empty where all went well |
+
+Each of them is `{"file", "line", "column", "key", "option", "text"}`: the scene file and the place in it, or the option that gives
+the value; the key, such as `regions[1].mask`; and what is wrong. What there is none of is null.
+"""
+
+
 def cli_reference() -> str:
-    """Return the commands as Markdown, by Typer's own generator, and the exit codes."""
+    """Return the commands as Markdown, by Typer's own generator, the exit codes and the JSON document."""
     command = [sys.executable, "-m", "typer", "smd_cli.cli.app", "utils", "docs", "--name", "smd"]
     text = subprocess.run(  # noqa: S603 - our own interpreter and module
         [*command, "--title", "Command line"], check=True, capture_output=True, text=True, cwd=ROOT
@@ -28,7 +43,8 @@ def cli_reference() -> str:
     for kind in kinds:
         codes[kind.exit_code] = (kind.__doc__ or "").splitlines()[0]
     rows = [f"| {code} | {meaning} |" for code, meaning in sorted(codes.items())]
-    return "\n".join([text.rstrip(), "", "## Exit codes", "", "| code | meaning |", "|---|---|", *rows, ""])
+    exits = ["## Exit codes", "", "| code | meaning |", "|---|---|", *rows]
+    return "\n".join([text.rstrip(), "", *exits, "", JSON])
 
 
 def generated() -> dict[Path, str]:

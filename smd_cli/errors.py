@@ -3,19 +3,27 @@
 Every error carries one line per problem; a line says where, what, and the way out.
 """
 
-from typing import ClassVar
+from __future__ import annotations
+
+from typing import ClassVar, Self
+
+from smd_cli.messages import Message, Place
 
 INTERRUPTED = 130  # the exit code of Ctrl-C, which is no error
 
 
 class SmdError(Exception):
-    """A render or a write failed. `problems` holds one line each."""
+    """A render or a write failed. `problems` holds one line each, a `Message`."""
 
     exit_code: ClassVar[int] = 1
 
     def __init__(self, *problems: str) -> None:
         super().__init__(*problems)
-        self.problems = problems
+        self.problems = tuple(map(Message.of, problems))
+
+    def at(self, place: Place) -> Self:
+        """Return the error with a place for its problems that have none."""
+        return type(self)(*(problem.at(place) for problem in self.problems))
 
     def __str__(self) -> str:
         return "\n".join(self.problems)

@@ -99,19 +99,19 @@ def check_fit(scene: OpenedScene, assets: Assets) -> None:
         ("sampler", "tile"): plan.sampler.tile,
     }
     problems = [
-        f"{scene.locate(*place)}: {side} is not a multiple of {multiple}, as {family.name} models need"
+        scene.locate(*place).says(f"{side} is not a multiple of {multiple}, as {family.name} models need")
         for place, side in sides.items()
         if isinstance(side, int) and side % multiple
     ]
     if not plan.sampler.facts.supports(family.name):
-        place = scene.locate("sampler", "kind")
-        problems.append(f"{place}: {plan.sampler.kind} does not go with {family.name} models")
+        text = f"{plan.sampler.kind} does not go with {family.name} models"
+        problems.append(scene.locate("sampler", "kind").says(text))
     if problems:
         raise SceneError(*problems)
     try:
         tile_side(plan, assets.facts)
     except SceneError as error:
-        raise SceneError(f"{scene.locate('canvas', 'width')}: {error}") from error
+        raise error.at(scene.locate("canvas", "width")) from error
 
 
 def device_facts(backbone: Backbone) -> dict[str, Any]:

@@ -63,7 +63,7 @@ class Renderer:
             DeviceError: the device is not there, or its memory is not enough.
         """
         if scene.plan.task == "stream":
-            raise UsageError(f"{scene.locate('task')}: stream is for Renderer.stream")
+            raise UsageError(scene.locate("task").says("stream is for Renderer.stream"))
         number = check_seed(scene.plan.seed if seed is None else seed)
         clock = Clock(self.listener)
         with WarningRoute(self.listener):

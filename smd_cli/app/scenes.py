@@ -11,6 +11,7 @@ from smd_cli.engine.events import Listener, Noted, Warned, ignore_events
 from smd_cli.errors import SceneError, SmdError
 from smd_cli.media.images import picture_size
 from smd_cli.media.paint import SceneImages, paint_scene
+from smd_cli.messages import Message, Place
 from smd_cli.scene.lints import lint
 from smd_cli.scene.loader import LoadedScene, load, load_data, load_text
 from smd_cli.scene.overrides import Override, override_of
@@ -23,8 +24,8 @@ Source = str | Path | Mapping[str, Any]
 class Locate(Protocol):
     """Says where a value stands: `scene.yaml:12:7: regions[1].prompt` of ("regions", 1, "prompt")."""
 
-    def __call__(self, *loc: str | int) -> str:
-        """Return what a message about the value begins with."""
+    def __call__(self, *loc: str | int) -> Place:
+        """Return the place of the value."""
         ...
 
 
@@ -36,12 +37,12 @@ class OpenedScene:
         plan: the scene with every default filled in.
         images: its masks and background at canvas size.
         warnings: what is likely a mistake, one line each.
-        locate: `locate("sampler", "tile")` is what a message about a value begins with.
+        locate: `locate("sampler", "tile")` is the place of a value, with which messages about it begin.
     """
 
     plan: Plan
     images: SceneImages
-    warnings: tuple[str, ...]
+    warnings: tuple[Message, ...]
     locate: Locate = field(repr=False)
     _loaded: LoadedScene = field(repr=False)
 
@@ -54,7 +55,7 @@ class OpenedScene:
             return self
         loaded = self._loaded.with_task(task)
         if loaded.scene.task != task:
-            raise SceneError(f"{loaded.locate('task')}: {loaded.scene.task} is not {task}")
+            raise SceneError(loaded.locate("task").says(f"{loaded.scene.task} is not {task}"))
         return _opened(loaded, task)
 
 
@@ -102,10 +103,11 @@ def _load(source: Source, overrides: Sequence[Override], base_dir: Path, task: s
 
 def _opened(loaded: LoadedScene, task: str | None) -> OpenedScene:
     if task not in (None, loaded.scene.task):
-        raise SceneError(
-            f"{loaded.locate('task')}: {loaded.scene.task} is not for this command, which renders {task} "
+        problem = loaded.locate("task").says(
+            f"{loaded.scene.task} is not for this command, which renders {task} "
             f"(change it in the scene, or give --set task={task})"
         )
+        raise SceneError(problem)
     plan = _resolve(loaded)
     images = paint_scene(plan, loaded.locate)
     warnings = (*lint(plan, loaded.locate), *images.warnings)
@@ -120,4 +122,4 @@ def _resolve(loaded: LoadedScene) -> Plan:
             followed = picture_size(absolute(scene.background.image, loaded.base_dir))
         return resolve(scene, loaded.name, loaded.base_dir, followed)
     except SmdError as error:
-        raise type(error)(f"{loaded.locate('background', 'image')}: {error}") from error
+        raise error.at(loaded.locate("background", "image")) from error

@@ -98,7 +98,7 @@ def _at(opened: OpenedScene, key: str, look: Callable[[], T]) -> T:
     try:
         return look()
     except SmdError as error:
-        raise type(error)(f"{opened.locate('stream', key)}: {error}") from error
+        raise error.at(opened.locate("stream", key)) from error
 
 
 def _check_timeline(opened: OpenedScene, stream: StreamInput) -> None:
@@ -109,7 +109,7 @@ def _check_timeline(opened: OpenedScene, stream: StreamInput) -> None:
     if frames is None and (source := stream.source) is not None:
         frames = _at(opened, "input", lambda: source.frames)
     if frames is not None and (problems := conflicts_with_input(plan, fps=stream.fps, frames=frames)):
-        raise SceneError(*(f"{opened.locate(*problem.loc)}: {problem.text}" for problem in problems))
+        raise SceneError(*(opened.locate(*problem.loc).says(problem.text) for problem in problems))
     timed = [(frame_of(keyframe.at, stream.fps), at) for at, keyframe in enumerate(plan.stream.timeline)]
     painter = ScenePainter()
     for frame, index in sorted(timed):  # so that the first one that something is wrong with is named

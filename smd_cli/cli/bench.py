@@ -11,7 +11,8 @@ import typer
 
 from smd_cli.cli import options
 from smd_cli.cli.command import Command
-from smd_cli.cli.console import print_json, print_layout, rich_console
+from smd_cli.cli.console import print_layout, rich_console
+from smd_cli.cli.document import document
 from smd_cli.cli.option_groups import expand_options
 from smd_cli.engine.events import Warned, WarningRoute
 
@@ -131,6 +132,7 @@ def _measure_speed(
 
 def _print_report(report: Speed, reporting: options.Reporting) -> None:
     """Print what was measured."""
+    document().add(**report.to_dict())
     messages = reporting.messages()
     for doubt in _doubts(report.rows):
         messages(Warned(doubt))
@@ -139,7 +141,6 @@ def _print_report(report: Speed, reporting: options.Reporting) -> None:
         return
     if not reporting.quiet:
         rich_console().print(_table(report.rows))
-    print_json(report.to_dict())
 
 
 def _doubts(rows: Sequence[Row]) -> Iterator[str]:

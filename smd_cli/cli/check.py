@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from smd_cli.cli import options
-from smd_cli.cli.console import MessagePrinter, print_error, print_json, print_result
+from smd_cli.cli.console import MessagePrinter, print_error, print_result
+from smd_cli.cli.document import document
 from smd_cli.cli.option_groups import expand_options
 from smd_cli.cli.preview import check_preview, draw_scene
 from smd_cli.errors import SmdError, UsageError
@@ -44,9 +45,8 @@ def check(
     findings = [_check_one(scene, overrides, messages) for scene in scenes]
     if preview and (opened := findings[0].opened):
         draw_scene(opened, preview)
-    if reporting.json:
-        print_json({"scenes": [finding.to_dict() for finding in findings]})
-    else:
+    document().add(scenes=[finding.to_dict() for finding in findings])
+    if not reporting.json:
         for line in (line for finding in findings for line in finding.lines()):
             print_result(line)
     if codes := [finding.error.exit_code for finding in findings if finding.error]:
@@ -74,7 +74,7 @@ class _Finding:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the scene's part of the JSON document."""
-        problems = list(self.error.problems) if self.error else []
+        problems = [problem.to_dict() for problem in self.error.problems] if self.error else []
         if self.opened is None:
             return {"scene": self.scene, "ok": False, "problems": problems}
         from smd_cli.media.mask_images import covered_share
@@ -84,7 +84,7 @@ class _Finding:
             "scene": self.scene,
             "ok": True,
             "problems": problems,
-            "warnings": list(self.opened.warnings),
+            "warnings": [warning.to_dict() for warning in self.opened.warnings],
             "notes": list(images.notes),
             "canvas": plan.canvas.model_dump(),
             "size": {"width": plan.size[0], "height": plan.size[1]},
@@ -107,4 +107,5 @@ def _check_one(scene: str, overrides: list[Override], messages: MessagePrinter) 
         return _Finding(scene, load_scene(scene, overrides=overrides, listener=messages), None)
     except SmdError as error:
         print_error(error)
+        document().problems += error.problems
         return _Finding(scene, None, error)

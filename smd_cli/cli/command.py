@@ -1,4 +1,4 @@
-"""The one place where errors become a line on stderr and an exit code."""
+"""The one place where errors become a line on stderr, a part of the JSON document, and an exit code."""
 
 from __future__ import annotations
 
@@ -8,27 +8,61 @@ from typing import Any
 import typer
 from typer.core import TyperCommand
 
-from smd_cli.cli.console import print_error, print_internal_error
+from smd_cli.cli.console import print_error, print_internal_error, print_json
+from smd_cli.cli.document import Document, begin_document
 from smd_cli.errors import INTERRUPTED, SmdError
+from smd_cli.messages import Message
 
 
 class Command(TyperCommand):
-    """A command that ends with the exit code of what went wrong; a traceback is shown only with -v."""
+    """A command that ends with the exit code of what went wrong; a traceback is shown only with -v.
 
-    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - click's own signature
-        """Run the command."""
+    With --json its document is printed however it ends.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - click's own signature
+        """Read the command line."""
+        given = list(args)
         try:
-            return super().invoke(ctx)
-        except (typer.Exit, typer.Abort):
+            return super().parse_args(ctx, args)
+        except Exception as error:
+            # What Typer raises about options is private to it. It prints that, and exits with 2.
+            if "--json" in given and hasattr(error, "format_message"):
+                print_json(Document(problems=[Message(error.format_message())]).to_dict())
+            raise
+
+    def invoke(self, ctx: Any) -> None:  # noqa: ANN401
+        """Run the command."""
+        document = begin_document()
+        code = self._run(ctx, document)
+        if ctx.params.get("json"):
+            try:
+                print_json(document.to_dict())
+            except SmdError as error:
+                print_error(error)
+                code = code or error.exit_code
+        if code:
+            raise typer.Exit(code)
+
+    def _run(self, ctx: Any, document: Document) -> int:  # noqa: ANN401
+        """Run the command; return the exit code."""
+        try:
+            super().invoke(ctx)
+            return 0
+        except typer.Exit as ended:
+            return ended.exit_code
+        except typer.Abort:
             raise
         except SmdError as error:
             print_error(error)
-            raise typer.Exit(error.exit_code) from error
-        except KeyboardInterrupt as error:
+            document.problems += error.problems
+            return error.exit_code
+        except KeyboardInterrupt:
             print_error(SmdError("interrupted"))
-            raise typer.Exit(INTERRUPTED) from error
+            document.problems.append(Message("interrupted"))
+            return INTERRUPTED
         except Exception as error:
             if isinstance(error, OSError) and error.errno == errno.EPIPE:
                 raise  # the reader of our output has gone: click ends quietly
-            print_internal_error(error, verbose=bool(ctx.params.get("verbose")))
-            raise typer.Exit(1) from error
+            document.problems.append(print_internal_error(error, verbose=bool(ctx.params.get("verbose"))))
+            return 1

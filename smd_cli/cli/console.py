@@ -7,13 +7,15 @@ import json
 import os
 import sys
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TextIO
 
 import typer
 
+from smd_cli.cli.document import Document, document
 from smd_cli.engine.events import Event, Noted, Warned
 from smd_cli.errors import SmdError
+from smd_cli.messages import Message
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -56,9 +58,13 @@ def print_layout(layout: RenderableType) -> None:
 
 @dataclass(frozen=True)
 class MessagePrinter:
-    """A listener that prints notes and warnings on stderr; `quiet` leaves them out."""
+    """A listener that prints notes and warnings on stderr; `quiet` leaves them out.
+
+    Warnings are added to the document of the run too, quiet or not.
+    """
 
     quiet: bool = False
+    document: Document = field(default_factory=document)
 
     def __call__(self, event: Event) -> None:
         """Handle an event."""
@@ -66,6 +72,7 @@ class MessagePrinter:
             case Noted(text):
                 self._print("note", "cyan", text)
             case Warned(text):
+                self.document.warnings.append(Message.of(text))
                 self._print("warning", "yellow", text)
 
     def _print(self, kind: str, color: str, line: str) -> None:
@@ -79,13 +86,15 @@ def print_error(error: SmdError) -> None:
         _print_to_stderr(_colored(line, "red"))
 
 
-def print_internal_error(error: Exception, *, verbose: bool) -> None:
-    """Print that the program itself is at fault, and how to learn more."""
+def print_internal_error(error: Exception, *, verbose: bool) -> Message:
+    """Print that the program itself is at fault, and how to learn more; return what was printed."""
     if verbose:
         traceback.print_exception(error)
     hint = "" if verbose else " (run with -v for the traceback)"
     text = " ".join(str(error).split())
-    _print_to_stderr(_colored(f"internal error: {type(error).__name__}: {text}{hint}", "red"))
+    line = Message(f"internal error: {type(error).__name__}: {text}{hint}")
+    _print_to_stderr(_colored(line, "red"))
+    return line
 
 
 def rich_console() -> Console:

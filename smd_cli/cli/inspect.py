@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from smd_cli.cli import options
-from smd_cli.cli.console import print_json, print_result
+from smd_cli.cli.console import print_result
+from smd_cli.cli.document import document
 from smd_cli.errors import UsageError
 
 Picture = Annotated[
@@ -30,7 +31,7 @@ def inspect(
         raise UsageError("--scene and --json: give only one of them")
     recipe = read_recipe(image / FIRST_FRAME if image.is_dir() else image)
     if json:
-        print_json(asdict(recipe))
+        document().add(**asdict(recipe))
     elif scene:
         from smd_cli.scene.tree import dump
 

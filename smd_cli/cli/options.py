@@ -51,7 +51,7 @@ Batch = Annotated[
 Offline = Annotated[
     bool, typer.Option("--offline", envvar="SMD_OFFLINE", help="Never use the network, only the model cache.")
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, on failure too.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but results and errors.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show the traceback of an internal error.")]
 DryRun = Annotated[

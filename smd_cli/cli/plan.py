@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from smd_cli.cli import options
-from smd_cli.cli.console import print_json, print_layout
+from smd_cli.cli.console import print_layout
+from smd_cli.cli.document import document
 from smd_cli.cli.option_groups import expand_options
 from smd_cli.cli.preview import check_preview, draw_scene
 from smd_cli.errors import AssetError
@@ -65,9 +66,8 @@ def print_plan(
         found = plan_render(opened, settings)
     if preview:
         draw_scene(opened, preview, found.forecast.tiles if found.forecast else ())
-    if reporting.json:
-        print_json(found.to_dict())
-    else:
+    document().add(**found.to_dict())
+    if not reporting.json:
         print_layout(layout_of(found))
     if missing := [model.problem for model in found.models if model.problem]:
         raise AssetError(*missing)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from smd_cli.cli import options
-from smd_cli.cli.console import print_json, print_layout, rich_console
+from smd_cli.cli.console import print_layout, rich_console
+from smd_cli.cli.document import document
 from smd_cli.cli.option_groups import expand_options
 from smd_cli.engine.events import WarningRoute
 from smd_cli.errors import AssetError
@@ -70,12 +71,12 @@ def quality(
         bench = command.Benchmark.of(model or "flatland", settings, scenes, pictures)
         progress = partial(show_count, quiet=reporting.quiet)
         report = command.measure(bench, variants, singles=singles, progress=progress)
+    document().add(**report.to_dict())
     if not reporting.json:
         print_layout(command.table(report))
         return
     if not reporting.quiet:
         rich_console().print(command.table(report))
-    print_json(report.to_dict())
 
 
 def _benchmark() -> ModuleType:

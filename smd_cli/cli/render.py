@@ -6,6 +6,7 @@ Everything that can fail cheaply is tried before torch is imported.
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +14,8 @@ import typer
 
 from smd_cli.app.settings import check_seed
 from smd_cli.cli import options
-from smd_cli.cli.console import print_json, print_result
+from smd_cli.cli.console import print_result
+from smd_cli.cli.document import document
 from smd_cli.cli.option_groups import expand_options
 from smd_cli.cli.plan import print_plan
 from smd_cli.engine.events import Event, Noted
@@ -21,7 +23,6 @@ from smd_cli.errors import UsageError
 from smd_cli.media.files import check_png, check_target
 
 if TYPE_CHECKING:
-    from smd_cli.app.reports import RenderReport
     from smd_cli.app.scenes import OpenedScene
     from smd_cli.app.settings import RenderSettings
 
@@ -66,6 +67,8 @@ def render(
     """Render a scene; the name of the command that was called is its task."""
     from smd_cli.app.scenes import load_scene
 
+    if not dry_run:
+        document().add(outputs=[])
     existing, settings = files.policy(), compute.settings(metadata=not no_metadata)
     options.check_one_place(context, output)
     messages = reporting.messages()
@@ -78,9 +81,8 @@ def render(
     if dry_run:
         print_plan(opened, settings, reporting)
         return
-    report = _render(opened, wanted, settings, reporting) if wanted else None
-    if reporting.json:
-        print_json(report.to_dict() if report else {"outputs": []})
+    if wanted:
+        _render(opened, wanted, settings, reporting)
 
 
 def _targets(name: str, seeds: list[int], output: Path | None, folder: Path) -> list[Target]:
@@ -104,7 +106,7 @@ def _targets(name: str, seeds: list[int], output: Path | None, folder: Path) -> 
 
 def _render(
     opened: OpenedScene, targets: list[Target], settings: RenderSettings, reporting: options.Reporting
-) -> RenderReport:
+) -> None:
     """Render and write pictures, showing how it goes; each path is printed as soon as its file is there."""
     from smd_cli.app.renderer import Renderer
     from smd_cli.app.reports import PhaseTimes, RenderReport
@@ -121,6 +123,7 @@ def _render(
             for number, path in targets:
                 picture = renderer.render(opened, seed=number)
                 outputs.append(picture.save(path, overwrite=True))
+                document().add(outputs=[asdict(output) for output in outputs])
                 if not reporting.json:
                     print_result(str(path))
     report = RenderReport(
@@ -130,6 +133,6 @@ def _render(
         device=picture.device,
         steps=picture.steps,
     )
+    document().add(**report.to_dict())
     if not reporting.quiet:
         print_render_report(report)
-    return report

@@ -14,14 +14,14 @@ import typer
 
 from smd_cli.app.settings import check_seed
 from smd_cli.cli import options
-from smd_cli.cli.console import MessagePrinter, print_json, print_result
+from smd_cli.cli.console import MessagePrinter, print_result
+from smd_cli.cli.document import document
 from smd_cli.cli.option_groups import expand_options
 from smd_cli.cli.plan import print_plan
 from smd_cli.engine.events import Noted, Warned
 from smd_cli.errors import UsageError
 
 if TYPE_CHECKING:
-    from smd_cli.app.reports import StreamReport
     from smd_cli.app.scenes import OpenedScene
     from smd_cli.app.settings import RenderSettings
     from smd_cli.app.stream_input import StreamInput
@@ -112,6 +112,8 @@ def stream(
     """
     from smd_cli.media.sinks import check_sink
 
+    if not dry_run:
+        document().add(outputs=[])
     existing, settings = files.policy(), compute.settings(metadata=not no_metadata)
     options.check_one_place(context, output)
     if reporting.json and output == "-":
@@ -124,14 +126,10 @@ def stream(
         return
     if not wanted:
         messages(Noted(f"{job.target}: exists, skipped"))
-        if reporting.json:
-            print_json({"outputs": []})
         return
     with _terminated_like_interrupted():
-        report = _render(job, settings, reporting)
-    if reporting.json:
-        print_json(report.to_dict())
-    elif job.target != "-":
+        _render(job, settings, reporting)
+    if job.target != "-" and not reporting.json:
         print_result(job.target)
 
 
@@ -180,7 +178,7 @@ def _target(output: str | None, default: Path) -> str:
     return output
 
 
-def _render(job: _Job, settings: RenderSettings, reporting: options.Reporting) -> StreamReport:
+def _render(job: _Job, settings: RenderSettings, reporting: options.Reporting) -> None:
     """Render and write a stream, showing how it goes."""
     from smd_cli.app.renderer import Renderer
     from smd_cli.cli.progress import print_stream_report, show_progress
@@ -192,9 +190,9 @@ def _render(job: _Job, settings: RenderSettings, reporting: options.Reporting) -
     expected = job.source.frames
     if expected is not None and report.progress.frames < expected:
         messages(Warned(f"the input ended after {report.progress.frames} of {expected} frames"))
+    document().add(**report.to_dict())
     if not reporting.quiet:
         print_stream_report(report)
-    return report
 
 
 @contextmanager

@@ -67,14 +67,14 @@ class StreamProgress:
 
 @dataclass(frozen=True)
 class Noted:
-    """Something was adapted, a picture resized say."""
+    """Something was adapted, a picture resized say. `text` is one line."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Warned:
-    """Something is likely a mistake, or gets lost."""
+    """Something is likely a mistake, or gets lost. `text` is one line, a `Message` where it has a place."""
 
     text: str
 

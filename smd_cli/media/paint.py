@@ -24,12 +24,13 @@ from smd_cli.media.mask_images import (
     union,
     value_range,
 )
+from smd_cli.messages import Message, Place
 from smd_cli.scene.mask_specs import ColorMask, ImageMask, RestMask
 from smd_cli.scene.region import RegionPlan
 from smd_cli.scene.resolve import Plan
 from smd_cli.scene.tree import dotted
 
-Locate = Callable[..., str]
+Locate = Callable[..., Place]
 # Where two soft edges of the same mask overlap, their product is at most a quarter of 255; above that, some
 # of a region is visible between later ones.
 _VISIBLE = 64
@@ -53,7 +54,7 @@ class SceneImages:
     background: Image.Image | None
     new_area: Image.Image | None
     notes: tuple[str, ...]
-    warnings: tuple[str, ...]
+    warnings: tuple[Message, ...]
 
     def coverage(self, index: int) -> float:
         """Return the share of the canvas, 0 to 1, that a region's mask covers."""
@@ -65,8 +66,8 @@ class SceneImages:
         return ImageChops.multiply(mask, ImageChops.invert(union(self.masks[index + 1 :], mask.size)))
 
 
-def _dotted(*loc: str | int) -> str:
-    return dotted(loc)
+def _dotted(*loc: str | int) -> Place:
+    return Place(dotted(loc))
 
 
 def paint_scene(plan: Plan, locate: Locate = _dotted, *, may_leave: bool = False) -> SceneImages:
@@ -87,8 +88,8 @@ class ScenePainter:
     def paint(self, plan: Plan, locate: Locate = _dotted, *, may_leave: bool = False) -> SceneImages:
         """Open and paint every image of a plan that an earlier call did not.
 
-        `locate` turns a place such as ("regions", 1, "mask") into what messages begin with;
-        `LoadedScene.locate` adds the file, line and column. With `may_leave` a mask may be empty: a region of
+        `locate` says where a value such as ("regions", 1, "mask") stands; `LoadedScene.locate` knows the
+        file, line and column. With `may_leave` a mask may be empty: a region of
         a stream can leave the canvas and come back.
 
         Raises:
@@ -136,7 +137,8 @@ class _Painting:
             self._check_not_empty(masks)
         if self.problems:
             only_assets = all(isinstance(problem, AssetError) for problem in self.problems)
-            raise (AssetError if only_assets else SceneError)(*map(str, self.problems))
+            lines = (line for error in self.problems for line in error.problems)
+            raise (AssetError if only_assets else SceneError)(*lines)
         notes, warnings = tuple(dict.fromkeys(self.notes)), tuple(self._warnings(masks))
         if fitted is None:
             return SceneImages(masks, None, None, notes, warnings)
@@ -162,7 +164,7 @@ class _Painting:
         try:
             return self._mask(region.mask, region.shift)
         except (AssetError, SceneError) as error:
-            self._report(self._name(index), error)
+            self.problems.append(type(error)(self._of_mask(index, f": {error}")))
             return None
 
     def _mask(self, spec: Shape | FileMask, shift: tuple[float, float]) -> tuple[Hashable, Image.Image]:
@@ -202,9 +204,9 @@ class _Painting:
             self._check_background(fitted)
             return fitted
         except AssetError as error:
-            self._report(self.locate("background", "image"), error)
+            self.problems.append(error.at(self.locate("background", "image")))
         except SceneError as error:
-            self._report(self.locate("background", "fit" if place is None else "place"), error)
+            self.problems.append(error.at(self.locate("background", "fit" if place is None else "place")))
         return None
 
     def _fitted(self, path: Path) -> FittedPicture:
@@ -237,10 +239,10 @@ class _Painting:
         """Add a problem for each region whose mask is empty."""
         for index, mask in enumerate(masks):
             if not mask.getbbox():
-                problem = f"{self._name(index)} has an empty mask: no part of the canvas"
+                problem = self._of_mask(index, " has an empty mask: no part of the canvas")
                 self.problems.append(SceneError(problem))
 
-    def _warnings(self, masks: Sequence[Image.Image]) -> list[str]:
+    def _warnings(self, masks: Sequence[Image.Image]) -> list[Message]:
         """Return what is allowed but likely a mistake, in the order of the regions."""
         warnings = []
         later = Image.new("L", self.canvas)
@@ -248,17 +250,15 @@ class _Painting:
             spec = self.plan.regions[index].mask
             if isinstance(spec, ImageMask) and value_range(mask)[0] == 255:
                 hint = "; channel: luminance reads its brightness" if spec.channel == "auto" else ""
-                warnings.append(f"{self._name(index)} has a mask file that covers the whole canvas{hint}")
+                text = f" has a mask file that covers the whole canvas{hint}"
+                warnings.append(self._of_mask(index, text))
             visible = ImageChops.multiply(mask, ImageChops.invert(later))
             if value_range(visible)[1] < _VISIBLE <= value_range(mask)[1]:
-                warnings.append(f"{self._name(index)} is fully covered by later regions")
+                warnings.append(self._of_mask(index, " is fully covered by later regions"))
             later = ImageChops.lighter(later, mask)
         return warnings[::-1]
 
-    def _report(self, place: str, error: SmdError) -> None:
-        """Add a problem, which begins with its place."""
-        self.problems.append(type(error)(f"{place}: {error}"))
-
-    def _name(self, index: int) -> str:
-        """Return the place of a region's mask and the region's name."""
-        return f"{self.locate('regions', index, 'mask')}: region {self.plan.regions[index].name!r}"
+    def _of_mask(self, index: int, text: str) -> Message:
+        """Return a message about a region's mask, which names the region."""
+        place = self.locate("regions", index, "mask")
+        return place.says(f"region {self.plan.regions[index].name!r}{text}")

@@ -4,49 +4,50 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from smd_cli.messages import Message, Place
 from smd_cli.scene.mask_specs import RestMask, can_ease
 from smd_cli.scene.resolve import Plan
 from smd_cli.scene.schema import Bootstrap
 from smd_cli.scene.stream_plan import KeyframePlan, frame_of
 from smd_cli.scene.stream_section import DEFAULT_FPS
 
-Locate = Callable[..., str]
+Locate = Callable[..., Place]
 
 
-def lint(plan: Plan, locate: Locate) -> list[str]:
-    """Return a warning for every value without effect; `locate` turns a place into the start of its line."""
+def lint(plan: Plan, locate: Locate) -> list[Message]:
+    """Return a warning for every value without effect; `locate` says where a value stands."""
     found = [*_unused_guidance(plan, locate), *_unused_bootstrap(plan, locate)]
     if plan.background.image is None and plan.background.fit != "cover":
-        found.append(f"{locate('background', 'fit')}: has no effect without a background picture")
+        found.append(locate("background", "fit").says("has no effect without a background picture"))
     found += [*_missing_input(plan, locate), *_unused_easing(plan, locate), *_shifted_rest(plan, locate)]
     return found
 
 
-def _unused_guidance(plan: Plan, locate: Locate) -> Iterator[str]:
+def _unused_guidance(plan: Plan, locate: Locate) -> Iterator[Message]:
     sampler, place = plan.sampler, locate("sampler", "guidance_scale")
     if sampler.guidance == "none" and sampler.guidance_scale != 1:
-        yield f"{place}: {sampler.guidance_scale:g} has no effect with guidance: none"
+        yield place.says(f"{sampler.guidance_scale:g} has no effect with guidance: none")
     if sampler.guidance != "none" and sampler.guidance_scale == 1:
-        yield f"{place}: 1 makes guidance: {sampler.guidance} the same as none"
+        yield place.says(f"1 makes guidance: {sampler.guidance} the same as none")
     if sampler.guidance in ("none", "full") and sampler.delta != 1:
-        yield f"{locate('sampler', 'delta')}: has no effect with guidance: {sampler.guidance}"
+        yield locate("sampler", "delta").says(f"has no effect with guidance: {sampler.guidance}")
 
 
-def _unused_bootstrap(plan: Plan, locate: Locate) -> Iterator[str]:
+def _unused_bootstrap(plan: Plan, locate: Locate) -> Iterator[Message]:
     bootstrap = plan.bootstrap
     if bootstrap.show_through and bootstrap.steps == 0:
-        yield f"{locate('bootstrap', 'show_through')}: has no effect without bootstrapped steps"
+        yield locate("bootstrap", "show_through").says("has no effect without bootstrapped steps")
     elif bootstrap.show_through and bootstrap.mix_steps != Bootstrap().mix_steps:
-        yield f"{locate('bootstrap', 'mix_steps')}: has no effect with show_through"
+        yield locate("bootstrap", "mix_steps").says("has no effect with show_through")
 
 
-def _missing_input(plan: Plan, locate: Locate) -> Iterator[str]:
+def _missing_input(plan: Plan, locate: Locate) -> Iterator[Message]:
     if plan.stream.input is not None:
         return
     if plan.stream.similarity is not None:
-        yield f"{locate('stream', 'similarity')}: has no effect without stream.input"
+        yield locate("stream", "similarity").says("has no effect without stream.input")
     if plan.stream.fit != "cover":
-        yield f"{locate('stream', 'fit')}: has no effect without stream.input"
+        yield locate("stream", "fit").says("has no effect without stream.input")
 
 
 def _in_order(plan: Plan) -> list[tuple[int, int, KeyframePlan]]:
@@ -58,32 +59,32 @@ def _in_order(plan: Plan) -> list[tuple[int, int, KeyframePlan]]:
     return sorted(timed, key=lambda entry: entry[:2])
 
 
-def _unused_easing(plan: Plan, locate: Locate) -> Iterator[str]:
+def _unused_easing(plan: Plan, locate: Locate) -> Iterator[Message]:
     masks = {region.name: region.mask for region in plan.regions}
     for frame, index, keyframe in _in_order(plan):
         place, is_eased = ("stream", "timeline", index), keyframe.ease != "none"
         if is_eased and frame == 0:
-            yield f"{locate(*place, 'ease')}: has no effect at frame 0, which nothing precedes"
+            yield locate(*place, "ease").says("has no effect at frame 0, which nothing precedes")
         elif is_eased and keyframe.get("image"):
-            yield f"{locate(*place, 'background', 'image')}: jumps; pictures cannot be eased"
+            yield locate(*place, "background", "image").says("jumps; pictures cannot be eased")
         if keyframe.region is not None and (mask := keyframe.get("mask")):
             if is_eased and frame and not can_ease(masks[keyframe.region], mask):
-                yield (
-                    f"{locate(*place, 'mask')}: jumps; only boxes, ellipses, and polygons with as many "
-                    "corners can be eased into each other (shift eases any mask)"
+                yield locate(*place, "mask").says(
+                    "jumps; only boxes, ellipses, and polygons with as many corners can be eased into each "
+                    "other (shift eases any mask)"
                 )
             masks[keyframe.region] = mask
 
 
-def _shifted_rest(plan: Plan, locate: Locate) -> Iterator[str]:
+def _shifted_rest(plan: Plan, locate: Locate) -> Iterator[Message]:
     masks = {region.name: region.mask for region in plan.regions}
     no_effect = "has no effect on the mask rest, which lies where the others do not"
     for index, region in enumerate(plan.regions):
         if any(region.shift) and isinstance(region.mask, RestMask):
-            yield f"{locate('regions', index, 'shift')}: {no_effect}"
+            yield locate("regions", index, "shift").says(no_effect)
     for _, index, keyframe in _in_order(plan):
         if keyframe.region is None:
             continue
         masks[keyframe.region] = keyframe.get("mask") or masks[keyframe.region]
         if keyframe.get("shift") and isinstance(masks[keyframe.region], RestMask):
-            yield f"{locate('stream', 'timeline', index, 'shift')}: {no_effect}"
+            yield locate("stream", "timeline", index, "shift").says(no_effect)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import copy
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from smd_cli.errors import SceneError
+from smd_cli.messages import Message, Place
 from smd_cli.scene.data import from_data
 from smd_cli.scene.overrides import Override, apply
 from smd_cli.scene.schema import Scene
@@ -29,9 +30,9 @@ class LoadedScene:
     base_dir: Path
     tree: Node = field(repr=False, compare=False)
 
-    def locate(self, *loc: str | int) -> str:
-        """Return `scene.yaml:20:11: regions[1].mask`, the start of a message about a value."""
-        return f"{self.tree.nearest(loc).place}: {dotted(loc)}"
+    def locate(self, *loc: str | int) -> Place:
+        """Return the place of a value: `scene.yaml:20:11: regions[1].mask`."""
+        return replace(self.tree.nearest(loc).place, key=dotted(loc))
 
     def with_task(self, task: str) -> LoadedScene:
         """Return the scene for a task, where it names none. Raises SceneError: it does not suit that task."""
@@ -86,43 +87,40 @@ def _load_tree(
     return LoadedScene(scene, name, base_dir.absolute(), tree)
 
 
-def _lines(error: InvalidScene, tree: Node) -> list[str]:
+def _lines(error: InvalidScene, tree: Node) -> list[Message]:
     """Return a line for each problem, in the order of the file."""
     placed = []
     for problem in error.problems:
         node = tree.nearest(problem.loc)
         place = (problem.on_key and node.key_place) or node.place
-        where = dotted(problem.loc)
-        # `--set regions[0].prompt=…` names the place already
-        is_named = not where or (not place.line and where in place.source)
-        start = f"{place}" if is_named else f"{place}: {where}"
-        placed.append((place, f"{start}: {problem.text}"))
+        placed.append((place, replace(place, key=dotted(problem.loc)).says(problem.text)))
     return [line for _, line in sorted(placed, key=lambda pair: pair[0])]
 
 
 def _read(path: Path) -> bytes:
     """Return the file's bytes, at most one more than the limit."""
+    place = Place(str(path))
     try:
         if path.is_dir():
-            raise SceneError(f"{path}: is a directory, not a scene file")
+            raise SceneError(place.says("is a directory, not a scene file"))
         if path.is_symlink() and not path.exists():
-            raise SceneError(f"{path}: is a broken link to {path.readlink()}")
+            raise SceneError(place.says(f"is a broken link to {path.readlink()}"))
         with path.open("rb") as file:
             return file.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        raise SceneError(f"{path}: no such file") from None
+        raise SceneError(place.says("no such file")) from None
     except OSError as error:
-        raise SceneError(f"{path}: cannot be read: {error.strerror}") from error
+        raise SceneError(place.says(f"cannot be read: {error.strerror}")) from error
 
 
 def _decode(raw: bytes, source: str) -> str:
     if len(raw) > MAX_BYTES:
-        raise SceneError(f"{source}: is larger than {MAX_BYTES // 2**20} MiB; a scene is a short text")
+        text = f"is larger than {MAX_BYTES // 2**20} MiB; a scene is a short text"
+        raise SceneError(Place(source).says(text))
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         good = raw[: error.start]
         line, column = good.count(b"\n") + 1, error.start - good.rfind(b"\n")
-        raise SceneError(
-            f"{source}:{line}:{column}: is not UTF-8 text (byte 0x{raw[error.start]:02x})"
-        ) from error
+        problem = Place(source, line, column).says(f"is not UTF-8 text (byte 0x{raw[error.start]:02x})")
+        raise SceneError(problem) from error

@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from smd_cli.errors import SceneError, UsageError
+from smd_cli.messages import Message, Place
 from smd_cli.scene.data import from_data
 from smd_cli.scene.explain import did_you_mean
 from smd_cli.scene.schema import SHORTHANDS
-from smd_cli.scene.tree import Node, Place, Scalar, parse
+from smd_cli.scene.tree import Node, Scalar, parse
 
 _PATH = re.compile(r"\w+(\.\w+|\[[^\[\]]+\])*", re.ASCII)
 _STEP = re.compile(r"(\w+)|\[([^\[\]]+)\]", re.ASCII)
@@ -29,18 +30,23 @@ class Override:
     keys: tuple[str, ...]
     value: Node
 
+    @property
+    def place(self) -> Place:
+        """Return the place of what the option gives."""
+        return Place(self.option, is_option=True)
+
 
 def parse_override(text: str) -> Override:
     """Read `dotted.path[index or name]=yaml`. Raises UsageError."""
     path, equals, value = text.partition("=")
     option = f"--set {text}"
     if not equals or not _PATH.fullmatch(path):
-        raise UsageError(
-            f"{option}: write it as key=value, such as regions[0].prompt=a cat or sampler.tile=256"
-        )
+        hint = "write it as key=value, such as regions[0].prompt=a cat or sampler.tile=256"
+        raise UsageError(Place(option, is_option=True).says(hint))
     keys = tuple(match[1] or match[2] for match in _STEP.finditer(path))
     if not text.isprintable():
-        raise UsageError(f"--set {text!r}: holds control characters or is not UTF-8")
+        place = Place(f"--set {text!r}", is_option=True)
+        raise UsageError(place.says("holds control characters or is not UTF-8"))
     try:
         return Override(option, keys, parse(value or "''", option, one_place=True))
     except SceneError as error:
@@ -52,14 +58,15 @@ def override(option: str, keys: Sequence[str], value: Scalar) -> Override:
 
     None removes a value, so that its default applies.
     """
-    return Override(option, tuple(keys), Node(value, Place(option)))
+    return Override(option, tuple(keys), Node(value, Place(option, is_option=True)))
 
 
 def override_of(path: str, value: Any) -> Override:  # noqa: ANN401 - plain data of any shape
     """Make an override of a path and plain data: override_of("canvas.width", 512). Raises UsageError."""
     option = f"override {path}"
     if not _PATH.fullmatch(path):
-        raise UsageError(f"{option}: write the place as in regions[0].prompt or sampler.tile")
+        hint = "write the place as in regions[0].prompt or sampler.tile"
+        raise UsageError(Place(option, is_option=True).says(hint))
     keys = tuple(match[1] or match[2] for match in _STEP.finditer(path))
     return Override(option, keys, from_data(value, option))
 
@@ -76,9 +83,9 @@ def apply(tree: Node, overrides: Sequence[Override]) -> None:
         raise UsageError(*problems)
 
 
-def _put(tree: Node, item: Override) -> str | None:
+def _put(tree: Node, item: Override) -> Message | None:
     """Put one value into the tree; return what is wrong with its place, if anything is."""
-    place = Place(item.option)
+    place = item.place
     node, above = tree, ""
     for key in item.keys[:-1]:
         _make_mapping(node, above, place)
@@ -122,7 +129,7 @@ def _name(item: Node) -> object:
     return name.value if name else None
 
 
-def _no_item(node: Node, key: str, item: Override) -> str:
+def _no_item(node: Node, key: str, item: Override) -> Message:
     items = node.value if isinstance(node.value, list) else []
     known = [str(index) for index in range(len(items))] + [str(name) for name in map(_name, items) if name]
-    return f"{item.option}: there is no [{key}]" + (f"; {did_you_mean(key, known)}" if known else "")
+    return item.place.says(f"there is no [{key}]" + (f"; {did_you_mean(key, known)}" if known else ""))

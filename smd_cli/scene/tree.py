@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from smd_cli.errors import SceneError
+from smd_cli.messages import Message, Place
 
 MAX_NODES = 20_000  # far above any real scene; reached in practice only by aliases that multiply
 MAX_DEPTH = 40
@@ -26,18 +27,6 @@ _TAG = "tag:yaml.org,2002:"
 
 Scalar = str | int | float | bool | None
 Loc = tuple[str | int, ...]
-
-
-@dataclass(frozen=True, order=True)
-class Place:
-    """Where a value is given: `scene.yaml:12:7`, or without a line the option that gives it."""
-
-    source: str
-    line: int = 0
-    column: int = 0
-
-    def __str__(self) -> str:
-        return f"{self.source}:{self.line}:{self.column}" if self.line else self.source
 
 
 @dataclass
@@ -160,18 +149,18 @@ def parse(text: str, source: str, *, one_place: bool = False) -> Node:
     return root
 
 
-def _syntax_problem(error: yaml.YAMLError, text: str, reader: _Reader) -> str:
+def _syntax_problem(error: yaml.YAMLError, text: str, reader: _Reader) -> Message:
     """Return the one line that reports a YAML error."""
     if isinstance(error, yaml.reader.ReaderError):
         before = text[: error.position]
         place = reader.place(before.count("\n"), error.position - before.rfind("\n") - 1)
-        return f"{place}: YAML syntax: a control character"
+        return place.says("YAML syntax: a control character")
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-    place = reader.place(mark.line, mark.column) if mark else Place(reader.source)
+    place = reader.place(mark.line, mark.column) if mark else Place(reader.source, is_option=reader.one_place)
     context, problem = getattr(error, "context", None), getattr(error, "problem", None)
     if problem == _SCANNER_TOO_DEEP:
-        return f"{place}: {TOO_DEEP}"
-    return f"{place}: YAML syntax: {', '.join(filter(None, (context, problem))) or error}"
+        return place.says(TOO_DEEP)
+    return place.says(f"YAML syntax: {', '.join(filter(None, (context, problem))) or error}")
 
 
 class _Reader:
@@ -180,7 +169,7 @@ class _Reader:
     def __init__(self, source: str, one_place: bool) -> None:
         self.source = source
         self.one_place = one_place
-        self.problems: list[str] = []
+        self.problems: list[Message] = []
         self.anchors: dict[str, Node] = {}
         self.count = 0
 
@@ -189,7 +178,7 @@ class _Reader:
         self.events = _Events(text)
         self.events.get_event()  # stream start
         if self.events.check_event(yaml.StreamEndEvent):
-            raise SceneError(f"{self.source}: empty; `smd new NAME` writes a starter scene")
+            raise SceneError(Place(self.source).says("empty; `smd new NAME` writes a starter scene"))
         self.events.get_event()  # document start
         root = self._node(depth=0)
         self.events.get_event()  # document end
@@ -270,12 +259,14 @@ class _Reader:
             raise SceneError(*self.problems)
 
     def _problem(self, event: yaml.Event, text: str) -> None:
-        self.problems.append(f"{self._place(event)}: {text}")
+        self.problems.append(self._place(event).says(text))
 
     def _place(self, event: yaml.Event) -> Place:
         mark = event.start_mark
-        return self.place(mark.line, mark.column) if mark else Place(self.source)
+        return self.place(mark.line, mark.column) if mark else Place(self.source, is_option=self.one_place)
 
     def place(self, line: int, column: int) -> Place:
         """Return the place at a line and column counted from 0."""
-        return Place(self.source) if self.one_place else Place(self.source, line + 1, column + 1)
+        if self.one_place:
+            return Place(self.source, is_option=True)
+        return Place(self.source, line + 1, column + 1)

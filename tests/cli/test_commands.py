@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from docs.generate import ROOT, generated
 from smd_cli import __version__
 from smd_cli.cli.app import app, program
-from tests.cli.program import smd
+from tests.cli.program import smd, told
 
 SCENE = """\
 smd: 1
@@ -98,7 +98,7 @@ class TestCheck:
         assert bad == {
             "scene": str(tmp_path / "no.yaml"),
             "ok": False,
-            "problems": [f"{tmp_path / 'no.yaml'}: no such file"],
+            "problems": [told("no such file", file=str(tmp_path / "no.yaml"))],
         }
 
     def test_notes_and_warnings_go_to_stderr_unless_quiet(self, scene: Path, tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def test_a_good_scene_is_loaded() -> None:
     loaded = load_text(GOOD, "s.yaml")
     assert [region.name for region in loaded.scene.regions] == ["boy", "girl"]
     assert loaded.scene.bootstrap.steps == 2
-    assert loaded.locate("regions", 1, "mask") == "s.yaml:6:40: regions[1].mask"
+    assert str(loaded.locate("regions", 1, "mask")) == "s.yaml:6:40: regions[1].mask"
 
 
 @pytest.mark.parametrize(

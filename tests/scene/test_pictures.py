@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from smd_cli.errors import SceneError
+from smd_cli.messages import Place
 from smd_cli.scene.lints import lint
 from smd_cli.scene.loader import load_text
 from smd_cli.scene.resolve import Plan, resolve
@@ -235,7 +236,7 @@ def test_only_a_canvas_that_follows_is_left_out_of_the_written_scene() -> None:
 
 def test_a_fit_without_a_picture_is_warned_of() -> None:
     found = plan(f"{CANVAS}background: {{prompt: x, fit: stretch}}")
-    said = lint(found, lambda *loc: dotted(loc))
+    said = lint(found, lambda *loc: Place(dotted(loc)))
     assert said == ["background.fit: has no effect without a background picture"]
 
 
@@ -249,4 +250,4 @@ def test_a_fit_without_a_picture_is_warned_of() -> None:
 )
 def test_idle_settings_around_showing_through_are_warned_of(settings: str, told: list[str]) -> None:
     found = plan(f"{CANVAS}background: {{prompt: x}}\nbootstrap: {{{settings}, show_through: true}}")
-    assert lint(found, lambda *loc: dotted(loc)) == told
+    assert lint(found, lambda *loc: Place(dotted(loc))) == told

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from smd_cli.errors import SceneError
+from smd_cli.messages import Place
 from smd_cli.scene.edits import conflicts_with_input
 from smd_cli.scene.lints import lint
 from smd_cli.scene.loader import load_text
@@ -41,7 +42,7 @@ def problems(stream: str, scene: str = SCENE) -> list[str]:
 
 
 def warnings(stream: str, scene: str = SCENE) -> list[str]:
-    return lint(plan(stream, scene), lambda *loc: dotted(loc))
+    return lint(plan(stream, scene), lambda *loc: Place(dotted(loc)))
 
 
 def timeline(*keyframes: str) -> str:

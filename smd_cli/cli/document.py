@@ -1,0 +1,50 @@
+"""The JSON document of a run, which `--json` prints on stdout whatever ends the run."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+from smd_cli.messages import Message
+
+
+@dataclass
+class Document:
+    """What a run tells machines.
+
+    Attributes:
+        parts: what the command found or made so far, by key.
+        warnings: what was warned of, quiet or not.
+        problems: what ended the run, or was wrong with one of several scenes.
+    """
+
+    parts: dict[str, Any] = field(default_factory=dict)
+    warnings: list[Message] = field(default_factory=list)
+    problems: list[Message] = field(default_factory=list)
+
+    def add(self, **parts: Any) -> None:  # noqa: ANN401 - any JSON value
+        """Add parts of the document, or replace them."""
+        self.parts |= parts
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all of it, ready for JSON."""
+        return {
+            **self.parts,
+            "warnings": [message.to_dict() for message in self.warnings],
+            "problems": [message.to_dict() for message in self.problems],
+        }
+
+
+def begin_document() -> Document:
+    """Begin the document of a run."""
+    _document.set(begun := Document())
+    return begun
+
+
+def document() -> Document:
+    """Return the document of this run."""
+    return _document.get()
+
+
+_document: ContextVar[Document] = ContextVar("document")

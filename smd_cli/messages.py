@@ -1,0 +1,75 @@
+"""One line for a user, and what machines read of it: the place, and the text behind that."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, order=True)
+class Place:
+    """Where a value is given: `scene.yaml:12:7: regions[1].prompt`, or the option that gives it.
+
+    Attributes:
+        source: the file, or an option as it was written.
+        line: counted from 1; 0 where there is none.
+        column: counted from 1; 0 where there is none.
+        key: the value's place in the scene, dotted; empty for the scene itself.
+        is_option: the source is no file: an option, or data of a caller's.
+    """
+
+    source: str
+    line: int = 0
+    column: int = 0
+    key: str = ""
+    is_option: bool = False
+
+    def __str__(self) -> str:
+        start = f"{self.source}:{self.line}:{self.column}" if self.line else self.source
+        # `--set regions[0].prompt=…` names the key already
+        is_named = not self.key or (not self.line and self.key in self.source)
+        return start if is_named else f"{start}: {self.key}"
+
+    def says(self, text: str) -> Message:
+        """Return a message about the value."""
+        return Message(text, self)
+
+
+class Message(str):
+    """A line that begins with its place, where it has one.
+
+    Attributes:
+        text: the line without its place.
+        place: what it is about; None where that is not a value of a scene.
+    """
+
+    __slots__ = ("place", "text")
+    text: str
+    place: Place | None
+
+    def __new__(cls, text: str, place: Place | None = None) -> Message:
+        """Make a message of a text, which says at least what is wrong."""
+        line = super().__new__(cls, text if place is None else f"{place}: {text}")
+        line.text, line.place = text, place
+        return line
+
+    @classmethod
+    def of(cls, line: str) -> Message:
+        """Return a line as a message: itself, where it is one."""
+        return line if isinstance(line, Message) else cls(line)
+
+    def at(self, place: Place) -> Message:
+        """Return the message with a place, which one that has a place already keeps."""
+        return self if self.place else Message(self.text, place)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the message for a JSON document; what there is none of is null."""
+        place = self.place or Place("")
+        return {
+            "file": None if place.is_option else place.source or None,
+            "line": place.line or None,
+            "column": place.column or None,
+            "key": place.key or None,
+            "option": place.source if place.is_option else None,
+            "text": self.text,
+        }
