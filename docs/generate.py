@@ -19,16 +19,16 @@ ROOT = Path(__file__).parents[1]
 
 JSON = """\
 ## JSON
-With `--json` a command prints one document on stdout, however it ends. Beside what the command found or made (`outputs` of a
-render lists the pictures that were written before it failed, too), it has:
+With `--json` a command prints one document on stdout, however it ends. Beside what the command found or made
+(`outputs` of a render lists the pictures that were written before it failed, too), it has:
 
 | key | value |
 |---|---|
 | `warnings` | what is likely a mistake, or gets lost; with `-q` too |
 | `problems` | what ended the run; empty where all went well |
 
-Each of them is `{"file", "line", "column", "key", "option", "text"}`: the scene file and the place in it, or the option that gives
-the value; the key, such as `regions[1].mask`; and what is wrong. What there is none of is null.
+Each of them is `{"file", "line", "column", "key", "option", "text"}`: the scene file and the place in it, or the
+option that gives the value; the key, such as `regions[1].mask`; and what is wrong. What there is none of is null.
 """
 
 
