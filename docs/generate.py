@@ -28,7 +28,7 @@ With `--json` a command prints one document on stdout, however it ends. Beside w
 | `problems` | what ended the run; empty where all went well |
 
 Each is `{"file", "line", "column", "key", "option", "text"}`: the scene file and the place in it, or the
-option that gives the value; the key, such as `regions[1].mask`; and what is wrong. What there is none of is null.
+option that gives the value; the key, such as `regions[1].mask`; and what is wrong. What is not known is null.
 """
 
 
