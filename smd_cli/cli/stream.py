@@ -38,7 +38,7 @@ Output = Annotated[
     ),
 ]
 OutputDir = Annotated[Path, options.output_dir("{scene}_{seed}_0000.gif")]
-Seed = Annotated[int | None, typer.Option("--seed", metavar="SEED", help="Instead of the scene's seed.")]
+Seeds = Annotated[list[int] | None, typer.Option("--seed", metavar="SEED", help="Instead of the scene's.")]
 Frames = Annotated[int | None, typer.Option("--frames", metavar="N", help="How many frames.")]
 Seconds = Annotated[float | None, typer.Option("--seconds", metavar="S", help="For how long instead.")]
 Fps = Annotated[float | None, typer.Option("--fps", metavar="RATE", help="Frames a second.")]
@@ -96,7 +96,7 @@ def stream(
     scene: options.Scene,
     output: Output = None,
     output_dir: OutputDir = Path(),
-    seed: Seed = None,
+    seed: Seeds = None,
     stream_edits: StreamEdits = StreamEdits(),
     edits: options.ModelEdits = options.ModelEdits(),  # noqa: B008
     compute: options.Compute = options.Compute(),  # noqa: B008
@@ -119,7 +119,7 @@ def stream(
     if reporting.json and output == "-":
         raise UsageError("--output -: frames and --json both go to stdout; give a file name")
     overrides, messages = stream_edits.overrides() + edits.overrides(), reporting.messages()
-    job = _open(scene, overrides, seed, (output, output_dir), messages)
+    job = _open(scene, overrides, _one_of(seed), (output, output_dir), messages)
     wanted = check_sink(job.target, existing, hint=options.REPLACING)
     if dry_run:
         print_plan(job.scene, settings, reporting)
@@ -152,13 +152,11 @@ def _open(
 ) -> _Job:
     """Open a scene and its input; `place` is --output and --output-dir.
 
-    Raises UsageError: the seed is out of range, or frames would be written over the input.
+    Raises UsageError: frames would be written over the input.
     """
     from smd_cli.app.scenes import load_scene
     from smd_cli.app.stream_input import check_apart, find_stream_input
 
-    if seed is not None:
-        check_seed(seed, "--seed")
     opened = load_scene(path, overrides=overrides, task="stream", listener=messages)
     source = find_stream_input(opened)
     number = opened.plan.seed if seed is None else seed
@@ -166,6 +164,15 @@ def _open(
     target = _target(output, folder / f"{opened.plan.name}_{number}_0000.gif")
     check_apart(opened, target, "--output")
     return _Job(opened, source, target, number)
+
+
+def _one_of(seeds: list[int] | None) -> int | None:
+    """Return the seed that was given. Raises UsageError: there are several, or it is out of range."""
+    if not seeds:
+        return None
+    if len(seeds) > 1:
+        raise UsageError(f"{' '.join(f'--seed {seed}' for seed in seeds)}: a stream has one seed; give one")
+    return check_seed(seeds[0], "--seed")
 
 
 def _target(output: str | None, default: Path) -> str:

@@ -1,25 +1,47 @@
 """The stochastic similarity filter: input frames that hardly differ are skipped, by chance.
 
-Kodaira et al., arXiv 2312.12491, section 3.4: the nearer a frame is to the last one that passed, the likelier
-it is skipped. Chance keeps slow changes from being missed for ever.
+Kodaira et al., arXiv 2312.12491, section 3.4: the more a frame is like the last one that passed, the likelier
+it is skipped. Chance keeps slow changes from being missed for ever. Published is the cosine between the two
+frames' values, which does not see brightness: a frame times any number is wholly like it.
 """
 
 import random
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
+
+from smd_cli.scene.stream_section import Measure, Similarity
+
+_BLACK_TO_WHITE = 2.0  # of values in [-1, 1]
+
+
+def rms_likeness(one: Tensor, other: Tensor) -> float:
+    """Return 1 less the root mean square of two frames' differences: 0 for black and white."""
+    return 1 - float((one - other).square().mean().sqrt()) / _BLACK_TO_WHITE
+
+
+def cosine_likeness(one: Tensor, other: Tensor) -> float:
+    """Return the cosine of the angle between two frames' values."""
+    return float(torch.cosine_similarity(one.flatten(), other.flatten(), dim=0))
+
+
+_MEASURES: Mapping[Measure, Callable[[Tensor, Tensor], float]] = {
+    "rms": rms_likeness,
+    "cosine": cosine_likeness,
+}
 
 
 class SimilarityFilter:
     """Decides, frame by frame, which ones pass; `seed` and the frames decide alone.
 
-    A frame whose cosine similarity to the last one that passed is `threshold` or less always passes, and so
-    does the one after `max_skip` skipped ones.
+    A frame whose likeness to the last one that passed is the threshold or less always passes, and so does the
+    one after `max_skip` skipped ones.
     """
 
-    def __init__(self, threshold: float, max_skip: int, seed: int) -> None:
-        self.threshold = threshold
-        self.max_skip = max_skip
+    def __init__(self, settings: Similarity, seed: int) -> None:
+        self._settings = settings
+        self._likeness = _MEASURES[settings.measure]
         self._random = random.Random(seed)  # noqa: S311 - chance that can be repeated
         self._last: Tensor | None = None
         self._skipped = 0
@@ -27,9 +49,9 @@ class SimilarityFilter:
     def passes(self, pixels: Tensor, *, anyway: bool = False) -> bool:
         """Tell whether a frame (..., H, W) in [-1, 1] is worth painting; `anyway`: whatever it shows."""
         chance = self._random.random()  # one draw a frame, whatever becomes of it
-        if self._last is not None and self._skipped < self.max_skip and not anyway:
-            similarity = float(torch.cosine_similarity(self._last.flatten(), pixels.flatten(), dim=0))
-            if chance < (similarity - self.threshold) / (1 - self.threshold):
+        if self._last is not None and self._skipped < self._settings.max_skip and not anyway:
+            threshold = self._settings.threshold
+            if chance < (self._likeness(self._last, pixels) - threshold) / (1 - threshold):
                 self._skipped += 1
                 return False
         self._last, self._skipped = pixels, 0

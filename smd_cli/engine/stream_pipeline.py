@@ -50,9 +50,7 @@ def stream_pipeline(
     stream = plan.stream
     options = StreamOptions(stream.buffer, stream.autoflush, stream.variation)
     sampler = StreamSampler(SeededNoise(seed), options)
-    similarity = None
-    if stream.similarity is not None:
-        similarity = SimilarityFilter(stream.similarity.threshold, stream.similarity.max_skip, seed)
+    similarity = SimilarityFilter(stream.similarity, seed) if stream.similarity else None
     stages: list[Callable[[Iterator[Any]], Iterator[Any]]] = [
         partial(preparer.jobs, similarity=similarity),
         sampler.sequential if stream.mode == "sequential" else sampler.batched,

@@ -27,15 +27,22 @@ At = Annotated[
     Discriminator(lambda value: "<time>" if isinstance(value, str) else "<frame>"),
 ]
 Ease = Literal["none", "linear", "smooth"]
+Measure = Literal["rms", "cosine"]
 
 
 class Similarity(Section):
     """Skips input frames at random (StreamDiffusion's similarity filter): the more alike, the likelier."""
 
+    measure: Measure = Field(
+        default="rms",
+        description="How a frame is compared with the last repainted one. `rms`: 1 less the root mean square "
+        "of the differences of their pixels, where black and white are 1 apart, so that 0.98 is 5 of 255 "
+        "levels; `cosine`: the published cosine similarity, which sees patterns but no brightness.",
+    )
     threshold: Annotated[float, Field(ge=0, lt=1)] = Field(
         default=0.98,
-        description="A frame may be skipped if its cosine similarity to the last repainted one is above "
-        "this.",
+        description="A frame no more like it than this is always repainted; above, the chance that it is "
+        "skipped rises evenly from 0 to 1, for frames that are equal.",
     )
     max_skip: Annotated[int, Field(ge=1, le=1000)] = Field(
         default=10, description="The most frames to skip in a row."

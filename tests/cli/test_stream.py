@@ -195,6 +195,7 @@ WRONG = {
         "3 is past the last frame, 2",
     ),
     "a seed out of range": (["--seed", "-1"], 2, "--seed -1"),
+    "two seeds": (["--seed", "1", "--seed", "2"], 2, "--seed 1 --seed 2: a stream has one seed"),
     "another task": (["--set", "task=generate"], 3, "task"),
 }
 

@@ -22,6 +22,7 @@ from smd_cli.media.paint import paint_scene
 from smd_cli.scene.loader import load_text
 from smd_cli.scene.prompts import PromptMix
 from smd_cli.scene.resolve import Plan, resolve
+from smd_cli.scene.stream_section import Similarity
 from smd_cli.scene.timeline import plan_at
 from tests.embedded import backbone
 
@@ -191,14 +192,15 @@ def test_input_frames_are_repainted_from_their_own_picture():
 def test_a_still_input_is_encoded_once_and_mostly_skipped():
     made = plan("stream: {input: film.gif}")
     picture = Image.new("RGB", (64, 64), "navy")
-    jobs = list(preparer().jobs(takes(made, 44, picture), SimilarityFilter(0.9, 10, 0)))
+    jobs = list(preparer().jobs(takes(made, 44, picture), SimilarityFilter(Similarity(threshold=0.9), 0)))
     assert [isinstance(job, FrameJob) for job in jobs] == [frame % 11 == 0 for frame in range(44)]
     assert len({id(job.source) for job in jobs if isinstance(job, FrameJob)}) == 1
 
 
 def test_an_edit_is_painted_however_alike_the_input_frames_are():
     made = plan("stream: {input: film.gif, timeline: [{at: 3, region: star, prompt: a blue star}]}")
-    jobs = preparer().jobs(takes(made, 12, Image.new("RGB", (64, 64), "navy")), SimilarityFilter(0.9, 5, 0))
+    similarity = SimilarityFilter(Similarity(threshold=0.9, max_skip=5), 0)
+    jobs = preparer().jobs(takes(made, 12, Image.new("RGB", (64, 64), "navy")), similarity)
     assert [job.frame for job in jobs if isinstance(job, FrameJob)] == [0, 3, 9]
 
 
