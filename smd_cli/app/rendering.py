@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
@@ -105,7 +105,7 @@ def build_recipe(scene: OpenedScene, seed: int, assets: Assets) -> Recipe:
     plan, images = scene.plan, scene.images
     masks = zip(plan.regions, images.masks, strict=True)
     return Recipe(
-        scene=plan.to_dict(),
+        scene=replace(plan, seed=seed).to_dict(),
         seed=seed,
         model={
             "base": plan.model.base,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,7 +17,9 @@ from smd_cli.scene.loader import LoadedScene, load, load_data, load_text
 from smd_cli.scene.overrides import Override, override_of
 from smd_cli.scene.paths import absolute
 from smd_cli.scene.resolve import Plan, resolve
+from smd_cli.scene.seeds import RANDOM, has_random
 
+_SHOWN_SEEDS = 10
 Source = str | Path | Mapping[str, Any]
 
 
@@ -36,15 +38,22 @@ class OpenedScene:
     Attributes:
         plan: the scene with every default filled in.
         images: its masks and background at canvas size.
+        notes: what was adapted or drawn, one line each.
         warnings: what is likely a mistake, one line each.
         locate: `locate("sampler", "tile")` is the place of a value, with which messages about it begin.
     """
 
     plan: Plan
     images: SceneImages
+    notes: tuple[Message, ...]
     warnings: tuple[Message, ...]
     locate: Locate = field(repr=False)
     _loaded: LoadedScene = field(repr=False)
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds that the scene names, a picture for each; `plan.seed` is the first."""
+        return self._loaded.scene.seed
 
     def for_task(self, task: str) -> OpenedScene:
         """Return the scene for a task, which a scene that names none can have.
@@ -84,7 +93,7 @@ def load_scene(
         [override_of(*item) for item in overrides.items()] if isinstance(overrides, Mapping) else overrides
     )
     scene = _opened(_load(source, changes, Path(base_dir), task), task)
-    for note in scene.images.notes:
+    for note in scene.notes:
         listener(Noted(note))
     for warning in scene.warnings:
         listener(Warned(warning))
@@ -111,7 +120,17 @@ def _opened(loaded: LoadedScene, task: str | None) -> OpenedScene:
     plan = _resolve(loaded)
     images = paint_scene(plan, loaded.locate)
     warnings = (*lint(plan, loaded.locate), *images.warnings)
-    return OpenedScene(plan, images, warnings, loaded.locate, loaded)
+    return OpenedScene(
+        plan, images, (*_drawn(loaded), *map(Message.of, images.notes)), warnings, loaded.locate, loaded
+    )
+
+
+def _drawn(loaded: LoadedScene) -> Iterator[Message]:
+    """Tell the seeds of a scene that left them to chance."""
+    given, seeds = loaded.tree.child("seed"), loaded.scene.seed
+    if given is not None and has_random(given.plain()):
+        shown = ", ".join(map(str, seeds[:_SHOWN_SEEDS])) + ", …" * (len(seeds) > _SHOWN_SEEDS)
+        yield loaded.locate("seed").says(f"{RANDOM} this time: {shown}")
 
 
 def _resolve(loaded: LoadedScene) -> Plan:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from smd_cli.errors import UsageError
+from smd_cli.scene.seeds import in_range
 
 Batch = int | Literal["auto"]
-LAST_SEED = 2**63 - 1
 MAX_BATCH = 1024
 
 
@@ -44,10 +44,11 @@ def check_batch(batch: Batch | str, given: str) -> Batch:
     return batch
 
 
-def check_seed(seed: int, option: str = "seed") -> int:
-    """Return a seed that is in range. Raises UsageError, which begins with the option's name."""
+def check_seed(seed: int) -> int:
+    """Return a seed that is in range. Raises UsageError."""
     if type(seed) is not int:
-        raise UsageError(f"{option} {seed!r}: must be a whole number")
-    if not 0 <= seed <= LAST_SEED:
-        raise UsageError(f"{option} {seed}: must lie between 0 and {LAST_SEED}")
-    return seed
+        raise UsageError(f"seed {seed!r}: must be a whole number")
+    try:
+        return in_range(seed)
+    except ValueError as error:
+        raise UsageError(f"seed {error}") from error

@@ -18,6 +18,15 @@ if TYPE_CHECKING:
 
 Scene = Annotated[str, typer.Argument(metavar="SCENE", help="A scene file; - reads standard input.")]
 Scenes = Annotated[list[str], typer.Argument(metavar="SCENE", help="Scene files; - reads standard input.")]
+Seeds = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--seed",
+        metavar="SEED",
+        help="Instead of the scene's seed: a number, several as 1-4,9, or random. Repeatable, a picture for "
+        "each.",
+    ),
+]
 Set = Annotated[
     list[str] | None,
     typer.Option(
@@ -107,6 +116,23 @@ class ModelEdits(Edits):
 
     def _more(self) -> list[Override]:
         return model_override(self.model)
+
+
+def seed_override(seeds: list[str] | None) -> list[Override]:
+    """Return what --seed changes. Raises UsageError: it names no seeds."""
+    from smd_cli.scene.data import from_data
+    from smd_cli.scene.overrides import Override
+    from smd_cli.scene.seeds import parse_seeds
+
+    if not seeds:
+        return []
+    option = " ".join(f"--seed {text}" for text in seeds)
+    change = Override(option, ("seed",), from_data(seeds, option))
+    try:
+        parse_seeds(seeds)
+    except ValueError as error:
+        raise UsageError(change.place.says(str(error))) from error
+    return [change]
 
 
 def model_override(model: str | None) -> list[Override]:

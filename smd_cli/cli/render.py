@@ -6,13 +6,13 @@ Everything that can fail cheaply is tried before torch is imported.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from smd_cli.app.settings import check_seed
 from smd_cli.cli import options
 from smd_cli.cli.console import print_result
 from smd_cli.cli.document import document
@@ -39,14 +39,6 @@ Output = Annotated[
     typer.Option("--output", "-o", metavar="PNG", help="Write the picture to this file; for one seed."),
 ]
 OutputDir = Annotated[Path, options.output_dir("{scene}_{seed}_{index:04}.png")]
-Seeds = Annotated[
-    list[int] | None,
-    typer.Option(
-        "--seed",
-        metavar="SEED",
-        help="Instead of the scene's seed; repeatable, a picture for each.",
-    ),
-]
 Target = tuple[int, Path]  # a seed and its file
 
 
@@ -56,7 +48,7 @@ def render(
     scene: options.Scene,
     output: Output = None,
     output_dir: OutputDir = Path(),
-    seed: Seeds = None,
+    seed: options.Seeds = None,
     edits: options.ModelEdits = options.ModelEdits(),  # noqa: B008 - frozen
     compute: options.Compute = options.Compute(),  # noqa: B008
     dry_run: options.DryRun = False,
@@ -72,8 +64,9 @@ def render(
     existing, settings = files.policy(), compute.settings(metadata=not no_metadata)
     options.check_one_place(context, output)
     messages = reporting.messages()
-    opened = load_scene(scene, overrides=edits.overrides(), task=context.command.name, listener=messages)
-    targets = _targets(opened.plan.name, seed or [opened.plan.seed], output, output_dir)
+    overrides = [*options.seed_override(seed), *edits.overrides()]
+    opened = load_scene(scene, overrides=overrides, task=context.command.name, listener=messages)
+    targets = _targets(opened.plan.name, opened.seeds, output, output_dir)
     wanted = [target for target in targets if check_target(target[1], existing, hint=options.REPLACING)]
     for number, path in targets:
         if (number, path) not in wanted:
@@ -85,15 +78,8 @@ def render(
         _render(opened, wanted, settings, reporting)
 
 
-def _targets(name: str, seeds: list[int], output: Path | None, folder: Path) -> list[Target]:
-    """Pair each seed with its file.
-
-    Raises UsageError: a seed is out of range or given twice, or one file is named for several seeds.
-    """
-    for number in seeds:
-        check_seed(number, "--seed")
-    if len(set(seeds)) < len(seeds):
-        raise UsageError("--seed: the same seed is given twice")
+def _targets(name: str, seeds: Sequence[int], output: Path | None, folder: Path) -> list[Target]:
+    """Pair each seed with its file. Raises UsageError: one file is named for several seeds."""
     if output is None:
         return [(number, folder / f"{name}_{number}_{index:04}.png") for index, number in enumerate(seeds)]
     if len(seeds) > 1:

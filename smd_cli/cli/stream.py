@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from smd_cli.app.settings import check_seed
 from smd_cli.cli import options
 from smd_cli.cli.console import MessagePrinter, print_result
 from smd_cli.cli.document import document
@@ -20,6 +19,7 @@ from smd_cli.cli.option_groups import expand_options
 from smd_cli.cli.plan import print_plan
 from smd_cli.engine.events import Noted, Warned
 from smd_cli.errors import UsageError
+from smd_cli.scene.seeds import parse_seeds
 
 if TYPE_CHECKING:
     from smd_cli.app.scenes import OpenedScene
@@ -38,7 +38,10 @@ Output = Annotated[
     ),
 ]
 OutputDir = Annotated[Path, options.output_dir("{scene}_{seed}_0000.gif")]
-Seeds = Annotated[list[int] | None, typer.Option("--seed", metavar="SEED", help="Instead of the scene's.")]
+Seed = Annotated[
+    list[str] | None,
+    typer.Option("--seed", metavar="SEED", help="Instead of the scene's seed: a number or random."),
+]
 Frames = Annotated[int | None, typer.Option("--frames", metavar="N", help="How many frames.")]
 Seconds = Annotated[float | None, typer.Option("--seconds", metavar="S", help="For how long instead.")]
 Fps = Annotated[float | None, typer.Option("--fps", metavar="RATE", help="Frames a second.")]
@@ -96,7 +99,7 @@ def stream(
     scene: options.Scene,
     output: Output = None,
     output_dir: OutputDir = Path(),
-    seed: Seeds = None,
+    seed: Seed = None,
     stream_edits: StreamEdits = StreamEdits(),
     edits: options.ModelEdits = options.ModelEdits(),  # noqa: B008
     compute: options.Compute = options.Compute(),  # noqa: B008
@@ -118,8 +121,9 @@ def stream(
     options.check_one_place(context, output)
     if reporting.json and output == "-":
         raise UsageError("--output -: frames and --json both go to stdout; give a file name")
-    overrides, messages = stream_edits.overrides() + edits.overrides(), reporting.messages()
-    job = _open(scene, overrides, _one_of(seed), (output, output_dir), messages)
+    overrides = [*_seed_override(seed), *stream_edits.overrides(), *edits.overrides()]
+    messages = reporting.messages()
+    job = _open(scene, overrides, (output, output_dir), messages)
     wanted = check_sink(job.target, existing, hint=options.REPLACING)
     if dry_run:
         print_plan(job.scene, settings, reporting)
@@ -135,18 +139,24 @@ def stream(
 
 @dataclass(frozen=True)
 class _Job:
-    """A scene to stream, what comes in, where frames go, and the seed."""
+    """A scene to stream, what comes in, and where frames go."""
 
     scene: OpenedScene
     source: StreamInput
     target: str
-    seed: int
+
+
+def _seed_override(seeds: list[str] | None) -> list[Override]:
+    """Return what --seed changes. Raises UsageError: it names no seed, or several."""
+    overrides = options.seed_override(seeds)
+    if seeds and len(parse_seeds(seeds)) > 1:
+        raise UsageError(overrides[0].place.says("a stream has one seed; give one"))
+    return overrides
 
 
 def _open(
     path: str,
     overrides: list[Override],
-    seed: int | None,
     place: tuple[str | None, Path],
     messages: MessagePrinter,
 ) -> _Job:
@@ -159,20 +169,10 @@ def _open(
 
     opened = load_scene(path, overrides=overrides, task="stream", listener=messages)
     source = find_stream_input(opened)
-    number = opened.plan.seed if seed is None else seed
     output, folder = place
-    target = _target(output, folder / f"{opened.plan.name}_{number}_0000.gif")
+    target = _target(output, folder / f"{opened.plan.name}_{opened.plan.seed}_0000.gif")
     check_apart(opened, target, "--output")
-    return _Job(opened, source, target, number)
-
-
-def _one_of(seeds: list[int] | None) -> int | None:
-    """Return the seed that was given. Raises UsageError: there are several, or it is out of range."""
-    if not seeds:
-        return None
-    if len(seeds) > 1:
-        raise UsageError(f"{' '.join(f'--seed {seed}' for seed in seeds)}: a stream has one seed; give one")
-    return check_seed(seeds[0], "--seed")
+    return _Job(opened, source, target)
 
 
 def _target(output: str | None, default: Path) -> str:
@@ -192,7 +192,7 @@ def _render(job: _Job, settings: RenderSettings, reporting: options.Reporting) -
 
     messages = reporting.messages()
     with show_progress(messages) as listener, Renderer.of(settings, listener) as renderer:
-        stream = renderer.stream(job.scene, seed=job.seed, source=job.source)
+        stream = renderer.stream(job.scene, source=job.source)
         report = stream.write(job.target, overwrite=True)
     expected = job.source.frames
     if expected is not None and report.progress.frames < expected:

@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 from smd_cli.scene.mask_specs import HEX_COLOR, MASK_FORMS
 from smd_cli.scene.schema import Scene
 from smd_cli.scene.section import Section
+from smd_cli.scene.seeds import RANDOM
 from smd_cli.scene.stream_section import TIME
 from smd_cli.scene.tree import Loc
 from smd_cli.scene.values import NOT_BLANK, PLAIN_NAME, PRINTABLE
@@ -163,6 +164,9 @@ _MESSAGES: dict[str, Callable[[Any, dict[str, Any]], str]] = {
     "string_pattern_mismatch": lambda value, context: f"{quoted(value)} {_PATTERNS[context['pattern']]}",
     "literal_error": _one_of,
     "mask_form": _mask_form,
+    "no_seed": lambda _, context: (
+        f"{quoted(context['value'])} is no seed: give a number, several such as 1-4,9, or {RANDOM}"
+    ),
     "model_type": lambda value, _: f"should be a mapping (key: value), not {quoted(value)}",
     "tuple_type": lambda value, _: f"should be a list, not {quoted(value)}",
     "too_short": _count,

@@ -36,7 +36,9 @@ class LoadedScene:
 
     def with_task(self, task: str) -> LoadedScene:
         """Return the scene for a task, where it names none. Raises SceneError: it does not suit that task."""
-        return _load_tree(copy.deepcopy(self.tree), self.name, self.base_dir, (), task)
+        loaded = _load_tree(copy.deepcopy(self.tree), self.name, self.base_dir, (), task)
+        drawn_once = loaded.scene.model_copy(update={"seed": self.scene.seed})
+        return replace(loaded, scene=drawn_once)
 
 
 def load(path: str | Path, overrides: Sequence[Override] = (), task: str | None = None) -> LoadedScene:

@@ -83,6 +83,8 @@ class MasksPlan:
 class Plan:
     """A scene with every default filled in; `leak_sensitivity` 0 and `bootstrap.steps` 0 mean off.
 
+    It is the plan of one picture: where a scene names several seeds, `seed` is the first of them.
+
     `size` is that of the written picture: the canvas's, but where the canvas follows a picture whose sides
     are no multiples of 8; the canvas is then the next larger one that the method can work on.
     """
@@ -139,7 +141,7 @@ def resolve(scene: Scene, name: str, base_dir: Path, picture_size: Size | None =
         task=scene.task,
         canvas=canvas,
         size=size,
-        seed=scene.seed,
+        seed=scene.seed[0],
         model=_model(scene.model, base_dir),
         sampler=sampler,
         bootstrap=_bootstrap(scene, len(sampler.indices)),

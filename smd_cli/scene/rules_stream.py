@@ -9,6 +9,7 @@ from smd_cli.scene.edits import Edit, conflicts
 from smd_cli.scene.explain import Problem, did_you_mean, quoted
 from smd_cli.scene.mask_specs import REST
 from smd_cli.scene.region import REGION_KEYS
+from smd_cli.scene.seeds import parse_seeds
 from smd_cli.scene.stream_plan import Seconds, frames_in, parse_moment
 from smd_cli.scene.stream_section import DEFAULT_FPS, DEFAULT_FRAMES, MAX_FRAMES
 from smd_cli.scene.valid import INVALID, Data, background_of, regions_of, valid_value
@@ -16,6 +17,7 @@ from smd_cli.scene.valid import INVALID, Data, background_of, regions_of, valid_
 
 def stream_rules(data: Data) -> Iterator[Problem]:
     """Yield a problem for every broken rule of the section."""
+    yield from _has_one_seed(data)
     yield from _has_one_length(data)
     yield from _repaints_one_thing(data)
     for index, keyframe in enumerate(valid_value(data, "stream", "timeline", default=())):
@@ -47,6 +49,12 @@ def _frames(data: Data) -> int | None:
     if seconds:
         return None if fps is None else frames_in(Seconds(seconds), fps)
     return None if stream.get("input") else DEFAULT_FRAMES
+
+
+def _has_one_seed(data: Data) -> Iterator[Problem]:
+    seeds = valid_value(data, "seed")
+    if valid_value(data, "task") == "stream" and seeds is not None and (count := len(parse_seeds(seeds))) > 1:
+        yield Problem(("seed",), f"a stream has one seed, and these are {count:,}")
 
 
 def _has_one_length(data: Data) -> Iterator[Problem]:

@@ -14,7 +14,7 @@ from smd_cli.scene.region import MaskDefaults, Region
 from smd_cli.scene.samplers import SAMPLERS, GuidanceKind, SamplerName, samplers_with
 from smd_cli.scene.section import Section
 from smd_cli.scene.stream_section import Stream
-from smd_cli.scene.values import GUIDED, FilePath, Pixels, Prompt, Side
+from smd_cli.scene.values import GUIDED, FilePath, Pixels, Prompt, Seeds, Side
 
 if TYPE_CHECKING:
     FamilyName = str
@@ -164,8 +164,11 @@ class Scene(Section):
     canvas: Canvas | None = Field(
         default=None, description="The size of the picture; default: that of `background.image`."
     )
-    seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = Field(
-        default=0, description="Seed of all noise: the same seed gives the same picture."
+    seed: Seeds = Field(
+        default=(0,),
+        description="Seed of all noise: the same seed gives the same picture. `1-4,9` or a list names "
+        "several, a picture for each; `random` draws one, which is written in the recipe. A stream has one.",
+        json_schema_extra={"default": 0},
     )
     model: Annotated[Model, BeforeValidator(_model_from_text, json_schema_input_type=str | Model)] = Field(
         default=Model(), description="The diffusion model: a name, a path, or a mapping."

@@ -1,10 +1,12 @@
 """The kinds of values that a scene is made of: texts, names, sizes and fractions, each with its range."""
 
 import re
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
+
+from smd_cli.scene.seeds import LAST_SEED, MAX_SEEDS, PATTERN, NoSeed, parse_seeds
 
 MAX_PIXELS = 2**26  # 8192 x 8192
 MIN_SIDE, MAX_SIDE = 64, 16384  # px of a canvas
@@ -32,6 +34,36 @@ def _no_control_characters(text: str) -> str:
     return text
 
 
+def _seeds(given: Any) -> tuple[int, ...]:  # noqa: ANN401 - what a file says, of any shape
+    try:
+        return parse_seeds(given)
+    except NoSeed as error:
+        raise PydanticCustomError("no_seed", "is no seed", {"value": error.value}) from error
+    except ValueError as error:
+        raise PydanticCustomError("seed", "{text}", {"text": str(error)}) from error
+
+
+_SEEDS_SCHEMA: list[dict[str, Any]] = [
+    {"type": "integer", "minimum": 0, "maximum": LAST_SEED},
+    {"type": "string", "pattern": PATTERN},
+]
+Seeds = Annotated[
+    tuple[int, ...],
+    PlainValidator(_seeds),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                *_SEEDS_SCHEMA,
+                {
+                    "type": "array",
+                    "items": {"anyOf": _SEEDS_SCHEMA},
+                    "minItems": 1,
+                    "maxItems": MAX_SEEDS,
+                },
+            ]
+        }
+    ),
+]
 Prompt = Annotated[str, Field(max_length=4000), AfterValidator(_no_control_characters)]
 RegionPrompt = Annotated[
     str, Field(max_length=4000, pattern=NOT_BLANK), AfterValidator(_no_control_characters)

@@ -108,6 +108,31 @@ def test_seeds_and_prompts_change_the_picture(scene):
     assert abs(pixels("a.png") - pixels("c.png")).mean() > 2
 
 
+def test_a_picture_is_the_same_wherever_its_seed_comes_from(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    pictures = {}
+    for name, (seed, *options) in {
+        "scene": ("8",),
+        "list": ("[7, 8]", "--output-dir", "list"),
+        "range": ("7-8", "--output-dir", "range"),
+        "option": ("3", "--seed", "8"),
+        "set": ("3", "--set", "seed=8"),
+    }.items():
+        Path("same.yaml").write_text(SCENE.replace("seed: 5", f"seed: {seed}"))
+        done = smd("generate", "same.yaml", *options, "--overwrite")
+        assert done.exit_code == 0, done.stderr
+        pictures[name] = Path(done.stdout.splitlines()[-1]).read_bytes()
+    assert len(set(pictures.values())) == 1
+
+
+def test_a_seed_left_to_chance_is_told_and_in_the_recipe(scene):
+    done = smd("generate", scene, "--seed", "random", "--json")
+    (output,) = json.loads(done.stdout)["outputs"]
+    assert f"note: --seed random: random this time: {output['seed']}\n" in done.stderr
+    recipe = json.loads(smd("inspect", output["path"], "--json").stdout)
+    assert recipe["seed"] == recipe["scene"]["seed"] == output["seed"]
+
+
 def test_a_picture_tells_how_to_make_it_again(scene, tmp_path):
     assert smd("generate", scene, "-o", "a.png", "--seed", "9").exit_code == 0
     again = smd("inspect", "a.png", "--scene")
@@ -135,7 +160,9 @@ def test_no_metadata_leaves_the_recipe_out(scene):
     ("arguments", "code", "says"),
     [
         (("-o", "a.png", "--seed", "1", "--seed", "2"), 2, "--output-dir"),
-        (("--seed", "1", "--seed", "1"), 2, "twice"),
+        (("--seed", "1", "--seed", "1"), 2, "--seed 1 --seed 1: 1 is given twice"),
+        (("--seed", "3-1"), 2, "--seed 3-1: 3-1 runs backwards"),
+        (("--seed", "1-99999"), 2, "more than 10,000"),
         (("--seed", "-1"), 2, "between 0 and"),
         (("-o", "a.jpg"), 2, ".png"),
         (("-o", "sunny.yaml/a.png"), 2, "not a folder"),

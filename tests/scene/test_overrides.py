@@ -39,7 +39,7 @@ def test_whole_parts_and_empty_text() -> None:
 
 
 def test_a_later_one_wins() -> None:
-    assert load("seed=1", "seed=2").seed == 2
+    assert load("seed=1", "seed=2").seed == (2,)
 
 
 def test_a_key_below_a_shorthand_keeps_its_text() -> None:
