@@ -36,7 +36,7 @@ class Backbone(Protocol):
         """Return what the weights are computed in."""
 
     def encode_prompts(self, prompts: list[str]) -> Conditioning:
-        """Encode N prompts into N rows; what is too long for the encoder is cut, with a warning."""
+        """Encode N prompts into N rows, whatever their length, as `smd_cli.prompt_text` reads them."""
 
     def prepare(self, table: Conditioning) -> Conditioning:
         """Add to prompts what `predict` would otherwise compute from them at every evaluation."""

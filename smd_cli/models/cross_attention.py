@@ -17,10 +17,14 @@ from smd_cli.models.conditioning import Conditioning
 
 
 class CachedCrossAttention:
-    """A processor of one of diffusers' attention layers; `cached` (N, L, 2·D) are keys, then values."""
+    """A processor of one of diffusers' attention layers.
+
+    `cached` (N, L, 2·D) are keys, then values; `bias` (N, 1, 1, L) is added to the logits.
+    """
 
     def __init__(self) -> None:
         self.cached: Tensor | None = None
+        self.bias: Tensor | None = None
 
     def project(self, attention: Any, embeds: Tensor) -> Tensor:  # noqa: ANN401 - diffusers has no types
         """Make the keys and values of prompts (N, L, E)."""
@@ -39,9 +43,9 @@ class CachedCrossAttention:
             heads.unflatten(-1, (attention.heads, -1)).transpose(1, 2)
             for heads in (attention.to_q(hidden_states), *projected.chunk(2, dim=-1))
         )
-        found = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
+        found = F.scaled_dot_product_attention(query, key, value, attn_mask=self.bias)
         to_output, dropout = attention.to_out
-        output: Tensor = dropout(to_output(found))
+        output: Tensor = dropout(to_output(found.transpose(1, 2).flatten(2)))
         return output
 
 
@@ -67,13 +71,14 @@ class CrossAttentionCache:
 
     @contextmanager
     def use(self, conditioning: Conditioning) -> Iterator[None]:
-        """Let the layers take the prompts' keys and values from `conditioning`, where it has them."""
+        """Let the layers take the prompts' keys, values and counts from `conditioning`, where it has them."""
         cached = conditioning.keys or (None,) * len(self._layers)
+        bias = conditioning.attention_bias
         with self._in_use:
             for (_, processor), of_layer in zip(self._layers, cached, strict=True):
-                processor.cached = of_layer
+                processor.cached, processor.bias = of_layer, bias
             try:
                 yield
             finally:
                 for _, processor in self._layers:
-                    processor.cached = None
+                    processor.cached = processor.bias = None

@@ -56,10 +56,14 @@ class SD15:
 
     def encode_prompts(self, prompts: list[str]) -> Conditioning:
         """Encode N prompts into (N, L, D): the text encoder's last hidden state, normalised."""
-        from smd_cli.models.conditioning import Conditioning
+        from smd_cli.models.clip_prompts import encode_prompts
 
-        tokens = self.tokenizer(prompts).to(self.device)
-        return Conditioning(self.text_encoder(tokens).last_hidden_state)
+        def encode(tokens: Tensor, attended: Tensor | None) -> Tensor:
+            mask = None if attended is None else attended.to(self.device)
+            states: Tensor = self.text_encoder(tokens.to(self.device), mask).last_hidden_state
+            return states
+
+        return encode_prompts(prompts, self.tokenizer, encode)
 
     def prepare(self, table: Conditioning) -> Conditioning:
         """Add the keys and values of every cross-attention layer to prompts."""

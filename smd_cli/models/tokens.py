@@ -1,6 +1,6 @@
-"""Prompts to token numbers, cut to the text encoder's length with a warning."""
+"""Prompts to the token numbers that a CLIP text encoder reads."""
 
-import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,9 +9,8 @@ from torch import Tensor
 from transformers.models.clip.tokenization_clip import CLIPTokenizer
 
 from smd_cli.errors import AssetError
+from smd_cli.models.chunks import Chunk, split_prompt
 from smd_cli.models.components import summary
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -29,20 +28,19 @@ class Tokenizer:
             AssetError: it is not there or cannot be read.
         """
         try:
-            return cls(CLIPTokenizer.from_pretrained(folder, local_files_only=True), length)
+            clip = CLIPTokenizer.from_pretrained(folder, local_files_only=True)
         except Exception as error:  # the tokenizers library raises nothing narrower
             raise AssetError(f"{folder}: no readable tokenizer ({summary(error)})") from error
+        clip.backend_tokenizer.no_truncation()  # whatever its file says
+        clip.backend_tokenizer.no_padding()
+        return cls(clip, length)
 
-    def __call__(self, prompts: list[str]) -> Tensor:
-        """Return token numbers (N, length), padded; what is too long is cut, with a warning in the log."""
-        for prompt in prompts:
-            if lost := self.lost_words(prompt):
-                _log.warning("prompt is longer than %d tokens; cut off: %r", self.length, lost)
-        encoded = self.clip(prompts, padding="max_length", max_length=self.length, truncation=True)
-        return torch.tensor(encoded.input_ids)
+    def chunks(self, prompt: str) -> tuple[Chunk, ...]:
+        """Return the chunks of a prompt, one at least."""
+        return split_prompt(prompt, self.clip.backend_tokenizer, self.length)
 
-    def lost_words(self, prompt: str) -> str:
-        """Return the end of a prompt that does not fit; '' where all of it does."""
-        spans = self.clip(prompt, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
-        room = self.length - 2
-        return prompt[spans[room][0] :] if len(spans) > room else ""
+    def rows(self, chunks: Sequence[Chunk]) -> Tensor:
+        """Return the token numbers (N, length) of chunks: start, tokens, end, and padding."""
+        start, end, padding = self.clip.bos_token_id, self.clip.eos_token_id, self.clip.pad_token_id
+        rows = [[start, *chunk.tokens, end] for chunk in chunks]
+        return torch.tensor([row + [padding] * (self.length - len(row)) for row in rows])

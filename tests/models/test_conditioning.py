@@ -53,3 +53,32 @@ def test_a_text_is_encoded_once_and_one_without_weight_not_at_all():
     mixes = [sky, mixed((sky, 0.5), (sea, 0.5)), mixed((sky, 1.0), (unheard, 0.0))]
     prompt_table(counting, [mix.weights for mix in mixes])
     assert sorted(asked) == ["sea", "sky"]
+
+
+def test_texts_of_several_lengths():
+    """B is a chunk longer than A: in their mix, that chunk is B's alone, and counts as much as B does."""
+    short = Conditioning(torch.full((1, 2, 3), 1.0), torch.tensor([[10.0]]))
+    long = Conditioning(torch.full((1, 4, 3), 5.0), torch.tensor([[20.0]]))
+    table = Conditioning.joined([short, long])
+    assert table.counts.tolist() == [[1, 1, 0, 0], [1, 1, 1, 1]]
+    mixed = table.mixed(torch.tensor([[1.0, 0.0], [0.75, 0.25], [0.0, 1.0]]))
+    assert mixed.embeds[:, :, 0].tolist() == [[1, 1, 0, 0], [2, 2, 5, 5], [5, 5, 5, 5]]
+    assert mixed.counts.tolist() == [[1, 1, 0, 0], [1, 1, 0.25, 0.25], [1, 1, 1, 1]]
+    assert mixed.pooled[:, 0].tolist() == [10, 12.5, 20]
+    again = Conditioning.joined([mixed.rows([1]), short])
+    assert again.counts.tolist() == [[1, 1, 0.25, 0.25], [1, 1, 0, 0]]
+
+
+def test_texts_of_one_length_all_count():
+    table = encode(["a", "b"])
+    assert Conditioning.joined([table, table]).counts is None
+    assert table.attention_bias is table.mixed(torch.eye(2)).counts is None
+
+
+def test_a_vector_counts_in_attention_as_often_as_it_says():
+    """Attention over a vector that counts half, twice, is attention over it once."""
+    key, value, query = torch.randn(1, 1, 3, 4), torch.randn(1, 1, 3, 4), torch.randn(1, 1, 2, 4)
+    twice = [tensor[:, :, [0, 1, 2, 2, 0]] for tensor in (key, value)]
+    bias = Conditioning(torch.zeros(1, 5, 4), counts=torch.tensor([[1, 1, 0.5, 0.5, 0]])).attention_bias
+    attend = torch.nn.functional.scaled_dot_product_attention
+    torch.testing.assert_close(attend(query, *twice, attn_mask=bias), attend(query, key, value))

@@ -147,14 +147,6 @@ def test_half_precision_stays_inside(folder, backbone):
     )
 
 
-def test_the_words_beyond_the_encoders_length_are_named(backbone, caplog):
-    fits = "x " * 75
-    assert backbone.tokenizer.lost_words(fits) == ""
-    encoded = backbone.encode_prompts([fits + "Lost, words"])
-    assert "cut off: 'Lost, words'" in caplog.text
-    assert torch.equal(encoded.embeds, backbone.encode_prompts([fits]).embeds)
-
-
 def test_distilled_unets_are_told_the_guidance(make, tmp_path):
     model = make.model(tmp_path / "lcm", unet=make.unet(time_cond_proj_dim=33))
     backbone = load_spec(model)

@@ -1,0 +1,92 @@
+"""Prompts to chunks of tokens, each as long as a CLIP text encoder reads. Knows no torch.
+
+A prompt is words with weights, a word one or more tokens that stay together. It fills as many chunks as it
+needs; where a comma or the like is near, a chunk ends there rather than amid what belongs together.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, groupby
+
+from tokenizers import Tokenizer
+
+from smd_cli.prompt_text import Span, read_prompt
+
+MARKERS = 2
+"""How many tokens of a chunk mark its start and end."""
+
+BACKTRACK = 20
+"""How many tokens of a full chunk at most are left to the next one, so that it ends in a good place."""
+
+_PHRASE_ENDS = frozenset(",.;:!?")
+
+
+@dataclass(frozen=True)
+class Word:
+    """Tokens that are not to be parted.
+
+    Attributes:
+        tokens: their numbers.
+        weight: of all of them.
+        end: how good a place for a chunk's end is behind it: 2 ends a phrase, 1 a word, 0 a word that is
+            weighted together with the next.
+    """
+
+    tokens: tuple[int, ...]
+    weight: float
+    end: int
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Tokens that are encoded together, without those that mark start and end, and a weight for each."""
+
+    tokens: tuple[int, ...]
+    weights: tuple[float, ...]
+
+
+def split_prompt(prompt: str, tokenizer: Tokenizer, length: int) -> tuple[Chunk, ...]:
+    """Return the chunks of a prompt, one at least, for an encoder that reads `length` tokens at a time."""
+    room = length - MARKERS
+    parts = (_words(part, tokenizer, room) for part in read_prompt(prompt).parts)
+    return tuple(chunk for words in parts for chunk in _chunks(words, room))
+
+
+def _words(spans: Iterable[Span], tokenizer: Tokenizer, room: int) -> list[Word]:
+    return [word for span in spans for word in _words_of(span, tokenizer, room)]
+
+
+def _words_of(span: Span, tokenizer: Tokenizer, room: int) -> Iterator[Word]:
+    """Yield the words of a span; one of more tokens than a chunk holds is parted."""
+    encoded = tokenizer.encode(span.text, add_special_tokens=False)
+    numbered = zip(encoded.word_ids, encoded.ids, encoded.offsets, strict=True)
+    words = [list(tokens) for _, tokens in groupby(numbered, key=lambda token: token[0])]
+    for index, word in enumerate(words):
+        ends_phrase = span.text[word[-1][2][0] : word[-1][2][1]] in _PHRASE_ENDS
+        is_held = span.weight != 1 and index < len(words) - 1
+        end = 0 if is_held else 2 if ends_phrase else 1
+        tokens = [number for _, number, _ in word]
+        for start in range(0, len(tokens), room):
+            yield Word(tuple(tokens[start : start + room]), span.weight, end)
+
+
+def _chunks(words: Sequence[Word], room: int) -> Iterator[Chunk]:
+    """Yield the chunks of a part, one at least."""
+    while True:
+        count = _cut(words, room)
+        chunk, words = words[:count], words[count:]
+        weights = (word.weight for word in chunk for _ in word.tokens)
+        yield Chunk(tuple(token for word in chunk for token in word.tokens), tuple(weights))
+        if not words:
+            return
+
+
+def _cut(words: Sequence[Word], room: int) -> int:
+    """Return how many words go into a chunk: all that fit, or fewer where it can end in a better place."""
+    filled = list(accumulate(len(word.tokens) for word in words))
+    most = bisect_right(filled, room)
+    if most == len(words):
+        return most
+    near = range(bisect_right(filled, filled[most - 1] - BACKTRACK) + 1, most + 1)
+    return max(near, key=lambda count: (words[count - 1].end, count))

@@ -1,0 +1,57 @@
+"""Prompts in chunks of tokens. The small tokenizer makes each letter a token."""
+
+import pytest
+from transformers.models.clip.tokenization_clip import CLIPTokenizer
+
+from smd_cli.models.tokens import Tokenizer
+
+ROOM = 75
+
+
+@pytest.fixture(scope="module")
+def tokenizer(folder):
+    return Tokenizer.load(folder / "tokenizer", 77)
+
+
+def texts(tokenizer, prompt):
+    return [tokenizer.clip.decode(chunk.tokens) for chunk in tokenizer.chunks(prompt)]
+
+
+@pytest.mark.parametrize("prompt", ["", "a red house", "1girl, (smile), Ä  x\n☂", "x" * ROOM, "x " * ROOM])
+def test_one_chunk_is_what_transformers_makes(tokenizer, folder, prompt):
+    theirs = CLIPTokenizer.from_pretrained(folder / "tokenizer")
+    expected = theirs([prompt], padding="max_length", max_length=77, return_tensors="pt").input_ids
+    assert tokenizer.rows(tokenizer.chunks(prompt)).equal(expected)
+
+
+def test_nothing_gets_lost_between_chunks(tokenizer):
+    prompt = "one of the words, and more; " * 20 + "w" * 200
+    chunks = tokenizer.chunks(prompt)
+    assert [token for chunk in chunks for token in chunk.tokens] == tokenizer.clip(
+        prompt, add_special_tokens=False
+    ).input_ids
+    assert all(len(chunk.tokens) == len(chunk.weights) <= ROOM for chunk in chunks)
+    assert len(tokenizer.chunks("x" * (ROOM + 1))) == 2
+
+
+def test_a_chunk_ends_at_a_comma_where_one_is_near(tokenizer):
+    assert texts(tokenizer, "x" * 60 + ", " + "y" * 10 + " z" + "y" * 10)[0] == "x" * 60 + " ,"
+    far = "x" * 40 + ", " + "y" * 20 + " zzz " + "y" * 20
+    assert texts(tokenizer, far) == ["x" * 40 + " , " + "y" * 20 + " zzz", "y" * 20]
+
+
+def test_words_that_are_weighted_together_stay_together(tokenizer):
+    before = " ".join(["xx"] * 32)  # 64 tokens
+    assert texts(tokenizer, f"{before} (aa, bb cc dd ee ff:1.5) g") == [before, "aa , bb cc dd ee ff g"]
+    long = tokenizer.chunks(f"({' '.join(['xx'] * 40)}:1.5)")
+    assert [len(chunk.tokens) for chunk in long] == [74, 6]
+    assert {weight for chunk in long for weight in chunk.weights} == {1.5}
+
+
+def test_weights_belong_to_tokens(tokenizer):
+    (chunk,) = tokenizer.chunks("a (bc:0.5), d")
+    assert chunk.weights == (1, 0.5, 0.5, 1, 1)
+
+
+def test_parts_are_chunks_of_their_own(tokenizer):
+    assert texts(tokenizer, "a cat BREAK a dog") == ["a cat", "a dog"]
