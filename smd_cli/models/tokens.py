@@ -1,9 +1,11 @@
 """Prompts to the token numbers that a CLIP text encoder reads."""
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
+import tokenizers
 import torch
 from torch import Tensor
 from transformers.models.clip.tokenization_clip import CLIPTokenizer
@@ -15,9 +17,16 @@ from smd_cli.models.components import summary
 
 @dataclass(frozen=True)
 class Tokenizer:
-    """CLIP's tokenizer at the text encoder's length (77 tokens, two of which mark start and end)."""
+    """CLIP's tokenizer at the text encoder's length.
+
+    Attributes:
+        clip: as transformers reads it.
+        words: what it makes of texts, whole, without marks of start and end.
+        length: how many tokens the text encoder reads at a time: 77, two of which mark start and end.
+    """
 
     clip: CLIPTokenizer
+    words: tokenizers.Tokenizer
     length: int
 
     @classmethod
@@ -31,13 +40,14 @@ class Tokenizer:
             clip = CLIPTokenizer.from_pretrained(folder, local_files_only=True)
         except Exception as error:  # the tokenizers library raises nothing narrower
             raise AssetError(f"{folder}: no readable tokenizer ({summary(error)})") from error
-        clip.backend_tokenizer.no_truncation()  # whatever its file says
-        clip.backend_tokenizer.no_padding()
-        return cls(clip, length)
+        words = deepcopy(clip.backend_tokenizer)  # whose settings each call of `clip` changes
+        words.no_truncation()
+        words.no_padding()
+        return cls(clip, words, length)
 
     def chunks(self, prompt: str) -> tuple[Chunk, ...]:
         """Return the chunks of a prompt, one at least."""
-        return split_prompt(prompt, self.clip.backend_tokenizer, self.length)
+        return split_prompt(prompt, self.words, self.length)
 
     def rows(self, chunks: Sequence[Chunk]) -> Tensor:
         """Return the token numbers (N, length) of chunks: start, tokens, end, and padding."""

@@ -175,19 +175,19 @@ def test_a_stream_s_file_is_guarded(tmp_path):
 
 
 def test_warnings_reach_their_own_listener_once_a_render_or_python_s_logging(caplog):
-    long = smd.load_scene(SMALL, overrides={"background.prompt": "grass " * 100, "stream.frames": 2})
+    faint = smd.load_scene(SMALL, overrides={"masks": {"strength": 0.01}, "stream.frames": 2})
     heard, other = [], []
     with smd.Renderer(listener=heard.append) as renderer, smd.Renderer(listener=other.append) as second:
-        for _ in renderer.stream(long):
+        for _ in renderer.stream(faint):
             second.render(smd.load_scene(SMALL))
-        renderer.render(long)
+        renderer.render(faint)
     texts = [event.text for event in heard if isinstance(event, Warned)]
     assert len(texts) == 2
-    assert "longer than 77 tokens" in texts[0] == texts[1]
+    assert "is not painted" in texts[0] == texts[1]
     assert not [event for event in other if isinstance(event, Warned)]
     caplog.clear()
-    smd.Renderer().render(long)
-    assert "longer than 77 tokens" in caplog.text
+    smd.Renderer().render(faint)
+    assert "is not painted" in caplog.text
 
 
 @pytest.mark.parametrize("settings", [{"batch": 0}, {"batch": -1}, {"batch": "many"}, {"batch": True}])

@@ -24,6 +24,12 @@ def test_one_chunk_is_what_transformers_makes(tokenizer, folder, prompt):
     assert tokenizer.rows(tokenizer.chunks(prompt)).equal(expected)
 
 
+def test_calls_of_the_library_s_tokenizer_leave_no_traces(tokenizer):
+    before = tokenizer.chunks("a red house, " * 10)
+    tokenizer.clip("x", padding="max_length", max_length=77, truncation=True)
+    assert tokenizer.chunks("a red house, " * 10) == before
+
+
 def test_nothing_gets_lost_between_chunks(tokenizer):
     prompt = "one of the words, and more; " * 20 + "w" * 200
     chunks = tokenizer.chunks(prompt)
