@@ -8,11 +8,12 @@ from pathlib import Path
 
 from smd_cli.errors import AssetError
 from smd_cli.models import families
+from smd_cli.models.adapter_files import lora_file
 from smd_cli.models.facts import ModelFacts, read_facts
 from smd_cli.models.family import Family
 from smd_cli.models.recognise import check_family, recognise_file, recognise_folder
 from smd_cli.models.sources import Source, resolve
-from smd_cli.models.weights import component_weights, lora_file, read_shapes
+from smd_cli.models.weights import component_weights, read_shapes
 
 LCM_LORA = "lcm_lora"
 """Folder in which a model may bring an LCM-LoRA of its own."""

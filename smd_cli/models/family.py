@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from smd_cli.models.configs import Config, ModelConfigs
 from smd_cli.models.facts import ModelFacts
+from smd_cli.models.layer_names import LayerNames
 from smd_cli.models.vae import Autoencoder
 
 if TYPE_CHECKING:
@@ -52,19 +53,6 @@ class Marks:
 
 
 @dataclass(frozen=True)
-class LoraFormat:
-    """The LoRAs of a family.
-
-    Attributes:
-        components: the networks that a LoRA may change.
-        loader: diffusers' class whose `lora_state_dict` reads their files, of `diffusers.loaders`.
-    """
-
-    components: tuple[str, ...]
-    loader: str
-
-
-@dataclass(frozen=True)
 class Family:
     """A family of models, a value made without torch; its functions import torch when they are called.
 
@@ -77,7 +65,7 @@ class Family:
         autoencoder: the component that turns pictures into latents and back.
         autoencoders: the classes that it may be of.
         marks: how its checkpoints are recognised.
-        lora: which LoRAs fit it.
+        lora: the components that a LoRA may change, and how files name their layers.
         size_multiple: what the sides of canvas and tiles are multiples of, px.
         read_facts: reads the facts from the configs; a KeyError or TypeError means that one lacks something.
         evaluation_elements: estimates the numbers that one evaluation holds at its peak beyond the weights,
@@ -95,7 +83,7 @@ class Family:
     autoencoder: str
     autoencoders: tuple[Autoencoder, ...]
     marks: Marks
-    lora: LoraFormat
+    lora: Mapping[str, LayerNames]
     size_multiple: int
     read_facts: Callable[[ModelConfigs], ModelFacts]
     evaluation_elements: Callable[[Config, int], int]

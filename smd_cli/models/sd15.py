@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from smd_cli.models.configs import Config, ModelConfigs, read_config
 from smd_cli.models.facts import ModelFacts, unet_facts
-from smd_cli.models.family import Component, Family, LoraFormat, Marks
+from smd_cli.models.family import Component, Family, Marks
+from smd_cli.models.layer_names import LayerNames, clip_spellings, unet_spellings
 from smd_cli.models.vae import KL, TINY, autoencoder_of
 
 if TYPE_CHECKING:
@@ -205,7 +206,10 @@ FAMILY = Family(
         tensors=("cond_stage_model.transformer.",),
         fits_folder=fits_folder,
     ),
-    lora=LoraFormat(components=("unet", "text_encoder"), loader="StableDiffusionLoraLoaderMixin"),
+    lora={
+        "unet": LayerNames(("lora_unet_", "unet_", "diffusion_model_", "lycoris_", ""), unet_spellings),
+        "text_encoder": LayerNames(("lora_te_", "lora_te1_", "text_encoder_", ""), clip_spellings),
+    },
     size_multiple=8,
     read_facts=read_facts,
     evaluation_elements=evaluation_elements,

@@ -9,12 +9,6 @@ from smd_cli.models.configs import read_json
 
 PICKLES = (".ckpt", ".pt", ".pth", ".bin", ".pkl")
 
-_LORA_TENSORS = (
-    ".alpha",
-    *(f".{name}.weight" for name in ("down", "up", "lora_down", "lora_up", "lora_A", "lora_B")),
-)
-"""Endings of a LoRA's tensors: of a layer its alpha, and its first (down, A) and second (up, B) factor."""
-
 Shapes = dict[str, tuple[int, ...]]
 
 
@@ -64,20 +58,3 @@ def _shards(index: Path) -> tuple[Path, ...]:
     if not isinstance(files, dict) or not files:
         raise AssetError(f"{index}: names no files of weights")
     return tuple(index.parent / name for name in sorted({Path(str(name)).name for name in files.values()}))
-
-
-def lora_file(path: Path) -> Path:
-    """Return the file of a LoRA: `path` itself, or the only .safetensors file of that folder.
-
-    Raises:
-        AssetError: none or several in the folder, or an adapter of another kind than LoRA.
-    """
-    if path.is_dir():
-        files = sorted(path.glob("*.safetensors"))
-        if len(files) != 1:
-            raise AssetError(f"{path}: {len(files)} .safetensors files in this folder; name the LoRA's own")
-        path = files[0]
-    for name in read_shapes(path):
-        if not name.endswith(_LORA_TENSORS):
-            raise AssetError(f"{path}: not a plain LoRA (other adapters are not supported): it holds {name}")
-    return path

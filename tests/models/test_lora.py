@@ -1,6 +1,6 @@
-"""Fused LoRAs against weights computed by hand."""
+"""Fused LoRAs against weights computed by hand, under every naming, and what is refused."""
 
-import re
+import json
 
 import pytest
 import torch
@@ -10,22 +10,12 @@ from smd_cli.errors import AssetError
 from smd_cli.models import families
 from smd_cli.models.assets import ModelSpec, locate
 from smd_cli.models.loading import load
-from tests.models.conftest import ldm_unet_name
+from smd_cli.models.lora import fuse_lora
+from tests.models.lora_files import NAMINGS, diffusers, factors, kohya, layers_of
 
 CPU = torch.device("cpu")
-RANK = 2
-
-UNET_LAYERS = {
-    "down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q": 4.0,
-    "down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k": 1.0,
-    "down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_out.0": 1.0,
-    "up_blocks.1.attentions.0.transformer_blocks.0.ff.net.0.proj": 1.0,
-    "up_blocks.1.attentions.0.proj_in": 1.0,
-    "down_blocks.1.resnets.0.conv1": 1.0,
-    "down_blocks.1.resnets.0.time_emb_proj": 1.0,
-}
-TEXT_LAYERS = {"encoder.layers.0.self_attn.q_proj": 1.0, "encoder.layers.1.mlp.fc1": 4.0}
-"""Adapted layers and their alphas."""
+PARTS = ("unet", "text_encoder")
+QUERY = "down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q"
 
 
 @pytest.fixture(scope="module")
@@ -33,194 +23,210 @@ def plain(folder):
     return load(locate(ModelSpec(str(folder))), CPU, torch.float32)
 
 
-def factors(weight, seed):
-    """Down (r, in, ...) and up (out, r, ...) factors for a layer of that weight's shape."""
-    generator = torch.Generator().manual_seed(seed)
-    out, inner, *kernel = weight.shape
-    down = torch.randn(RANK, inner, *kernel, generator=generator)
-    return down, torch.randn(out, RANK, *[1] * len(kernel), generator=generator)
+@pytest.fixture(scope="module")
+def layers(plain):
+    return [layer for part in PARTS for layer in layers_of(getattr(plain, part), part)]
+
+
+def write(naming, plain, path, parts=PARTS):
+    """A LoRA on every layer that a naming has names for."""
+    tensors = {}
+    for part in parts:
+        for layer in layers_of(getattr(plain, part), part):
+            tensors |= naming(layer)
+    save_file(tensors, path)
+    return path
+
+
+def fused(folder, path, strength=1.0):
+    return load(locate(ModelSpec(str(folder), loras=((str(path), strength),))), CPU, torch.float32)
 
 
 def product(down, up):
     return torch.einsum("or,r...->o...", up.flatten(1), down)
 
 
-def adapter(plain):
-    """(part, layer, alpha, down, up) of every adapted layer."""
-    for part, layers in (("unet", UNET_LAYERS), ("text_encoder", TEXT_LAYERS)):
-        weights = getattr(plain, part).state_dict()
-        for seed, (layer, alpha) in enumerate(layers.items()):
-            yield part, layer, alpha, *factors(weights[f"{layer}.weight"], seed)
+def weights_of(backbone):
+    return {
+        f"{part}.{name.replace('text_model.', '')}": weight
+        for part in PARTS
+        for name, weight in getattr(backbone, part).state_dict().items()
+    }
 
 
-def kohya(plain, path):
-    tensors = {}
-    for part, layer, alpha, down, up in adapter(plain):
-        start = "lora_unet_" if part == "unet" else "lora_te_text_model_"
-        name = start + layer.replace(".", "_")
-        tensors |= {f"{name}.lora_down.weight": down, f"{name}.lora_up.weight": up}
-        tensors[f"{name}.alpha"] = torch.tensor(alpha)
-    save_file(tensors, path)
-    return path
+def expected_weights(plain, layers, naming, strength):
+    """W + strength · alpha / rank · up · down, of the layers that a naming names."""
+    weights = weights_of(plain)
+    for layer in layers:
+        names = naming(layer)
+        scale = layer.alpha / len(layer.down) if any(name.endswith(".alpha") for name in names) else 1.0
+        if names:
+            name = f"{layer.part}.{layer.name}.weight"
+            weights[name] = weights[name] + strength * scale * product(layer.down, layer.up)
+    return weights
 
 
-def diffusers(plain, path):
-    tensors = {}
-    for part, layer, _, down, up in adapter(plain):
-        name = f"{part}.{layer}" if part == "unet" else f"{part}.text_model.{layer}"
-        tensors |= {f"{name}.lora_A.weight": down, f"{name}.lora_B.weight": up}
-    save_file(tensors, path)
-    return path
+def assert_same(got, expected):
+    assert got.keys() == expected.keys()
+    for name, weight in expected.items():
+        torch.testing.assert_close(got[name], weight, rtol=1e-5, atol=1e-5, msg=lambda m, n=name: f"{n}: {m}")
 
 
-def old_diffusers(plain, path):
-    tensors = {}
-    for part, layer, _, down, up in adapter(plain):
-        if part == "unet":
-            projection = re.sub(r"\.to_(q|k|v|out)(\.0)?$", r".processor.to_\1_lora", layer)
-            name = f"unet.{layer}.lora" if projection == layer else f"unet.{projection}"
-        else:
-            name = f"text_encoder.text_model.{layer}.lora_linear_layer".replace(
-                "q_proj.lora_linear_layer", "to_q_lora"
-            )
-        tensors |= {f"{name}.down.weight": down, f"{name}.up.weight": up}
-    save_file(tensors, path)
-    return path
+@pytest.mark.parametrize("naming", NAMINGS)
+def test_every_layer_is_found_under_every_naming(naming, plain, layers, folder, tmp_path):
+    path = write(naming, plain, tmp_path / "style.safetensors")
+    assert_same(weights_of(fused(folder, path, -0.5)), expected_weights(plain, layers, naming, -0.5))
 
 
-def block_names(plain, path):
-    """Kohya's names for a UNet in the LDM layout; like the next, for the UNet alone."""
-    tensors = {}
-    for part, layer, alpha, down, up in adapter(plain):
-        if part == "unet":
-            block = ldm_unet_name(f"{layer}.weight").removesuffix(".weight")
-            name = f"lora_unet_{block.replace('.', '_')}"
-            tensors |= {f"{name}.lora_down.weight": down, f"{name}.lora_up.weight": up}
-            tensors[f"{name}.alpha"] = torch.tensor(alpha)
-    save_file(tensors, path)
-    return path
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_factors_of_half_precision_are_multiplied_in_single(dtype, plain, layers, folder, tmp_path):
+    path = write(kohya, plain, tmp_path / "half.safetensors")
+    save_file({name: tensor.to(dtype) for name, tensor in load_file(path).items()}, path)
+    got, before = weights_of(fused(folder, path)), weights_of(plain)
+    for layer in layers:
+        name, rounded = f"{layer.part}.{layer.name}.weight", (layer.down.to(dtype), layer.up.to(dtype))
+        change = layer.alpha / len(layer.down) * product(*(each.float() for each in rounded))
+        torch.testing.assert_close(got[name], before[name] + change, rtol=1e-5, atol=1e-5)
 
 
-def peft(plain, path, start="base_model.model."):
-    tensors = {}
-    for part, layer, _, down, up in adapter(plain):
-        if part == "unet":
-            name = start + layer
-            tensors |= {f"{name}.lora_A.weight": down, f"{name}.lora_B.weight": up}
-    save_file(tensors, path)
-    return path
+@pytest.mark.parametrize("is_linear_here", [False, True])
+def test_a_projection_is_a_matrix_or_a_1x1_convolution(is_linear_here, make, plain, folder, tmp_path):
+    layer = "up_blocks.1.attentions.0.proj_in"
+    model, network = folder, plain.unet
+    if is_linear_here:
+        network = make.unet(use_linear_projection=True)
+        model = make.model(tmp_path / "linear", unet=network)
+    weight = network.get_submodule(layer).weight
+    down, up = factors(weight.flatten(1), 2, 7)
+    kernel = (1, 1) if is_linear_here else ()
+    flat = f"lora_unet_{layer.replace('.', '_')}"
+    tensors = {f"{flat}.lora_down.weight": down.view(*down.shape, *kernel),
+               f"{flat}.lora_up.weight": up.view(*up.shape, *kernel)}  # fmt: skip
+    save_file(tensors, tmp_path / "style.safetensors")
+    got = fused(model, tmp_path / "style.safetensors").unet.get_submodule(layer).weight
+    torch.testing.assert_close(got, weight + (up @ down).view_as(weight))
 
 
-@pytest.mark.parametrize(("layout", "has_alpha"), [(block_names, True), (peft, False)])
-def test_files_of_a_unet_alone_give_the_same_weights_too(layout, has_alpha, plain, folder, tmp_path):
-    path = layout(plain, tmp_path / "style.safetensors")
-    fused = load(locate(ModelSpec(str(folder), loras=((str(path), 0.5),))), CPU, torch.float32)
-    expected = dict(plain.unet.state_dict())
-    for part, layer, alpha, down, up in adapter(plain):
-        if part == "unet":
-            scale = 0.5 * (alpha / RANK if has_alpha else 1.0)
-            expected[f"{layer}.weight"] = expected[f"{layer}.weight"] + scale * product(down, up)
-    for name, weight in fused.unet.state_dict().items():
-        torch.testing.assert_close(weight, expected[name], rtol=1e-5, atol=1e-5)
+def peft_folder(folder, plain, **config):
+    """What peft saves of a UNet: tensors, and a config that alone knows alpha."""
+    folder.mkdir()
+    down, up = factors(plain.unet.get_submodule(QUERY).weight, 4, 3)
+    names = (f"base_model.model.{QUERY}.lora_{letter}.weight" for letter in "AB")
+    save_file(dict(zip(names, (down, up), strict=True)), folder / "adapter_model.safetensors")
+    (folder / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "r": 4, **config}))
+    return product(down, up)
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("config", "scale"),
     [
-        (
-            lambda tensors: tensors.pop(next(name for name in tensors if "lora_up" in name)),
-            "diffusers cannot read",
-        ),
-        (
-            lambda tensors: tensors.update(
-                {
-                    f"lora_unet_input_blocks_1_1_proj_in.lora_{factor}.weight": torch.zeros(2, 2)
-                    for factor in ("down", "up")
-                }
-            ),
-            "2 of its tensors have no place",
-        ),
+        ({"lora_alpha": 6}, 1.5),
+        ({"lora_alpha": 6, "use_rslora": True}, 3.0),
+        ({"lora_alpha": 6, "alpha_pattern": {"attn1.to_q": 2, "attn2.to_q": 8}}, 0.5),
+        ({"lora_alpha": 6, "alpha_pattern": {r"up_blocks.*to_q": 2}}, 1.5),
     ],
 )
-def test_what_diffusers_cannot_read_or_leaves_out_is_refused(change, words, plain, folder, tmp_path):
-    path = kohya(plain, tmp_path / "style.safetensors")
-    tensors = load_file(path)
-    change(tensors)
-    save_file(tensors, path)
-    with pytest.raises(AssetError, match=f"made for another model; {words}"):
-        load(locate(ModelSpec(str(folder), loras=((str(path), 1.0),))), CPU, torch.float32)
+def test_pefts_config_has_the_scale(config, scale, plain, folder, tmp_path):
+    change = peft_folder(tmp_path / "adapter", plain, **config)
+    got = fused(folder, tmp_path / "adapter").unet.get_submodule(QUERY).weight
+    torch.testing.assert_close(got, plain.unet.get_submodule(QUERY).weight + scale * change)
 
 
-@pytest.mark.parametrize(("layout", "has_alpha"), [(kohya, True), (diffusers, False), (old_diffusers, False)])
-def test_fused_weights_are_the_sum(layout, has_alpha, plain, folder, tmp_path):
-    path = layout(plain, tmp_path / "style.safetensors")
-    fused = load(locate(ModelSpec(str(folder), loras=((str(path), 0.5),))), CPU, torch.float32)
-    expected = {part: dict(getattr(plain, part).state_dict()) for part in ("unet", "text_encoder")}
-    for part, layer, alpha, down, up in adapter(plain):
-        scale = 0.5 * (alpha / RANK if has_alpha else 1.0)
-        expected[part][f"{layer}.weight"] = expected[part][f"{layer}.weight"] + scale * product(down, up)
-    for part, weights in expected.items():
-        got = getattr(fused, part).state_dict()
-        assert got.keys() == weights.keys()
-        for name, weight in weights.items():
-            torch.testing.assert_close(
-                got[name], weight, rtol=1e-5, atol=1e-5, msg=lambda m, n=name: f"{n}: {m}"
-            )
+def test_an_adapter_of_another_kind_of_pefts_is_refused(plain, folder, tmp_path):
+    peft_folder(tmp_path / "adapter", plain, peft_type="LOKR")
+    with pytest.raises(AssetError, match=r"adapter_config\.json: an adapter of peft's kind LOKR"):
+        fused(folder, tmp_path / "adapter")
 
 
 def test_an_alpha_noted_in_the_header_counts(plain, folder, tmp_path):
     path = tmp_path / "noted.safetensors"
-    part, layer, _, down, up = next(adapter(plain))
-    tensors = {f"{part}.{layer}.lora_A.weight": down.half(), f"{part}.{layer}.lora_B.weight": up.half()}
+    down, up = factors(plain.unet.get_submodule(QUERY).weight, 2, 0)
+    tensors = {f"unet.{QUERY}.lora_A.weight": down, f"unet.{QUERY}.lora_B.weight": up}
     save_file(tensors, path, metadata={"lora_adapter_metadata": '{"unet.lora_alpha": 6, "unet.r": 2}'})
-    fused = load(locate(ModelSpec(str(folder), loras=((str(path), 1.0),))), CPU, torch.float32)
-    expected = plain.unet.get_submodule(layer).weight + 3 * product(down.half().float(), up.half().float())
-    torch.testing.assert_close(fused.unet.get_submodule(layer).weight, expected)
+    expected = plain.unet.get_submodule(QUERY).weight + 3 * product(down, up)
+    torch.testing.assert_close(fused(folder, path).unet.get_submodule(QUERY).weight, expected)
 
 
 def test_loras_add_up(plain, folder, tmp_path):
-    path = kohya(plain, tmp_path / "style.safetensors")
-    both = load(
-        locate(ModelSpec(str(folder), loras=((str(path), 0.75), (str(path), -0.75)))), CPU, torch.float32
-    )
-    for name, weight in plain.unet.state_dict().items():
-        torch.testing.assert_close(both.unet.state_dict()[name], weight, rtol=1e-4, atol=1e-5)
+    path = str(write(kohya, plain, tmp_path / "style.safetensors"))
+    both = load(locate(ModelSpec(str(folder), loras=((path, 0.75), (path, -0.75)))), CPU, torch.float32)
+    for name, weight in weights_of(plain).items():
+        torch.testing.assert_close(weights_of(both)[name], weight, rtol=1e-4, atol=1e-5)
     assert len(both.assets.loras) == 2
     assert both.assets.sha256 != plain.assets.sha256
 
 
-def test_a_lora_of_another_shape_is_refused(plain, folder, tmp_path):
-    layer = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q"
-    path = tmp_path / "wide.safetensors"
-    save_file(
-        {f"{layer}.lora_down.weight": torch.zeros(2, 640), f"{layer}.lora_up.weight": torch.zeros(640, 2)},
-        path,
-    )
-    with pytest.raises(
-        AssetError, match=r"wide\.safetensors: this LoRA was made for another model; 1 of its 1"
-    ):
-        load(locate(ModelSpec(str(folder), loras=((str(path), 1.0),))), CPU, torch.float32)
+NAMED = f"lora_unet_{QUERY.replace('.', '_')}"
+"""What kohya calls a layer of 16 x 16."""
+
+
+BLOCK_NAMED = "lora_unet_input_blocks_1_1_transformer_blocks_0_attn1_to_q"
+"""What the LDM layout calls it."""
+
+TE2 = "lora_te2_text_model_encoder_layers_0_mlp_fc1"
+
+
+def pair(name, inner=16, out=16, rank=2):
+    down, up = torch.zeros(rank, inner), torch.zeros(out, rank)
+    return {f"{name}.lora_down.weight": down, f"{name}.lora_up.weight": up}
+
+
+def zeros(**shapes):
+    return {f"{NAMED}.{name.replace('__', '.')}": torch.zeros(*shape) for name, shape in shapes.items()}
 
 
 @pytest.mark.parametrize(
-    "extra",
+    ("tensors", "words"),
     [
-        "lora_unet_down_blocks_2_attentions_1_transformer_blocks_9_attn1_to_q",
-        "lora_te2_text_model_encoder_layers_0_self_attn_q_proj",
+        (
+            pair(NAMED, 640, 640),
+            rf"made for another model: other shapes in 1 of its 1 layers, such as {NAMED} \(640, 640\), "
+            r"here \(16, 16\)",
+        ),
+        (pair(NAMED, 640) | pair(TE2), "made for another model: other shapes in 1 of its 2"),
+        (
+            zeros(lora_down__weight=(2, 16), lora_up__weight=(16, 3)),
+            r"made for another model.*down \(2, 16\), up \(16, 3\), here",
+        ),
+        (
+            pair(NAMED) | pair(TE2),
+            f"unknown naming: 1 of its 2 layers, the first {TE2}, .*; known: 1, such as {NAMED}",
+        ),
+        (
+            pair("blocks.0.to_q") | pair("blocks.1.to_q"),
+            r"unknown naming: 2 of its 2 layers, the first blocks\.0\.to_q, .*; known: none",
+        ),
+        (pair(NAMED) | pair(BLOCK_NAMED), f"{NAMED} and {BLOCK_NAMED} are two names of one layer"),
+        (pair(NAMED) | zeros(lora_A__weight=(2, 16)), "lora_(A|down).weight is there twice, under two names"),
+        (zeros(lora_down__weight=(2, 16)), f"layer {NAMED} has only down"),
+        (pair(NAMED) | {"lora_unet_conv_in.alpha": torch.ones(())}, "layer lora_unet_conv_in has no factors"),
+        (pair(NAMED) | zeros(hada_w1_a=(2, 2)), "has only down, hada_w1_a, up"),
+        (pair(NAMED) | zeros(diff_b=(16,)), rf"not a LoRA .*{NAMED}\.diff_b is no part of one"),
+        ({"unet:0:up": torch.zeros(16, 2)}, "not a LoRA .*unet:0:up is no part of one"),
+        ({}, "not a LoRA: the file is empty"),
     ],
 )
-def test_a_lora_is_never_fused_in_part(extra, plain, folder, tmp_path):
-    path = kohya(plain, tmp_path / "style.safetensors")
-    more = {f"{extra}.lora_down.weight": torch.zeros(2, 16), f"{extra}.lora_up.weight": torch.zeros(16, 2)}
-    save_file({**load_file(path), **more}, path)
-    with pytest.raises(AssetError, match="made for another model; 1 of its 10 layers"):
-        load(locate(ModelSpec(str(folder), loras=((str(path), 1.0),))), CPU, torch.float32)
+def test_a_file_that_is_not_used_whole_is_refused_whole(tensors, words, folder, tmp_path):
+    save_file(tensors, tmp_path / "bad.safetensors")
+    with pytest.raises(AssetError, match=rf"bad\.safetensors: .*{words}") as caught:
+        fused(folder, tmp_path / "bad.safetensors")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_refused_lora_changes_nothing(plain, folder, tmp_path):
+    path = write(diffusers, plain, tmp_path / "style.safetensors")
+    save_file(load_file(path) | pair("unet.conv_norm_out"), path)
+    backbone = load(locate(ModelSpec(str(folder))), CPU, torch.float32)
+    networks = {part: getattr(backbone, part) for part in PARTS}
+    with pytest.raises(AssetError, match=r"the first unet\.conv_norm_out"):
+        fuse_lora(path, 1.0, networks, backbone.assets.family)
+    assert_same(weights_of(backbone), weights_of(plain))
 
 
 def test_few_step_sampling_gets_the_lcm_lora_and_distilled_weights_do_not(
     plain, folder, copy, make, tmp_path
 ):
-    path = str(kohya(plain, tmp_path / "lcm.safetensors"))
+    path = str(write(kohya, plain, tmp_path / "lcm.safetensors"))
     spec = ModelSpec(str(folder), lcm_lora=path)
     assert [weight for _, weight in locate(spec, few_step=True).loras] == [1.0]
     assert locate(spec, few_step=False).loras == ()
@@ -232,8 +238,8 @@ def test_few_step_sampling_gets_the_lcm_lora_and_distilled_weights_do_not(
 
 def test_a_model_may_bring_its_own_lcm_lora(plain, copy, tmp_path):
     (copy / "lcm_lora").mkdir()
-    own = kohya(plain, copy / "lcm_lora" / "pytorch_lora_weights.safetensors")
-    other = kohya(plain, tmp_path / "other.safetensors")
+    own = write(kohya, plain, copy / "lcm_lora" / "pytorch_lora_weights.safetensors")
+    other = write(kohya, plain, tmp_path / "other.safetensors")
     assert locate(ModelSpec(str(copy)), few_step=True, offline=True).loras == ((own, 1.0),)
     assert locate(ModelSpec(str(copy)), few_step=False, offline=True).loras == ()
     named = ModelSpec(str(copy), lcm_lora=str(other))

@@ -1,0 +1,74 @@
+"""The scale of a LoRA as the peft library writes it beside a file's tensors. Knows no torch."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from smd_cli.errors import AssetError
+from smd_cli.models.configs import read_json
+
+_FILE, _CONFIG = "adapter_model.safetensors", "adapter_config.json"
+"""What peft calls an adapter's tensors, and its config in the same folder."""
+
+_HEADER = "lora_adapter_metadata"
+"""Where diffusers keeps such configs in the tensors' own file, each key with its component before it."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The numerators of the layers' scales, and how they are divided by the rank.
+
+    Attributes:
+        alpha: of all layers; None: as the rank.
+        patterns: of the layers whose names end as a pattern says, instead.
+        by_root: the divisor is the rank's root.
+    """
+
+    alpha: float | None = None
+    patterns: Mapping[str, float] = field(default_factory=dict)
+    by_root: bool = False
+
+    def alpha_of(self, layer: str) -> float | None:
+        """Return the numerator of a layer, by its name with dots."""
+        found = (alpha for pattern, alpha in self.patterns.items() if _ends(layer, pattern))
+        return next(found, self.alpha)
+
+
+def read_scales(path: Path, header: Mapping[str, str]) -> dict[str, Scale]:
+    """Read the scales of an adapter, by component, or under '' where they are for all of the file.
+
+    Raises:
+        AssetError: unreadable, or of another kind than LoRA.
+    """
+    config = path.with_name(_CONFIG)
+    try:
+        if path.name == _FILE and config.exists():
+            return {"": _scale(config, read_json(config), "")}
+        written: dict[str, Any] = json.loads(header.get(_HEADER, "{}"))
+        components = {key.rpartition(".")[0] for key in written}
+        return {
+            component: _scale(path, written, f"{component}." if component else "") for component in components
+        }
+    except (ValueError, TypeError, AttributeError, re.error) as error:
+        raise AssetError(f"{path}: no readable config of an adapter ({error})") from error
+
+
+def _scale(path: Path, config: Mapping[str, Any], start: str) -> Scale:
+    kind = config.get(f"{start}peft_type", "LORA")
+    if kind != "LORA":
+        raise AssetError(f"{path}: an adapter of peft's kind {kind}; of peft's, LORA alone can be fused")
+    alpha, patterns = config.get(f"{start}lora_alpha"), config.get(f"{start}alpha_pattern") or {}
+    return Scale(
+        alpha=None if alpha is None else float(alpha),
+        patterns={re.compile(pattern).pattern: float(value) for pattern, value in patterns.items()},
+        by_root=bool(config.get(f"{start}use_rslora")),
+    )
+
+
+def _ends(layer: str, pattern: str) -> bool:
+    return re.fullmatch(rf"(.*\.)?({pattern})", layer) is not None
