@@ -42,7 +42,7 @@ class Canvas(Section):
 
 
 class Lora(Section):
-    """A LoRA adapter to fuse into the model; LoCon, LoHa, LoKr and DoRA, with the package lycoris-lora, too."""
+    """A LoRA to fuse into the model; with the package lycoris-lora also LoCon, LoHa, LoKr and DoRA."""
 
     path: FilePath = Field(description="Hub id, or a .safetensors file or folder relative to the scene file.")
     weight: Annotated[float, Field(ge=-4, le=4)] = Field(default=1.0, description="Factor on its weights.")
