@@ -12,18 +12,19 @@ from pathlib import Path
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from smd_cli.errors import AssetError
+from smd_cli.media.pixels import shown_pixels
+from smd_cli.media.png_layout import check_rows
 
 MAX_PIXELS = 200_000_000
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS  # Pillow's own guard, for every picture that this program opens
 _QUARTER_TURNS = (5, 6, 7, 8)  # EXIF orientations that swap width and height
-_ALPHA_MODES = ("RGBA", "LA", "PA", "La", "RGBa")
 # What Pillow's decoders raise on damaged files, besides OSError.
 _DECODER_ERRORS = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, MemoryError)
 
 
 @dataclass(frozen=True)
 class OpenedPicture:
-    """An upright picture as L, LA, RGB or RGBA of 8 bits a channel, and notes on what was left out."""
+    """An upright picture as L, LA, RGB or RGBA in 8-bit sRGB, and notes on what was left out or changed."""
 
     image: Image.Image
     notes: tuple[str, ...] = ()
@@ -37,9 +38,10 @@ def open_picture(path: Path) -> OpenedPicture:
     with open_image(path) as image:
         frames = getattr(image, "n_frames", 1)
         image.load()
-        upright = ImageOps.exif_transpose(image)
+        check_rows(path)
+        shown = shown_pixels(ImageOps.exif_transpose(image), path)
     notes = (f"{path}: has {frames} frames; the first is used",) if frames > 1 else ()
-    return OpenedPicture(to_8_bit(upright, path), notes)
+    return OpenedPicture(shown.image, (*notes, *shown.notes))
 
 
 def picture_size(path: Path) -> tuple[int, int]:
@@ -65,20 +67,6 @@ def file_version(path: Path) -> tuple[int, int, int]:
     with report_read_errors(path):
         status = path.stat()
     return status.st_mtime_ns, status.st_size, status.st_ino
-
-
-def has_alpha(image: Image.Image) -> bool:
-    """Tell whether a picture has an alpha channel."""
-    return image.mode in _ALPHA_MODES
-
-
-def on_white(image: Image.Image) -> Image.Image:
-    """Return the picture as RGB, on white where it is transparent."""
-    if not has_alpha(image):
-        return image.convert("RGB")
-    flat = Image.new("RGB", image.size, "white")
-    flat.paste(image.convert("RGB"), mask=image.getchannel("A"))
-    return flat
 
 
 @contextmanager
@@ -120,21 +108,3 @@ def check_file(path: Path) -> None:
             raise AssetError(f"{path}: is {kind}, not a picture")
     except OSError as error:
         raise AssetError(f"{path}: cannot be read: {error.strerror}") from error
-
-
-def to_8_bit(image: Image.Image, path: Path) -> Image.Image:
-    """Return the image of the file at `path` as L, LA, RGB or RGBA.
-
-    Raises AssetError: it holds floating-point values.
-    """
-    if image.mode in ("L", "LA", "RGB", "RGBA"):
-        return image
-    if image.mode.startswith("I"):  # 16 bits of grey, which Pillow would clip instead of scale
-        return image.convert("I").point(lambda value: value * (1 / 257) + 0.5).convert("L")
-    if image.mode == "F":
-        raise AssetError(f"{path}: holds floating-point values; save it with 8 or 16 bits a channel")
-    if image.mode == "P" and "transparency" not in image.info:
-        return image.convert("RGB")
-    if image.mode == "1":
-        return image.convert("L")
-    return image.convert("RGBA" if image.mode == "P" or has_alpha(image) else "RGB")

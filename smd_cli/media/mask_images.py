@@ -13,7 +13,8 @@ from PIL import Image, ImageChops, ImageColor, ImageDraw
 
 from smd_cli.errors import SceneError
 from smd_cli.media.canvas import resize_note
-from smd_cli.media.images import OpenedPicture, has_alpha
+from smd_cli.media.images import OpenedPicture
+from smd_cli.media.pixels import has_alpha
 from smd_cli.scene.mask_specs import BoxMask, ColorMask, EllipseMask, ImageMask, PolygonMask
 from smd_cli.scene.resolve import Size
 

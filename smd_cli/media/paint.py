@@ -11,7 +11,7 @@ from PIL import Image, ImageChops
 from smd_cli.errors import AssetError, SceneError, SmdError
 from smd_cli.media.canvas import FittedPicture, fit_picture, repeat_edges
 from smd_cli.media.image_cache import ImageCache
-from smd_cli.media.images import OpenedPicture, file_version, has_alpha, on_white, open_picture
+from smd_cli.media.images import OpenedPicture, file_version, open_picture
 from smd_cli.media.mask_images import (
     FileMask,
     MaskImage,
@@ -24,6 +24,7 @@ from smd_cli.media.mask_images import (
     union,
     value_range,
 )
+from smd_cli.media.pixels import has_alpha, on_white
 from smd_cli.messages import Message, Place
 from smd_cli.scene.mask_specs import ColorMask, ImageMask, RestMask
 from smd_cli.scene.region import RegionPlan

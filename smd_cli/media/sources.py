@@ -14,13 +14,13 @@ from PIL import Image
 from smd_cli.errors import AssetError
 from smd_cli.media.images import (
     check_file,
-    on_white,
     open_image,
     open_picture,
     picture_size,
     report_read_errors,
-    to_8_bit,
 )
+from smd_cli.media.pixels import on_white, shown_pixels
+from smd_cli.media.png_layout import check_rows
 from smd_cli.media.video import count_video_frames, probe_video, read_video_frames
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
@@ -118,6 +118,7 @@ def _animation_source(path: Path, frames: int) -> FrameSource:
             image.seek(number)
             image.load()  # some formats give the duration only then
             ms += float(image.info.get("duration") or _DEFAULT_DURATION)
+        check_rows(path)
         size = image.size
     clock = 10 if image.format == "GIF" else 1
     read = partial(_read_animation, path, frames)
@@ -135,4 +136,4 @@ def _read_animation(path: Path, frames: int) -> Iterator[Image.Image]:
     with report_read_errors(path), Image.open(path) as image:
         for number in range(frames):
             image.seek(number)
-            yield on_white(to_8_bit(image, path))
+            yield on_white(shown_pixels(image, path).image)

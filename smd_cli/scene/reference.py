@@ -12,7 +12,9 @@ Schema = dict[str, Any]
 _INTRODUCTION = """\
 Generated from the schema. A scene is one YAML document (1.2, so `no` is text) of at most 1 MiB in UTF-8;
 keys that are not listed here are errors. Relative paths start at the folder of the scene file, those
-of `--model` at the working directory. `smd schema` prints the same as JSON Schema for editors,
+of `--model` at the working directory. Pictures are read upright, of animations the first frame; those with
+a colour profile are converted to sRGB, and transparency counts however a file stores it: as an alpha channel,
+in its palette, or as one transparent colour. `smd schema` prints the same as JSON Schema for editors,
 `smd new` writes a commented scene to begin with, and `--set regions[0].prompt=…` or
 `--set regions[name].prompt=…` changes any value for one run.""".splitlines()
 

@@ -9,7 +9,8 @@ from PIL import Image, ImageColor
 
 from smd_cli.errors import AssetError
 from smd_cli.media import images
-from smd_cli.media.images import on_white, open_picture, picture_size
+from smd_cli.media.images import open_picture, picture_size
+from smd_cli.media.pixels import on_white
 
 
 def told(path: Path) -> str:
