@@ -67,21 +67,30 @@ def lora_file(path: Path) -> Path:
     """Return the file of a LoRA: `path` itself, or the only .safetensors file of that folder.
 
     Raises:
-        AssetError: none or several in the folder; no adapter, none of a known kind, not a whole one, or one
-            that needs a package which is not installed.
+        AssetError: none or several in the folder, or one that `check_lora` refuses.
     """
     if path.is_dir():
         files = sorted(path.glob("*.safetensors"))
         if len(files) != 1:
             raise AssetError(f"{path}: {len(files)} .safetensors files in this folder; name the LoRA's own")
         path = files[0]
+    check_lora(path)
+    return path
+
+
+def check_lora(path: Path) -> None:
+    """Check what the names in a file tell.
+
+    Raises:
+        AssetError: no adapter, none of a known kind, not a whole one, or one that needs a package which is
+            not installed.
+    """
     for layer, parts in _parts_by_layer(path, read_shapes(path)).items():
         factors = frozenset(parts - BESIDE)
         if factors not in KINDS:
             held = f"only {', '.join(sorted(factors))}" if factors else "no factors"
             raise AssetError(f"{path}: damaged, or of an unknown kind: layer {layer} has {held}")
         _check_package(path, KINDS[factors] if parts.isdisjoint({NORMS, ROW_NORMS}) else "DoRA")
-    return path
 
 
 def split(name: str) -> tuple[str, str] | None:
