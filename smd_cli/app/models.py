@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
+from smd_cli.app.model_spec import find_model
+from smd_cli.app.recipes import model_digests
 from smd_cli.app.scenes import OpenedScene
 from smd_cli.app.settings import RenderSettings
 from smd_cli.engine.device import (
@@ -18,36 +20,10 @@ from smd_cli.engine.device import (
 )
 from smd_cli.engine.layout import tile_side
 from smd_cli.errors import SceneError
-from smd_cli.models.assets import Assets, ModelSpec, locate
+from smd_cli.models.assets import Assets
 from smd_cli.models.backbone import Backbone
 from smd_cli.models.loading import load
 from smd_cli.models.sources import go_offline
-from smd_cli.scene.resolve import ModelPlan, Plan
-
-
-def model_spec(model: ModelPlan) -> ModelSpec:
-    """Return a plan's model as the loader is asked for it."""
-    return ModelSpec(
-        base=model.base,
-        family=model.family,
-        vae=model.vae,
-        loras=tuple((lora.path, lora.weight) for lora in model.loras),
-        config=model.config,
-        lcm_lora=model.lcm_lora,
-    )
-
-
-def needs_few_step(plan: Plan) -> bool:
-    """Tell whether ordinary weights have to be made few-step ones for a plan's sampler."""
-    return plan.sampler.facts.few_step and not plan.model.is_few_step
-
-
-def find_model(plan: Plan, *, offline: bool, vae: str | None = None) -> Assets:
-    """Find and check the files of a plan's model, or of it with another autoencoder. Raises AssetError."""
-    spec = model_spec(plan.model)
-    if vae is not None:
-        spec = replace(spec, vae=vae)
-    return locate(spec, few_step=needs_few_step(plan), offline=offline)
 
 
 def choose_place(settings: RenderSettings) -> tuple[torch.device, torch.dtype]:
@@ -79,7 +55,7 @@ def find_checked(scene: OpenedScene, settings: RenderSettings) -> FoundModel:
     assets = find_model(scene.plan, offline=settings.offline)
     check_fit(scene, assets)
     if settings.metadata:
-        _ = assets.sha256  # read here, once: gigabytes take seconds, which belong to loading
+        model_digests(scene.plan, assets)  # kept: gigabytes take seconds to read, which belong to loading
     return FoundModel(assets, device, dtype)
 
 

@@ -4,7 +4,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from smd_cli.app.model_availability import RequiredModel, model_availability
-from smd_cli.app.models import check_fit, choose_place, model_spec, needs_few_step
+from smd_cli.app.model_spec import model_spec, needs_few_step
+from smd_cli.app.models import check_fit, choose_place
 from smd_cli.app.rendering import canvas_images
 from smd_cli.app.scenes import OpenedScene
 from smd_cli.app.settings import RenderSettings

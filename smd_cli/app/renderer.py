@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
+from smd_cli.app.model_spec import model_spec, needs_few_step
 from smd_cli.app.scenes import OpenedScene
 from smd_cli.app.settings import Batch, RenderSettings, check_seed
 from smd_cli.app.stream_input import StreamInput, find_stream_input
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
     from smd_cli.app.rendering import RenderedPicture
     from smd_cli.app.streaming import SceneStream
     from smd_cli.engine.prepare import PreparedScene
+    from smd_cli.models.assets import ModelSpec
     from smd_cli.models.backbone import Backbone
-    from smd_cli.scene.resolve import ModelPlan
 
 
 class Renderer:
@@ -44,7 +45,7 @@ class Renderer:
         """
         self.settings = RenderSettings(device, dtype, batch, offline, metadata)
         self.listener = listener
-        self._model: tuple[tuple[ModelPlan, bool], Backbone] | None = None
+        self._model: tuple[tuple[ModelSpec, bool], Backbone] | None = None
         self._prepared: tuple[OpenedScene, PreparedScene] | None = None
         self._streams: WeakSet[SceneStream] = WeakSet()
 
@@ -108,7 +109,7 @@ class Renderer:
 
     def _load(self, scene: OpenedScene, clock: Clock) -> Backbone:
         """Return the model of a scene, which suits the scene: the last one, where it is the same."""
-        key = (scene.plan.model, scene.plan.sampler.facts.few_step)
+        key = (model_spec(scene.plan.model), needs_few_step(scene.plan))
         if self._model is None or self._model[0] != key:
             with clock.phase("load"):
                 from smd_cli.app.models import find_checked, load_found  # imports torch

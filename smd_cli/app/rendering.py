@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 from PIL import Image
 
-from smd_cli import __version__
 from smd_cli.app.models import device_facts
+from smd_cli.app.recipes import build_recipe
 from smd_cli.app.reports import WrittenFile
 from smd_cli.app.scenes import OpenedScene
 from smd_cli.app.settings import RenderSettings
@@ -24,12 +23,10 @@ from smd_cli.engine.prepare import PreparedScene, prepare
 from smd_cli.engine.render import render
 from smd_cli.media.files import Existing, check_png, check_target, write_bytes
 from smd_cli.media.paint import SceneImages
+from smd_cli.media.pixel_digest import pixel_digest
 from smd_cli.media.png import encode_png
 from smd_cli.media.recipe import Recipe
-from smd_cli.models.assets import Assets
 from smd_cli.models.backbone import Backbone
-
-LIBRARIES = ("torch", "diffusers", "transformers")
 
 
 @dataclass(frozen=True)
@@ -40,6 +37,7 @@ class RenderedPicture:
         image: RGB, of the scene's size.
         seed: of its noise.
         recipe: what made it; None where the renderer leaves metadata out.
+        pixels_sha256: digest of what it shows (see `pixel_digest`).
         timing: seconds of each phase; a model or scene that was there already took none.
         work: model evaluations, and what they would be without savings.
         device: name, dtype and peak memory.
@@ -49,6 +47,7 @@ class RenderedPicture:
     image: Image.Image
     seed: int
     recipe: Recipe | None
+    pixels_sha256: str
     timing: dict[str, float]
     work: Work
     device: dict[str, Any]
@@ -67,7 +66,8 @@ class RenderedPicture:
         with Clock(self._listener).phase("save"), enough_memory(torch.device("cpu")):
             data = encode_png(self.image, self.recipe.texts() if self.recipe else None)
             write_bytes(target, data)
-        return WrittenFile(str(target), self.seed, sha256(data).hexdigest(), *self.image.size)
+        digest = sha256(data).hexdigest()
+        return WrittenFile(str(target), self.seed, digest, self.pixels_sha256, *self.image.size)
 
 
 def prepare_scene(scene: OpenedScene, backbone: Backbone, settings: RenderSettings) -> PreparedScene:
@@ -81,12 +81,15 @@ def render_picture(
 ) -> RenderedPicture:
     """Render the picture of a seed. Raises DeviceError: the memory is not enough."""
     backbone = prepared.backbone
+    recipe = build_recipe(scene.plan, seed, backbone.assets) if settings.metadata else None
     with enough_memory(backbone.device):
         image = render(prepared, seed, clock)
+    pixels = pixel_digest(image)
     return RenderedPicture(
         image=image,
         seed=seed,
-        recipe=build_recipe(scene, seed, backbone.assets) if settings.metadata else None,
+        recipe=recipe and replace(recipe, pixels=pixels),
+        pixels_sha256=pixels,
         timing={f"{phase}_s": seconds for phase, seconds in clock.seconds.items() if phase != "save"},
         work=prepared.work,
         device=device_facts(backbone),
@@ -98,26 +101,3 @@ def render_picture(
 def canvas_images(images: SceneImages) -> CanvasImages:
     """Return a scene's images as the engine takes them."""
     return CanvasImages(images.masks, images.background, images.new_area)
-
-
-def build_recipe(scene: OpenedScene, seed: int, assets: Assets) -> Recipe:
-    """Gather what makes a picture."""
-    plan, images = scene.plan, scene.images
-    masks = zip(plan.regions, images.masks, strict=True)
-    return Recipe(
-        scene=replace(plan, seed=seed).to_dict(),
-        seed=seed,
-        model={
-            "base": plan.model.base,
-            "family": assets.facts.family,
-            "revision": assets.base.revision,
-            "sha256": assets.sha256,
-        },
-        masks={region.name: _digest(mask) for region, mask in masks},
-        versions={"smd-cli": __version__, **{name: version(name) for name in LIBRARIES}},
-        background=_digest(images.background) if images.background else None,
-    )
-
-
-def _digest(image: Image.Image) -> str:
-    return sha256(image.tobytes()).hexdigest()

@@ -10,11 +10,21 @@ from smd_cli.engine.events import PHASES, Event, Finished, Phase, StreamProgress
 
 @dataclass(frozen=True)
 class WrittenFile:
-    """A picture or film that was written; a folder and standard output have no digest."""
+    """A picture or film that was written.
+
+    Attributes:
+        path: of the file or folder; `-`: standard output.
+        seed: of its noise.
+        sha256: of the file; empty for a folder and standard output.
+        pixels_sha256: of what it shows, frame after frame (see `PixelDigest`).
+        width: in px.
+        height: in px.
+    """
 
     path: str
     seed: int
     sha256: str
+    pixels_sha256: str
     width: int
     height: int
 

@@ -15,7 +15,6 @@ from smd_cli.messages import Message, Place
 from smd_cli.scene.lints import lint
 from smd_cli.scene.loader import LoadedScene, load, load_data, load_text
 from smd_cli.scene.overrides import Override, override_of
-from smd_cli.scene.paths import absolute
 from smd_cli.scene.resolve import Plan, resolve
 from smd_cli.scene.seeds import RANDOM, has_random
 
@@ -138,7 +137,7 @@ def _resolve(loaded: LoadedScene) -> Plan:
     scene, followed = loaded.scene, None
     try:
         if scene.canvas is None and scene.background.image:
-            followed = picture_size(absolute(scene.background.image, loaded.base_dir))
+            followed = picture_size(scene.background.image.at(loaded.base_dir).path)
         return resolve(scene, loaded.name, loaded.base_dir, followed)
     except SmdError as error:
         raise error.at(loaded.locate("background", "image")) from error

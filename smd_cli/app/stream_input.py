@@ -62,8 +62,8 @@ def find_stream_input(opened: OpenedScene) -> StreamInput:
     """
     plan = opened.plan
     source = None
-    if (path := plan.stream.input) is not None:
-        source = _at(opened, "input", lambda: open_frame_source(path))
+    if (frames := plan.stream.input) is not None:
+        source = _at(opened, "input", lambda: open_frame_source(frames.path))
     fps = plan.stream.fps or (source and source.fps) or DEFAULT_FPS
     found = StreamInput(source, _frames(plan, source, fps), fps)
     _check_timeline(opened, found)
@@ -77,7 +77,7 @@ def check_apart(opened: OpenedScene, target: str, option: str = "") -> None:
     """
     if opened.plan.stream.input is None or target == "-":
         return
-    source = Path(opened.plan.stream.input)
+    source = opened.plan.stream.input.path
     place = source.parent if has_magic(source.name) else source
     if Path(target).resolve() == place.resolve():
         where = f"{option} {target}".strip()

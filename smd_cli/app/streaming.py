@@ -12,7 +12,8 @@ from pathlib import Path
 from PIL import Image
 
 from smd_cli.app.models import device_facts
-from smd_cli.app.rendering import build_recipe, canvas_images
+from smd_cli.app.recipes import build_recipe
+from smd_cli.app.rendering import canvas_images
 from smd_cli.app.reports import StreamReport, WrittenFile
 from smd_cli.app.scenes import OpenedScene
 from smd_cli.app.settings import RenderSettings
@@ -26,6 +27,7 @@ from smd_cli.engine.stream_pipeline import QUEUES, WORK, StreamRun, stream_pipel
 from smd_cli.errors import UsageError
 from smd_cli.media.files import Existing
 from smd_cli.media.paint import ScenePainter
+from smd_cli.media.pixel_digest import PixelDigest
 from smd_cli.media.recipe import Recipe
 from smd_cli.media.sinks import Sink, Target, check_sink, open_sink
 from smd_cli.models.backbone import Backbone
@@ -81,7 +83,7 @@ class SceneStream:
         """Return what makes the stream."""
         if not self._settings.metadata:
             return None
-        return build_recipe(self.scene, self.seed, self._backbone.assets)
+        return build_recipe(self.scene.plan, self.seed, self._backbone.assets)
 
     @property
     def work(self) -> Work:
@@ -113,18 +115,20 @@ class SceneStream:
         """
         check_apart(self.scene, str(target or "-"))
         check_sink(target, Existing.OVERWRITE if overwrite else Existing.REPLACE_OWN)
-        began, saving = time.perf_counter(), 0.0
+        began, saving, pixels = time.perf_counter(), 0.0, PixelDigest()
         with enough_memory(self._backbone.device), self._sink(target) as sink:
             for frame in self:
                 writing = time.perf_counter()
                 _write(sink, frame)
+                if frame.image is not None:
+                    pixels.add(frame.image)
                 saving += time.perf_counter() - writing
         if self._run is None:
             raise RuntimeError("the stream did not run")
         loading, busy = self._clock.seconds["load"], zip(WORK, self._run.pipeline.busy(), strict=True)
         timing = {"load_s": loading, **{f"{name}_s": seconds for name, seconds in busy}, "save_s": saving}
         return StreamReport(
-            outputs=(self._written(target),),
+            outputs=(self._written(target, pixels.hexdigest()),),
             progress=self.progress,
             timing={**timing, "total_s": loading + time.perf_counter() - began},
             work=dict(self.work._asdict()),
@@ -186,13 +190,13 @@ class SceneStream:
         finally:
             sink.close()
 
-    def _written(self, target: Target) -> WrittenFile:
-        """Name what was written; a folder and standard output have no digest."""
+    def _written(self, target: Target, pixels: str) -> WrittenFile:
+        """Name what was written; a folder and standard output have no digest of their own."""
         path, digest = Path(str(target or "-")), ""
         if path.is_file():
             with path.open("rb") as file:
                 digest = file_digest(file, "sha256").hexdigest()
-        return WrittenFile(str(target or "-"), self.seed, digest, *self.scene.plan.size)
+        return WrittenFile(str(target or "-"), self.seed, digest, pixels, *self.scene.plan.size)
 
 
 def _write(sink: Sink, frame: StreamFrame) -> None:

@@ -12,7 +12,8 @@ import torch
 from PIL import Image, ImageChops
 
 from smd_cli import __version__
-from smd_cli.app.models import choose_place, find_model
+from smd_cli.app.model_spec import find_model
+from smd_cli.app.models import choose_place
 from smd_cli.app.rendering import canvas_images
 from smd_cli.app.scenes import OpenedScene
 from smd_cli.app.settings import RenderSettings

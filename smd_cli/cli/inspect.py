@@ -35,6 +35,6 @@ def inspect(
     elif scene:
         from smd_cli.scene.tree import dump
 
-        print_result(dump({**recipe.scene, "seed": recipe.seed}))
+        print_result(dump(recipe.scene))
     else:
         print_result(recipe.parameters())

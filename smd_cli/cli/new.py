@@ -24,7 +24,5 @@ def new(name: Name, verbose: options.Verbose = False) -> None:
         raise UsageError("NAME: give a file name")
     path = name if name.suffix in (".yaml", ".yml") else Path(f"{name}.yaml")
     check_target(path, Existing.FAIL)
-    package = files("smd_cli.scene")
-    text = package.joinpath("starter.yaml").read_text("utf-8")
-    write_bytes(path, text.replace("SCHEMA", str(package.joinpath("scene.schema.json"))).encode())
+    write_bytes(path, files("smd_cli.scene").joinpath("starter.yaml").read_bytes())
     print_result(str(path))

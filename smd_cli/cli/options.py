@@ -137,12 +137,13 @@ def seed_override(seeds: list[str] | None) -> list[Override]:
 
 def model_override(model: str | None) -> list[Override]:
     """Return what --model changes; a path is relative to the working directory, not to the scene's folder."""
-    from smd_cli.scene.overrides import override
-    from smd_cli.scene.paths import model_source
+    from smd_cli.scene.overrides import file_override, override
+    from smd_cli.scene.paths import Reference
 
     if model is None:
         return []
-    return [override(f"--model {model}", ("model", "base"), model_source(model, Path.cwd()))]
+    is_name = Reference(model, Path.cwd()).source == model
+    return [(override if is_name else file_override)(f"--model {model}", ("model", "base"), model)]
 
 
 @dataclass(frozen=True)

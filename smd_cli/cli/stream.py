@@ -74,7 +74,7 @@ class StreamEdits:
         A number of frames replaces the scene's seconds, and the other way round. The path of an input is
         relative to the working directory, not to the scene's folder.
         """
-        from smd_cli.scene.overrides import override
+        from smd_cli.scene.overrides import file_override, override
 
         if self.frames is not None and self.seconds is not None:
             raise UsageError("--frames and --seconds: give only one of them")
@@ -85,8 +85,7 @@ class StreamEdits:
             if value is not None
         ]
         if self.input_ is not None:
-            path = self.input_ and str(Path.cwd() / self.input_)
-            changes.append(override(f"--input {self.input_}", ("stream", "input"), path))
+            changes.append(file_override(f"--input {self.input_}", ("stream", "input"), self.input_))
         for key, other in (("frames", "seconds"), ("seconds", "frames")):
             if values[key] is not None:
                 changes.append(override(f"--{key} {values[key]}", ("stream", other), None))

@@ -6,7 +6,6 @@ Shapes are hard-edged, 0 or 255; files keep the soft edges that they have.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 from PIL import Image, ImageChops, ImageColor, ImageDraw
@@ -54,7 +53,7 @@ def read_mask(mask: FileMask, picture: OpenedPicture, size: Size) -> MaskImage:
     )
     if image.size == size:
         return MaskImage(image, picture.notes)
-    note = resize_note(Path(mask.image), image.size, size)
+    note = resize_note(mask.image.path, image.size, size)
     return MaskImage(_resize(image, size), (*picture.notes, note))
 
 
@@ -118,7 +117,7 @@ def _fill(draw: Callable[..., None], edges: tuple[float, float, float, float], s
 
 def _channel_mask(mask: ImageMask, image: Image.Image) -> Image.Image:
     if mask.channel == "alpha" and not has_alpha(image):
-        raise SceneError(f"{mask.image}: has no alpha channel")
+        raise SceneError(f"{mask.image.path}: has no alpha channel")
     if mask.channel == "alpha" or (mask.channel == "auto" and has_alpha(image)):
         found = image.getchannel("A")
     elif mask.channel in ("auto", "luminance"):

@@ -186,7 +186,7 @@ class _Painting:
         if not isinstance(spec, (ImageMask, ColorMask)):
             key: Hashable = (spec, size, wraps)
             return key, self.caches.masks.get(key, lambda: MaskImage(paint_shape(spec, size, wraps=wraps)))
-        path = Path(spec.image)
+        path = spec.image.path
         version = file_version(path)
         key = (spec, size, version)
         return key, self.caches.masks.get(key, lambda: read_mask(spec, self._open(path, version), size))
@@ -196,11 +196,11 @@ class _Painting:
 
     def _background(self) -> FittedPicture | None:
         """Return the background picture at canvas size; None without one, and after a problem."""
-        path, place = self.plan.background.image, self.plan.background.place
-        if path is None:
+        picture, place = self.plan.background.image, self.plan.background.place
+        if picture is None:
             return None
         try:
-            fitted = self._fitted(path)
+            fitted = self._fitted(picture.path)
             self.notes.extend(fitted.notes)
             self._check_background(fitted)
             return fitted

@@ -5,6 +5,8 @@ the short form that other programs show. What is read back is data and is never 
 """
 
 import json
+import re
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,47 +18,53 @@ from smd_cli.media.png import UNREADABLE
 from smd_cli.media.texts import read_texts
 
 CHUNK = "smd"
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a picture was rendered from.
+    """What a picture was rendered from. No value tells where on its machine that lay.
 
     Attributes:
-        scene: the resolved scene, every default filled in.
-        seed: the seed of this picture's noise.
-        model: base, family, revision and sha256 of the weights.
-        masks: sha256 of each region's painted mask, by the region's name.
+        scene: the resolved scene of this picture, its seed and every default filled in.
+        family: of the model.
+        revision: the commit of a model from the hub, else empty.
+        digests: SHA-256 of each file that the scene names, by its place in the scene, such as `model.base`,
+            `model.loras[0]`, `background.image` or `regions[name].mask`.
         versions: of this program and of the libraries that it computes with.
-        background: sha256 of the background picture on the canvas, where there is one.
+        pixels: the picture's digest (see `pixel_digest`); None of a stream.
     """
 
     scene: dict[str, Any]
-    seed: int
-    model: dict[str, Any]
-    masks: dict[str, str]
+    family: str
+    revision: str
+    digests: dict[str, str]
     versions: dict[str, str]
-    background: str | None = None
+    pixels: str | None = None
+
+    @property
+    def seed(self) -> int:
+        """Return the seed of this picture's noise."""
+        return int(self.scene["seed"])
 
     def to_json(self) -> str:
         """Return the recipe as one line of JSON."""
         return json.dumps({"recipe": VERSION, **asdict(self)}, ensure_ascii=False)
 
     def parameters(self) -> str:
-        """Return the short form: prompts, negative prompt, and a line of settings."""
+        """Return the short form, of a line each: prompts, negative prompts, settings."""
         scene, sampler, canvas = self.scene, self.scene["sampler"], self.scene["canvas"]
         parts = [scene["background"], *scene["regions"]]
-        prompts = [part["prompt"] for part in parts if part["prompt"]]
-        negatives = dict.fromkeys(part["negative_prompt"] for part in parts if part["negative_prompt"])
+        prompts = _lines(part["prompt"] for part in parts)
+        negatives = dict.fromkeys(_lines(part["negative_prompt"] for part in parts))
         settings = {
             "Steps": len(sampler["indices"]),
             "Sampler": sampler["kind"].upper(),
             "CFG scale": sampler["guidance_scale"],
             "Seed": self.seed,
             **({"Size": f"{canvas['width']}x{canvas['height']}"} if canvas else {}),
-            "Model hash": self.model["sha256"][:10],
-            "Model": self.model["base"],
+            "Model hash": self.digests["model.base"][:10],
+            "Model": _quoted(scene["model"]["base"]),
             "Version": f"smd {self.versions['smd-cli']}",
         }
         lines = [" | ".join(prompts)]
@@ -94,3 +102,13 @@ def read_recipe(path: Path) -> Recipe:
         return recipe
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         raise AssetError(f"{path}: its recipe is damaged ({error})") from error
+
+
+def _lines(prompts: Iterable[str]) -> list[str]:
+    """Return prompts without line ends, at which programs tell the sections of the short form apart."""
+    return [line for prompt in prompts if (line := " ".join(prompt.split()))]
+
+
+def _quoted(value: str) -> str:
+    """Return a setting as those programs read it: in quotes where it holds what ends one."""
+    return json.dumps(value, ensure_ascii=False) if re.search('[,:"]', value) else value

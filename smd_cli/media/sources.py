@@ -58,15 +58,27 @@ def open_frame_source(path: str | Path) -> FrameSource:
     Raises AssetError: there is no frame, or the first one cannot be read.
     """
     place = Path(path)
-    if place.is_dir():
-        return _picture_source(_pictures_in(place))
-    if has_magic(str(path)) and not place.exists():
-        return _picture_source(_pictures_matching(str(path)))
+    if place.is_dir() or _is_pattern(place):
+        return _picture_source(frame_files(place))
     if place.suffix.lower() in VIDEO_SUFFIXES:
         return _video_source(place)
     with open_image(place) as image:
         frames = getattr(image, "n_frames", 1)
     return _animation_source(place, frames) if frames > 1 else _picture_source([place])
+
+
+def frame_files(path: Path) -> list[Path]:
+    """Return the files that frames come from: one, the pictures of a folder, or those of a glob pattern.
+
+    Raises AssetError: the folder or pattern has none.
+    """
+    if path.is_dir():
+        return _pictures_in(path)
+    return _pictures_matching(str(path)) if _is_pattern(path) else [path]
+
+
+def _is_pattern(path: Path) -> bool:
+    return has_magic(str(path)) and not path.exists()
 
 
 def _picture_source(paths: Sequence[Path]) -> FrameSource:
@@ -76,7 +88,7 @@ def _picture_source(paths: Sequence[Path]) -> FrameSource:
     return FrameSource(picture_size(paths[0]), None, len(paths) == 1, read, lambda: len(paths))
 
 
-def _pictures_in(folder: Path) -> Sequence[Path]:
+def _pictures_in(folder: Path) -> list[Path]:
     """List the pictures of a folder in natural order; ignore its other files."""
     Image.init()
     found = [
@@ -89,7 +101,7 @@ def _pictures_in(folder: Path) -> Sequence[Path]:
     return sorted(found, key=_natural_order)
 
 
-def _pictures_matching(pattern: str) -> Sequence[Path]:
+def _pictures_matching(pattern: str) -> list[Path]:
     """List the files that match a glob pattern in natural order."""
     found = [Path(name) for name in glob(pattern, recursive=True)]  # noqa: PTH207 - takes absolute ones too
     if not found:

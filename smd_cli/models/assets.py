@@ -1,11 +1,9 @@
 """Everything a render needs of a model, found and checked before any weight is read. Knows no torch."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import cached_property
-from hashlib import file_digest, sha256
 from pathlib import Path
 
+from smd_cli.digests import digest_of
 from smd_cli.errors import AssetError
 from smd_cli.models import families
 from smd_cli.models.adapter_files import lora_file
@@ -86,25 +84,10 @@ class Assets:
         files = (path for component in self.components.values() for path in component.weights)
         return tuple(dict.fromkeys(files))
 
-    @cached_property
+    @property
     def sha256(self) -> str:
         """Return the digest of all weights, LoRAs included, as `digest_of` makes it."""
         return digest_of(dict.fromkeys([*self.weights, *(path for path, _ in self.loras)]))
-
-
-def digest_of(files: Iterable[Path]) -> str:
-    """Return the SHA-256 of files: a single file's own, of several that of their digests in order."""
-    digests = [_digest(path) for path in files]
-    return digests[0] if len(digests) == 1 else sha256("".join(digests).encode()).hexdigest()
-
-
-def _digest(path: Path) -> str:
-    """Return the SHA-256 of a file. The hub's cache names large files by it, which saves reading them."""
-    blob = path.resolve()
-    if blob.parent.name == "blobs" and len(blob.name) == 64:
-        return blob.name
-    with path.open("rb") as file:
-        return file_digest(file, "sha256").hexdigest()
 
 
 def locate(spec: ModelSpec, *, few_step: bool = False, offline: bool = False) -> Assets:

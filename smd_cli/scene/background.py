@@ -1,15 +1,15 @@
 """The background: its keys in a scene, the keys that keyframes can change, and its plan."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from smd_cli.scene.paths import Reference
 from smd_cli.scene.plan_values import Context, plan_values, scene_value
 from smd_cli.scene.prompts import PromptMix
 from smd_cli.scene.section import Section
-from smd_cli.scene.values import GUIDED, FilePath, Prompt, Repaint
+from smd_cli.scene.values import GUIDED, Prompt, Repaint
 
 Fit = Literal["cover", "contain", "stretch"]
 
@@ -19,7 +19,7 @@ class Background(Section):
 
     prompt: Prompt = Field(default="", description="What to paint where no region is; empty: plain white.")
     negative_prompt: Prompt = Field(default="", description=f"What to avoid there{GUIDED}")
-    image: FilePath | None = Field(
+    image: Reference | None = Field(
         default=None, description="A picture that the regions are painted on, relative to the scene file."
     )
     fit: Fit = Field(
@@ -52,7 +52,7 @@ class BackgroundChange(Section):
     negative_prompt: Prompt | None = Field(
         default=None, description=f"The background's new negative prompt{GUIDED}"
     )
-    image: FilePath | None = Field(
+    image: Reference | None = Field(
         default=None, description="The background's new picture, relative to the scene file."
     )
 
@@ -66,14 +66,14 @@ class BackgroundPlan:
 
     Attributes:
         prompt: empty, where no prompt paints the background.
-        image: the picture's absolute path; None: there is none.
+        image: the picture; None: there is none.
         place: where the top left corner of the unscaled picture lies, x, y in px; None: `fit` decides.
         strength: how strongly the prompt repaints the picture, above 0, at most 1; None: the picture is kept.
     """
 
     prompt: PromptMix
     negative_prompt: PromptMix
-    image: Path | None
+    image: Reference | None
     fit: Fit
     place: tuple[int, int] | None
     strength: float | None

@@ -79,7 +79,7 @@ def load_data(
 def _load_tree(
     tree: Node, name: str, base_dir: Path, overrides: Sequence[Override], task: str | None
 ) -> LoadedScene:
-    apply(tree, overrides)
+    apply(tree, overrides, base_dir)
     if task and isinstance(tree.value, dict):
         tree.value.setdefault("task", Node(task, tree.place))
     try:

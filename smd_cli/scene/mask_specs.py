@@ -1,5 +1,6 @@
 """How a scene specifies where a region lies. In every form, white is the region."""
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -12,8 +13,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from smd_cli.scene.paths import Reference
 from smd_cli.scene.section import Section
-from smd_cli.scene.values import FilePath
 
 REST = "rest"
 HEX_COLOR = r"^#[0-9a-fA-F]{6}$"
@@ -23,7 +24,7 @@ Coordinate = Annotated[float, Field(ge=-1, le=2)]
 class ImageMask(Section):
     """A picture file whose brightness or transparency is the mask."""
 
-    image: FilePath = Field(description="Picture file, relative to the scene file.")
+    image: Reference = Field(description="Picture file, relative to the scene file.")
     channel: Literal["auto", "alpha", "luminance", "red", "green", "blue"] = Field(
         default="auto",
         description="What to read; `auto` is the alpha channel where there is one, else luminance.",
@@ -34,7 +35,7 @@ class ImageMask(Section):
 class ColorMask(Section):
     """The pixels of one colour in a picture, so that one picture can hold the masks of all regions."""
 
-    image: FilePath = Field(description="Picture file, relative to the scene file.")
+    image: Reference = Field(description="Picture file, relative to the scene file.")
     color: Annotated[str, Field(pattern=HEX_COLOR)] = Field(
         description='The colour of the region, quoted: "#f92f6c".'
     )
@@ -141,6 +142,13 @@ AnyMask = Annotated[
         custom_error_message="no form of a mask",
     ),
 ]
+
+
+def mask_at(mask: MaskSpec, base_dir: Path) -> MaskSpec:
+    """Return a mask of a scene in a folder, at which its file, where it has one, starts."""
+    if isinstance(mask, (ImageMask, ColorMask)):
+        return mask.model_copy(update={"image": mask.image.at(base_dir)})
+    return mask
 
 
 def can_ease(before: MaskSpec, after: MaskSpec) -> bool:

@@ -9,12 +9,14 @@ import copy
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from smd_cli.errors import SceneError, UsageError
 from smd_cli.messages import Message, Place
 from smd_cli.scene.data import from_data
 from smd_cli.scene.explain import did_you_mean
+from smd_cli.scene.paths import Reference
 from smd_cli.scene.schema import SHORTHANDS
 from smd_cli.scene.tree import Node, Scalar, parse
 
@@ -24,11 +26,25 @@ _STEP = re.compile(r"(\w+)|\[([^\[\]]+)\]", re.ASCII)
 
 @dataclass(frozen=True)
 class Override:
-    """A value for a place: the option as the user wrote it, the keys that lead to the place, the value."""
+    """A value for a place.
+
+    Attributes:
+        option: as the user wrote it.
+        keys: what leads to the place.
+        value: what to put there.
+        file: in place of the value: a file that is named from elsewhere than the scene's folder.
+    """
 
     option: str
     keys: tuple[str, ...]
     value: Node
+    file: Reference | None = None
+
+    def for_scene_in(self, base_dir: Path) -> Override:
+        """Return the override for a scene in a folder."""
+        if self.file is None:
+            return self
+        return replace(self, value=Node(self.file.seen_from(base_dir), self.value.place), file=None)
 
     @property
     def place(self) -> Place:
@@ -61,6 +77,11 @@ def override(option: str, keys: Sequence[str], value: Scalar) -> Override:
     return Override(option, tuple(keys), Node(value, Place(option, is_option=True)))
 
 
+def file_override(option: str, keys: Sequence[str], text: str) -> Override:
+    """Make an override of an option that names a file from the working directory."""
+    return replace(override(option, keys, text), file=Reference(text, Path.cwd()) if text else None)
+
+
 def override_of(path: str, value: Any) -> Override:  # noqa: ANN401 - plain data of any shape
     """Make an override of a path and plain data: override_of("canvas.width", 512). Raises UsageError."""
     option = f"override {path}"
@@ -71,14 +92,14 @@ def override_of(path: str, value: Any) -> Override:  # noqa: ANN401 - plain data
     return Override(option, keys, from_data(value, option))
 
 
-def apply(tree: Node, overrides: Sequence[Override]) -> None:
-    """Put the values into the tree, creating missing mappings.
+def apply(tree: Node, overrides: Sequence[Override], base_dir: Path) -> None:
+    """Put the values into the tree of a scene in `base_dir`, creating missing mappings.
 
     Raises UsageError naming every value whose place does not exist.
     """
     if not isinstance(tree.value, dict):
         return  # no scene at all, which validation reports
-    problems = [problem for item in overrides if (problem := _put(tree, item))]
+    problems = [problem for item in overrides if (problem := _put(tree, item.for_scene_in(base_dir)))]
     if problems:
         raise UsageError(*problems)
 

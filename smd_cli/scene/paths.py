@@ -1,34 +1,93 @@
-"""Making a scene's relative paths absolute."""
+"""The files and models that a scene names: where they lie, and how recipes name them without telling that."""
 
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from smd_cli.scene.mask_specs import ColorMask, ImageMask, MaskSpec
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
 
-
-def absolute(text: str, base_dir: Path) -> Path:
-    """Return a scene's path as an absolute one; relative ones start at `base_dir`, `~` is a home."""
-    home = os.path.expanduser(text)  # noqa: PTH111 - Path's raises where there is no such home
-    return (base_dir / home).absolute()
+from smd_cli.scene.values import PRINTABLE
 
 
-def model_source(text: str, base_dir: Path) -> str:
-    """Return an absolute path where the text looks like a path or a model lies there; else the text, a name.
+@dataclass(frozen=True)
+class Reference:
+    """A file, a folder, a pattern or a model, as a scene names it.
 
-    A bare word is a path only to a folder that holds a model, so that a folder that happens to be called like
-    an embedded model does not hide it.
+    Attributes:
+        text: what the scene says. A relative path starts at `base_dir`; `~` is a home.
+        base_dir: the scene's folder, once a plan is made; until then the working directory.
     """
-    path = absolute(text, base_dir)
-    written_as_path = text.startswith(("/", "./", "../", "~")) or text.endswith((".safetensors", ".ckpt"))
-    sign = path if "/" in text else path / "model_index.json"
-    is_there = os.path.exists(sign)  # noqa: PTH110 - of what cannot be asked for, Path's raises
-    return str(path) if written_as_path or is_there else text
+
+    text: str
+    base_dir: Path = Path()
+
+    @property
+    def path(self) -> Path:
+        """Return the absolute path of what must be a file or folder."""
+        home = os.path.expanduser(self.text)  # noqa: PTH111 - Path's raises where there is no such home
+        return (self.base_dir / home).absolute()
+
+    @property
+    def source(self) -> str:
+        """Return a model: an absolute path, where the text looks like one or a model lies there; or a name.
+
+        A bare word is a path only to a folder that holds a model, so that a folder that happens to be called
+        like an embedded model does not hide it.
+        """
+        written_as_path = self.text.startswith(("/", "./", "../", "~")) or self.text.endswith(
+            (".safetensors", ".ckpt")
+        )
+        sign = self.path if "/" in self.text else self.path / "model_index.json"
+        is_there = os.path.exists(sign)  # noqa: PTH110 - of what cannot be asked for, Path's raises
+        return str(self.path) if written_as_path or is_there else self.text
+
+    @property
+    def portable(self) -> str:
+        """Return the text as a recipe writes it, without a folder that only this machine has.
+
+        An absolute path becomes one from the scene's folder where it lies in there, else the bare name.
+        """
+        if not self._is_absolute:
+            return self.text
+        inside = Path(os.path.relpath(self.path, self.base_dir.absolute()))
+        return f"./{inside.name if inside.parts[:1] == ('..',) else inside}"
+
+    def at(self, base_dir: Path) -> Reference:
+        """Return the reference of a scene in a folder."""
+        return replace(self, base_dir=base_dir)
+
+    def seen_from(self, base_dir: Path) -> str:
+        """Return how a scene in `base_dir` names the same file.
+
+        It is a relative path where that names no folder that the text does not name, else an absolute one.
+        """
+        if self._is_absolute or self.base_dir.absolute() == base_dir.absolute():
+            return self.text
+        relative = Path(os.path.relpath(self.path, base_dir.absolute()))
+        named = [part for part in relative.parts if part != ".."]
+        written = Path(os.path.normpath(self.text)).parts
+        tells_more = named != list(written[len(written) - len(named) :])
+        # Where folders are links, the two can differ.
+        if tells_more or (base_dir / relative).resolve() != self.path.resolve():
+            return str(self.path)
+        return str(relative) if relative.parts[:1] == ("..",) else f"./{relative}"
+
+    @property
+    def _is_absolute(self) -> bool:
+        return os.path.isabs(os.path.expanduser(self.text))  # noqa: PTH111, PTH117 - as in `path`
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:  # noqa: ANN401
+        """Read it from a text of a scene, and write it as a recipe does."""
+        text = core_schema.str_schema(strict=True, min_length=1, max_length=4096, pattern=PRINTABLE)
+        return core_schema.no_info_after_validator_function(
+            cls, text, serialization=core_schema.plain_serializer_function_ser_schema(_portable)
+        )
 
 
-def absolute_mask(mask: MaskSpec, base_dir: Path) -> MaskSpec:
-    """Return a mask whose file, where it has one, is an absolute path."""
-    if isinstance(mask, (ImageMask, ColorMask)):
-        return mask.model_copy(update={"image": str(absolute(mask.image, base_dir))})
-    return mask
+def _portable(reference: Reference) -> str:
+    return reference.portable

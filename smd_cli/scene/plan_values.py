@@ -1,4 +1,4 @@
-"""How a plan holds a scene's values, prompts as mixes and paths absolute, and how they are written again."""
+"""How a plan holds a scene's values: prompts as mixes, files with their folder; and how they are written."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from smd_cli.scene.mask_specs import REST, RestMask
-from smd_cli.scene.paths import absolute, absolute_mask
+from smd_cli.scene.mask_specs import REST, RestMask, mask_at
+from smd_cli.scene.paths import Reference
 from smd_cli.scene.prompts import PromptMix, join_prompts
 from smd_cli.scene.section import Section
 
@@ -33,9 +33,9 @@ def _plan_value(key: str, value: Any, context: Context) -> Any:  # noqa: ANN401 
         return PromptMix.of(value.strip())
     if key == "negative_prompt":
         return PromptMix.of(join_prompts(context.negative_prefix, value))
-    if key == "image":
-        return absolute(value, context.base_dir)
-    return absolute_mask(value, context.base_dir) if key == "mask" else value
+    if isinstance(value, Reference):
+        return value.at(context.base_dir)
+    return mask_at(value, context.base_dir) if key == "mask" else value
 
 
 def scene_value(value: Any) -> Any:  # noqa: ANN401 - a value of any key
@@ -48,4 +48,4 @@ def scene_value(value: Any) -> Any:  # noqa: ANN401 - a value of any key
         return value.model_dump(mode="json")
     if isinstance(value, tuple):
         return [scene_value(item) for item in value]
-    return str(value) if isinstance(value, Path) else value
+    return value.portable if isinstance(value, Reference) else value

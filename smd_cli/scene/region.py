@@ -74,7 +74,7 @@ REGION_KEYS = tuple(RegionChange.model_fields)
 class RegionPlan:
     """A region with every default filled in.
 
-    `mask` has an absolute path if it is a file; `shift` is x, y in fractions of the canvas, `mask_std` in px.
+    `shift` is x, y in fractions of the canvas, `mask_std` in px.
     """
 
     name: str

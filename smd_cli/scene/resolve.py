@@ -1,4 +1,4 @@
-"""From a scene to a plan: every default filled in, every path absolute.
+"""From a scene to a plan: every default filled in.
 
 A plan can be written as a scene again (`Plan.to_dict`), which resolves to the same plan: a recipe keeps that.
 """
@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from smd_cli.errors import SceneError
 from smd_cli.scene.background import BackgroundPlan, resolve_background
-from smd_cli.scene.paths import model_source
+from smd_cli.scene.paths import Reference
 from smd_cli.scene.plan_values import Context, scene_value
 from smd_cli.scene.region import RegionPlan, resolve_region
 from smd_cli.scene.samplers import SAMPLERS, GuidanceKind, SamplerFacts, SamplerName
@@ -25,7 +25,7 @@ NO_LORA = "none"  # what a scene's `model.lcm_lora` says of weights that are few
 
 @dataclass(frozen=True)
 class ModelPlan:
-    """The diffusion model; every reference to a model is a name or an absolute path.
+    """The diffusion model.
 
     Attributes:
         vae: another autoencoder; None: the model's own.
@@ -34,18 +34,18 @@ class ModelPlan:
         is_few_step: the scene says that the weights are few-step ones and need no such LoRA.
     """
 
-    base: str
+    base: Reference
     family: str
-    vae: str | None
+    vae: Reference | None
     loras: tuple[Lora, ...]
-    config: str | None
-    lcm_lora: str | None
+    config: Reference | None
+    lcm_lora: Reference | None
     is_few_step: bool
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as a scene's section."""
         values = {key: scene_value(value) for key, value in vars(self).items() if key != "is_few_step"}
-        return {**values, "lcm_lora": NO_LORA if self.is_few_step else self.lcm_lora}
+        return {**values, "lcm_lora": NO_LORA} if self.is_few_step else values
 
 
 @dataclass(frozen=True)
@@ -196,15 +196,16 @@ def _bootstrap(scene: Scene, taken: int) -> Bootstrap:
 
 
 def _model(model: Model, base_dir: Path) -> ModelPlan:
-    lcm_lora = model_source(model.lcm_lora, base_dir) if model.lcm_lora else None
+    def at(reference: Reference | None) -> Reference | None:
+        return reference and reference.at(base_dir)
+
+    is_few_step = model.lcm_lora is not None and model.lcm_lora.text == NO_LORA
     return ModelPlan(
-        base=model_source(model.base, base_dir),
+        base=model.base.at(base_dir),
         family=model.family,
-        vae=model_source(model.vae, base_dir) if model.vae else None,
-        loras=tuple(
-            lora.model_copy(update={"path": model_source(lora.path, base_dir)}) for lora in model.loras
-        ),
-        config=model_source(model.config, base_dir) if model.config else None,
-        lcm_lora=None if lcm_lora == NO_LORA else lcm_lora,
-        is_few_step=lcm_lora == NO_LORA,
+        vae=at(model.vae),
+        loras=tuple(lora.model_copy(update={"path": lora.path.at(base_dir)}) for lora in model.loras),
+        config=at(model.config),
+        lcm_lora=None if is_few_step else at(model.lcm_lora),
+        is_few_step=is_few_step,
     )

@@ -10,11 +10,12 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag
 
 from smd_cli.families import FAMILIES, PLANNED
 from smd_cli.scene.background import Background
+from smd_cli.scene.paths import Reference
 from smd_cli.scene.region import MaskDefaults, Region
 from smd_cli.scene.samplers import SAMPLERS, GuidanceKind, SamplerName, samplers_with
 from smd_cli.scene.section import Section
 from smd_cli.scene.stream_section import Stream
-from smd_cli.scene.values import GUIDED, FilePath, Pixels, Prompt, Seeds, Side
+from smd_cli.scene.values import GUIDED, Pixels, Prompt, Seeds, Side
 
 if TYPE_CHECKING:
     FamilyName = str
@@ -44,15 +45,18 @@ class Canvas(Section):
 class Lora(Section):
     """A LoRA to fuse into the model; with the package lycoris-lora also LoCon, LoHa, LoKr and DoRA."""
 
-    path: FilePath = Field(description="Hub id, or a .safetensors file or folder relative to the scene file.")
+    path: Reference = Field(
+        description="Hub id, or a .safetensors file or folder relative to the scene file."
+    )
     weight: Annotated[float, Field(ge=-4, le=4)] = Field(default=1.0, description="Factor on its weights.")
 
 
 class Model(Section):
     """The diffusion model. A text in place of the mapping is its `base`."""
 
-    base: FilePath = Field(
-        default="flatland",
+    base: Reference = Field(
+        default=Reference("flatland"),
+        json_schema_extra={"default": "flatland"},
         description="`flatland` (the embedded model), a Hub id, or a folder or .safetensors file relative to "
         "the scene file.",
     )
@@ -61,16 +65,16 @@ class Model(Section):
         description="Architecture; `auto` reads it from the weights. This version supports "
         f"{', '.join(f'`{name}`' for name in FAMILIES)}.",
     )
-    vae: FilePath | None = Field(default=None, description="Another autoencoder; default: the model's own.")
+    vae: Reference | None = Field(default=None, description="Another autoencoder; default: the model's own.")
     loras: Annotated[tuple[Lora, ...], Field(max_length=16)] = Field(
         default=(), description="Adapters, in order."
     )
-    config: FilePath | None = Field(
+    config: Reference | None = Field(
         default=None,
         description="A diffusers folder or Hub id with the configs and the tokenizer for a single "
         ".safetensors file; default: the family's published one.",
     )
-    lcm_lora: FilePath | None = Field(
+    lcm_lora: Reference | None = Field(
         default=None,
         description="The LoRA that lets ordinary weights sample in few steps, for the `lcm` sampler, or "
         "`none` where the weights are few-step ones already; default: the model's own, in its folder "

@@ -1,4 +1,4 @@
-"""The plan of a stream: its section with every default filled in and every path absolute."""
+"""The plan of a stream: its section with every default filled in."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from smd_cli.scene.background import BACKGROUND_KEYS, BackgroundChange, Fit
-from smd_cli.scene.paths import absolute
+from smd_cli.scene.paths import Reference
 from smd_cli.scene.plan_values import Context, plan_values, scene_value
 from smd_cli.scene.region import REGION_KEYS
 from smd_cli.scene.stream_section import (
@@ -71,7 +71,7 @@ class StreamPlan:
         frames: how many; a time, where the scene gives seconds and only the input knows the frames per
             second; None: as many as the input has.
         fps: frames per second; None: those of the input.
-        input: the absolute path or pattern of the input frames; None: there are none.
+        input: the file, folder or pattern of the input frames; None: there are none.
         strength: how strongly input frames are repainted, above 0, at most 1; None: the sampler's steps are
             taken unchanged.
         similarity: the filter that skips input frames; None: none is skipped.
@@ -85,7 +85,7 @@ class StreamPlan:
     mode: Literal["batch", "sequential"]
     autoflush: bool
     variation: float
-    input: str | None
+    input: Reference | None
     fit: Fit
     strength: float | None
     similarity: Similarity | None
@@ -98,6 +98,7 @@ class StreamPlan:
             **vars(self),
             "frames": frames if isinstance(frames, int) else None,
             "seconds": frames.value if isinstance(frames, Seconds) else None,
+            "input": scene_value(self.input),
             "similarity": scene_value(self.similarity),
             "timeline": [keyframe.to_dict() for keyframe in self.timeline],
         }
@@ -115,7 +116,7 @@ def resolve_stream(stream: Stream, context: Context, *, has_indices: bool) -> St
         mode=stream.mode,
         autoflush=stream.autoflush,
         variation=stream.variation,
-        input=str(absolute(stream.input, context.base_dir)) if stream.input else None,
+        input=stream.input.at(context.base_dir) if stream.input else None,
         fit=stream.fit,
         strength=stream.strength or (None if follows_schedule else DEFAULT_STRENGTH),
         similarity=stream.similarity,

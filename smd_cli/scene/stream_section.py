@@ -6,9 +6,10 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag
 from pydantic_core import PydanticCustomError
 
 from smd_cli.scene.background import BackgroundChange, Fit
+from smd_cli.scene.paths import Reference
 from smd_cli.scene.region import RegionChange
 from smd_cli.scene.section import Section
-from smd_cli.scene.values import FilePath, RegionName, Repaint, Share
+from smd_cli.scene.values import RegionName, Repaint, Share
 
 DEFAULT_FRAMES, DEFAULT_FPS, DEFAULT_STRENGTH = 50, 12.0, 0.5
 MAX_FRAMES = 1_000_000
@@ -104,7 +105,7 @@ class Stream(Section):
         default=0.0,
         description="How much of a frame's initial noise is its own; 0: all frames start from the same.",
     )
-    input: FilePath | None = Field(
+    input: Reference | None = Field(
         default=None,
         description="Frames to repaint: a picture, an animation, a video, a folder of pictures, or a pattern "
         "(`frames/*.png`), relative to the scene file.",

@@ -69,7 +69,6 @@ RegionPrompt = Annotated[
     str, Field(max_length=4000, pattern=NOT_BLANK), AfterValidator(_no_control_characters)
 ]
 RegionName = Annotated[str, Field(min_length=1, max_length=64, pattern=PLAIN_NAME)]
-FilePath = Annotated[str, Field(min_length=1, max_length=4096, pattern=PRINTABLE)]
 Side = Annotated[
     int,
     Field(ge=MIN_SIDE, le=MAX_SIDE, json_schema_extra={"multipleOf": 8}),

@@ -63,7 +63,8 @@ def test_a_scene_is_the_same_from_a_file_its_text_and_its_data(tmp_path):
 
     path = tmp_path / "scene.yaml"
     path.write_text(yaml.safe_dump(SMALL))
-    plans = [smd.load_scene(source).plan for source in (path, str(path), path.read_text(), SMALL)]
+    sources = (path, str(path), path.read_text(), SMALL)
+    plans = [smd.load_scene(source, base_dir=tmp_path).plan for source in sources]
     assert all(plan == plans[0] for plan in plans)
 
 

@@ -141,9 +141,8 @@ def test_a_picture_tells_how_to_make_it_again(scene, tmp_path):
     assert smd("generate", "again.yaml", "-o", "b.png").exit_code == 0
     assert (pixels("a.png") == pixels("b.png")).all()
     recipe = json.loads(smd("inspect", "a.png", "--json").stdout)
-    assert recipe["seed"] == 9
-    assert len(recipe["model"]["sha256"]) == 64
-    assert set(recipe["masks"]) == {"sun"}
+    assert recipe["scene"]["seed"] == 9
+    assert set(recipe["digests"]) == {"model.base", "model.lcm_lora"}
     assert "the sun" in smd("inspect", "a.png").stdout
 
 

@@ -76,7 +76,7 @@ def test_an_inpainted_picture_tells_how_to_make_it_again(photo):
     assert (pixels("a.png") == pixels("b.png")).all()
     Image.open("photo.png").rotate(180).save("photo.png")
     assert smd("inpaint", "again.yaml", "-o", "c.png").exit_code == 0
-    made = [read_recipe(Path(name)).background for name in ("a.png", "b.png", "c.png")]
+    made = [read_recipe(Path(name)).digests["background.image"] for name in ("a.png", "b.png", "c.png")]
     assert made[0] == made[1] != made[2]
 
 

@@ -134,7 +134,9 @@ class TestFiles:
         mask, notes = read_mask(ImageMask(image="a/x.png"), OpenedPicture(image), SIZE)
         assert mask.size == SIZE
         assert {found for _, found in mask.getcolors()} == {0, 255}
-        assert notes == (f"{Path('a/x.png')}: resized from 7x5 to 64x40, stretched to other proportions",)
+        assert notes == (
+            f"{Path('a/x.png').absolute()}: resized from 7x5 to 64x40, stretched to other proportions",
+        )
 
     def test_soft_edges_stay_soft(self) -> None:
         image = Image.linear_gradient("L")
@@ -142,7 +144,7 @@ class TestFiles:
 
     def test_the_same_proportions_are_not_stretched(self) -> None:
         _, notes = read_mask(ImageMask(image="x.png"), OpenedPicture(Image.new("L", (32, 20))), SIZE)
-        assert notes == ("x.png: resized from 32x20 to 64x40",)
+        assert notes == (f"{Path('x.png').absolute()}: resized from 32x20 to 64x40",)
 
 
 def test_the_rest_is_what_the_others_leave() -> None:

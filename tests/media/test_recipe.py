@@ -15,14 +15,16 @@ from smd_cli.media.recipe import CHUNK, Recipe, read_recipe
 PART = {"prompt": "an owl", "negative_prompt": "blur"}
 RECIPE = Recipe(
     scene={
+        "seed": 5,
+        "model": {"base": "flatland"},
         "canvas": {"width": 64, "height": 128},
         "sampler": {"indices": [0, 25], "kind": "lcm", "guidance_scale": 1.0},
         "background": PART,
         "regions": [{**PART, "prompt": "a cat"}],
     },
-    seed=5,
-    model={"base": "flatland", "sha256": "ab" * 32},
-    masks={},
+    family="sd15",
+    revision="",
+    digests={"model.base": "ab" * 32},
     versions={"smd-cli": "0.1.0"},
 )
 
@@ -61,9 +63,9 @@ def test_the_short_form_without_a_canvas_of_its_own() -> None:
         "{",
         "[]",
         "[" * 100_000,
-        '{"recipe": 1}',
-        '{"recipe": 1, "scene": {}, "seed": 1, "model": {}, "masks": {}, "versions": {}}',
-        '{"recipe": 1, "scene": "x", "seed": 1, "model": {}, "masks": {}, "versions": {}}',
+        '{"recipe": 2}',
+        '{"recipe": 2, "scene": {}, "family": "", "revision": "", "digests": {}, "versions": {}}',
+        '{"recipe": 2, "scene": "x", "family": "", "revision": "", "digests": {}, "versions": {}}',
     ],
 )
 def test_a_damaged_recipe_is_one_line(tmp_path: Path, text: str) -> None:
@@ -73,7 +75,7 @@ def test_a_damaged_recipe_is_one_line(tmp_path: Path, text: str) -> None:
 
 def test_a_recipe_of_another_version(tmp_path: Path) -> None:
     with pytest.raises(AssetError, match="of a version that this smd does not know"):
-        read_recipe(picture(tmp_path, '{"recipe": 2}'))
+        read_recipe(picture(tmp_path, '{"recipe": 3}'))
 
 
 def test_a_text_that_unpacks_without_end(tmp_path: Path) -> None:

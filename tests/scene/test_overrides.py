@@ -45,7 +45,7 @@ def test_a_later_one_wins() -> None:
 def test_a_key_below_a_shorthand_keeps_its_text() -> None:
     scene = load("regions[boy].mask.invert=true", "model=some/model", "model.family=sdxl")
     assert scene.regions[0].mask.model_dump() == {"image": "boy.png", "channel": "auto", "invert": True}
-    assert (scene.model.base, scene.model.family) == ("some/model", "sdxl")
+    assert (scene.model.base.text, scene.model.family) == ("some/model", "sdxl")
 
 
 def test_the_same_override_serves_several_scenes() -> None:

@@ -9,6 +9,7 @@ from smd_cli.errors import SceneError
 from smd_cli.messages import Place
 from smd_cli.scene.lints import lint
 from smd_cli.scene.loader import load_text
+from smd_cli.scene.paths import Reference
 from smd_cli.scene.resolve import Plan, resolve
 from smd_cli.scene.schema import Canvas
 from smd_cli.scene.tree import dotted
@@ -114,7 +115,7 @@ def test_nothing_to_paint_on_a_picture(more: str) -> None:
 )
 @pytest.mark.parametrize("task", ["generate", "inpaint"])
 def test_something_to_paint_on_a_picture(text: str, task: str) -> None:
-    assert plan(text, (64, 64), task).background.image == Path("/scenes/b.png")
+    assert plan(text, (64, 64), task).background.image == Reference("b.png", Path("/scenes"))
 
 
 def test_a_value_that_is_wrong_by_itself_is_told_once() -> None:
@@ -225,7 +226,7 @@ def test_a_plan_needs_a_canvas_or_a_picture_s_size() -> None:
 def test_a_plan_written_as_a_scene_resolves_to_itself(text: str, picture: tuple[int, int] | None) -> None:
     first = plan(text, picture)
     again = load_text(json.dumps(first.to_dict()), "recipe").scene
-    assert resolve(again, first.name, Path("/elsewhere"), picture) == first
+    assert resolve(again, first.name, Path("/scenes"), picture) == first
 
 
 def test_only_a_canvas_that_follows_is_left_out_of_the_written_scene() -> None:

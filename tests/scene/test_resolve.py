@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smd_cli.scene.loader import load_text
+from smd_cli.scene.mask_specs import ImageMask
 from smd_cli.scene.prompts import PromptMix
 from smd_cli.scene.resolve import Plan, resolve
 
@@ -21,7 +22,7 @@ def plan(text: str, folder: Path = Path("/scenes")) -> Plan:
 
 
 def again(first: Plan) -> Plan:
-    return resolve(load_text(json.dumps(first.to_dict()), "recipe").scene, first.name, Path("/elsewhere"))
+    return resolve(load_text(json.dumps(first.to_dict()), "recipe").scene, first.name, Path("/scenes"))
 
 
 def test_defaults() -> None:
@@ -92,7 +93,8 @@ def test_regions_take_the_masks_defaults_and_the_negative_prefix() -> None:
     assert (second.mask_std, second.mask_strength, second.negative_prompt) == (0, 0, PromptMix.of("ugly"))
     assert second.prompt == PromptMix.of("z")
     assert resolved.background.negative_prompt == PromptMix.of("ugly")
-    assert first.mask.model_dump()["image"] == "/scenes/m/a.png"
+    assert isinstance(first.mask, ImageMask)
+    assert first.mask.image.path == Path("/scenes/m/a.png")
 
 
 @pytest.mark.parametrize("prompt", ["a ,", "a , ,", " a,, ", "a\u00a0,"])
@@ -136,7 +138,7 @@ def test_what_is_a_path_and_what_is_a_name(tmp_path: Path) -> None:
     (tmp_path / "mine" / "model_index.json").touch()
 
     def base(text: str) -> str:
-        return plan(f"background: {{prompt: x}}\nmodel: {text}", tmp_path).model.base
+        return plan(f"background: {{prompt: x}}\nmodel: {text}", tmp_path).model.base.source
 
     assert base("flatland") == "flatland"
     assert base("some/model") == "some/model"

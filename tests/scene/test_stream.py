@@ -270,13 +270,13 @@ class TestDefaults:
             "{at: 2, background: {image: b.png, negative_prompt: ''}}]}"
         ).stream
         girl, behind = found.timeline
-        assert found.input == "/scenes/clips/*.png"
+        assert found.input.path == Path("/scenes/clips/*.png")
         assert girl.region == "girl"
         assert girl.get("negative_prompt") == PromptMix.of("ugly, blue")
-        assert girl.get("mask").model_dump()["image"] == "/scenes/m.png"
+        assert girl.get("mask").image.path == Path("/scenes/m.png")
         assert behind.region is None
         assert (behind.get("prompt"), behind.get("negative_prompt")) == (None, PromptMix.of("ugly"))
-        assert behind.get("image") == Path("/scenes/b.png")
+        assert behind.get("image").path == Path("/scenes/b.png")
 
     def test_a_time_is_a_frame_where_the_rate_is_known(self) -> None:
         keyframe = "{at: 1.25s, region: girl, prompt: x}"
@@ -307,7 +307,7 @@ def test_a_plan_written_as_a_scene_resolves_to_itself(stream: str) -> None:
     first = plan(stream)
     written: dict[str, Any] = json.loads(json.dumps(first.to_dict()))
     again = load_text(json.dumps(written), "recipe").scene
-    assert resolve(again, first.name, Path("/elsewhere")) == first
+    assert resolve(again, first.name, Path("/scenes")) == first
 
 
 class TestLints:

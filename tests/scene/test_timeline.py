@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from smd_cli.scene.loader import load_text
-from smd_cli.scene.mask_specs import BoxMask, EllipseMask, ImageMask, PolygonMask
+from smd_cli.scene.mask_specs import BoxMask, EllipseMask, ImageMask, PolygonMask, mask_at
+from smd_cli.scene.paths import Reference
 from smd_cli.scene.prompts import PromptMix
 from smd_cli.scene.resolve import Plan, resolve
 from smd_cli.scene.timeline import plan_at
@@ -158,8 +159,13 @@ def test_polygons_of_unlike_corners_jump() -> None:
 
 def test_pictures_jump() -> None:
     keyframe = "at: 4, background: {prompt: the desert, image: b.png}, ease: linear"
-    assert [show(frame, keyframe).background.image for frame in (3, 4)] == [None, Path("/scenes/b.png")]
-    assert show(9, "at: 4, region: cat, mask: n.png").regions[1].mask == ImageMask(image="/scenes/n.png")
+    assert [show(frame, keyframe).background.image for frame in (3, 4)] == [
+        None,
+        Reference("b.png", Path("/scenes")),
+    ]
+    assert show(9, "at: 4, region: cat, mask: n.png").regions[1].mask == mask_at(
+        ImageMask(image="n.png"), Path("/scenes")
+    )
 
 
 def test_times_are_told_by_the_rate() -> None:

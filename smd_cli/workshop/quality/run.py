@@ -16,9 +16,10 @@ import smd_cli
 from smd_cli.app.models import choose_place
 from smd_cli.app.settings import RenderSettings
 from smd_cli.bench.speed import machine
+from smd_cli.digests import digest_of
 from smd_cli.engine.batching import Batch
 from smd_cli.engine.prepare import PreparedScene
-from smd_cli.models.assets import ModelSpec, digest_of, locate
+from smd_cli.models.assets import ModelSpec, locate
 from smd_cli.models.backbone import Backbone
 from smd_cli.models.loading import load
 from smd_cli.workshop.judge.crops import draw_picture_crop

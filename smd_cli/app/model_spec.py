@@ -1,0 +1,38 @@
+"""What a scene asks the loader of models for. Knows no torch."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from smd_cli.models.assets import Assets, ModelSpec, locate
+from smd_cli.scene.paths import Reference
+from smd_cli.scene.resolve import ModelPlan, Plan
+
+
+def model_spec(model: ModelPlan) -> ModelSpec:
+    """Return a plan's model as the loader is asked for it."""
+
+    def source(reference: Reference | None) -> str | None:
+        return None if reference is None else reference.source
+
+    return ModelSpec(
+        base=model.base.source,
+        family=model.family,
+        vae=source(model.vae),
+        loras=tuple((lora.path.source, lora.weight) for lora in model.loras),
+        config=source(model.config),
+        lcm_lora=source(model.lcm_lora),
+    )
+
+
+def needs_few_step(plan: Plan) -> bool:
+    """Tell whether ordinary weights have to be made few-step ones for a plan's sampler."""
+    return plan.sampler.facts.few_step and not plan.model.is_few_step
+
+
+def find_model(plan: Plan, *, offline: bool, vae: str | None = None) -> Assets:
+    """Find and check the files of a plan's model, or of it with another autoencoder. Raises AssetError."""
+    spec = model_spec(plan.model)
+    if vae is not None:
+        spec = replace(spec, vae=vae)
+    return locate(spec, few_step=needs_few_step(plan), offline=offline)
