@@ -17,6 +17,7 @@ from smd_cli.scene.loader import LoadedScene, load, load_data, load_text
 from smd_cli.scene.overrides import Override, override_of
 from smd_cli.scene.resolve import Plan, resolve
 from smd_cli.scene.seeds import RANDOM, has_random
+from smd_cli.scene.text_lints import lint_texts
 
 _SHOWN_SEEDS = 10
 Source = str | Path | Mapping[str, Any]
@@ -118,7 +119,7 @@ def _opened(loaded: LoadedScene, task: str | None) -> OpenedScene:
         raise SceneError(problem)
     plan = _resolve(loaded)
     images = paint_scene(plan, loaded.locate)
-    warnings = (*lint(plan, loaded.locate), *images.warnings)
+    warnings = (*lint_texts(loaded.tree), *lint(plan, loaded.locate), *images.warnings)
     return OpenedScene(
         plan, images, (*_drawn(loaded), *map(Message.of, images.notes)), warnings, loaded.locate, loaded
     )

@@ -33,7 +33,7 @@ def inspect(
     if json:
         document().add(**asdict(recipe))
     elif scene:
-        from smd_cli.scene.tree import dump
+        from smd_cli.scene.yaml_types import dump
 
         print_result(dump(recipe.scene))
     else:

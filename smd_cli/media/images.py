@@ -14,6 +14,7 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from smd_cli.errors import AssetError
 from smd_cli.media.pixels import shown_pixels
 from smd_cli.media.png_layout import check_rows
+from smd_cli.scene.paths import why_missing
 
 MAX_PIXELS = 200_000_000
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS  # Pillow's own guard, for every picture that this program opens
@@ -102,7 +103,7 @@ def check_file(path: Path) -> None:
         if path.is_symlink() and not path.exists():
             raise AssetError(f"{path}: is a broken link to {path.readlink()}")
         if not path.exists():
-            raise AssetError(f"{path}: no such file")
+            raise AssetError(f"{path}: no such file{why_missing(str(path))}")
         if not path.is_file():
             kind = "a directory" if path.is_dir() else "no regular file"
             raise AssetError(f"{path}: is {kind}, not a picture")

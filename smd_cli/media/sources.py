@@ -22,6 +22,7 @@ from smd_cli.media.images import (
 from smd_cli.media.pixels import on_white, shown_pixels
 from smd_cli.media.png_layout import check_rows
 from smd_cli.media.video import count_video_frames, probe_video, read_video_frames
+from smd_cli.scene.paths import why_missing
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
 _DEFAULT_DURATION = 100  # ms that browsers show a frame of an animation that says 0
@@ -105,7 +106,7 @@ def _pictures_matching(pattern: str) -> list[Path]:
     """List the files that match a glob pattern in natural order."""
     found = [Path(name) for name in glob(pattern, recursive=True)]  # noqa: PTH207 - takes absolute ones too
     if not found:
-        raise AssetError(f"{pattern}: no file matches")
+        raise AssetError(f"{pattern}: no file matches{why_missing(str(pattern))}")
     return sorted(found, key=_natural_order)
 
 

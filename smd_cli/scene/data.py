@@ -9,7 +9,9 @@ from typing import Any
 import yaml
 
 from smd_cli.errors import SceneError
-from smd_cli.scene.tree import Node, dump, parse
+from smd_cli.scene.reader import parse
+from smd_cli.scene.tree import Node
+from smd_cli.scene.yaml_types import dump
 
 
 def from_data(data: Any, source: str) -> Node:  # noqa: ANN401 - plain data of any shape

@@ -22,9 +22,11 @@ _PATTERNS = {
     NOT_BLANK: "is blank",
     PLAIN_NAME: "is no name: begin with a letter, and leave out [ ] and =",
     HEX_COLOR: 'is no colour; a colour is written in quotes: "#f92f6c"',
-    PRINTABLE: "holds control characters",
+    PRINTABLE: "holds control characters (in double quotes a backslash begins one; write folders with /)",
     TIME: "is neither a frame nor a time; a time is written 1.5s",
 }
+_WORDS = {"true": ("yes", "on", "y", "1"), "false": ("no", "off", "n", "0")}  # of YAML 1.1 and of text
+_TRUTHS = {word: truth for truth, words in _WORDS.items() for word in words}
 _TAG = re.compile(r"<[a-z]+>")  # how the schema marks its choices; YAML's merge key << is a user's
 
 
@@ -77,8 +79,13 @@ def _is_below(loc: Loc, above: Loc) -> bool:
     return len(loc) > len(above) and loc[: len(above)] == above
 
 
+def place_of(error: ErrorDetails) -> Loc:
+    """Return the place of an error in the scene."""
+    return tuple(key for key in error["loc"] if not (isinstance(key, str) and _TAG.fullmatch(key)))
+
+
 def _explain_one(error: ErrorDetails) -> Problem:
-    loc = tuple(key for key in error["loc"] if not (isinstance(key, str) and _TAG.fullmatch(key)))
+    loc = place_of(error)
     kind, value = error["type"], error["input"]
     if kind == "missing":
         return Problem(loc[:-1], _missing(str(loc[-1])))
@@ -120,7 +127,18 @@ def _bound(limit: float) -> str:
 def _text(value: Any, _: dict[str, Any]) -> str:  # noqa: ANN401
     if isinstance(value, (int, float)):
         return f"{quoted(value)} is not text; put it in quotes"
-    return f"should be text, not {quoted(value)}"
+    begins = "{" if isinstance(value, dict) else "["
+    return f"should be text, not {quoted(value)}; a text that begins with {begins} needs quotes"
+
+
+def _truth(value: Any, _: dict[str, Any]) -> str:  # noqa: ANN401
+    meant = _TRUTHS.get(value.lower()) if isinstance(value, str) else None
+    return f"{quoted(value)} is not true or false" + (f"; write {meant}" if meant else "")
+
+
+def _list(value: Any, _: dict[str, Any]) -> str:  # noqa: ANN401
+    hint = "; each item begins with a dash" * isinstance(value, dict)
+    return f"should be a list, not {quoted(value)}{hint}"
 
 
 def _one_of(value: Any, context: dict[str, Any]) -> str:  # noqa: ANN401
@@ -154,7 +172,7 @@ _MESSAGES: dict[str, Callable[[Any, dict[str, Any]], str]] = {
     "less_than_equal": lambda value, context: f"{quoted(value)} is above {_bound(context['le'])}",
     "int_type": lambda value, _: f"{quoted(value)} is not a whole number",
     "float_type": lambda value, _: f"{quoted(value)} is not a number",
-    "bool_type": lambda value, _: f"{quoted(value)} is not true or false",
+    "bool_type": _truth,
     "finite_number": lambda value, _: f"{quoted(value)} is not a finite number",
     "string_type": _text,
     "string_too_short": lambda *_: "is empty",
@@ -168,7 +186,7 @@ _MESSAGES: dict[str, Callable[[Any, dict[str, Any]], str]] = {
         f"{quoted(context['value'])} is no seed: give a number, several such as 1-4,9, or {RANDOM}"
     ),
     "model_type": lambda value, _: f"should be a mapping (key: value), not {quoted(value)}",
-    "tuple_type": lambda value, _: f"should be a list, not {quoted(value)}",
+    "tuple_type": _list,
     "too_short": _count,
     "too_long": _count,
 }

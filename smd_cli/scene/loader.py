@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import copy
 import sys
 from collections.abc import Mapping, Sequence
@@ -13,8 +14,9 @@ from smd_cli.errors import SceneError
 from smd_cli.messages import Message, Place
 from smd_cli.scene.data import from_data
 from smd_cli.scene.overrides import Override, apply
+from smd_cli.scene.reader import parse
 from smd_cli.scene.schema import Scene
-from smd_cli.scene.tree import Node, dotted, parse
+from smd_cli.scene.tree import Node, dotted
 from smd_cli.scene.validate import InvalidScene, validate
 
 MAX_BYTES = 2**20
@@ -96,7 +98,12 @@ def _lines(error: InvalidScene, tree: Node) -> list[Message]:
         node = tree.nearest(problem.loc)
         place = (problem.on_key and node.key_place) or node.place
         placed.append((place, replace(place, key=dotted(problem.loc)).says(problem.text)))
-    return [line for _, line in sorted(placed, key=lambda pair: pair[0])]
+    placed.sort(key=lambda pair: pair[0])
+    # a value that is written once, and used in several places by an alias, has one problem
+    once: dict[Any, Message] = {}
+    for place, line in placed:
+        once.setdefault((place, line.text) if place.line else line, line)
+    return list(once.values())
 
 
 def _read(path: Path) -> bytes:
@@ -116,6 +123,8 @@ def _read(path: Path) -> bytes:
 
 
 def _decode(raw: bytes, source: str) -> str:
+    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise SceneError(Place(source).says("is UTF-16 text; save it as UTF-8"))
     if len(raw) > MAX_BYTES:
         text = f"is larger than {MAX_BYTES // 2**20} MiB; a scene is a short text"
         raise SceneError(Place(source).says(text))

@@ -17,8 +17,9 @@ from smd_cli.messages import Message, Place
 from smd_cli.scene.data import from_data
 from smd_cli.scene.explain import did_you_mean
 from smd_cli.scene.paths import Reference
+from smd_cli.scene.reader import parse
 from smd_cli.scene.schema import SHORTHANDS
-from smd_cli.scene.tree import Node, Scalar, parse
+from smd_cli.scene.tree import Node, Scalar
 
 _PATH = re.compile(r"\w+(\.\w+|\[[^\[\]]+\])*", re.ASCII)
 _STEP = re.compile(r"(\w+)|\[([^\[\]]+)\]", re.ASCII)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 from smd_cli.scene.values import PRINTABLE
+
+_VARIABLE = re.compile(r"\$\w|\$\{|%\w+%")
 
 
 @dataclass(frozen=True)
@@ -91,3 +94,12 @@ class Reference:
 
 def _portable(reference: Reference) -> str:
     return reference.portable
+
+
+def why_missing(path: str) -> str:
+    """Return what is likely wrong with a path where there is no file: the end of a message, often empty."""
+    if os.sep == "/" and "\\" in path:
+        return "; folders are separated by /"
+    if _VARIABLE.search(path):
+        return "; environment variables are not read in a scene"
+    return "; the curly quotes are part of the name" if re.search("[“”„]", path) else ""

@@ -18,6 +18,32 @@ in its palette, or as one transparent colour. `smd schema` prints the same as JS
 `smd new` writes a commented scene to begin with, and `--set regions[0].prompt=…` or
 `--set regions[name].prompt=…` changes any value for one run.""".splitlines()
 
+_WRITING = """\
+## Texts that need quotes
+
+Inside `{ }` and `[ ]` a comma ends a text, so a prompt with one needs quotes there: `{prompt: "grass, blue
+sky"}`. Everywhere, a text needs them that has `: ` or ` #` in it (a `#` behind a space begins a comment),
+such as `color: "#f92f6c"`, and one that begins with one of ``[ { ] } , " ' # & * ! | > % @ ` ``. Straight
+quotes quote, curly ones do not.
+
+## Shared values
+
+Keys of the scene that begin with `x-` are ignored: a place for what several others share. `&name` names a
+value, `*name` repeats it, and `<<: *name`, or `<<: [*one, *two]`, lends its keys to a mapping that does not
+give them itself.
+
+```yaml
+smd: 1
+x-person: &person {mask_std: 4, prompt_strength: 0.9}
+canvas: {width: 384, height: 256}
+background: {prompt: "grass, clear deep blue sky"}
+regions:
+  - {<<: *person, name: boy, prompt: "1boy", mask: {ellipse: [0.3, 0.6, 0.2, 0.4]}}
+  - {<<: *person, mask_std: 0, name: girl, prompt: "1girl", mask: {ellipse: [0.7, 0.6, 0.2, 0.4]}}
+```
+
+Both have a prompt strength of 0.9; the boy's mask is blurred, the girl's is not.""".splitlines()
+
 
 def json_schema() -> Schema:
     """Return the JSON Schema (draft 2020-12) of a scene."""
@@ -38,7 +64,7 @@ def scene_reference(schema: Schema) -> str:
         section = sections[name]
         lines += ["", f"## {name}", "", section["description"], "", "| key | value | default | meaning |"]
         lines += ["|---|---|---|---|", *_rows(section)]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, "", *_WRITING]) + "\n"
 
 
 def _mentioned(schema: Schema, definitions: Schema) -> Iterator[str]:

@@ -4,9 +4,10 @@ What a scene leaves out may be None here; `scene.resolve` fills every default in
 are in `scene.rules`; `scene.validate` makes a Scene of plain data.
 """
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag
+from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
 from smd_cli.families import FAMILIES, PLANNED
 from smd_cli.scene.background import Background
@@ -23,6 +24,7 @@ else:
     FamilyName = Literal["auto", *FAMILIES, *PLANNED]
 
 VERSION = 1
+ASIDE = "x-"  # how keys of the scene begin that are the author's own
 SHORTHANDS = {"model": "base", "mask": "image"}  # keys that take a text in place of a mapping with that key
 
 
@@ -158,7 +160,9 @@ class Bootstrap(Section):
 
 
 class Scene(Section):
-    """A scene: which prompt is painted in which region of a canvas."""
+    """A scene: which prompt is painted in which region of a canvas. Keys that begin with `x-` are yours."""
+
+    model_config = ConfigDict(json_schema_extra={"patternProperties": {f"^{ASIDE}": {}}})
 
     smd: Literal[1] = Field(description="Version of the scene language.")
     task: Literal["generate", "inpaint", "panorama", "stream"] = Field(
@@ -190,3 +194,13 @@ class Scene(Section):
         default=(), description="Prompts and their masks; later regions cover earlier ones."
     )
     stream: Stream = Field(default=Stream(), description="Frames over time, for the task `stream`.")
+
+
+def _sections(section: type[Section]) -> Iterator[type[Section]]:
+    yield section
+    for below in section.__subclasses__():
+        yield from _sections(below)
+
+
+KEYS = frozenset(key for section in _sections(Section) for key in section.model_fields)
+"""Every key of the language, at whatever place."""

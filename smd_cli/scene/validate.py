@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
-from smd_cli.scene.explain import Problem, explain, quoted
+from smd_cli.scene.explain import Problem, explain, place_of, quoted
+from smd_cli.scene.fractions import shapes_in_other_units
 from smd_cli.scene.rules import broken_rules
-from smd_cli.scene.schema import VERSION, Scene
+from smd_cli.scene.schema import ASIDE, VERSION, Scene
 from smd_cli.scene.tree import Loc
-from smd_cli.scene.valid import INVALID
+from smd_cli.scene.valid import INVALID, Data
 
 
 class InvalidScene(Exception):  # noqa: N818 - carries problems; the loader turns them into a SceneError
@@ -35,18 +37,27 @@ def validate(data: Any) -> Scene:  # noqa: ANN401 - what a file says, of any sha
         raise InvalidScene(
             [Problem(("smd",), f"version {quoted(version)} is unknown; this program reads version {VERSION}")]
         )
+    data = {key: value for key, value in data.items() if not key.startswith(ASIDE)}
     problems: list[Problem] = []
     scene = None
     try:
         scene = Scene.model_validate(data)
     except ValidationError as error:
-        problems = explain(error.errors(include_url=False))
+        problems = _problems(error.errors(include_url=False), data)
     for problem in problems:
         data = _without(data, problem.loc)
     problems += broken_rules(data)
     if scene is None or problems:
         raise InvalidScene(problems)
     return scene
+
+
+def _problems(errors: list[ErrorDetails], data: Data) -> list[Problem]:
+    """Return a problem for each error, and one for all errors of a shape in the wrong unit."""
+    shapes = shapes_in_other_units(map(place_of, errors), data)
+    told = {shape.loc for shape in shapes}
+    others = [error for error in errors if not any(place_of(error)[: len(loc)] == loc for loc in told)]
+    return [*shapes, *explain(others)]
 
 
 def _without(data: Any, loc: Loc) -> Any:  # noqa: ANN401

@@ -111,7 +111,7 @@ def test_a_mistake_is_told_to_people_and_machines(arguments, code, text, place):
 SCENES = {
     "value": ((CANVAS, "{width: 100, height: 64}"), 3, "100, height", "canvas.width"),
     "typo": (("prompt: a boy", "promt: a boy"), 3, "promt", "regions[0].promt"),
-    "syntax": ((CANVAS, "{width: 64]"), 3, "]\nbackground", None),
+    "syntax": ((CANVAS, "{width: 64]"), 3, "{width", None),
     "mask": ((MASK, "gone.png"), 4, "gone.png", "regions[0].mask"),
     "no picture": ((MASK, "text.png"), 4, "text.png", "regions[0].mask"),
     "empty mask": ((MASK, "{ellipse: [2, 2, 0.1, 0.1]}"), 3, "{ellipse", "regions[0].mask"),

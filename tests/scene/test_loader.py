@@ -60,7 +60,11 @@ def test_a_good_scene_is_loaded() -> None:
         ("seed:", "s.yaml:7:6: seed: has no value (a # begins a comment, unless it is in quotes)"),
         ("negative_prefix: 5", "s.yaml:7:18: negative_prefix: 5 is not text; put it in quotes"),
         ('negative_prefix: "a\\0"', "s.yaml:7:18: negative_prefix: holds control characters"),
-        ("negative_prefix: {a: b}", "s.yaml:7:18: negative_prefix: should be text, not a mapping"),
+        (
+            "negative_prefix: {a: b}",
+            "s.yaml:7:18: negative_prefix: should be text, not a mapping; a text that begins with { needs "
+            "quotes",
+        ),
         ("masks: {strength: .nan}", "s.yaml:7:19: masks.strength: nan is not a finite number"),
         ("masks: {strength: .inf}", "s.yaml:7:19: masks.strength: inf is not a finite number"),
         ("masks: {strength: 1.4}", "s.yaml:7:19: masks.strength: 1.4 is above 1"),
@@ -103,7 +107,7 @@ def test_a_good_scene_is_loaded() -> None:
         ),
         ("model: {base: x, loras: [{weight: 1}]}", "s.yaml:7:26: model.loras[0]: path is missing"),
         (
-            "<<: {seed: 3}",
+            "'<<': {seed: 3}",
             "s.yaml:7:1: '<<': unknown key; known here: smd, task, canvas, seed, model, sampler, "
             "bootstrap, masks, negative_prefix, background, regions, stream",
         ),

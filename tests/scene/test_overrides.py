@@ -96,5 +96,5 @@ def test_what_cannot_be_shown(text: str) -> None:
 
 
 def test_a_value_that_is_no_yaml() -> None:
-    with pytest.raises(UsageError, match=r"^--set seed=\[1: YAML syntax"):
+    with pytest.raises(UsageError, match=r"^--set seed=\[1: this \[ is not closed"):
         parse_override("seed=[1")

@@ -75,7 +75,7 @@ def plan(text: str, picture_size: tuple[int, int] | None = None, task: str | Non
         ),
         (
             f"{CANVAS}background: {{image: b.png, prompt: x, place: [0, 0.5]}}",
-            "background.place[1]: 0.5 is not a whole number",
+            "background.place: is in px; 0.5 of 256 px is 128",
         ),
         (
             f"{CANVAS}background: {{image: b.png, prompt: x, fit: contian}}",

@@ -3,7 +3,9 @@
 import pytest
 
 from smd_cli.errors import SceneError
-from smd_cli.scene.tree import MAX_DEPTH, dotted, dump, parse
+from smd_cli.scene.reader import MAX_DEPTH, parse
+from smd_cli.scene.tree import dotted
+from smd_cli.scene.yaml_types import dump
 
 
 def problems(text: str) -> tuple[str, ...]:
@@ -43,9 +45,9 @@ def test_dotted_escapes_what_is_no_word() -> None:
         ("# only a comment\n", "s.yaml", "empty"),
         ("a: 1\n---\nb: 2\n", "s.yaml:2:1", "second YAML document"),
         ("a: [1,\n", "s.yaml:2:1", "YAML syntax"),
-        ("a: 'x\n", "s.yaml:2:1", "YAML syntax"),
-        ("a: b: c", "s.yaml:1:5", "YAML syntax"),
-        ("\ta: 1", "s.yaml:1:1", "YAML syntax"),
+        ("a: 'x\n", "s.yaml:1:4", "this quote is never closed"),
+        ("a: b: c", "s.yaml:1:4", "needs quotes"),
+        ("\ta: 1", "s.yaml:1:1", "a tab"),
         ("ab: 1\nb: \x07", "s.yaml:2:4", "control character"),
         ("a: *b", "s.yaml:1:4", "stands for nothing"),
         ("a: &x [*x]", "s.yaml:1:8", "stands for nothing"),
@@ -69,7 +71,7 @@ def test_unreadable_yaml_is_one_line_with_a_place(text: str, place: str, said: s
 def test_several_problems_are_told_together() -> None:
     assert problems("a: 1\na: 2\nb: !foo x\n? [1]\n: 2\n") == (
         "s.yaml:2:1: 'a' is given twice, first at s.yaml:1:1",
-        "s.yaml:3:4: the tag '!foo' is not allowed in a scene",
+        "s.yaml:3:4: the tag '!foo' is not allowed in a scene; a text that begins with ! needs quotes",
         "s.yaml:4:3: a key must be a word",
     )
 
