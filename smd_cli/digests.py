@@ -19,9 +19,12 @@ def digest_of(files: Iterable[Path]) -> str:
 
 def _digest(path: Path) -> str:
     """Return the SHA-256 of a file. The hub's cache names large files by it, which saves reading them."""
+    link = path
+    while link.is_symlink():  # a blob can be a link itself, to what repositories share under another name
+        link = link.parent / link.readlink()
+        if link.parent.name == "blobs" and len(link.name) == 64:
+            return link.name
     blob = path.resolve()
-    if blob.parent.name == "blobs" and len(blob.name) == 64:
-        return blob.name
     status = blob.stat()
     return _read(blob, status.st_mtime_ns, status.st_size)
 

@@ -1,12 +1,17 @@
-"""Model availability: the models that a scene needs, and which are on this machine. Fetches nothing."""
+"""Model availability: the models that a scene needs, and which are on this machine.
+
+Fetches nothing, reads no weights, and imports no torch.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from smd_cli.app.model_spec import model_spec, needs_few_step
 from smd_cli.errors import AssetError
 from smd_cli.models.assets import Assets, ModelSpec, lcm_lora_of, locate
+from smd_cli.scene.resolve import Plan
 
 Role = Literal["base", "vae", "lora", "lcm_lora"]
 
@@ -36,8 +41,9 @@ class Availability:
     assets: Assets | None
 
 
-def model_availability(spec: ModelSpec, *, few_step: bool) -> Availability:
-    """Look for a scene's models; `few_step` as in `locate`, whose checks decide what is present."""
+def model_availability(plan: Plan) -> Availability:
+    """Look for a plan's models; the checks of `locate` decide what is present."""
+    spec, few_step = model_spec(plan.model), needs_few_step(plan)
     bare = replace(spec, vae=None, loras=(), lcm_lora=None)
     base = _locate(bare)
     required = [_required("base", spec.base, base)]
@@ -49,11 +55,11 @@ def model_availability(spec: ModelSpec, *, few_step: bool) -> Availability:
         required += [RequiredModel(role, source, None) for role, source, _ in extras]
         return Availability(tuple(required), None)
     required += [_required(role, source, _locate(with_it)) for role, source, with_it in extras]
-    lcm_lora = lcm_lora_of(spec, base.base.path, base.facts.family)
+    lcm_lora = lcm_lora_of(spec, base.base, base.family)
     if few_step and lcm_lora not in (source for source, _ in spec.loras):
         found = _locate(replace(bare, lcm_lora=spec.lcm_lora), few_step=True)
         if isinstance(found, AssetError) or found.loras:
-            required.append(_required("lcm_lora", lcm_lora.replace(str(base.base.path), spec.base), found))
+            required.append(_required("lcm_lora", lcm_lora, found))
     whole = _locate(spec, few_step=few_step)
     return Availability(tuple(required), base if isinstance(whole, AssetError) else whole)
 

@@ -22,8 +22,8 @@ from smd_cli.engine.layout import tile_side
 from smd_cli.errors import SceneError
 from smd_cli.models.assets import Assets
 from smd_cli.models.backbone import Backbone
+from smd_cli.models.hub import go_offline
 from smd_cli.models.loading import load
-from smd_cli.models.sources import go_offline
 
 
 def choose_place(settings: RenderSettings) -> tuple[torch.device, torch.dtype]:

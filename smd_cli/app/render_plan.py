@@ -4,7 +4,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from smd_cli.app.model_availability import RequiredModel, model_availability
-from smd_cli.app.model_spec import model_spec, needs_few_step
 from smd_cli.app.models import check_fit, choose_place
 from smd_cli.app.rendering import canvas_images
 from smd_cli.app.scenes import OpenedScene
@@ -73,7 +72,7 @@ def plan_render(scene: OpenedScene, settings: RenderSettings) -> RenderPlan:
         SceneError: the canvas does not suit the model.
     """
     device, dtype = choose_place(settings)
-    models = model_availability(model_spec(scene.plan.model), few_step=needs_few_step(scene.plan))
+    models = model_availability(scene.plan)
     if models.assets is None:
         return RenderPlan(scene.plan, models.required, None)
     facts = models.assets.facts

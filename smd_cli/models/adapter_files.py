@@ -63,23 +63,8 @@ KINDS: Mapping[Parts, str] = {
 """Kinds of adapters by the factors that a layer has (LoCon, LoHa and LoKr: 2309.14859)."""
 
 
-def lora_file(path: Path) -> Path:
-    """Return the file of a LoRA: `path` itself, or the only .safetensors file of that folder.
-
-    Raises:
-        AssetError: none or several in the folder, or one that `check_lora` refuses.
-    """
-    if path.is_dir():
-        files = sorted(path.glob("*.safetensors"))
-        if len(files) != 1:
-            raise AssetError(f"{path}: {len(files)} .safetensors files in this folder; name the LoRA's own")
-        path = files[0]
-    check_lora(path)
-    return path
-
-
 def check_lora(path: Path) -> None:
-    """Check what the names in a file tell.
+    """Check what the names in a file of a LoRA tell.
 
     Raises:
         AssetError: no adapter, none of a known kind, not a whole one, or one that needs a package which is

@@ -1,27 +1,38 @@
 """Everything a render needs of a model, found and checked before any weight is read. Knows no torch."""
 
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from smd_cli.digests import digest_of
 from smd_cli.errors import AssetError
 from smd_cli.models import families
-from smd_cli.models.adapter_files import lora_file
+from smd_cli.models.adapter_files import check_lora
+from smd_cli.models.choice import config_names, is_model_folder, only_weights
 from smd_cli.models.facts import ModelFacts, read_facts
 from smd_cli.models.family import Family
+from smd_cli.models.files import Files
+from smd_cli.models.networks import (
+    ComponentFiles,
+    Networks,
+    check_checkpoint,
+    check_networks,
+    fetch_autoencoder,
+    fetch_folder,
+    parts_of_folder,
+)
+from smd_cli.models.peft_config import ADAPTER_CONFIG
 from smd_cli.models.recognise import check_family, recognise_file, recognise_folder
-from smd_cli.models.sources import Source, resolve
-from smd_cli.models.weights import component_weights, read_shapes
+from smd_cli.models.sources import open_files
 
 LCM_LORA = "lcm_lora"
 """Folder in which a model may bring an LCM-LoRA of its own."""
 
-_LORA = ("pytorch_lora_weights.safetensors",)
+_LORA = "pytorch_lora_weights.safetensors"
 
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """A user's choice of model. References are what `sources.resolve` takes.
+    """A user's choice of model. References are what `open_files` takes.
 
     Attributes:
         base: an embedded model's name, a diffusers folder, a .safetensors file or a hub id.
@@ -42,35 +53,21 @@ class ModelSpec:
 
 
 @dataclass(frozen=True)
-class ComponentFiles:
-    """The files of one network of a model.
-
-    Attributes:
-        config: folder with its config.json.
-        weights: its .safetensors files, several where they are sharded; in that folder under diffusers' names
-            for its tensors, or anywhere under those of single-file checkpoints.
-    """
-
-    config: Path
-    weights: tuple[Path, ...]
-
-
-@dataclass(frozen=True)
 class Assets:
     """A model's files on this disk, recognised and whole.
 
     Attributes:
-        base: the checkpoint as it was asked for, and its revision.
+        base: what was asked for: the files of a model folder, or a single file.
         configs: model folder with the scheduler's config and the tokenizer.
         facts: what the configs say.
         components: files for each of the family's components that the model has.
         loras: files to fuse and their weights, in order.
     """
 
-    base: Source
+    base: Files
     configs: Path
     facts: ModelFacts
-    components: dict[str, ComponentFiles]
+    components: Networks
     loras: tuple[tuple[Path, float], ...] = ()
 
     @property
@@ -102,68 +99,75 @@ def locate(spec: ModelSpec, *, few_step: bool = False, offline: bool = False) ->
         AssetError: not found, not cached, of another family, or damaged; nothing has been loaded then.
     """
     try:
-        base, configs, family = _recognise(spec, offline=offline)
-        components = _components(base.path, configs, family)
-        if spec.vae is not None:
-            components[family.autoencoder] = _vae(spec.vae, configs, family, offline=offline)
-        facts = read_facts(configs, components[family.autoencoder].config, family)
-        assets = Assets(base, configs, facts, components)
-        _check(assets)
-        needed = few_step and not facts.few_step
-        lcm_lora = lcm_lora_of(spec, base.path, family.name) if needed else None
-        loras = _loras(spec, lcm_lora, offline=offline)
+        files = open_files(spec.base, offline=offline)
+        find = _folder if is_model_folder(files) else _checkpoint
+        assets = find(spec, files, offline=offline)
+        if not files.is_ours:
+            check_networks(assets.components, assets.family, assets.facts.latent_channels)
+        _check_tokenizers(assets)
+        needed = few_step and not assets.facts.few_step
+        loras = _loras(spec, files, assets.family if needed else None, offline=offline)
     except OSError as error:
         raise AssetError(f"{error.filename or spec.base}: {error.strerror or error}") from error
     return replace(assets, loras=loras)
 
 
-def _recognise(spec: ModelSpec, *, offline: bool) -> tuple[Source, Path, Family]:
-    """Return the checkpoint, the folder with its configs, and its family."""
-    wanted = (
-        file for each in families.all_families() for file in (*_config_files(each), *_weight_files(each))
-    )
-    base = resolve(spec.base, tuple(dict.fromkeys(wanted)), offline=offline)
-    if base.path.is_dir():
-        return (
-            base,
-            base.path,
-            families.family(check_family(spec.family, recognise_folder(base.path), base.path)),
-        )
-    family = families.family(check_family(spec.family, recognise_file(base.path), base.path))
-    return base, _configs_of_single_file(spec, family, offline=offline), family
+def _folder(spec: ModelSpec, files: Files, *, offline: bool) -> Assets:
+    """Find the files of a model folder: configs first, which tell whether weights are worth fetching."""
+    folder = files.fetch(config_names(files))
+    family = families.family(check_family(spec.family, recognise_folder(folder), folder))
+    given = {} if spec.vae is None else {family.autoencoder: _vae(spec, folder, family, offline=offline)}
+    parts = parts_of_folder(files, family, given)
+    vae = given[family.autoencoder].config if given else folder / family.autoencoder
+    facts = read_facts(folder, vae, family)
+    own = fetch_folder(files, folder, family, [name for name in parts if name not in given])
+    return Assets(files, folder, facts, {name: (own | given)[name] for name in parts})
 
 
-def _config_files(family: Family) -> tuple[str, ...]:
-    """Return the names (patterns) of a family's configs on the hub."""
-    tokenizers = (f"{each.tokenizer}/*" for each in family.components.values() if each.tokenizer)
-    return ("model_index.json", "*/config.json", "scheduler/*.json", *tokenizers)
-
-
-def _weight_files(family: Family) -> tuple[str, ...]:
-    """Return the names (patterns) of a family's weights on the hub, whole and in shards."""
-    stems = [f"{folder}/{component.stem}" for folder, component in family.components.items()]
-    endings = (".safetensors", ".safetensors.index.json", "-*-of-*.safetensors")
-    weights = (stem + ending for stem in stems for ending in endings)
-    return (*weights, *(f"{LCM_LORA}/{file}" for file in _LORA))
-
-
-def _components(path: Path, configs: Path, family: Family) -> dict[str, ComponentFiles]:
-    """Find the networks of a model folder, or of a single file whose configs lie elsewhere."""
-    is_single_file = path.is_file()
-    return {
-        name: ComponentFiles(
-            configs / name,
-            (path,) if is_single_file else component_weights(configs / name, component.stem),
-        )
+def _checkpoint(spec: ModelSpec, files: Files, *, offline: bool) -> Assets:
+    """Find a checkpoint that is one file, and the configs and tokenizer that it lacks."""
+    name = only_weights(files, "checkpoint")
+    (path,) = files.get(name)
+    family = families.family(check_family(spec.family, recognise_file(path), path))
+    check_checkpoint(path, family, {family.autoencoder} if spec.vae else ())
+    configs = _configs(spec, family, offline=offline)
+    networks = {
+        name: ComponentFiles(configs / name, (path,))
         for name, component in family.components.items()
         if not component.is_optional or (configs / name).is_dir()
     }
+    if spec.vae is not None:
+        networks[family.autoencoder] = _vae(spec, configs, family, offline=offline)
+    facts = read_facts(configs, networks[family.autoencoder].config, family)
+    return Assets(replace(files, file=name), configs, facts, networks)
 
 
-def _check(assets: Assets) -> None:
-    """Raise AssetError unless every file of weights is whole and there is a tokenizer."""
-    for path in assets.weights:
-        read_shapes(path)
+def _configs(spec: ModelSpec, family: Family, *, offline: bool) -> Path:
+    """Find the model folder that supplies the configs and tokenizer which a single file lacks."""
+    try:
+        files = open_files(spec.config or family.config, offline=offline)
+        folder = files.fetch(config_names(files))
+    except AssetError as error:
+        raise type(error)(
+            f"{spec.base}: a single file needs the configs and the tokenizer of its family; {error}, "
+            "or set model.config to a diffusers folder of that family"
+        ) from error
+    check_family(family.name, recognise_folder(folder), folder)
+    return folder
+
+
+def _vae(spec: ModelSpec, configs: Path, family: Family, *, offline: bool) -> ComponentFiles:
+    """Find a user's autoencoder: a folder of one, a model folder, or a file that fits the model's config."""
+    name = family.autoencoder
+    found = fetch_autoencoder(open_files(str(spec.vae), offline=offline), family.components[name].stem, name)
+    if isinstance(found, ComponentFiles):
+        return found
+    folder = configs if (configs / name).is_dir() else _configs(spec, family, offline=offline)
+    return ComponentFiles(folder / name, (found,))
+
+
+def _check_tokenizers(assets: Assets) -> None:
+    """Raise AssetError unless every text encoder has a tokenizer."""
     tokenizers = (assets.family.components[name].tokenizer for name in assets.components)
     for tokenizer in (assets.configs / folder for folder in tokenizers if folder):
         if not (tokenizer / "tokenizer.json").exists() and not (tokenizer / "vocab.json").exists():
@@ -172,51 +176,38 @@ def _check(assets: Assets) -> None:
             )
 
 
-def _configs_of_single_file(spec: ModelSpec, family: Family, *, offline: bool) -> Path:
-    """Find the model folder that supplies the configs and tokenizer which a single file lacks."""
+def lcm_lora_of(spec: ModelSpec, base: Files, family: Family) -> str:
+    """Return a reference to the LCM-LoRA of a model: the user's, its own, or its family's."""
+    own = f"{spec.base}/{LCM_LORA}" if base.has_folder(LCM_LORA) else family.lcm_lora
+    return spec.lcm_lora or own
+
+
+def _loras(
+    spec: ModelSpec, base: Files, family: Family | None, *, offline: bool
+) -> tuple[tuple[Path, float], ...]:
+    """Find the user's LoRAs and, for a family where it is needed, the LCM-LoRA unless they name it."""
+    found = [(_lora(open_files(reference, offline=offline)), weight) for reference, weight in spec.loras]
+    if family is None:
+        return tuple(found)
+    lcm_lora = lcm_lora_of(spec, base, family)
+    if lcm_lora in (reference for reference, _ in spec.loras):
+        return tuple(found)
+    is_own = spec.lcm_lora is None and base.has_folder(LCM_LORA)
     try:
-        folder = resolve(spec.config or family.config, _config_files(family), offline=offline).path
+        files = base.folder(LCM_LORA) if is_own else open_files(lcm_lora, offline=offline)
+        found.append((_lora(files), 1.0))
     except AssetError as error:
-        raise AssetError(
-            f"{spec.base}: a single file needs the configs and the tokenizer of its family; {error}, "
-            "or set model.config to a diffusers folder of that family"
+        raise type(error)(
+            f"{spec.base}: the lcm sampler needs few-step weights, so an LCM-LoRA; {error}; or set "
+            "model.lcm_lora to its file, or sampler.kind to ddim"
         ) from error
-    check_family(family.name, recognise_folder(folder), folder)
-    return folder
-
-
-def _vae(reference: str, configs: Path, family: Family, *, offline: bool) -> ComponentFiles:
-    """Find a user's autoencoder: a folder of one, a model folder, or a file that fits the model's config."""
-    name, stem = family.autoencoder, family.components[family.autoencoder].stem
-    files = ("config.json", f"{stem}.safetensors")
-    path = resolve(reference, (*files, *(f"{name}/{file}" for file in files)), offline=offline).path
-    if path.is_file():
-        return ComponentFiles(configs / name, (path,))
-    folder = path / name if (path / name).is_dir() else path
-    return ComponentFiles(folder, component_weights(folder, stem))
-
-
-def lcm_lora_of(spec: ModelSpec, base: Path, family_name: str) -> str:
-    """Return a reference to the LCM-LoRA of a model at `base`: the user's, its own, or its family's."""
-    own = base / LCM_LORA
-    return spec.lcm_lora or (str(own) if own.is_dir() else families.family(family_name).lcm_lora)
-
-
-def _loras(spec: ModelSpec, lcm_lora: str | None, *, offline: bool) -> tuple[tuple[Path, float], ...]:
-    """Find the user's LoRAs and, where it is needed and they do not name it, the LCM-LoRA."""
-    wanted = list(spec.loras)
-    if lcm_lora is not None and lcm_lora not in (reference for reference, _ in wanted):
-        wanted.append((lcm_lora, 1.0))
-    found = []
-    for reference, weight in wanted:
-        try:
-            path = lora_file(resolve(reference, _LORA, offline=offline).path)
-        except AssetError as error:
-            if reference != lcm_lora:
-                raise
-            raise AssetError(
-                f"{spec.base}: the lcm sampler needs few-step weights, so an LCM-LoRA; {error}; or set "
-                "model.lcm_lora to its file, or sampler.kind to ddim"
-            ) from error
-        found.append((path, weight))
     return tuple(found)
+
+
+def _lora(files: Files) -> Path:
+    """Fetch the file of a LoRA, the one that diffusers writes or the only one there, and its config."""
+    name = _LORA if _LORA in files and not files.file else only_weights(files, "LoRA")
+    config = str(PurePosixPath(name).with_name(ADAPTER_CONFIG))
+    path, *_ = files.get(name, *(each for each in files.names if each == config))
+    check_lora(path)
+    return path

@@ -10,8 +10,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from smd_cli.errors import AssetError
-from smd_cli.models.assets import ComponentFiles
 from smd_cli.models.configs import Config, read_config
+from smd_cli.models.networks import ComponentFiles
 
 Network = Any  # diffusers and transformers have no types
 Weights = dict[str, Tensor]

@@ -62,11 +62,7 @@ def unet_facts(configs: ModelConfigs, family: str) -> ModelFacts:
     size, channels = unet["sample_size"], unet["in_channels"]
     latent_channels = configs.autoencoder.get("latent_channels", 4)
     prediction_type = scheduler.get("prediction_type", "epsilon")
-    if channels != latent_channels:
-        raise AssetError(
-            f"{configs.folder}: the UNet reads {channels} channels, the autoencoder writes "
-            f"{latent_channels}; inpainting and instruction checkpoints are not supported"
-        )
+    check_channels(configs.folder, channels, latent_channels)
     if prediction_type not in ("epsilon", "v_prediction"):
         raise AssetError(f"{configs.folder}: prediction type {prediction_type!r} is not supported")
     return ModelFacts(
@@ -76,4 +72,20 @@ def unet_facts(configs: ModelConfigs, family: str) -> ModelFacts:
         latent_channels=channels,
         prediction_type=prediction_type,
         few_step=scheduler.get("_class_name") == "LCMScheduler" or unet.get("time_cond_proj_dim") is not None,
+    )
+
+
+def check_channels(where: Path, channels: int, latent_channels: int) -> None:
+    """Raise AssetError unless a UNet reads the channels of a latent; says what it reads beside them."""
+    if channels == latent_channels:
+        return
+    kinds = {
+        2 * latent_channels + 1: "an inpainting checkpoint; `smd inpaint` takes ordinary ones",
+        2
+        * latent_channels: "a checkpoint that follows instructions (InstructPix2Pix), which is not supported",
+        latent_channels + 1: "a checkpoint that reads depth, which is not supported",
+    }
+    kind = kinds.get(channels, "a kind of checkpoint that is not supported")
+    raise AssetError(
+        f"{where}: the UNet reads {channels} channels, the autoencoder writes {latent_channels}: {kind}"
     )

@@ -28,12 +28,15 @@ class Component:
         stem: of its weights' file name, in the folder of its own.
         prefix: how the names of its tensors begin in a single-file checkpoint.
         tokenizer: of a text encoder, the folder of its tokenizer.
+        inputs: of a denoiser, what the weights that read its input are called, in either layout; their second
+            dimension is the number of channels that it reads.
         is_optional: a model may come without it, and then has no folder of its name.
     """
 
     stem: str
     prefix: str
     tokenizer: str | None = None
+    inputs: tuple[str, ...] = ()
     is_optional: bool = False
 
 

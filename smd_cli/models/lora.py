@@ -27,7 +27,7 @@ def fuse_lora(path: Path, strength: float, networks: Networks, family: Family) -
     """Take the weights of a family's networks `strength` of the way to a LoRA's, in place.
 
     All of a file fits, or nothing changes. `networks` are by component; those that no LoRA changes may be
-    among them. The file is one that `lora_file` has let pass.
+    among them. The file is one that `check_lora` has let pass.
 
     Raises:
         AssetError: made for a model of other shapes, or for layers of unknown names.

@@ -12,7 +12,7 @@ from typing import Any
 from smd_cli.errors import AssetError
 from smd_cli.models.configs import read_json
 
-_FILE, _CONFIG = "adapter_model.safetensors", "adapter_config.json"
+_FILE, ADAPTER_CONFIG = "adapter_model.safetensors", "adapter_config.json"
 """What peft calls an adapter's tensors, and its config in the same folder."""
 
 _HEADER = "lora_adapter_metadata"
@@ -45,7 +45,7 @@ def read_scales(path: Path, header: Mapping[str, str]) -> dict[str, Scale]:
     Raises:
         AssetError: unreadable, or of another kind than LoRA.
     """
-    config = path.with_name(_CONFIG)
+    config = path.with_name(ADAPTER_CONFIG)
     try:
         if path.name == _FILE and config.exists():
             return {"": _scale(config, read_json(config), "")}

@@ -1,5 +1,6 @@
 """Which family a checkpoint belongs to, by its configs or the names of its tensors."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from smd_cli.errors import AssetError
@@ -50,17 +51,26 @@ def recognise_file(path: Path) -> str:
         AssetError: no checkpoint, or one without all its components.
     """
     names = read_shapes(path)
+    if _holds(names, "model_ema.") and not _holds(names, "model.diffusion_model."):
+        raise AssetError(
+            f"{path}: of its UNet it holds only the average over its training (model_ema.…), which is for "
+            "training on; get the file with the weights for use"
+        )
     known = {start: family.name for family in all_families() for start in family.marks.tensors}
     for start, family_name in {**_OTHER_TENSORS, **known}.items():
-        if any(name.startswith(start) for name in names):
+        if _holds(names, start):
             return family_name
     if any("lora" in name for name in names):
         raise AssetError(f"{path}: a LoRA, not a checkpoint; it belongs under model.loras")
-    if any(name.startswith("model.diffusion_model.") for name in names):
-        raise AssetError(f"{path}: a UNet without text encoder, not a whole checkpoint")
-    if any(name.startswith(("encoder.", "first_stage_model.")) for name in names):
+    if _holds(names, "model.diffusion_model."):
+        raise AssetError(f"{path}: a UNet without text encoder, no whole checkpoint; get one that holds both")
+    if _holds(names, "encoder.", "first_stage_model."):
         raise AssetError(f"{path}: an autoencoder, not a checkpoint; it belongs under model.vae")
     raise AssetError(f"{path}: not a checkpoint of any known family")
+
+
+def _holds(names: Iterable[str], *starts: str) -> bool:
+    return any(name.startswith(starts) for name in names)
 
 
 def check_family(asked: str, family: str, where: Path) -> str:

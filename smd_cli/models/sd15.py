@@ -194,7 +194,11 @@ FAMILY = Family(
     config="stable-diffusion-v1-5/stable-diffusion-v1-5",
     lcm_lora="latent-consistency/lcm-lora-sdv1-5",
     components={
-        "unet": Component("diffusion_pytorch_model", "model.diffusion_model."),
+        "unet": Component(
+            "diffusion_pytorch_model",
+            "model.diffusion_model.",
+            inputs=("conv_in.weight", "input_blocks.0.0.weight"),
+        ),
         "vae": Component("diffusion_pytorch_model", "first_stage_model."),
         "text_encoder": Component("model", "cond_stage_model.transformer.", tokenizer="tokenizer"),
     },

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
+from smd_cli.references import WEIGHTS, is_link, is_path
 from smd_cli.scene.values import PRINTABLE
 
 _VARIABLE = re.compile(r"\$\w|\$\{|%\w+%")
@@ -36,17 +37,16 @@ class Reference:
 
     @property
     def source(self) -> str:
-        """Return a model: an absolute path, where the text looks like one or a model lies there; or a name.
+        """Return a model: an absolute path, where the text can only be one or something lies there; or a name.
 
-        A bare word is a path only to a folder that holds a model, so that a folder that happens to be called
-        like an embedded model does not hide it.
+        A name is that of an embedded model, or of a place on the hub. A bare word is a path only to a folder
+        that holds a model, so that a folder that happens to be called like an embedded model does not hide it.
         """
-        written_as_path = self.text.startswith(("/", "./", "../", "~")) or self.text.endswith(
-            (".safetensors", ".ckpt")
-        )
-        sign = self.path if "/" in self.text else self.path / "model_index.json"
-        is_there = os.path.exists(sign)  # noqa: PTH110 - of what cannot be asked for, Path's raises
-        return str(self.path) if written_as_path or is_there else self.text
+        if is_link(self.text):
+            return self.text
+        path = self.path
+        is_there = os.path.exists(path) if "/" in self.text else _holds_model(path)  # noqa: PTH110 - never raises
+        return str(path) if is_path(self.text) or is_there else self.text
 
     @property
     def portable(self) -> str:
@@ -90,6 +90,16 @@ class Reference:
         return core_schema.no_info_after_validator_function(
             cls, text, serialization=core_schema.plain_serializer_function_ser_schema(_portable)
         )
+
+
+def _holds_model(folder: Path) -> bool:
+    """Tell whether files of a model lie in a folder, as far as a look at its names tells."""
+    try:
+        names = os.listdir(folder)  # noqa: PTH208 - names are enough
+    except (OSError, ValueError):  # of a name that no file can have
+        return False
+    signs = {"model_index.json", "config.json", "unet"}
+    return any(name in signs or name.endswith(WEIGHTS) for name in names)
 
 
 def _portable(reference: Reference) -> str:

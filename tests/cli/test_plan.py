@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from smd_cli.models.sources import resolve
+from smd_cli.models.sources import open_files
 from tests.cli.program import smd
 
 SCENE = """\
@@ -37,7 +37,7 @@ def scene(tmp_path, monkeypatch):
 @pytest.fixture
 def ordinary(tmp_path):
     """The embedded model without the LCM-LoRA that it brings."""
-    embedded = resolve("flatland", (), offline=True).path
+    embedded = open_files("flatland", offline=True).fetch(())
     without = shutil.ignore_patterns("lcm_lora")
     return shutil.copytree(embedded, tmp_path / "ordinary", copy_function=os.symlink, ignore=without)
 

@@ -167,9 +167,9 @@ def test_a_kind_whose_package_is_missing_says_which(monkeypatch, tmp_path):
     parts, _, _ = loha()
     path = tmp_path / "loha.safetensors"
     save_file({f"lora_unet_conv_in.{name}": tensor.contiguous() for name, tensor in parts.items()}, path)
-    assert adapter_files.lora_file(path) == path
+    adapter_files.check_lora(path)
     monkeypatch.setattr(adapter_files, "find_spec", lambda name: None)
     with pytest.raises(
         AssetError, match=r"loha\.safetensors: a LoHa needs LyCORIS: pip install 'smd-cli\[lycoris\]'"
     ):
-        adapter_files.lora_file(path)
+        adapter_files.check_lora(path)

@@ -91,8 +91,8 @@ def test_the_hash_of_a_single_file_is_its_own(single_file, folder, copy):
         ("no such model", "no such model; give an embedded one"),
         ("gone.safetensors", "gone.safetensors: no such file"),
         ("/nowhere/model", "no such model"),
-        ("a" * 5000, "File name too long"),
-        ("owner/never-downloaded", "neither a folder here nor whole in the Hugging Face cache"),
+        ("/" + "a" * 5000, "File name too long"),
+        ("owner/never-downloaded", "neither a path here nor whole in the Hugging Face cache"),
         ("owner/never-downloaded@v2", "offline"),
     ],
 )
@@ -123,7 +123,7 @@ def test_a_folder_with_a_part_missing(part, words, copy):
 
 
 def test_a_folder_that_is_no_model(tmp_path):
-    assert "no model_index.json" in failure(ModelSpec(str(tmp_path)))
+    assert "no checkpoint in it, no .safetensors file" in failure(ModelSpec(str(tmp_path)))
 
 
 def test_an_fp16_variant_is_read_and_widened(copy, folder):
@@ -257,17 +257,19 @@ def test_a_single_file_without_its_companions(single_file, monkeypatch, tmp_path
 
 def test_loras_that_are_none(folder, single_file, tmp_path):
     assert "not a LoRA (" in failure(ModelSpec(str(folder), loras=((str(single_file), 1.0),)))
-    assert "0 .safetensors files" in failure(ModelSpec(str(folder), loras=((str(tmp_path), 1.0),)))
+    assert "no LoRA in it" in failure(ModelSpec(str(folder), loras=((str(tmp_path), 1.0),)))
 
 
 @pytest.fixture
 def other_family(monkeypatch):
     """A family that a line of the table and a module add: SD1.5 with a second text encoder, or without."""
     second = Component("model", "second.", tokenizer="tokenizer_2", is_optional=True)
+    components = family("sd15").components
+    first = replace(components["text_encoder"], prefix="other.")
     own = replace(
         family("sd15"),
         name="other",
-        components={**family("sd15").components, "text_encoder_2": second},
+        components={**components, "text_encoder": first, "text_encoder_2": second},
         marks=Marks(("OtherPipeline",), ("other.",), lambda folder: (folder / "other").is_dir()),
         read_facts=lambda configs: unet_facts(configs, "other"),
     )
@@ -290,6 +292,7 @@ def test_a_line_of_the_table_and_a_module_add_a_family(other_family, copy, singl
     assert facts(copy).family == "sd15"
     (copy / "unet").rename(copy / "other")
     assert "is of family other, not sd15" in failure(ModelSpec(str(copy), family="sd15"))
-    save_file({"other.x": torch.zeros(1)}, tmp_path / "other.safetensors")
+    starts = {component.prefix for component in other_family.components.values()}
+    save_file({f"{start}x": torch.zeros(1) for start in starts}, tmp_path / "other.safetensors")
     spec = ModelSpec(str(tmp_path / "other.safetensors"), config=str(single_file.parent / "tiny"))
     assert "is of family sd15, not other" in failure(spec)

@@ -2,18 +2,35 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import SimpleNamespace
+from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
-from smd_cli.errors import AssetError
 from smd_cli.models.assets import ModelSpec, locate
+from tests.models.hub import TOKEN, serve
 
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
+UNET = "unet/diffusion_pytorch_model.safetensors"
+VAE = "vae/diffusion_pytorch_model.safetensors"
+TEXT = "text_encoder/model.safetensors"
+SCHEDULER, TOKENIZER = (
+    "scheduler/scheduler_config.json",
+    ("merges.txt", "tokenizer_config.json", "vocab.json"),
+)
+CONFIGS = [
+    "model_index.json",
+    "scheduler/scheduler_config.json",
+    "text_encoder/config.json",
+    "tokenizer/merges.txt",
+    "tokenizer/tokenizer_config.json",
+    "tokenizer/vocab.json",
+    "unet/config.json",
+    "vae/config.json",
+]
 
 NO_NETWORK = """
 import sys
@@ -25,102 +42,219 @@ sys.addaudithook(forbid)
 """
 
 
-class Handler(BaseHTTPRequestHandler):
-    """As much of the hub's protocol as a download needs."""
-
-    def answer(self, body=b"", status=200, **headers):
-        self.send_response(status)
-        for name, value in {"Content-Length": len(body), **headers}.items():
-            self.send_header(name.replace("_", "-"), str(value))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
-
-    def do_GET(self):
-        hub = self.server.hub
-        path = self.path.split("?")[0]
-        hub.asked.append(path)
-        for name, (status, code) in hub.failing.items():
-            if name in path:
-                return self.answer(b"{}", status, X_Error_Code=code, X_Error_Message=code)
-        if path.startswith("/api/models/owner/model/tree/"):
-            listing = [
-                {
-                    "type": "file",
-                    "path": str(file.relative_to(hub.root)),
-                    "size": file.stat().st_size,
-                    "oid": "0" * 40,
-                }
-                for file in hub.root.rglob("*")
-                if file.is_file()
-            ]
-            return self.answer(json.dumps(listing).encode(), Content_Type="application/json")
-        if path.startswith("/api/models/owner/model"):
-            info = {"id": "owner/model", "sha": COMMIT, "siblings": []}
-            return self.answer(json.dumps(info).encode(), Content_Type="application/json")
-        name = path.split(f"/resolve/{COMMIT}/")[-1]
-        if not (hub.root / name).is_file():
-            return self.answer(status=404)
-        return self.answer((hub.root / name).read_bytes(), ETag=f'"{hash(name)}"', X_Repo_Commit=COMMIT)
-
-    do_HEAD = do_GET  # noqa: N815 - the base class's name
-
-    def log_message(self, *_):
-        pass
+@pytest.fixture
+def hub(tmp_path):
+    """A hub without repositories, and an empty cache."""
+    with serve(tmp_path / "home") as running:
+        yield running
 
 
 @pytest.fixture
-def hub(copy, tmp_path, monkeypatch):
-    """A hub with the small model under owner/model, and an empty cache."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.hub = SimpleNamespace(root=copy, asked=[], failing={})
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    endpoint = f"http://127.0.0.1:{server.server_port}"
-    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", endpoint)
-    monkeypatch.setattr(
-        "huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE",
-        endpoint + "/{repo_id}/resolve/{revision}/{filename}",
+def styles(single_file, tmp_path):
+    """A repository that holds single-file checkpoints alone: one at the top, and beside it what is none."""
+    folder = tmp_path / "styles"
+    (folder / "older").mkdir(parents=True)
+    shutil.copy(single_file, folder / "my_style_v2.safetensors")
+    (folder / "README.md").write_text("a style")
+    tensors = {name: tensor + 1 for name, tensor in load_file(single_file).items()}
+    save_file(tensors, folder / "older" / "my style.safetensors")
+    (folder / "my_style_v2.ckpt").write_bytes(b"never read")
+    return folder
+
+
+def test_a_download_takes_what_is_needed_and_then_needs_no_hub(hub, copy, folder):
+    (copy / "unet/diffusion_pytorch_model.non_ema.safetensors").write_bytes(b"large")
+    (copy / "unet/diffusion_pytorch_model.fp16.safetensors").write_bytes(b"large")
+    (copy / "safety_checker").mkdir()
+    (copy / "safety_checker/config.json").write_text("{}")
+    (copy / "v1-5-pruned.ckpt").write_bytes(b"large")
+    (copy / "v1-5-pruned.safetensors").write_bytes(b"large")
+    repository = hub.add("owner/model", copy)
+    got = hub.locate("owner/model")
+    assert got["revision"] == repository.find("main")[0]
+    assert got["sha256"] == locate(ModelSpec(str(folder))).sha256
+    assert hub.fetched() == sorted([*CONFIGS, UNET, VAE, TEXT])
+    assert hub.locate("owner/model") == got
+    assert hub.fetched() == []
+    hub.is_down = True
+    assert hub.locate("owner/model", offline=True) == got
+    assert hub.requests == []
+
+
+def test_weights_are_fetched_only_for_a_model_that_can_run(hub, copy, make):
+    make.edit_json(copy / "unet/config.json", in_channels=9)
+    make.edit_json(copy / "unet/config.json", addition_embed_type="text_time")
+    hub.add("owner/model", copy)
+    assert "9 channels" in hub.locate("owner/model")["error"]
+    assert hub.fetched() == CONFIGS
+    make.edit_json(copy / "model_index.json", _class_name="StableDiffusionXLPipeline")
+    hub.add("owner/other", copy)
+    assert "family sdxl is not supported yet" in hub.locate("owner/other")["error"]
+    assert not any(name.endswith(".safetensors") for name in hub.fetched())
+
+
+def test_a_repository_of_fp16_variants(hub, copy):
+    for path in (UNET, VAE, TEXT):
+        (copy / path).rename((copy / path).with_suffix(".fp16.safetensors"))
+    hub.add("owner/half", copy)
+    weights = hub.locate("owner/half")["weights"]
+    assert weights["unet"] == ["diffusion_pytorch_model.fp16.safetensors"]
+    assert weights["text_encoder"] == ["model.fp16.safetensors"]
+    assert len(hub.fetched()) == len(CONFIGS) + 3
+
+
+@pytest.mark.parametrize("variant", ["", ".fp16"])
+def test_shards_are_fetched_by_their_index(variant, hub, copy):
+    weights = load_file(copy / UNET)
+    names = [f"diffusion_pytorch_model{variant}-0000{part}-of-00002.safetensors" for part in (1, 2)]
+    for part, name in enumerate(names):
+        save_file({key: weights[key] for key in sorted(weights)[part::2]}, copy / "unet" / name)
+    where = {key: names[number % 2] for number, key in enumerate(sorted(weights))}
+    index = f"{UNET}.index{variant}.json"
+    (copy / index).write_text(json.dumps({"weight_map": where}))
+    (copy / UNET).unlink()
+    (copy / "unet/unrelated-00001-of-00001.safetensors").write_bytes(b"large")
+    hub.add("owner/shards", copy)
+    assert hub.locate("owner/shards")["weights"]["unet"] == names
+    assert hub.fetched() == sorted([*CONFIGS, VAE, TEXT, index, *(f"unet/{name}" for name in names)])
+
+
+REFERENCES = {
+    "owner/styles": "my_style_v2.safetensors",
+    "owner/styles/my_style_v2.safetensors": "my_style_v2.safetensors",
+    "owner/styles@main/my_style_v2.safetensors": "my_style_v2.safetensors",
+    "owner/styles/my_style_v2.safetensors@main": "my_style_v2.safetensors",
+    "owner/styles@main": "my_style_v2.safetensors",
+    "hf://owner/styles/older/my style.safetensors": "my style.safetensors",
+    "owner/styles/older": "my style.safetensors",
+    "https://huggingface.co/owner/styles/blob/main/my_style_v2.safetensors": "my_style_v2.safetensors",
+    "https://huggingface.co/owner/styles/resolve/main/older/my%20style.safetensors?download=true": (
+        "my style.safetensors"
+    ),
+    "huggingface.co/owner/styles/tree/main": "my_style_v2.safetensors",
+    "https://hf.co/owner/styles": "my_style_v2.safetensors",
+}
+
+
+def test_files_of_a_repository_by_all_their_references(hub, styles, folder):
+    hub.add("owner/styles", styles)
+    answers = hub.locate(*REFERENCES, config=str(folder))
+    for (reference, file), got in zip(REFERENCES.items(), answers, strict=True):
+        assert got.get("weights") == {part: [file] for part in ("unet", "vae", "text_encoder")}, reference
+    assert hub.fetched() == ["my_style_v2.safetensors", "older/my style.safetensors"]
+
+
+def test_a_revision_has_files_of_its_own(hub, styles, folder, make, tmp_path):
+    (tmp_path / "then").mkdir()
+    then = {name: tensor + 1 for name, tensor in load_file(styles / "my_style_v2.safetensors").items()}
+    save_file(then, tmp_path / "then/my_style_v1.safetensors")
+    repository = hub.add("owner/styles", styles)
+    repository.revisions["v1"] = tmp_path / "then"
+    commit, _ = repository.find("v1")
+    references = ("owner/styles@v1", "owner/styles@v1/my_style_v1.safetensors", f"owner/styles@{commit}")
+    old = hub.locate(*references, config=str(folder))
+    assert {got["revision"] for got in old} == {commit}
+    assert {got["weights"]["unet"][0] for got in old} == {"my_style_v1.safetensors"}
+    new = hub.locate("owner/styles", config=str(folder))
+    assert new["sha256"] not in {got["sha256"] for got in old}
+    assert hub.fetched() == ["my_style_v1.safetensors", "my_style_v2.safetensors"]
+
+
+def test_parts_come_from_the_hub_by_the_same_references(hub, folder, styles, make, tmp_path):
+    other = make.model(tmp_path / "other")
+    hub.add("owner/model", folder)
+    hub.add("owner/styles", styles)
+    hub.add("owner/vae", other / "vae")
+    loras = tmp_path / "loras"
+    (loras / "sub").mkdir(parents=True)
+    for number, name in enumerate(("few.safetensors", "sub/x.safetensors")):
+        save_file({"unet.x.lora_A.weight": torch.full((1, 1), number)}, loras / name)
+    hub.add("owner/loras", loras)
+    got = hub.locate(
+        "owner/styles",
+        few_step=True,
+        config="owner/model",
+        vae="owner/vae",
+        loras=["owner/loras/sub/x.safetensors"],
+        lcm_lora="hf://owner/loras",
     )
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
-    monkeypatch.setenv("HF_HUB_DISABLE_XET", "1")
-    yield server.hub
-    server.shutdown()
-    server.server_close()
+    assert got["loras"] == ["x.safetensors", "few.safetensors"]
+    assert got["weights"]["vae"] == ["diffusion_pytorch_model.safetensors"]
+    fetched = ["my_style_v2.safetensors", *CONFIGS, "config.json", Path(VAE).name]
+    assert hub.fetched() == sorted([*fetched, "few.safetensors", "sub/x.safetensors"])
+    assert "vae" in hub.locate("owner/model", vae="owner/model")["weights"]
 
 
-def test_a_download_takes_what_is_needed_and_then_needs_no_hub(hub, folder):
-    (hub.root / "unet/diffusion_pytorch_model.non_ema.safetensors").write_bytes(b"large")
-    (hub.root / "v1-5-pruned.ckpt").write_bytes(b"large")
-    assets = locate(ModelSpec("owner/model"))
-    assert assets.base.revision == COMMIT
-    assert assets.sha256 == locate(ModelSpec(str(folder))).sha256
-    assert not any("non_ema" in path or "ckpt" in path for path in hub.asked)
-    hub.asked.clear()
-    assert locate(ModelSpec("owner/model"), offline=True) == assets
-    assert hub.asked == []
+def test_a_model_may_bring_its_lcm_lora(hub, copy, make):
+    (copy / "lcm_lora").mkdir()
+    own = "lcm_lora/pytorch_lora_weights.safetensors"
+    save_file({"unet.x.lora_A.weight": torch.zeros(1, 1)}, copy / own)
+    hub.add("owner/model", copy)
+    assert hub.locate("owner/model")["loras"] == []
+    assert own not in hub.fetched()
+    assert hub.locate("owner/model", few_step=True)["loras"] == ["pytorch_lora_weights.safetensors"]
+    assert hub.fetched() == [own]
 
 
-@pytest.mark.parametrize(
-    ("status", "code", "words"),
-    [
-        (404, "RepoNotFound", "neither a folder here nor a model on Hugging Face"),
-        (403, "GatedRepo", "gated on Hugging Face; accept its terms there and set HF_TOKEN"),
-        (404, "RevisionNotFound", "no such revision"),
-        (500, "", "hub cannot be reached"),
-    ],
-)
-def test_what_the_hub_refuses(status, code, words, hub):
-    hub.failing["/api/models"] = (status, code)
-    with pytest.raises(AssetError, match=words) as caught:
-        locate(ModelSpec("owner/model@v9"))
-    assert "\n" not in str(caught.value)
+def test_several_files_that_can_be_meant_are_listed(hub, styles, folder):
+    for number in range(20):
+        (styles / f"style_{number:02}.safetensors").write_bytes(b"")
+    hub.add("owner/styles", styles)
+    several, wrong = hub.locate("owner/styles", "owner/styles/typo.safetensors", config=str(folder))
+    assert "which checkpoint? There are 21, my_style_v2.safetensors, style_00" in several["error"]
+    assert "style_06.safetensors and 13 more; add the name of one" in several["error"]
+    assert "owner/styles has no typo.safetensors; its weights are my_style_v2" in wrong["error"]
+    assert hub.fetched() == []
 
 
-def test_an_unreachable_hub(hub, monkeypatch):
-    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
-    with pytest.raises(AssetError, match="hub cannot be reached"):
-        locate(ModelSpec("owner/model"))
+def test_pickles_are_not_even_fetched(hub, copy, styles):
+    for path in (UNET, VAE, TEXT):
+        (copy / path).rename((copy / path).with_suffix(".bin"))
+    (styles / "my_style_v2.safetensors").unlink()
+    shutil.rmtree(styles / "older")
+    hub.add("owner/folder", copy)
+    hub.add("owner/file", styles)
+    for answer in hub.locate("owner/folder", "owner/file", "owner/file/my_style_v2.ckpt"):
+        assert "pickled weights can run code and are never opened" in answer["error"]
+    assert hub.fetched() == CONFIGS
+
+
+def test_what_the_hub_refuses(hub, copy):
+    hub.add("owner/model", copy)
+    hub.add("owner/gated", copy, gated=True)
+    asked = {
+        "owner/none": "neither a path here nor a model on Hugging Face (a private one needs HF_TOKEN)",
+        "some/folder/none.safetensors": "neither a path here nor a model on Hugging Face",
+        "owner/gated": "gated on Hugging Face; accept its terms there and set HF_TOKEN",
+        "owner/model@v9": "Hugging Face has no such revision",
+        "hf://owner/model@": "names no model of Hugging Face (Empty revision",
+        "https://huggingface.co/owner": "names no model of Hugging Face",
+        "https://huggingface.co/datasets/owner/pictures": "a dataset of Hugging Face, not a model",
+        "https://example.com/models/7": "only models of Hugging Face are fetched; download the file",
+        "owner/model/nothing": "owner/model has no nothing; its weights are text_encoder/model",
+    }
+    for (reference, words), answer in zip(asked.items(), hub.locate(*asked), strict=True):
+        assert answer["error"].startswith(f"{reference}: ")
+        assert words in answer["error"]
+        assert "\n" not in answer["error"]
+    assert "weights" in hub.locate("owner/gated", token=TOKEN)
+
+
+def test_a_hub_that_is_down(hub, copy):
+    hub.add("owner/model", copy)
+    hub.is_down = True
+    assert "the hub cannot be reached" in hub.locate("owner/model")["error"]
+    hub.endpoint = "http://127.0.0.1:9"
+    assert "the hub cannot be reached" in hub.locate("owner/model")["error"]
+
+
+def test_what_was_fetched_only_in_part_is_not_whole(hub, copy):
+    hub.add("owner/model", copy)
+    got = hub.locate("owner/model")
+    (Path(got["configs"]) / UNET).unlink()
+    assert "nor whole in the Hugging Face cache" in hub.locate("owner/model", offline=True)["error"]
+    hub.fetched()
+    assert hub.locate("owner/model") == got
 
 
 def run(code, **environment):
@@ -154,7 +288,7 @@ def test_offline_asks_nobody(how, tmp_path):
     code = f"""
 from smd_cli.errors import AssetError
 from smd_cli.models.assets import ModelSpec, locate
-from smd_cli.models.sources import go_offline
+from smd_cli.models.hub import go_offline
 {"" if how else "go_offline()"}
 try:
     locate(ModelSpec("owner/model"), {how})
@@ -163,5 +297,5 @@ except AssetError as error:
 """
     done = run(code, HF_HOME=str(tmp_path))
     assert (done.returncode, done.stderr) == (0, "")
-    assert "owner/model: neither a folder here nor whole in the Hugging Face cache" in done.stdout
+    assert "owner/model: neither a path here nor whole in the Hugging Face cache" in done.stdout
     assert str(tmp_path) in done.stdout

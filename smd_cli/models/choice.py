@@ -1,0 +1,110 @@
+"""Which of the files at a place are a model's: decided by their names, before any of them is fetched."""
+
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+
+from smd_cli.errors import AssetError
+from smd_cli.models.configs import read_json
+from smd_cli.models.families import all_families
+from smd_cli.models.files import Files, listed
+from smd_cli.references import PICKLES, SAFETENSORS
+
+CONFIG = "config.json"
+INDEX = "model_index.json"
+
+
+def is_model_folder(files: Files) -> bool:
+    """Tell whether files are a model as diffusers saves it: a folder for each of its networks."""
+    return not files.file and (INDEX in files or _has_configs(files))
+
+
+def _has_configs(files: Files) -> bool:
+    return any(name.count("/") == 1 and name.endswith(f"/{CONFIG}") for name in files.names)
+
+
+def config_names(files: Files) -> list[str]:
+    """Return all that is read of a model folder but weights: configs, and the folders of tokenizers."""
+    components = [item for family in all_families() for item in family.components.items()]
+    configs = {INDEX, *(f"{name}/{CONFIG}" for name, _ in components)}
+    folders = {"scheduler", *(component.tokenizer for _, component in components if component.tokenizer)}
+    return [name for name in files.names if name in configs or name.rpartition("/")[0] in folders]
+
+
+def network_weights(files: Files, stem: str) -> tuple[str, ...]:
+    """Return the names of a network's weights in its folder.
+
+    They are `stem`.safetensors, else shards, else the fp16 variant of either. An index of shards is fetched.
+
+    Raises:
+        AssetError: none of them is there; names the file, and says when there are only pickles.
+    """
+    for variant in ("", ".fp16"):
+        if (whole := f"{stem}{variant}{SAFETENSORS}") in files:
+            return (whole,)
+        if (index := f"{stem}{SAFETENSORS}.index{variant}.json") in files:
+            return _shards(files, index)
+    pickles = [name for name in files.names if name.endswith(PICKLES)]
+    if pickles:
+        raise AssetError(_only_pickles(files, pickles))
+    raise AssetError(f"{files.reference}/{stem}{SAFETENSORS}: no such file; the model folder lacks weights")
+
+
+def _shards(files: Files, index: str) -> tuple[str, ...]:
+    """Return the files over which an index says that the tensors are spread."""
+    (path,) = files.get(index)
+    spread = read_json(path).get("weight_map")
+    if not isinstance(spread, dict) or not spread:
+        raise AssetError(f"{path}: names no files of weights")
+    names = sorted({PurePosixPath(str(name)).name for name in spread.values()})
+    for name in names:
+        if name not in files:
+            raise AssetError(f"{files.reference}/{name}: no such file, but {index} names it")
+    return tuple(names)
+
+
+def only_weights(files: Files, kind: str) -> str:
+    """Return the name of the only file of weights: of a plain one and its fp16 variant, the plain one.
+
+    Files at the top come before those in folders. Those of networks, beside their configs, do not count.
+
+    Args:
+        files: where to look.
+        kind: what it should be, for errors, such as 'checkpoint'.
+
+    Raises:
+        AssetError: there are none, only pickles, or several; lists them.
+    """
+    if files.file.endswith(PICKLES):
+        raise AssetError(_only_pickles(files, [files.file]))
+    if files.file:
+        return files.file
+    found = _candidates(files, (SAFETENSORS,))
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise AssetError(
+            f"{files.reference}: which {kind}? There are {len(found)}, {listed(found)}; add the name of one"
+        )
+    if pickles := _candidates(files, PICKLES):
+        raise AssetError(_only_pickles(files, pickles))
+    raise AssetError(f"{files.reference}: no {kind} in it, no {SAFETENSORS} file at all")
+
+
+def _candidates(files: Files, suffixes: tuple[str, ...]) -> list[str]:
+    """Return the files with these endings that can be meant."""
+    found = [
+        name
+        for name in files.names
+        if name.endswith(suffixes)
+        and not ("/" in name and str(PurePosixPath(name).with_name(CONFIG)) in files)
+    ]
+    found = [name for name in found if "/" not in name] or found
+    plain = {name for name in found if ".fp16." not in name}
+    return sorted(name for name in found if name in plain or name.replace(".fp16.", ".") not in plain)
+
+
+def _only_pickles(files: Files, names: Sequence[str]) -> str:
+    return (
+        f"{files.reference}: pickled weights can run code and are never opened ({listed(names)}); "
+        f"convert them to {SAFETENSORS}"
+    )

@@ -1,0 +1,61 @@
+"""The files that lie at a place, listed before any of them is fetched or read."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+_LISTED = 8
+"""How many files an error lists at most."""
+
+Fetch = Callable[[Sequence[str]], Path]
+"""Makes files, by their names, files of this disk, and returns the folder from which the names start."""
+
+
+@dataclass(frozen=True)
+class Files:
+    """The files of a folder, of a repository, or of a folder in it; or one file alone.
+
+    Attributes:
+        reference: what the user wrote.
+        names: of the files, relative, with '/'; of those beside one file too, where the hub has them.
+        fetch: makes them files of this disk; raises AssetError.
+        file: the one file that the reference names; '' where it names a folder.
+        revision: the commit, for what came from the hub; '' otherwise.
+        is_ours: they came with this package.
+    """
+
+    reference: str
+    names: tuple[str, ...]
+    fetch: Fetch = field(repr=False, compare=False)
+    file: str = ""
+    revision: str = ""
+    is_ours: bool = False
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.names
+
+    def get(self, *names: str) -> tuple[Path, ...]:
+        """Return files of this disk, fetched where they are not there yet. Raises AssetError."""
+        root = self.fetch(names)
+        return tuple(root / name for name in names)
+
+    def has_folder(self, name: str) -> bool:
+        """Tell whether the reference names a folder that has one of that name, with a file in it."""
+        return not self.file and any(each.startswith(f"{name}/") for each in self.names)
+
+    def folder(self, name: str) -> "Files":
+        """Return the files of a folder among them."""
+        start = f"{name}/"
+        own = tuple(each.removeprefix(start) for each in self.names if each.startswith(start))
+        return replace(
+            self,
+            reference=f"{self.reference}/{name}",
+            names=own,
+            fetch=lambda names: self.fetch([start + each for each in names]) / name,
+        )
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names for an error, no more than fit in it."""
+    more = len(names) - _LISTED
+    return ", ".join(names[:_LISTED]) + (f" and {more} more" if more > 0 else "")

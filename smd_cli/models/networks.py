@@ -1,0 +1,101 @@
+"""The files of a model's networks: found, whole, and of the shape that the program can run."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from smd_cli.errors import AssetError
+from smd_cli.models.choice import CONFIG, network_weights, only_weights
+from smd_cli.models.facts import check_channels
+from smd_cli.models.family import Family
+from smd_cli.models.files import Files
+from smd_cli.models.weights import read_shapes
+
+
+@dataclass(frozen=True)
+class ComponentFiles:
+    """The files of one network of a model.
+
+    Attributes:
+        config: folder with its config.json.
+        weights: its .safetensors files, several where they are sharded; under diffusers' names for its
+            tensors, or under those of single-file checkpoints.
+    """
+
+    config: Path
+    weights: tuple[Path, ...]
+
+
+Networks = dict[str, ComponentFiles]
+"""The files of networks by the names of the family's components."""
+
+
+def parts_of_folder(files: Files, family: Family, given: Collection[str]) -> list[str]:
+    """Return which components of a family a model folder has.
+
+    Args:
+        files: of the folder.
+        family: the model's.
+        given: the components that come from elsewhere.
+
+    Raises:
+        AssetError: one is missing that cannot be left out.
+    """
+    found = []
+    for name, component in family.components.items():
+        if name in given or files.has_folder(name):
+            found.append(name)
+        elif not component.is_optional:
+            raise AssetError(f"{files.reference}: {_lacks(name, family, f'folder {name}')}")
+    return found
+
+
+def fetch_folder(files: Files, folder: Path, family: Family, parts: Collection[str]) -> Networks:
+    """Fetch the weights of some networks of a model folder, whose configs are in `folder` already."""
+    weights = {
+        name: [f"{name}/{file}" for file in network_weights(files.folder(name), family.components[name].stem)]
+        for name in parts
+    }
+    files.get(*(file for names in weights.values() for file in names))
+    return {
+        name: ComponentFiles(folder / name, tuple(folder / file for file in names))
+        for name, names in weights.items()
+    }
+
+
+def check_checkpoint(path: Path, family: Family, given: Collection[str]) -> None:
+    """Raise AssetError unless a single file holds every component of its family but those `given`."""
+    names = read_shapes(path)
+    for name, component in family.components.items():
+        is_needed = name not in given and not component.is_optional
+        if is_needed and not any(each.startswith(component.prefix) for each in names):
+            raise AssetError(f"{path}: {_lacks(name, family, f'tensors {component.prefix}…')}")
+
+
+def _lacks(name: str, family: Family, sign: str) -> str:
+    """Say what a model lacks, and the way out."""
+    if name == family.autoencoder:
+        return f"holds no autoencoder (no {sign}); give one as model.vae"
+    kind = "UNet" if name == "unet" else name.replace("_", " ")
+    return f"holds no {kind} (no {sign}), so it is not a whole model; get one that holds everything"
+
+
+def fetch_autoencoder(files: Files, stem: str, name: str) -> ComponentFiles | Path:
+    """Fetch an autoencoder: that of a model folder, a folder of one, or a file, which has no config."""
+    folder = files.folder(name) if f"{name}/{CONFIG}" in files else files
+    if folder.file or CONFIG not in folder:
+        (path,) = files.get(only_weights(files, "autoencoder"))
+        return path
+    config, *weights = folder.get(CONFIG, *network_weights(folder, stem))
+    return ComponentFiles(config.parent, tuple(weights))
+
+
+def check_networks(networks: Networks, family: Family, latent_channels: int) -> None:
+    """Raise AssetError unless every file is whole, and the denoiser reads latents and nothing beside them."""
+    paths = dict.fromkeys(path for files in networks.values() for path in files.weights)
+    shapes = {path: read_shapes(path) for path in paths}
+    denoiser = family.components[family.denoiser]
+    for path in networks[family.denoiser].weights:
+        for name, shape in shapes[path].items():
+            if name.removeprefix(denoiser.prefix) in denoiser.inputs and len(shape) > 1:
+                check_channels(path, shape[1], latent_channels)

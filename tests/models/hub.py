@@ -1,0 +1,191 @@
+"""A small stand-in for the Hugging Face hub on the loopback address: the routes that a download needs.
+
+It serves folders of this disk as repositories. Programs reach it by `HF_ENDPOINT`, with a cache of their own,
+so that what the hub's library does on the way is tested too.
+"""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+TOKEN = "hf_opensesame"
+
+LOCATE = """
+import json, sys
+from smd_cli.errors import AssetError
+from smd_cli.models.assets import ModelSpec, locate
+def answer(base, offline, few_step, **choices):
+    choices["loras"] = tuple((path, 1.0) for path in choices.pop("loras", ()))
+    try:
+        assets = locate(ModelSpec(base, **choices), few_step=few_step, offline=offline)
+    except AssetError as error:
+        return {"error": str(error)}
+    return {
+        "revision": assets.base.revision,
+        "sha256": assets.sha256,
+        "weights": {
+            name: [path.name for path in files.weights] for name, files in assets.components.items()
+        },
+        "configs": str(assets.configs),
+        "loras": [path.name for path, _ in assets.loras],
+    }
+print(json.dumps([answer(**asked) for asked in json.load(sys.stdin)]))
+"""
+
+
+@dataclass
+class Repository:
+    """A folder served as a repository; `revisions` are its branches and tags, each with a folder."""
+
+    revisions: dict[str, Path]
+    gated: bool = False
+
+    def find(self, revision: str) -> tuple[str, Path] | None:
+        """The commit and the folder of a revision, which may be a commit."""
+        for name, folder in self.revisions.items():
+            commit = hashlib.sha1(str(folder).encode()).hexdigest()
+            if revision in (name, commit):
+                return commit, folder
+        return None
+
+
+@dataclass
+class Hub:
+    """The running stand-in: what it serves, where, and what it was asked."""
+
+    endpoint: str
+    home: Path
+    repositories: dict[str, Repository] = field(default_factory=dict)
+    requests: list[tuple[str, str]] = field(default_factory=list)
+    is_down: bool = False
+
+    def add(self, name: str, folder: Path, **choices: object) -> Repository:
+        self.repositories[name] = Repository({"main": folder}, **choices)
+        return self.repositories[name]
+
+    def fetched(self) -> list[str]:
+        """The files that were downloaded since this was last asked, without those asked about alone."""
+        asked, self.requests[:] = list(self.requests), []
+        return sorted(
+            path.split("/resolve/")[1].split("/", 1)[1]
+            for how, path in asked
+            if how == "GET" and "/resolve/" in path
+        )
+
+    def environment(self, **more: str) -> dict[str, str]:
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
+        settings = {"HF_ENDPOINT": self.endpoint, "HF_HOME": str(self.home), "HF_HUB_DISABLE_XET": "1"}
+        return {**inherited, **settings, **more}
+
+    def locate(
+        self, *bases: str, offline: bool = False, few_step: bool = False, token: str = "", **choices: object
+    ):
+        """What a program of its own makes of references; one answer, or a list where several are given."""
+        asked = [{"base": base, "offline": offline, "few_step": few_step, **choices} for base in bases]
+        environment = self.environment(**({"HF_TOKEN": token} if token else {}))
+        done = subprocess.run(
+            [sys.executable, "-c", LOCATE],
+            input=json.dumps(asked),
+            capture_output=True,
+            text=True,
+            env=environment,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, ""), done.stderr
+        answers = json.loads(done.stdout)
+        return answers[0] if len(bases) == 1 else answers
+
+
+class Handler(BaseHTTPRequestHandler):
+    """The routes: a repository's commit, the tree of a commit, and files."""
+
+    def do_GET(self):
+        hub: Hub = self.server.hub
+        path = unquote(urlsplit(self.path).path)
+        hub.requests.append((self.command, path))
+        if hub.is_down:
+            return self.answer(status=503)
+        is_api = path.startswith("/api/models/")
+        parts = path.removeprefix("/api/models" if is_api else "/").removeprefix("/").split("/", 3)
+        owner, name, route, rest = [
+            *parts,
+            *(["revision", "main"] if is_api and len(parts) == 2 else [""] * 2),
+        ][:4]
+        repository = hub.repositories.get(f"{owner}/{name}")
+        if repository is None:
+            return self.answer(status=401, X_Error_Code="RepoNotFound")
+        revision, _, file = rest.partition("/") if route == "resolve" else (rest, "", "")
+        found = repository.find(revision)
+        if found is None:
+            return self.answer(status=404, X_Error_Code="RevisionNotFound")
+        commit, folder = found
+        if route == "revision":
+            return self.document({"id": f"{owner}/{name}", "sha": commit, "siblings": []})
+        if route == "tree":
+            return self.document(
+                [entry(folder, each) for each in sorted(folder.rglob("*")) if each.is_file()]
+            )
+        if repository.gated and self.headers.get("Authorization") != f"Bearer {TOKEN}":
+            return self.answer(status=401, X_Error_Code="GatedRepo")
+        if not (folder / file).is_file():
+            return self.answer(status=404, X_Error_Code="EntryNotFound")
+        body = (folder / file).read_bytes()
+        return self.answer(body, ETag=f'"{etag(folder / file)}"', X_Repo_Commit=commit)
+
+    do_HEAD = do_GET  # noqa: N815 - the base class's name
+
+    def document(self, content):
+        self.answer(json.dumps(content).encode(), Content_Type="application/json")
+
+    def answer(self, body=b"", status=200, **headers):
+        self.send_response(status)
+        for name, value in {"Content-Length": len(body), **headers}.items():
+            self.send_header(name.replace("_", "-"), str(value))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+def is_large(path: Path) -> bool:
+    """Whether the hub keeps a file by its SHA-256, as it does those tracked by LFS."""
+    return path.suffix in (".safetensors", ".bin", ".ckpt")
+
+
+def etag(path: Path) -> str:
+    content = path.read_bytes()
+    return hashlib.sha256(content).hexdigest() if is_large(path) else hashlib.sha1(content).hexdigest()
+
+
+def entry(folder: Path, path: Path) -> dict[str, object]:
+    """A file as the tree of a commit lists it."""
+    size = path.stat().st_size
+    listed = {"type": "file", "path": path.relative_to(folder).as_posix(), "size": size, "oid": "0" * 40}
+    if is_large(path):
+        listed["lfs"] = {"oid": etag(path), "size": size, "pointerSize": 134}
+    return listed
+
+
+class serve:  # noqa: N801 - used like a function
+    """Run a stand-in as long as a `with` block, with its cache in `home`."""
+
+    def __init__(self, home: Path) -> None:
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.hub = Hub(f"http://127.0.0.1:{self.server.server_port}", home)
+
+    def __enter__(self) -> Hub:
+        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
+        return self.server.hub
+
+    def __exit__(self, *_: object) -> None:
+        self.server.shutdown()
+        self.server.server_close()
