@@ -41,7 +41,9 @@ Height = Annotated[int | None, typer.Option("--height", "-H", help="Height of th
 Model = Annotated[
     str | None,
     typer.Option(
-        "--model", envvar="SMD_MODEL", help="Model: a name, a Hub id, a folder or a .safetensors file."
+        "--model",
+        envvar="SMD_MODEL",
+        help="Model: a name, a Hub id, a folder or a .safetensors file.",
     ),
 ]
 Device = Annotated[str, typer.Option("--device", envvar="SMD_DEVICE", help="auto, cpu, cuda, cuda:N or mps.")]

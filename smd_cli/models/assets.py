@@ -146,6 +146,8 @@ def _configs(spec: ModelSpec, family: Family, *, offline: bool) -> Path:
     """Find the model folder that supplies the configs and tokenizer which a single file lacks."""
     try:
         files = open_files(spec.config or family.config, offline=offline)
+        if files.file:
+            raise AssetError(f"{files.reference}: one file, not a diffusers folder")
         folder = files.fetch(config_names(files))
     except AssetError as error:
         raise type(error)(

@@ -15,11 +15,9 @@ INDEX = "model_index.json"
 
 def is_model_folder(files: Files) -> bool:
     """Tell whether files are a model as diffusers saves it: a folder for each of its networks."""
-    return not files.file and (INDEX in files or _has_configs(files))
-
-
-def _has_configs(files: Files) -> bool:
-    return any(name.count("/") == 1 and name.endswith(f"/{CONFIG}") for name in files.names)
+    if files.file:
+        return False
+    return INDEX in files or any(name.count("/") == 1 and name.endswith(f"/{CONFIG}") for name in files.names)
 
 
 def config_names(files: Files) -> list[str]:

@@ -82,7 +82,7 @@ def _lacks(name: str, family: Family, sign: str) -> str:
 
 def fetch_autoencoder(files: Files, stem: str, name: str) -> ComponentFiles | Path:
     """Fetch an autoencoder: that of a model folder, a folder of one, or a file, which has no config."""
-    folder = files.folder(name) if f"{name}/{CONFIG}" in files else files
+    folder = files.folder(name) if files.has_folder(name) else files
     if folder.file or CONFIG not in folder:
         (path,) = files.get(only_weights(files, "autoencoder"))
         return path

@@ -37,10 +37,10 @@ class Reference:
 
     @property
     def source(self) -> str:
-        """Return a model: an absolute path, where the text can only be one or something lies there; or a name.
+        """Return a model: an absolute path, where the text can only be one or leads to something, or a name.
 
         A name is that of an embedded model, or of a place on the hub. A bare word is a path only to a folder
-        that holds a model, so that a folder that happens to be called like an embedded model does not hide it.
+        that holds a model, so that one that happens to be called like an embedded model does not hide it.
         """
         if is_link(self.text):
             return self.text

@@ -59,8 +59,8 @@ class Model(Section):
     base: Reference = Field(
         default=Reference("flatland"),
         json_schema_extra={"default": "flatland"},
-        description="`flatland` (the embedded model), a Hub id, or a folder or .safetensors file relative to "
-        "the scene file.",
+        description="`flatland` (the embedded model), a folder or .safetensors file relative to the scene "
+        "file, or a place on the hub, such as `owner/name` or `owner/name@revision/file.safetensors`.",
     )
     family: FamilyName = Field(
         default="auto",
