@@ -42,6 +42,11 @@ sys.addaudithook(forbid)
 """
 
 
+def lora(value):
+    """The factors of one layer, as different files as there are values."""
+    return {f"unet.x.lora_{factor}.weight": torch.full((1, 1), float(value)) for factor in "AB"}
+
+
 @pytest.fixture
 def hub(tmp_path):
     """A hub without repositories, and an empty cache."""
@@ -168,7 +173,7 @@ def test_parts_come_from_the_hub_by_the_same_references(hub, folder, styles, mak
     loras = tmp_path / "loras"
     (loras / "sub").mkdir(parents=True)
     for number, name in enumerate(("few.safetensors", "sub/x.safetensors")):
-        save_file({"unet.x.lora_A.weight": torch.full((1, 1), number)}, loras / name)
+        save_file(lora(number), loras / name)
     hub.add("owner/loras", loras)
     got = hub.locate(
         "owner/styles",
@@ -185,10 +190,22 @@ def test_parts_come_from_the_hub_by_the_same_references(hub, folder, styles, mak
     assert "vae" in hub.locate("owner/model", vae="owner/model")["weights"]
 
 
+@pytest.mark.parametrize("reference", ["owner/peft", "owner/peft/adapter_model.safetensors"])
+def test_a_lora_of_peft_comes_with_its_config(reference, hub, folder, tmp_path):
+    peft = tmp_path / "peft"
+    peft.mkdir()
+    save_file(lora(1), peft / "adapter_model.safetensors")
+    (peft / "adapter_config.json").write_text("{}")
+    (peft / "training_state.json").write_text("{}")
+    hub.add("owner/peft", peft)
+    assert hub.locate(str(folder), loras=[reference])["loras"] == ["adapter_model.safetensors"]
+    assert hub.fetched() == ["adapter_config.json", "adapter_model.safetensors"]
+
+
 def test_a_model_may_bring_its_lcm_lora(hub, copy, make):
     (copy / "lcm_lora").mkdir()
     own = "lcm_lora/pytorch_lora_weights.safetensors"
-    save_file({"unet.x.lora_A.weight": torch.zeros(1, 1)}, copy / own)
+    save_file(lora(1), copy / own)
     hub.add("owner/model", copy)
     assert hub.locate("owner/model")["loras"] == []
     assert own not in hub.fetched()
