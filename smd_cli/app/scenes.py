@@ -55,6 +55,14 @@ class OpenedScene:
         """The seeds that the scene names, a picture for each; `plan.seed` is the first."""
         return self._loaded.scene.seed
 
+    @property
+    def can_stream(self) -> bool:
+        """Tell whether the scene is a stream, or names no task and has a section `stream`."""
+        given = self._loaded.tree
+        return self.plan.task == "stream" or (
+            given.child("task") is None and given.child("stream") is not None
+        )
+
     def for_task(self, task: str) -> OpenedScene:
         """Return the scene for a task, which a scene that names none can have.
 
@@ -62,10 +70,7 @@ class OpenedScene:
         """
         if task == self.plan.task:
             return self
-        loaded = self._loaded.with_task(task)
-        if loaded.scene.task != task:
-            raise SceneError(loaded.locate("task").says(f"{loaded.scene.task} is not {task}"))
-        return _opened(loaded, task)
+        return _opened(self._loaded.with_task(task), task)
 
 
 def load_scene(
@@ -112,11 +117,9 @@ def _load(source: Source, overrides: Sequence[Override], base_dir: Path, task: s
 
 def _opened(loaded: LoadedScene, task: str | None) -> OpenedScene:
     if task not in (None, loaded.scene.task):
-        problem = loaded.locate("task").says(
-            f"{loaded.scene.task} is not for this command, which renders {task} "
-            f"(change it in the scene, or give --set task={task})"
-        )
-        raise SceneError(problem)
+        own = loaded.scene.task
+        hint = f"this scene is for `smd {own}`; --set task={task} makes it one for `smd {task}`"
+        raise SceneError(loaded.locate("task").says(hint))
     plan = _resolve(loaded)
     images = paint_scene(plan, loaded.locate)
     warnings = (*lint_texts(loaded.tree), *lint(plan, loaded.locate), *images.warnings)

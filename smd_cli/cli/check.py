@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,6 +15,7 @@ from smd_cli.cli.document import document
 from smd_cli.cli.option_groups import expand_options
 from smd_cli.cli.preview import check_preview, draw_scene
 from smd_cli.errors import SmdError, UsageError
+from smd_cli.messages import Message
 
 if TYPE_CHECKING:
     from smd_cli.app.scenes import OpenedScene
@@ -33,7 +34,7 @@ def check(
     preview: Preview = None,
     reporting: options.Reporting = options.Reporting(),  # noqa: B008
 ) -> None:
-    """Check scenes: every key, every mask and picture. Nothing is rendered.
+    """Check scenes: every key, mask and picture; of a stream its input and keyframes. Nothing is rendered.
 
     All scenes are checked, and all problems of each are reported; the exit code is 0 when all are good.
     """
@@ -60,6 +61,7 @@ class _Finding:
     scene: str
     opened: OpenedScene | None
     error: SmdError | None
+    warnings: Sequence[Message]
 
     def lines(self) -> Iterator[str]:
         """Return what a person reads about a good scene."""
@@ -84,7 +86,7 @@ class _Finding:
             "scene": self.scene,
             "ok": True,
             "problems": problems,
-            "warnings": [warning.to_dict() for warning in self.opened.warnings],
+            "warnings": [warning.to_dict() for warning in self.warnings],
             "notes": list(self.opened.notes),
             "canvas": plan.canvas.model_dump(),
             "size": {"width": plan.size[0], "height": plan.size[1]},
@@ -102,10 +104,16 @@ class _Finding:
 
 def _check_one(scene: str, overrides: list[Override], messages: MessagePrinter) -> _Finding:
     from smd_cli.app.scenes import load_scene
+    from smd_cli.app.stream_input import find_stream_input
 
+    warnings = document().warnings
+    before = len(warnings)
     try:
-        return _Finding(scene, load_scene(scene, overrides=overrides, listener=messages), None)
+        opened = load_scene(scene, overrides=overrides, listener=messages)
+        if opened.can_stream:
+            find_stream_input(opened.for_task("stream"))
+        return _Finding(scene, opened, None, warnings[before:])
     except SmdError as error:
         print_error(error)
         document().problems += error.problems
-        return _Finding(scene, None, error)
+        return _Finding(scene, None, error, warnings[before:])

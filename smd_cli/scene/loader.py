@@ -21,6 +21,7 @@ from smd_cli.scene.validate import InvalidScene, validate
 
 MAX_BYTES = 2**20
 STDIN = "-"
+_PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF")
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,8 @@ def _read(path: Path) -> bytes:
 
 
 def _decode(raw: bytes, source: str) -> str:
+    if raw.startswith(_PICTURES):
+        raise SceneError(Place(source).says("is a picture; `smd inspect --scene` prints the scene of one"))
     if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise SceneError(Place(source).says("is UTF-16 text; save it as UTF-8"))
     if len(raw) > MAX_BYTES:

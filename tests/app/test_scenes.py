@@ -38,8 +38,7 @@ def test_a_scene_without_a_task_has_the_command_s(tmp_path: Path) -> None:
 
 def test_a_scene_of_another_task_is_told(tmp_path: Path) -> None:
     assert told(tmp_path, SceneError, f"{PLAIN}task: panorama\n", "generate") == (
-        "4:7: task: panorama is not for this command, which renders generate (change it in the scene, or "
-        "give --set task=generate)"
+        "4:7: task: this scene is for `smd panorama`; --set task=generate makes it one for `smd generate`"
     )
 
 

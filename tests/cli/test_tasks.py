@@ -92,7 +92,7 @@ def test_each_command_takes_its_own_scenes(photo):
         Path("named.yaml").write_text(f"task: {other}\n{PHOTO}")
         done = smd(task, "named.yaml", "-o", "a.png")
         assert (done.exit_code, done.stdout) == (3, "")
-        assert f"named.yaml:1:7: task: {other} is not for this command" in done.stderr
+        assert f"named.yaml:1:7: task: this scene is for `smd {other}`" in done.stderr
         assert f"--set task={task}" in done.stderr
     assert not Path("a.png").exists()
 

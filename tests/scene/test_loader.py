@@ -283,6 +283,16 @@ class TestFiles:
         (tmp_path / "s.yaml").write_bytes(b"smd: 1\nseed: \xff\n")
         assert self.told(tmp_path / "s.yaml").endswith("s.yaml:2:7: is not UTF-8 text (byte 0xff)")
 
+    def test_utf_16(self, tmp_path: Path) -> None:
+        (tmp_path / "s.yaml").write_text(GOOD, encoding="utf-16")
+        assert self.told(tmp_path / "s.yaml").endswith("s.yaml: is UTF-16 text; save it as UTF-8")
+
+    def test_a_picture(self, tmp_path: Path) -> None:
+        (tmp_path / "s.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+        assert self.told(tmp_path / "s.png").endswith(
+            "s.png: is a picture; `smd inspect --scene` prints the scene of one"
+        )
+
     def test_too_large(self, tmp_path: Path) -> None:
         (tmp_path / "s.yaml").write_bytes(b"#" * (MAX_BYTES + 1))
         assert "larger than 1 MiB" in self.told(tmp_path / "s.yaml")

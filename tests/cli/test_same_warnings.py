@@ -1,0 +1,68 @@
+"""What is likely a mistake is told by every command that reads the scene, in the same lines."""
+
+import pytest
+from PIL import Image
+
+from tests.cli.program import smd
+
+SCENE = """\
+smd: 1
+canvas: {width: 64, height: 64}
+sampler: {indices: [0, 25], guidance: none, guidance_scale: 3, delta: 2}
+negative_prefix: worst #quality
+background: {prompt: a sunset, fit: contain}
+regions:
+  - {name: sun, prompt: the sun, mask: m.png}
+  - {name: all, prompt: grass, mask: {box: [0, 0, 0.5, 1]}}
+"""
+STREAM = "stream: {frames: 4, timeline: [{at: 0, region: all, ease: linear, mask_std: 3}]}\n"
+IN_STREAMS = {
+    "a keyframe's mask": ("{frames: 9, timeline: [{at: 3, region: sun, mask: gone.png}]}", 4, "gone.png"),
+    "the input": ("{input: gone.gif}", 4, "gone.gif"),
+    "a keyframe behind the input's end": (
+        "{input: m.gif, timeline: [{at: 9, region: sun, prompt: x}]}",
+        3,
+        "9 is past the last frame, 1",
+    ),
+}
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    mask = Image.new("L", (32, 32), 255)
+    mask.save("m.png")
+    mask.save("m.gif", save_all=True, append_images=[Image.new("L", (32, 32))])
+    return tmp_path
+
+
+def lines(*command: str) -> list[str]:
+    done = smd(*command)
+    assert done.exit_code == 0, done.stderr
+    return [line for line in done.stderr.splitlines() if line.startswith(("warning: ", "note: "))]
+
+
+@pytest.mark.parametrize("task", ["generate", "panorama", "stream"])
+def test_check_plan_and_the_task_s_command_tell_the_same(folder, task):
+    (folder / "s.yaml").write_text(f"task: {task}\n{SCENE}{STREAM}")
+    told = lines("check", "s.yaml")
+    assert len(told) == 7
+    assert told == lines("plan", "s.yaml")
+    assert told == lines(task, "s.yaml", "--dry-run")
+    assert told == lines(task, "s.yaml", "-o", "a.gif" if task == "stream" else "a.png")
+
+
+@pytest.mark.parametrize("task", ["", "task: stream\n"])
+@pytest.mark.parametrize(("stream", "code", "said"), IN_STREAMS.values(), ids=IN_STREAMS)
+def test_check_sees_what_a_stream_would(folder, task, stream, code, said):
+    (folder / "s.yaml").write_text(f"{task}{SCENE}stream: {stream}\n")
+    done = smd("check", "s.yaml")
+    assert (done.exit_code, done.stdout) == (code, "")
+    problem = done.stderr.splitlines()[-1]
+    assert said in problem
+    assert smd("stream", "s.yaml").stderr.splitlines()[-1] == problem
+
+
+def test_a_picture_s_scene_needs_no_stream(folder):
+    (folder / "s.yaml").write_text(f"task: generate\n{SCENE}stream: {{input: gone.gif}}\n")
+    assert smd("check", "s.yaml").exit_code == 0
