@@ -10,6 +10,7 @@ from torch import Tensor
 from smd_cli.core.tiling import Box, Tiling, tile_canvas
 from smd_cli.engine.device import exclusive
 from smd_cli.engine.encoder import Encoder
+from smd_cli.engine.finite import infinity_as_nan
 from smd_cli.models.backbone import Backbone
 from smd_cli.models.facts import ModelFacts
 
@@ -42,19 +43,28 @@ def encode(encoder: Encoder, pixels: Tensor, *, wrap: bool = False) -> Tensor:
     return _by_pieces(pixels, shape, pieces, encoder.encode_image)
 
 
-def decode(backbone: Backbone, latents: Tensor, *, wrap: bool = False) -> Tensor:
-    """Decode scaled latents (1, C, h, w) into pixels (1, 3, H, W) in [-1, 1]; `wrap` closes them sideways."""
+def decode(backbone: Backbone, latents: Tensor, *, wrap: bool = False, precise: bool = False) -> Tensor:
+    """Decode scaled latents (1, C, h, w) into pixels (1, 3, H, W) in [-1, 1]; `wrap` closes them sideways.
+
+    `precise` decodes in float32 whatever the model's dtype. What is not finite is NaN in the pixels.
+    """
+
+    def convert(part: Tensor) -> Tensor:
+        part = infinity_as_nan(part)
+        pixels = backbone.decode(part, precise=True) if precise else backbone.decode(part)
+        return infinity_as_nan(pixels).clamp(-1, 1)
+
     downscale = backbone.facts.downscale
     height, width = latents.shape[-2:]
     if _goes_whole((height * downscale, width * downscale), wrap=wrap):
         with exclusive(latents.device):
-            return backbone.decode(latents)
+            return convert(latents)
     tiling = _tiles(backbone.facts, height, width, wrap=wrap)
     pieces = (
         _Piece(box, _scaled(box, downscale), _enlarged(weight, downscale))
         for box, weight in zip(tiling.boxes, tiling.weights.to(latents.device), strict=True)
     )
-    return _by_pieces(latents, (1, 3, height * downscale, width * downscale), pieces, backbone.decode)
+    return _by_pieces(latents, (1, 3, height * downscale, width * downscale), pieces, convert)
 
 
 def _goes_whole(size: tuple[int, ...], *, wrap: bool) -> bool:

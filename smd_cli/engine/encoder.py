@@ -1,17 +1,22 @@
 """Encoding prompts and pictures, each once for a scene that changes in part."""
 
+import logging
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
 from hashlib import blake2b
 from typing import Generic, Protocol, TypeVar
 
+import torch
 from torch import Tensor
 
 from smd_cli.engine.device import exclusive
+from smd_cli.engine.finite import is_finite, not_finite
 from smd_cli.models.backbone import Backbone
 from smd_cli.models.conditioning import Conditioning
 from smd_cli.models.facts import ModelFacts
+
+_log = logging.getLogger(__name__)
 
 PROMPTS, PICTURES = 256, 32  # how many are kept
 
@@ -19,7 +24,7 @@ Value = TypeVar("Value")
 
 
 class Encoder(Protocol):
-    """What encodes prompts and pictures: a backbone, or a cache in front of one."""
+    """What encodes prompts and pictures: a checked backbone, or a cache in front of one."""
 
     @property
     def facts(self) -> ModelFacts:
@@ -32,27 +37,59 @@ class Encoder(Protocol):
         """Encode pixels (B, 3, H, W) in [-1, 1] to scaled latents (B, C, h, w)."""
 
 
-class CachedEncoder:
-    """An encoder that keeps the prompts and pictures that were asked for last."""
+class CheckedEncoder:
+    """Encodes by a backbone, into finite numbers. Raises SmdError: they are not."""
 
     def __init__(self, backbone: Backbone) -> None:
         self.facts = backbone.facts
         self._backbone = backbone
+
+    def encode_prompts(self, prompts: list[str]) -> Conditioning:
+        """Encode N prompts to N rows."""
+        encoded = self._backbone.encode_prompts(prompts)
+        vectors = [each for each in (encoded.embeds, encoded.pooled) if each is not None]
+        if not all(map(is_finite, vectors)):
+            broken = next(
+                text for row, text in enumerate(prompts) if not all(is_finite(each[row]) for each in vectors)
+            )
+            raise not_finite(self._backbone, f"encoding the prompt {broken!r}")
+        return encoded
+
+    def encode_image(self, pixels: Tensor) -> Tensor:
+        """Encode pixels (B, 3, H, W), in float32 where the numbers are too large for the model's dtype."""
+        latents = self._backbone.encode_image(pixels)
+        if is_finite(latents):
+            return latents
+        if self._backbone.dtype != torch.float32:
+            latents = self._backbone.encode_image(pixels, precise=True)
+            if is_finite(latents):
+                _log.warning("the autoencoder overflows in %s; encoded in float32", self._backbone.dtype)
+                return latents
+        raise not_finite(self._backbone, "encoding a picture")
+
+
+class CachedEncoder:
+    """A checked encoder that keeps the prompts and pictures that were asked for last."""
+
+    def __init__(self, backbone: Backbone) -> None:
+        self.facts = backbone.facts
+        self._device = backbone.device
+        self._encoder = CheckedEncoder(backbone)
         self._prompts: _Recent[Conditioning] = _Recent(PROMPTS)
         self._pictures: _Recent[Tensor] = _Recent(PICTURES)
 
     def encode_prompts(self, prompts: list[str]) -> Conditioning:
         """Encode those of the prompts that are not kept, each by itself."""
-        with exclusive(self._backbone.device):
-            encode = self._backbone.encode_prompts
+        with exclusive(self._device):
+            encode = self._encoder.encode_prompts
             return Conditioning.joined([self._prompts.get(text, partial(encode, [text])) for text in prompts])
 
     def encode_image(self, pixels: Tensor) -> Tensor:
         """Encode pixels unless they are kept, by their bytes."""
         data = pixels.contiguous().cpu()
         key = blake2b(data.numpy().tobytes() + str(tuple(data.shape)).encode(), digest_size=16).hexdigest()
-        with exclusive(self._backbone.device):
-            return self._pictures.get(key, lambda: self._backbone.encode_image(pixels))
+        with exclusive(self._device):
+            return self._pictures.get(key, lambda: self._encoder.encode_image(pixels))
 
 
 class _Recent(Generic[Value]):

@@ -1,5 +1,7 @@
 """One-shot rendering: a prepared scene and a seed to a picture."""
 
+import logging
+
 import torch
 from PIL import Image
 from torch import Tensor
@@ -9,12 +11,20 @@ from smd_cli.core.sample import sample
 from smd_cli.engine.autoencoder import decode
 from smd_cli.engine.batching import Evaluator
 from smd_cli.engine.events import Clock
+from smd_cli.engine.finite import is_finite, not_finite
 from smd_cli.engine.pixels import to_image
 from smd_cli.engine.prepare import PreparedScene
 
+_log = logging.getLogger(__name__)
+
 
 def render(scene: PreparedScene, seed: int, clock: Clock) -> Image.Image:
-    """Render the picture of a seed."""
+    """Render the picture of a seed.
+
+    Raises:
+        AssetError: a file of the model holds NaN or infinity.
+        SmdError: the model makes them of finite numbers.
+    """
     latents = denoise(scene, SeededNoise(seed), clock)
     with clock.phase("decode"):
         return decode_image(scene, latents)
@@ -22,12 +32,13 @@ def render(scene: PreparedScene, seed: int, clock: Clock) -> Image.Image:
 
 @torch.inference_mode()
 def denoise(scene: PreparedScene, noise: NoiseSource, clock: Clock) -> Tensor:
-    """Sample the clean latents (1, C, h, w) of a scene from a source of noise."""
-    with clock.phase("denoise", len(scene.method.schedule)) as advance:
+    """Sample the clean latents (1, C, h, w) of a scene from a source of noise. Raises as `render`."""
+    steps = len(scene.method.schedule)
+    with clock.phase("denoise", steps) as advance:
 
         def on_step(step: int, estimate: Tensor) -> None:
-            if estimate.is_cuda:  # or the time of this step would be counted where its result is first read
-                torch.cuda.synchronize(estimate.device)
+            if not is_finite(estimate):  # waits, so that the time of this step is counted here
+                raise not_finite(scene.backbone, f"step {step + 1} of {steps}", scene.method.guidance)
             advance()
 
         rows = scene.starting_rows(noise("init", 0, scene.shape))
@@ -37,8 +48,34 @@ def denoise(scene: PreparedScene, noise: NoiseSource, clock: Clock) -> Tensor:
 
 @torch.inference_mode()
 def decode_image(scene: PreparedScene, latents: Tensor) -> Image.Image:
-    """Decode clean latents (1, C, h, w) to the picture, over the background where that is preserved."""
-    pixels = decode(scene.backbone, latents, wrap=scene.wraps)
+    """Decode clean latents (1, C, h, w) to the picture, over the background where that is preserved.
+
+    Raises as `render`.
+    """
+    image = decode_if_finite(scene, latents)
+    if image is None:
+        raise not_finite(scene.backbone, "decoding the picture")
+    return image
+
+
+@torch.inference_mode()
+def decode_if_finite(scene: PreparedScene, latents: Tensor) -> Image.Image | None:
+    """Decode as `decode_image`; None where the latents or the pixels are not finite.
+
+    An autoencoder whose numbers are too large for the model's dtype is used in float32, with a warning.
+    """
+    pixels = _decode(scene, latents)
+    narrow = scene.backbone.dtype != torch.float32
+    if not is_finite(pixels) and narrow and is_finite(latents):
+        pixels = _decode(scene, latents, precise=True)
+        if is_finite(pixels):
+            _log.warning("the autoencoder overflows in %s; decoded in float32", scene.backbone.dtype)
+    return to_image(pixels).crop((0, 0, *scene.size)) if is_finite(pixels) else None
+
+
+def _decode(scene: PreparedScene, latents: Tensor, *, precise: bool = False) -> Tensor:
+    """Return the pixels of the whole canvas on the CPU, whose first reading is what waits for the device."""
+    pixels = decode(scene.backbone, latents, wrap=scene.wraps, precise=precise)
     if scene.preserved is not None:
         pixels = scene.preserved.blend(pixels)
-    return to_image(pixels).crop((0, 0, *scene.size))
+    return pixels.float().cpu()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from smd_cli.core.noise import NoiseSource, Purpose
@@ -40,11 +41,12 @@ class SkippedFrame:
 
 @dataclass(frozen=True)
 class RenderedFrame:
-    """A rendered frame: its clean latent (1, C, h, w)."""
+    """A rendered frame: its clean latent (1, C, h, w), and how many of its steps left finite numbers, ()."""
 
     frame: int
     scene: PreparedScene
     latent: Tensor
+    finite_steps: Tensor
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,9 @@ class StreamSampler:
         self.work = Work(0, 0)
         self._noise = _CachedNoise(noise)
         self._rows: Rows | None = None  # the frames in flight, the oldest first
+        self._finite_steps = torch.zeros(
+            0, dtype=torch.int
+        )  # of each, on the device: reading them would wait
         self._jobs: deque[FrameJob] = deque()  # the same frames
         self._evaluator: Evaluator | None = None
 
@@ -104,8 +109,14 @@ class StreamSampler:
                 continue
             scene = job.scene
             self.work = self.work.plus(scene.work)
-            latent = sample(self._start(job), scene.regions, scene.method, self._predict(scene), self._noise)
-            yield RenderedFrame(job.frame, scene, latent)
+            finite_steps = torch.zeros(1, dtype=torch.int, device=scene.backbone.device)
+
+            def count(_: int, estimate: Tensor, finite_steps: Tensor = finite_steps) -> None:
+                finite_steps += _finite_rows(estimate)
+
+            start, predict = self._start(job), self._predict(scene)
+            latent = sample(start, scene.regions, scene.method, predict, self._noise, count)
+            yield RenderedFrame(job.frame, scene, latent, finite_steps[0])
 
     def _admit(
         self,
@@ -123,6 +134,7 @@ class StreamSampler:
             if isinstance(job, FrameJob):
                 row = self._start(job)
                 self._rows = row if self._rows is None else self._rows.append(row)
+                self._finite_steps = F.pad(self._finite_steps.to(row.x.device), (0, 1))
                 self._jobs.append(job)
                 admitted += 1
 
@@ -146,12 +158,13 @@ class StreamSampler:
         self.work = self.work.plus(scene.regions.work(scene.method.guidance, rows.steps))
         background_noise = self._of_steps("bootstrap", rows.steps, scene)
         estimates = denoise_step(rows, background_noise, scene.regions, scene.method, self._predict(scene))
+        self._finite_steps = self._finite_steps + _finite_rows(estimates.x)
         leaving = sum(step == len(schedule) - 1 for step in rows.steps)
         rendered = [
-            RenderedFrame(job.frame, job.scene, estimates.x[[place]])
+            RenderedFrame(job.frame, job.scene, estimates.x[[place]], self._finite_steps[place])
             for place, job in enumerate(self._jobs.popleft() for _ in range(leaving))
         ]
-        self._rows = None
+        self._rows, self._finite_steps = None, self._finite_steps[leaving:]
         if self._jobs:
             staying = estimates.at(range(leaving, len(rows)))
             noise = self._of_steps("renoise", [step + 1 for step in staying.steps], scene)
@@ -169,6 +182,11 @@ class StreamSampler:
             self._evaluator = Evaluator(scene.backbone, scene.table)
         self._evaluator.table = scene.table
         return self._evaluator
+
+
+def _finite_rows(x: Tensor) -> Tensor:
+    """Tell which rows of x (N, C, h, w) are finite, (N,)."""
+    return x.isfinite().flatten(1).all(1)
 
 
 class _CachedNoise:

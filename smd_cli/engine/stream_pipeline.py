@@ -9,8 +9,9 @@ from PIL import Image
 
 from smd_cli.core.noise import SeededNoise
 from smd_cli.engine.events import WarningRoute
+from smd_cli.engine.finite import not_finite
 from smd_cli.engine.pipeline import CAPACITY, Pipeline
-from smd_cli.engine.render import decode_image
+from smd_cli.engine.render import decode_if_finite
 from smd_cli.engine.scene_preparer import InputFrame, ScenePreparer
 from smd_cli.engine.similarity import SimilarityFilter
 from smd_cli.engine.stream_batch import RenderedFrame, SkippedFrame, StreamOptions, StreamSampler
@@ -62,5 +63,14 @@ def stream_pipeline(
 
 def _decoded(frames: Iterable[RenderedFrame | SkippedFrame]) -> Iterator[OutputFrame]:
     for each in frames:
-        image = decode_image(each.scene, each.latent) if isinstance(each, RenderedFrame) else None
-        yield OutputFrame(each.frame, image)
+        yield OutputFrame(each.frame, _picture(each) if isinstance(each, RenderedFrame) else None)
+
+
+def _picture(rendered: RenderedFrame) -> Image.Image:
+    scene = rendered.scene
+    image = decode_if_finite(scene, rendered.latent)
+    if image is None:
+        finite, steps = int(rendered.finite_steps), len(scene.method.schedule)
+        place = f"step {finite + 1} of {steps}" if finite < steps else "decoding the picture"
+        raise not_finite(scene.backbone, f"frame {rendered.frame}: {place}", scene.method.guidance)
+    return image

@@ -47,8 +47,11 @@ class Backbone(Protocol):
         The rows of `asked.prompts` have been looked up already: they are `conditioning`.
         """
 
-    def encode_image(self, pixels: Tensor) -> Tensor:
-        """Encode pixels (B, 3, H, W) in [-1, 1] into scaled latents (B, C, h, w), the posterior's mode."""
+    def encode_image(self, pixels: Tensor, *, precise: bool = False) -> Tensor:
+        """Encode pixels (B, 3, H, W) in [-1, 1] into scaled latents (B, C, h, w), the posterior's mode.
 
-    def decode(self, latents: Tensor) -> Tensor:
-        """Decode scaled latents (B, C, h, w) into pixels (B, 3, H, W) in [-1, 1]."""
+        `precise` computes in float32 whatever `dtype` is, here and in `decode`.
+        """
+
+    def decode(self, latents: Tensor, *, precise: bool = False) -> Tensor:
+        """Decode scaled latents (B, C, h, w) into pixels (B, 3, H, W), about in [-1, 1]."""

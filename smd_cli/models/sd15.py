@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from smd_cli.models.configs import Config, ModelConfigs, read_config
@@ -82,20 +84,27 @@ class SD15:
             )[0]
         return output.to(asked.latents)
 
-    def encode_image(self, pixels: Tensor) -> Tensor:
+    def encode_image(self, pixels: Tensor, *, precise: bool = False) -> Tensor:
         """Encode pixels (B, 3, H, W) in [-1, 1] into scaled latents (B, C, h, w), a KL posterior's mode."""
-        encoded = self.vae.encode(pixels.to(self.device, self.dtype))
+        vae = self._precise_vae if precise else self.vae
+        encoded = vae.encode(pixels.to(self.device, vae.dtype))
         latents: Tensor = (
             encoded.latents if hasattr(encoded, "latents") else encoded.latent_dist.mode()  # tiny or KL
         )
-        latents = latents * self.vae.config.scaling_factor
+        latents = latents * vae.config.scaling_factor
         return latents.to(pixels)
 
-    def decode(self, latents: Tensor) -> Tensor:
-        """Decode scaled latents (B, C, h, w) into pixels (B, 3, H, W) in [-1, 1]."""
-        unscaled = latents.to(self.device, self.dtype) / self.vae.config.scaling_factor
-        pixels: Tensor = self.vae.decode(unscaled).sample
-        return pixels.clamp(-1, 1).to(latents)
+    def decode(self, latents: Tensor, *, precise: bool = False) -> Tensor:
+        """Decode scaled latents (B, C, h, w) into pixels (B, 3, H, W), about in [-1, 1]."""
+        vae = self._precise_vae if precise else self.vae
+        unscaled = latents.to(self.device, vae.dtype) / vae.config.scaling_factor
+        pixels: Tensor = vae.decode(unscaled).sample
+        return pixels.to(latents)
+
+    @cached_property
+    def _precise_vae(self) -> AutoencoderKL | AutoencoderTiny:
+        """The autoencoder in float32, beside the other, which another thread may be using."""
+        return deepcopy(self.vae).float()
 
     def _guidance_embedding(self, count: int) -> Tensor | None:
         """Return sinusoids (N, E) of guidance - 1 for UNets that take it as input (2310.04378, 4.3)."""
