@@ -18,10 +18,11 @@ from smd_cli.engine.device import (
     enough_memory,
     peak_memory_bytes,
 )
-from smd_cli.engine.layout import tile_side
-from smd_cli.errors import SceneError
+from smd_cli.engine.layout import scene_schedule
+from smd_cli.errors import AssetError, SceneError
 from smd_cli.models.assets import Assets
-from smd_cli.models.backbone import Backbone
+from smd_cli.models.backbone import Backbone, dtype_name
+from smd_cli.models.configs import SCHEDULER_CONFIG
 from smd_cli.models.hub import go_offline
 from smd_cli.models.loading import load
 
@@ -66,7 +67,12 @@ def load_found(model: FoundModel) -> Backbone:
 
 
 def check_fit(scene: OpenedScene, assets: Assets) -> None:
-    """Check sampler, canvas and tile against what the model can do. Raises SceneError, with their places."""
+    """Check sampler, canvas and tile against what the model can do.
+
+    Raises:
+        SceneError: they do not go together, with their places.
+        AssetError: the model's noise levels leave nothing to predict from at a step.
+    """
     plan, family = scene.plan, assets.family
     multiple = family.size_multiple
     sides = {
@@ -85,15 +91,22 @@ def check_fit(scene: OpenedScene, assets: Assets) -> None:
     if problems:
         raise SceneError(*problems)
     try:
-        tile_side(plan, assets.facts)
+        schedule = scene_schedule(plan, assets.facts, family.schedules(assets.configs, assets.facts))
     except SceneError as error:
         raise error.at(scene.locate("canvas", "width")) from error
+    if steps := schedule.undefined_steps():
+        raise AssetError(
+            f"{assets.configs / SCHEDULER_CONFIG}: rescale_betas_zero_snr leaves only noise at timestep "
+            f"{int(schedule.timesteps[steps[0]])}, where predicted noise tells nothing of the picture; set "
+            "prediction_type there to v_prediction if the model was trained for that, or avoid this timestep "
+            "(sampler.indices, sampler.steps)"
+        )
 
 
 def device_facts(backbone: Backbone) -> dict[str, Any]:
     """Return the name and dtype that a model runs on, and the most memory that took."""
     return {
         "name": device_name(backbone.device),
-        "dtype": str(backbone.dtype).removeprefix("torch."),
+        "dtype": dtype_name(backbone.dtype),
         "peak_memory_bytes": peak_memory_bytes(backbone.device),
     }

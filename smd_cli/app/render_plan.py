@@ -29,12 +29,13 @@ class StepWork:
 
 @dataclass(frozen=True)
 class Forecast:
-    """What the model decides: the work of one picture, its tiles in px, and the memory at its peak."""
+    """What the model decides: the work of a picture, its tiles in px, its memory at the peak; and its facts."""
 
     work: Work
     steps: tuple[StepWork, ...]
     tiles: tuple[PixelBox, ...]
     memory_bytes: int
+    facts: ModelFacts
 
     @property
     def tile_size(self) -> tuple[int, int]:
@@ -59,6 +60,7 @@ class RenderPlan:
             "steps": [asdict(step) for step in known.steps] if known else [],
             "tiles": known and {"count": len(known.tiles), "px": known.tile_size},
             "memory_bytes": known and known.memory_bytes,
+            "prediction": known and _prediction(known.facts),
             "models": [model.to_dict() for model in self.models],
             "scene": self.plan.to_dict(),
         }
@@ -94,4 +96,12 @@ def _forecast(layout: Layout, facts: ModelFacts, memory_bytes: int) -> Forecast:
     tiles = tuple(
         (box.left * px, box.top * px, box.right * px, box.bottom * px) for box in layout.regions.tiling.boxes
     )
-    return Forecast(layout.work, steps, tiles, memory_bytes)
+    return Forecast(layout.work, steps, tiles, memory_bytes, facts)
+
+
+def _prediction(facts: ModelFacts) -> dict[str, Any]:
+    return {
+        "type": facts.prediction_type,
+        "zero_terminal_snr": facts.zero_terminal_snr,
+        "source": facts.prediction_source,
+    }

@@ -25,7 +25,7 @@ from smd_cli.engine.layers import CanvasImages
 from smd_cli.engine.prepare import PreparedScene, prepare
 from smd_cli.errors import UsageError
 from smd_cli.models.assets import Assets
-from smd_cli.models.backbone import Backbone
+from smd_cli.models.backbone import Backbone, dtype_name
 from smd_cli.models.loading import load
 from smd_cli.scene.resolve import Plan
 
@@ -158,7 +158,7 @@ def machine(device: torch.device, dtype: torch.dtype) -> dict[str, str | int]:
     """Return what was measured on."""
     return {
         "device": device_name(device),
-        "dtype": str(dtype).removeprefix("torch."),
+        "dtype": dtype_name(dtype),
         "threads": torch.get_num_threads(),
         "smd-cli": __version__,
         **{name: version(name) for name in ("torch", "diffusers")},

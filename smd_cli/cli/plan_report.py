@@ -14,6 +14,7 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from smd_cli.app.render_plan import Forecast, RenderPlan, StepWork
+    from smd_cli.models.facts import ModelFacts
     from smd_cli.scene.resolve import Plan, SamplerPlan
 
 MIB = 2**20
@@ -55,12 +56,18 @@ def _facts(found: RenderPlan) -> Table:
         table.add_row("tiles", f"{len(known.tiles)} of {width}x{height} px")
     table.add_row("schedule", _schedule(found.plan.sampler))
     if known:
+        table.add_row("prediction", _prediction(known.facts))
         table.add_row("memory", f"about {known.memory_bytes / MIB:,.0f} MiB")
     for model in found.models:
         presence = {True: ("here", "green"), False: ("missing", "red"), None: ("not known", "dim")}
         fact = Text.assemble(model.source, "  ", presence[model.present])
         table.add_row(model.role.replace("_", " "), fact)
     return table
+
+
+def _prediction(facts: ModelFacts) -> str:
+    zero_snr = ", zero terminal SNR" * facts.zero_terminal_snr
+    return f"{facts.prediction_type}{zero_snr}  ({facts.prediction_source})"
 
 
 def _canvas(plan: Plan) -> str:

@@ -75,6 +75,11 @@ class Schedule:
         """Return the number of steps S."""
         return len(self.timesteps)
 
+    def undefined_steps(self) -> list[int]:
+        """Return the steps that make no finite estimate: noise alone holds no clean latent to go back to."""
+        is_defined = self.c_skip.isfinite() & self.c_out.isfinite()
+        return [step for step, good in enumerate(is_defined.tolist()) if not good]
+
     def last(self, count: int) -> "Schedule":
         """Return the last `count` steps, which start from a picture rather than from noise."""
         part = slice(-count, None)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from smd_cli.engine.device import exclusive
 from smd_cli.engine.finite import is_finite, not_finite
-from smd_cli.models.backbone import Backbone
+from smd_cli.models.backbone import Backbone, dtype_name
 from smd_cli.models.conditioning import Conditioning
 from smd_cli.models.facts import ModelFacts
 
@@ -60,10 +60,11 @@ class CheckedEncoder:
         latents = self._backbone.encode_image(pixels)
         if is_finite(latents):
             return latents
-        if self._backbone.dtype != torch.float32:
+        dtype = self._backbone.dtype
+        if dtype != torch.float32:
             latents = self._backbone.encode_image(pixels, precise=True)
             if is_finite(latents):
-                _log.warning("the autoencoder overflows in %s; encoded in float32", self._backbone.dtype)
+                _log.warning("the autoencoder overflows in %s; encoded in float32", dtype_name(dtype))
                 return latents
         raise not_finite(self._backbone, "encoding a picture")
 

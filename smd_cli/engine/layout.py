@@ -40,8 +40,7 @@ def make_layout(plan: Plan, images: CanvasImages, facts: ModelFacts, schedules: 
     """
     size = (plan.canvas.height // facts.downscale, plan.canvas.width // facts.downscale)
     tile = tile_side(plan, facts) // facts.downscale
-    view = (min(tile, size[0]), min(tile, size[1]))
-    schedule = schedules.make_schedule(plan.sampler.kind, sampler_steps(plan, view))
+    schedule = scene_schedule(plan, facts, schedules)
     layers, soft = scene_layers(plan, images), soft_masks(plan, images)
     regions = arrange_regions(
         quantized_masks(plan, layers, soft, schedule, size),
@@ -53,6 +52,13 @@ def make_layout(plan: Plan, images: CanvasImages, facts: ModelFacts, schedules: 
     sampler = plan.sampler
     guidance = Guidance(sampler.guidance, sampler.guidance_scale, sampler.delta)
     return Layout(schedule, guidance, layers, regions, (1, facts.latent_channels, *size), soft)
+
+
+def scene_schedule(plan: Plan, facts: ModelFacts, schedules: ScheduleMaker) -> Schedule:
+    """Make the schedule of a scene's sampler. Raises as `tile_side`."""
+    tile = tile_side(plan, facts)
+    view = tuple(min(tile, side) // facts.downscale for side in (plan.canvas.height, plan.canvas.width))
+    return schedules.make_schedule(plan.sampler.kind, sampler_steps(plan, (view[0], view[1])))
 
 
 def sampler_steps(plan: Plan, view: tuple[int, int]) -> SamplerSteps:

@@ -14,6 +14,7 @@ from smd_cli.engine.events import Clock
 from smd_cli.engine.finite import is_finite, not_finite
 from smd_cli.engine.pixels import to_image
 from smd_cli.engine.prepare import PreparedScene
+from smd_cli.models.backbone import dtype_name
 
 _log = logging.getLogger(__name__)
 
@@ -64,13 +65,14 @@ def decode_if_finite(scene: PreparedScene, latents: Tensor) -> Image.Image | Non
 
     An autoencoder whose numbers are too large for the model's dtype is used in float32, with a warning.
     """
+    dtype = scene.backbone.dtype
     pixels = _decode(scene, latents)
-    narrow = scene.backbone.dtype != torch.float32
-    if not is_finite(pixels) and narrow and is_finite(latents):
+    is_good = is_finite(pixels)
+    if not is_good and dtype != torch.float32 and is_finite(latents):
         pixels = _decode(scene, latents, precise=True)
-        if is_finite(pixels):
-            _log.warning("the autoencoder overflows in %s; decoded in float32", scene.backbone.dtype)
-    return to_image(pixels).crop((0, 0, *scene.size)) if is_finite(pixels) else None
+        if is_good := is_finite(pixels):
+            _log.warning("the autoencoder overflows in %s; decoded in float32", dtype_name(dtype))
+    return to_image(pixels).crop((0, 0, *scene.size)) if is_good else None
 
 
 def _decode(scene: PreparedScene, latents: Tensor, *, precise: bool = False) -> Tensor:

@@ -109,14 +109,20 @@ class StreamSampler:
                 continue
             scene = job.scene
             self.work = self.work.plus(scene.work)
-            finite_steps = torch.zeros(1, dtype=torch.int, device=scene.backbone.device)
+            yield self._render(job)
 
-            def count(_: int, estimate: Tensor, finite_steps: Tensor = finite_steps) -> None:
-                finite_steps += _finite_rows(estimate)
-
-            start, predict = self._start(job), self._predict(scene)
-            latent = sample(start, scene.regions, scene.method, predict, self._noise, count)
-            yield RenderedFrame(job.frame, scene, latent, finite_steps[0])
+    def _render(self, job: FrameJob) -> RenderedFrame:
+        """Render a frame through all its steps."""
+        scene, finite = job.scene, []
+        latent = sample(
+            self._start(job),
+            scene.regions,
+            scene.method,
+            self._predict(scene),
+            self._noise,
+            lambda _, estimate: finite.append(_finite_rows(estimate)),
+        )
+        return RenderedFrame(job.frame, scene, latent, torch.cat(finite).sum())
 
     def _admit(
         self,

@@ -21,6 +21,7 @@ from smd_cli.models.networks import (
     parts_of_folder,
 )
 from smd_cli.models.peft_config import ADAPTER_CONFIG
+from smd_cli.models.prediction import inference_configs
 from smd_cli.models.recognise import check_family, recognise_file, recognise_folder
 from smd_cli.models.sources import open_files
 
@@ -127,7 +128,7 @@ def _folder(spec: ModelSpec, files: Files, *, offline: bool) -> Assets:
 def _checkpoint(spec: ModelSpec, files: Files, *, offline: bool) -> Assets:
     """Find a checkpoint that is one file, and the configs and tokenizer that it lacks."""
     name = only_weights(files, "checkpoint")
-    (path,) = files.get(name)
+    path, *_ = files.get(name, *(each for each in inference_configs(name) if each in files.names))
     family = families.family(check_family(spec.family, recognise_file(path), path))
     check_checkpoint(path, family, {family.autoencoder} if spec.vae else ())
     configs = _configs(spec, family, offline=offline)
@@ -138,7 +139,7 @@ def _checkpoint(spec: ModelSpec, files: Files, *, offline: bool) -> Assets:
     }
     if spec.vae is not None:
         networks[family.autoencoder] = _vae(spec, configs, family, offline=offline)
-    facts = read_facts(configs, networks[family.autoencoder].config, family)
+    facts = read_facts(configs, networks[family.autoencoder].config, family, path)
     return Assets(replace(files, file=name), configs, facts, networks)
 
 

@@ -12,6 +12,11 @@ from smd_cli.models.conditioning import Conditioning
 from smd_cli.models.facts import ModelFacts
 
 
+def dtype_name(dtype: torch.dtype) -> str:
+    """Return the name that a user gives a dtype: float32."""
+    return str(dtype).removeprefix("torch.")
+
+
 class Backbone(Protocol):
     """A loaded diffusion model: prompts and pictures in, predictions and pictures out."""
 

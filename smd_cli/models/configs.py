@@ -1,13 +1,21 @@
 """The config files of a model folder. Reads JSON alone."""
 
+from __future__ import annotations
+
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from smd_cli.errors import AssetError
 
+if TYPE_CHECKING:
+    from smd_cli.models.prediction import Training
+
 Config = dict[str, Any]
+
+SCHEDULER_CONFIG = "scheduler/scheduler_config.json"
+"""Where a model folder says what noise it was trained on."""
 
 
 @dataclass(frozen=True)
@@ -19,6 +27,7 @@ class ModelConfigs:
         denoiser: that of the UNet or transformer.
         autoencoder: that of the autoencoder in use, which may be another than the folder's.
         scheduler: that of the scheduler.
+        training: how the model was trained.
         downscale: px a latent of the autoencoder, along one side.
     """
 
@@ -26,6 +35,7 @@ class ModelConfigs:
     denoiser: Config
     autoencoder: Config
     scheduler: Config
+    training: Training
     downscale: int
 
 

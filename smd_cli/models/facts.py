@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from smd_cli.errors import AssetError
-from smd_cli.models.configs import ModelConfigs, read_config, read_json
+from smd_cli.models.configs import SCHEDULER_CONFIG, ModelConfigs, read_config, read_json
+from smd_cli.models.prediction import ASSUMED, read_training
 from smd_cli.models.vae import autoencoder_of
 
 if TYPE_CHECKING:
     from smd_cli.models.family import Family
+
+Prediction = Literal["epsilon", "v_prediction"]
+_PREDICTIONS: Mapping[str, Prediction] = {"epsilon": "epsilon", "v_prediction": "v_prediction"}
 
 
 @dataclass(frozen=True)
@@ -24,6 +30,8 @@ class ModelFacts:
         downscale: px a latent along one side.
         latent_channels: C of a latent (N, C, h, w).
         prediction_type: what `predict` returns, 'epsilon' or 'v_prediction' (Salimans and Ho, 2202.00512).
+        prediction_source: the file and key that say so.
+        zero_terminal_snr: its last training timestep is noise alone (Lin et al., 2305.08891).
         few_step: the weights were distilled for few-step sampling (LCM, 2310.04378).
     """
 
@@ -31,21 +39,33 @@ class ModelFacts:
     native_size: int
     downscale: int
     latent_channels: int
-    prediction_type: Literal["epsilon", "v_prediction"]
+    prediction_type: Prediction
     few_step: bool
+    prediction_source: str = field(default=ASSUMED, compare=False)
+    zero_terminal_snr: bool = False
 
 
-def read_facts(folder: Path, vae_folder: Path, family: Family) -> ModelFacts:
+def read_facts(
+    folder: Path,
+    vae_folder: Path,
+    family: Family,
+    checkpoint: Path | None = None,
+) -> ModelFacts:
     """Read the facts of a model of `family` from its configs in a diffusers folder and its autoencoder's.
 
+    `checkpoint` is the single file that the folder gives configs to, if there is one.
+
     Raises:
-        AssetError: a config is missing, unreadable, or says something this program cannot do.
+        AssetError: a config is missing, unreadable, or says something this program cannot do; or the checkpoint
+            is damaged.
     """
     denoiser, vae = read_config(folder / family.denoiser), read_config(vae_folder)
-    scheduler = read_json(folder / "scheduler" / "scheduler_config.json")
+    path = folder / SCHEDULER_CONFIG
+    scheduler = read_json(path)
+    training = read_training(scheduler, path, checkpoint)
     try:
         downscale = autoencoder_of(vae, family.autoencoders, vae_folder).downscale(vae)
-        return family.read_facts(ModelConfigs(folder, denoiser, vae, scheduler, downscale))
+        return family.read_facts(ModelConfigs(folder, denoiser, vae, scheduler, training, downscale))
     except (KeyError, TypeError) as error:
         raise AssetError(f"{folder}: the model's configs lack or garble {error}") from error
 
@@ -61,16 +81,23 @@ def unet_facts(configs: ModelConfigs, family: str) -> ModelFacts:
     unet, scheduler = configs.denoiser, configs.scheduler
     size, channels = unet["sample_size"], unet["in_channels"]
     latent_channels = configs.autoencoder.get("latent_channels", 4)
-    prediction_type = scheduler.get("prediction_type", "epsilon")
+    training = configs.training
+    prediction_type = _PREDICTIONS.get(training.prediction_type)
+    scaling = configs.autoencoder.get("scaling_factor", 1.0)
     check_channels(configs.folder, channels, latent_channels)
-    if prediction_type not in ("epsilon", "v_prediction"):
-        raise AssetError(f"{configs.folder}: prediction type {prediction_type!r} is not supported")
+    if prediction_type is None:
+        name = training.prediction_type
+        raise AssetError(f"{training.source}: prediction type {name!r:.80} is not supported")
+    if not 0 < scaling < inf:
+        raise AssetError(f"{configs.folder}: the autoencoder's scaling_factor {scaling} is no positive number")
     return ModelFacts(
         family=family,
         native_size=(size if isinstance(size, int) else min(size)) * configs.downscale,
         downscale=configs.downscale,
         latent_channels=channels,
         prediction_type=prediction_type,
+        prediction_source=training.source,
+        zero_terminal_snr=training.zero_terminal_snr,
         few_step=scheduler.get("_class_name") == "LCMScheduler" or unet.get("time_cond_proj_dim") is not None,
     )
 

@@ -9,6 +9,7 @@ import torch
 from safetensors import safe_open
 
 from smd_cli.models.assets import Assets
+from smd_cli.models.backbone import dtype_name
 
 
 def faulty_files(assets: Assets, dtype: torch.dtype) -> tuple[str, ...]:
@@ -39,8 +40,8 @@ def _faults(path: Path, prefix: str, dtype: torch.dtype) -> Iterator[str]:
     if broken:
         yield f"{path}: holds NaN or infinity in {_listed(broken)}; get the file again, or use another"
     if too_large:
-        name = str(dtype).removeprefix("torch.")
-        yield f"{path}: holds numbers too large for {name} in {_listed(too_large)}; compute in float32"
+        where = f"{dtype_name(dtype)} in {_listed(too_large)}"
+        yield f"{path}: holds numbers too large for {where}; compute in float32 (--dtype)"
 
 
 def _listed(names: list[str]) -> str:

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from smd_cli.core.samplers import DiffusionSchedules
 from smd_cli.core.schedule import TrainingSchedule
-from smd_cli.models.configs import read_json
+from smd_cli.errors import AssetError
+from smd_cli.models.configs import SCHEDULER_CONFIG, read_json
 from smd_cli.models.facts import ModelFacts
 
 
@@ -17,8 +18,16 @@ def diffusion_schedules(configs: Path, facts: ModelFacts) -> DiffusionSchedules:
     DDIM's scheduler serves for all of them: they build their levels from the same keys.
 
     Raises:
-        AssetError: there is no readable config.
+        AssetError: there is no readable config, or it makes no noise levels from 0 to 1.
     """
-    config = read_json(configs / "scheduler" / "scheduler_config.json")
-    alphas: Tensor = DDIMScheduler.from_config(config).alphas_cumprod
+    path = configs / SCHEDULER_CONFIG
+    config = read_json(path)
+    if facts.zero_terminal_snr:
+        config["rescale_betas_zero_snr"] = True
+    try:
+        alphas: Tensor = DDIMScheduler.from_config(config).alphas_cumprod
+    except (TypeError, ValueError, RuntimeError, NotImplementedError) as error:
+        raise AssetError(f"{path}: makes no noise schedule ({error})") from error
+    if not ((alphas >= 0) & (alphas <= 1)).all():  # NaN is in no range
+        raise AssetError(f"{path}: its betas make noise levels that are none; they lie between 0 and 1")
     return DiffusionSchedules(TrainingSchedule(alphas, facts.prediction_type))

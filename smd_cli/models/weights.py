@@ -8,10 +8,17 @@ from smd_cli.errors import AssetError
 from smd_cli.references import PICKLES
 
 Shapes = dict[str, tuple[int, ...]]
+Header = tuple[Shapes, dict[str, str]]
+"""Names and shapes of a file's tensors, and what its writer added."""
 
 
 def read_shapes(path: Path) -> Shapes:
-    """Return names and shapes of a file's tensors; reading them proves that the file is whole.
+    """Return names and shapes of a file's tensors. Raises as `read_header`."""
+    return read_header(path)[0]
+
+
+def read_header(path: Path) -> Header:
+    """Read the header of a file, which proves that the file is whole.
 
     Raises:
         AssetError: missing, unreadable, truncated, or no safetensors file.
@@ -23,7 +30,8 @@ def read_shapes(path: Path) -> Shapes:
     try:
         path.open("rb").close()  # safe_open calls every file that it cannot open missing
         with safe_open(path, framework="numpy") as file:
-            return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+            names = file.keys()
+            return {name: tuple(file.get_slice(name).get_shape()) for name in names}, file.metadata() or {}
     except FileNotFoundError:
         raise AssetError(f"{path}: no such file") from None
     except PermissionError:
