@@ -29,7 +29,7 @@ class StepWork:
 
 @dataclass(frozen=True)
 class Forecast:
-    """What the model decides: the work of a picture, its tiles in px, its memory at the peak; and its facts."""
+    """What the model decides: the work of a picture, its tiles in px, memory at its peak; and its facts."""
 
     work: Work
     steps: tuple[StepWork, ...]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType
@@ -56,7 +57,7 @@ def _facts(found: RenderPlan) -> Table:
         table.add_row("tiles", f"{len(known.tiles)} of {width}x{height} px")
     table.add_row("schedule", _schedule(found.plan.sampler))
     if known:
-        table.add_row("prediction", _prediction(known.facts))
+        table.add_row("predicts", _prediction(known.facts))
         table.add_row("memory", f"about {known.memory_bytes / MIB:,.0f} MiB")
     for model in found.models:
         presence = {True: ("here", "green"), False: ("missing", "red"), None: ("not known", "dim")}
@@ -65,9 +66,11 @@ def _facts(found: RenderPlan) -> Table:
     return table
 
 
-def _prediction(facts: ModelFacts) -> str:
+def _prediction(facts: ModelFacts) -> Text:
+    """Name what is predicted and the file that says so; its folder is in the JSON document."""
     zero_snr = ", zero terminal SNR" * facts.zero_terminal_snr
-    return f"{facts.prediction_type}{zero_snr}  ({facts.prediction_source})"
+    source = PurePath(facts.prediction_source).name
+    return Text.assemble(f"{facts.prediction_type}{zero_snr}  ", (source, "dim"))
 
 
 def _canvas(plan: Plan) -> str:

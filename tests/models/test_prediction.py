@@ -251,6 +251,6 @@ def test_the_plan_shows_what_is_predicted_and_who_says_so(scene, file):
     arguments = ("plan", scene, "--set", f"model={{base: {file.name}, config: model, lcm_lora: none}}")
     said = str(file.with_suffix(".yaml"))
     shown = smd(*arguments)
-    assert f"prediction v_prediction, zero terminal SNR ({said})" in " ".join(shown.stdout.split())
+    assert "predicts  v_prediction, zero terminal SNR  my.style.yaml\n" in shown.stdout
     document = json.loads(smd(*arguments, "--json").stdout)
     assert document["prediction"] == {"type": "v_prediction", "zero_terminal_snr": True, "source": said}
