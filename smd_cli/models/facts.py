@@ -56,8 +56,8 @@ def read_facts(
     `checkpoint` is the single file that the folder gives configs to, if there is one.
 
     Raises:
-        AssetError: a config is missing, unreadable, or says something this program cannot do; or the checkpoint
-            is damaged.
+        AssetError: a config is missing, unreadable, or says something this program cannot do, or the
+            checkpoint is damaged.
     """
     denoiser, vae = read_config(folder / family.denoiser), read_config(vae_folder)
     path = folder / SCHEDULER_CONFIG
@@ -89,7 +89,9 @@ def unet_facts(configs: ModelConfigs, family: str) -> ModelFacts:
         name = training.prediction_type
         raise AssetError(f"{training.source}: prediction type {name!r:.80} is not supported")
     if not 0 < scaling < inf:
-        raise AssetError(f"{configs.folder}: the autoencoder's scaling_factor {scaling} is no positive number")
+        raise AssetError(
+            f"{configs.folder}: the autoencoder's scaling_factor {scaling} is no positive number"
+        )
     return ModelFacts(
         family=family,
         native_size=(size if isinstance(size, int) else min(size)) * configs.downscale,
