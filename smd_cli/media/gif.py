@@ -1,8 +1,8 @@
 """GIF animations without flicker where nothing changes, although each picture has only 255 colours.
 
 A pixel is drawn again only where it changes, so that it keeps its colour even when the palette does not; the
-dithering depends on a pixel's position alone. One palette serves the file for as long as its error is not
-clearly above that of a new one; from then on frames carry the new one.
+dithering depends on a pixel's position alone. One palette serves for as long as its error is not clearly
+above that of one made for what changes; from then on frames carry that one.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ _SAMPLE = (128, 128)  # px of a picture that a palette is chosen from; all of it
 _LOW_ERROR = 3.0  # levels; below, no dithering (half the file size) and no search for a better palette
 _RETRY_ABOVE = 1.5  # times the error on a palette's own picture; above, a new palette is tried
 _REPLACE_BELOW = 0.7  # times the old palette's error; a new palette must come below to be taken
-_RETRY_PAUSE = 10  # frames after a palette was tried and not taken
 _DITHER = 6  # levels up and down
 # How the dither pattern is shifted for red, green and blue: aligned, the three would vary the brightness.
 _SHIFTS = ((0, 0), (3, 5), (5, 2))
@@ -43,7 +42,9 @@ class Palette:
     def __init__(self, picture: Image.Image) -> None:
         sample = picture.copy()
         sample.thumbnail(_SAMPLE, Image.Resampling.NEAREST)
-        chosen = (sample.quantize(_COLORS).getpalette("RGB") or [])[: 3 * _COLORS]
+        # Colours as far apart as the picture's, so that small things have theirs; then moved to their means.
+        paletted = sample.quantize(_COLORS, Image.Quantize.MAXCOVERAGE, kmeans=1)
+        chosen = (paletted.getpalette("RGB") or [])[: 3 * _COLORS]
         # Unused entries repeat the first colour: a search for it finds the first entry.
         self.colors = bytes(chosen) + bytes(chosen[:3]) * (256 - len(chosen) // 3)
         self._image = Image.new("P", (1, 1))
@@ -71,7 +72,6 @@ class Gif:
         self._delays = Delays(fps, TICKS)
         self._loop = loop
         self._comment = pack_texts(texts)
-        self._pause = 0  # frames until a new palette may be tried again
 
     def start(self, image: Image.Image) -> bytes:
         """Return the header, with the first picture's palette for the whole file, and the first frame."""
@@ -86,7 +86,7 @@ class Gif:
         if box is None:
             return self.repeat()
         area, mask = image.crop(box), mask.crop(box)
-        indexed = self._index(image, area, mask, (box[0], box[1]))
+        indexed = self._index(area, mask, (box[0], box[1]))
         self._shown.paste(area, box[:2], mask)
         indexed.paste(_TRANSPARENT, mask=ImageChops.invert(mask))
         return self._encode_frame(indexed, (box[0], box[1]))
@@ -99,19 +99,15 @@ class Gif:
         """Return nothing: the header of a GIF file holds no totals."""
         return ()
 
-    def _index(
-        self, image: Image.Image, area: Image.Image, mask: Image.Image, corner: tuple[int, int]
-    ) -> Image.Image:
-        """Return the changed area in the palette's colours, or a new one's if that is clearly better."""
+    def _index(self, area: Image.Image, mask: Image.Image, corner: tuple[int, int]) -> Image.Image:
+        """Return the changed area in the palette's colours, or in a new one's if that is clearly better."""
         indexed = self._palette.index(area, corner)
         error = _error(area, indexed, mask)
-        self._pause -= 1
-        if self._pause > 0 or error <= max(_LOW_ERROR, _RETRY_ABOVE * self._palette.error):
+        if error <= max(_LOW_ERROR, _RETRY_ABOVE * self._palette.error):
             return indexed
-        palette = Palette(image)
+        palette = Palette(area)
         other = palette.index(area, corner)
         if _error(area, other, mask) > _REPLACE_BELOW * error:
-            self._pause = _RETRY_PAUSE
             return indexed
         self._palette = palette
         return other

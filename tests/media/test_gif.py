@@ -61,7 +61,7 @@ def test_still_parts_outlast_a_new_palette(tmp_path: Path) -> None:
 
 
 def test_one_palette_serves_while_the_colours_stay(tmp_path: Path) -> None:
-    assert local_palettes(write(tmp_path / "x.gif", list(moving(15)))) == []
+    assert local_palettes(write(tmp_path / "x.gif", list(moving(10)))) == []
     turned = [scenery().rotate(180 * (number % 2)) for number in range(6)]
     assert local_palettes(write(tmp_path / "x.gif", turned)) == []
 
