@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from PIL import Image
 
+from smd_cli.app.existing import check_picture
 from smd_cli.app.models import device_facts
 from smd_cli.app.recipes import build_recipe
 from smd_cli.app.reports import WrittenFile
@@ -21,7 +22,7 @@ from smd_cli.engine.events import Clock, Listener
 from smd_cli.engine.layers import CanvasImages
 from smd_cli.engine.prepare import PreparedScene, prepare
 from smd_cli.engine.render import render
-from smd_cli.media.files import Existing, check_png, check_target, write_bytes
+from smd_cli.media.files import Existing, check_png, write_bytes
 from smd_cli.media.paint import SceneImages
 from smd_cli.media.pixel_digest import pixel_digest
 from smd_cli.media.png import encode_png
@@ -57,12 +58,12 @@ class RenderedPicture:
     def save(self, path: str | Path, *, overwrite: bool = False) -> WrittenFile:
         """Write a PNG file whole or not at all, with its recipe.
 
-        Raises UsageError: the name is not that of a PNG file or, without `overwrite`, a file is there that is
-        no picture of smd's; SmdError: the system refuses.
+        Raises UsageError: the name is not that of a PNG file or, without `overwrite`, a file is there that
+        is not this picture; SmdError: the system refuses.
         """
         target = Path(path)
         check_png(target)
-        check_target(target, Existing.OVERWRITE if overwrite else Existing.REPLACE_OWN)
+        check_picture(target, Existing.OVERWRITE if overwrite else Existing.REPLACE_OWN, lambda: self.recipe)
         with Clock(self._listener).phase("save"), enough_memory(torch.device("cpu")):
             data = encode_png(self.image, self.recipe.texts() if self.recipe else None)
             write_bytes(target, data)

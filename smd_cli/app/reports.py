@@ -81,7 +81,7 @@ class StreamReport:
             "outputs": [asdict(output) for output in self.outputs],
             "frames": self.progress.frames,
             "frames_per_second": round(self.progress.frames_per_second, 4),
-            "skipped": self.progress.skipped,
+            "skipped_frames": self.progress.skipped,
             "latency_s": round(self.progress.latency, 4),
             "timing": _rounded(self.timing),
             "work": self.work,

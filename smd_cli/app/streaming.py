@@ -11,6 +11,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from smd_cli.app.existing import check_stream
 from smd_cli.app.models import device_facts
 from smd_cli.app.recipes import build_recipe
 from smd_cli.app.rendering import canvas_images
@@ -29,7 +30,7 @@ from smd_cli.media.files import Existing
 from smd_cli.media.paint import ScenePainter
 from smd_cli.media.pixel_digest import PixelDigest
 from smd_cli.media.recipe import Recipe
-from smd_cli.media.sinks import Sink, Target, check_sink, open_sink
+from smd_cli.media.sinks import Sink, Target, open_sink
 from smd_cli.models.backbone import Backbone
 from smd_cli.scene.resolve import Plan
 from smd_cli.scene.timeline import plan_at
@@ -110,11 +111,11 @@ class SceneStream:
         """Write the stream to a file, a folder or standard output (see `media.sinks`).
 
         Whatever ends it, what was written before plays. Raises as iterating, and UsageError: the suffix is
-        unknown, the input comes from there or, without `overwrite`, a file is there that is not smd's;
+        unknown, the input comes from there or, without `overwrite`, a file is there that is not this stream;
         SmdError: a frame cannot be written.
         """
         check_apart(self.scene, str(target or "-"))
-        check_sink(target, Existing.OVERWRITE if overwrite else Existing.REPLACE_OWN)
+        check_stream(target, Existing.OVERWRITE if overwrite else Existing.REPLACE_OWN, lambda: self.recipe)
         began, saving, pixels = time.perf_counter(), 0.0, PixelDigest()
         with enough_memory(self._backbone.device), self._sink(target) as sink:
             for frame in self:

@@ -73,10 +73,23 @@ Overwrite = Annotated[
     bool,
     typer.Option(
         "--overwrite",
-        help="Replace any file that exists; by default only pictures that smd made are.",
+        help="Replace any file that exists; by default only the same picture, of the same recipe, is.",
     ),
 ]
-SkipExisting = Annotated[bool, typer.Option("--skip-existing", help="Leave files that exist, and go on.")]
+SkipExisting = Annotated[
+    bool,
+    typer.Option("--skip-existing", help="Leave pictures that exist with the same recipe, and go on."),
+]
+Name = Annotated[
+    str | None,
+    typer.Option(
+        "--name",
+        metavar="TEMPLATE",
+        help="Name files by a template, such as {scene}_{seed}_{hash:8}.png. It knows {scene}, {task}, "
+        "{seed}, {index}, {model}, {hash} and every key, such as {sampler.guidance_scale} or "
+        "{regions[0].prompt}.",
+    ),
+]
 FailExisting = Annotated[bool, typer.Option("--fail-existing", help="Stop before any work if a file exists.")]
 
 REPLACING = "--overwrite replaces it, --skip-existing leaves it"
@@ -206,8 +219,15 @@ def output_dir(name: str) -> Any:  # noqa: ANN401 - what Typer makes an option o
     )
 
 
-def check_one_place(context: typer.Context, output: Path | str | None) -> None:
-    """Raise UsageError where the command line names both a file and a folder; the environment may."""
+def check_one_place(context: typer.Context, scene: str, output: Path | str | None, name: str | None) -> None:
+    """Check that the command line says where a file goes, and once: the environment may name a folder too.
+
+    Raises UsageError.
+    """
+    if output is not None and name is not None:
+        raise UsageError(f"--output {output}: --name names files as well; give only one of them")
+    if scene == "-" and output is None and name is None:
+        raise UsageError("-: a scene from standard input has no name; give --name or --output")
     source = context.get_parameter_source("output_dir")
     if output is not None and source is not None and source.name == "COMMANDLINE":
         raise UsageError(f"--output {output}: --output-dir names a folder as well; give only one of them")

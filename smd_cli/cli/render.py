@@ -7,24 +7,27 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from smd_cli.cli import options
-from smd_cli.cli.console import print_result
+from smd_cli.cli.console import MessagePrinter, print_result
 from smd_cli.cli.document import document
 from smd_cli.cli.option_groups import expand_options
 from smd_cli.cli.plan import print_plan
 from smd_cli.engine.events import Event, Noted
 from smd_cli.errors import UsageError
-from smd_cli.media.files import check_png, check_target
+from smd_cli.media.files import Existing, check_png
 
 if TYPE_CHECKING:
+    from smd_cli.app.existing import ComingRecipes
     from smd_cli.app.scenes import OpenedScene
     from smd_cli.app.settings import RenderSettings
+    from smd_cli.scene.resolve import Size
 
 _OUTPUT = "The path of each picture goes to stdout, progress and timing to stderr."
 TASKS = {
@@ -34,11 +37,23 @@ TASKS = {
 }
 """The tasks that `render` does, and the help of each one's command."""
 
+DEFAULT_NAME = "{scene}_{seed}.png"
 Output = Annotated[
     Path | None,
     typer.Option("--output", "-o", metavar="PNG", help="Write the picture to this file; for one seed."),
 ]
-OutputDir = Annotated[Path, options.output_dir("{scene}_{seed}_{index:04}.png")]
+OutputDir = Annotated[Path, options.output_dir(DEFAULT_NAME)]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Options for where pictures go."""
+
+    output: Output = None
+    output_dir: OutputDir = Path()
+    name: options.Name = None
+
+
 Target = tuple[int, Path]  # a seed and its file
 
 
@@ -46,10 +61,9 @@ Target = tuple[int, Path]  # a seed and its file
 def render(
     context: typer.Context,
     scene: options.Scene,
-    output: Output = None,
-    output_dir: OutputDir = Path(),
+    place: Place = Place(),
     seed: options.Seeds = None,
-    edits: options.ModelEdits = options.ModelEdits(),  # noqa: B008 - frozen
+    edits: options.ModelEdits = options.ModelEdits(),  # noqa: B008
     compute: options.Compute = options.Compute(),  # noqa: B008
     dry_run: options.DryRun = False,
     files: options.ExistingFiles = options.ExistingFiles(),  # noqa: B008
@@ -57,37 +71,64 @@ def render(
     reporting: options.Reporting = options.Reporting(),  # noqa: B008
 ) -> None:
     """Render a scene; the name of the command that was called is its task."""
+    from smd_cli.app.existing import ComingRecipes
     from smd_cli.app.scenes import load_scene
 
     if not dry_run:
-        document().add(outputs=[])
+        document().add(outputs=[], skipped=[])
     existing, settings = files.policy(), compute.settings(metadata=not no_metadata)
-    options.check_one_place(context, output)
-    messages = reporting.messages()
-    overrides = [*options.seed_override(seed), *edits.overrides()]
+    options.check_one_place(context, scene, place.output, place.name)
+    overrides, messages = [*options.seed_override(seed), *edits.overrides()], reporting.messages()
     opened = load_scene(scene, overrides=overrides, task=context.command.name, listener=messages)
-    targets = _targets(opened.plan.name, opened.seeds, output, output_dir)
-    wanted = [target for target in targets if check_target(target[1], existing, hint=options.REPLACING)]
-    for number, path in targets:
-        if (number, path) not in wanted:
-            messages(Noted(f"{path}: exists, skipped"))
+    coming = ComingRecipes(opened.plan, offline=settings.offline)
+    targets = _targets(opened, place, coming)
+    wanted = _wanted(targets, opened.plan.size, existing, coming, messages)
     if dry_run:
         print_plan(opened, settings, reporting)
-        return
-    if wanted:
+    elif wanted:
         _render(opened, wanted, settings, reporting)
 
 
-def _targets(name: str, seeds: Sequence[int], output: Path | None, folder: Path) -> list[Target]:
+def _targets(opened: OpenedScene, place: Place, coming: ComingRecipes) -> list[Target]:
     """Pair each seed with its file. Raises UsageError: one file is named for several seeds."""
-    if output is None:
-        return [(number, folder / f"{name}_{number}_{index:04}.png") for index, number in enumerate(seeds)]
-    if len(seeds) > 1:
+    from smd_cli.app.names import name_pictures
+
+    seeds = opened.seeds
+    if place.output is None:
+        names = name_pictures(place.name or DEFAULT_NAME, opened.plan, seeds, coming)
+        targets = [(seed, place.output_dir / name) for seed, name in zip(seeds, names, strict=True)]
+    elif len(seeds) == 1:
+        targets = [(seeds[0], place.output)]
+    else:
         raise UsageError(
-            f"--output {output}: names one file for {len(seeds)} seeds; give --output-dir instead"
+            f"--output {place.output}: names one file for {len(seeds)} seeds; give --output-dir instead"
         )
-    check_png(output, "--output")
-    return [(seeds[0], output)]
+    for _, path in targets:
+        check_png(path, "--output" if place.output else "--name")
+    return targets
+
+
+def _wanted(
+    targets: Sequence[Target],
+    size: Size,
+    existing: Existing,
+    coming: ComingRecipes,
+    messages: MessagePrinter,
+) -> list[Target]:
+    """Return the pictures that are to be made; tell those that are there. Raises UsageError."""
+    from smd_cli.app.existing import check_picture, existing_file
+
+    wanted: list[Target] = []
+    skipped = []
+    for seed, path in targets:
+        if check_picture(path, existing, partial(coming.of, seed), hint=options.REPLACING):
+            wanted.append((seed, path))
+        else:
+            messages(Noted(f"{path}: exists, skipped"))
+            skipped.append(asdict(existing_file(path, seed, size)))
+    if skipped:
+        document().add(skipped=skipped)
+    return wanted
 
 
 def _render(

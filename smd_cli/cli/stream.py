@@ -6,7 +6,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,14 +19,17 @@ from smd_cli.cli.option_groups import expand_options
 from smd_cli.cli.plan import print_plan
 from smd_cli.engine.events import Noted, Warned
 from smd_cli.errors import UsageError
+from smd_cli.media.files import Existing
 from smd_cli.scene.seeds import parse_seeds
 
 if TYPE_CHECKING:
+    from smd_cli.app.existing import ComingRecipes
     from smd_cli.app.scenes import OpenedScene
     from smd_cli.app.settings import RenderSettings
     from smd_cli.app.stream_input import StreamInput
     from smd_cli.scene.overrides import Override
 
+DEFAULT_NAME = "{scene}_{seed}.gif"
 Output = Annotated[
     str | None,
     typer.Option(
@@ -37,7 +40,7 @@ Output = Annotated[
         "- for raw RGB frames on stdout.",
     ),
 ]
-OutputDir = Annotated[Path, options.output_dir("{scene}_{seed}_0000.gif")]
+OutputDir = Annotated[Path, options.output_dir(DEFAULT_NAME)]
 Seed = Annotated[
     list[str] | None,
     typer.Option("--seed", metavar="SEED", help="Instead of the scene's seed: a number or random."),
@@ -56,6 +59,15 @@ Input = Annotated[
         help="Frames to repaint: a picture, an animation, a video, a folder or a pattern.",
     ),
 ]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Options for where frames go."""
+
+    output: Output = None
+    output_dir: OutputDir = Path()
+    name: options.Name = None
 
 
 @dataclass(frozen=True)
@@ -96,8 +108,7 @@ class StreamEdits:
 def stream(
     context: typer.Context,
     scene: options.Scene,
-    output: Output = None,
-    output_dir: OutputDir = Path(),
+    place: Place = Place(),
     seed: Seed = None,
     stream_edits: StreamEdits = StreamEdits(),
     edits: options.ModelEdits = options.ModelEdits(),  # noqa: B008
@@ -112,23 +123,20 @@ def stream(
     The scene's timeline edits it as it runs. The path of the file goes to stdout, progress and timing to
     stderr.
     """
-    from smd_cli.media.sinks import check_sink
-
     if not dry_run:
-        document().add(outputs=[])
+        document().add(outputs=[], skipped=[])
     existing, settings = files.policy(), compute.settings(metadata=not no_metadata)
-    options.check_one_place(context, output)
-    if reporting.json and output == "-":
+    options.check_one_place(context, scene, place.output, place.name)
+    if reporting.json and place.output == "-":
         raise UsageError("--output -: frames and --json both go to stdout; give a file name")
     overrides = [*_seed_override(seed), *stream_edits.overrides(), *edits.overrides()]
     messages = reporting.messages()
-    job = _open(scene, overrides, (output, output_dir), messages)
-    wanted = check_sink(job.target, existing, hint=options.REPLACING)
+    job = _open(scene, overrides, place, settings, messages)
+    is_wanted = _is_wanted(job, existing, messages)
     if dry_run:
         print_plan(job.scene, settings, reporting)
         return
-    if not wanted:
-        messages(Noted(f"{job.target}: exists, skipped"))
+    if not is_wanted:
         return
     with _terminated_like_interrupted():
         _render(job, settings, reporting)
@@ -143,6 +151,7 @@ class _Job:
     scene: OpenedScene
     source: StreamInput
     target: str
+    coming: ComingRecipes
 
 
 def _seed_override(seeds: list[str] | None) -> list[Override]:
@@ -156,32 +165,45 @@ def _seed_override(seeds: list[str] | None) -> list[Override]:
 def _open(
     path: str,
     overrides: list[Override],
-    place: tuple[str | None, Path],
+    place: Place,
+    settings: RenderSettings,
     messages: MessagePrinter,
 ) -> _Job:
-    """Open a scene and its input; `place` is --output and --output-dir.
-
-    Raises UsageError: frames would be written over the input.
-    """
+    """Open a scene and its input, and name the target. Raises UsageError: that is written over the input."""
+    from smd_cli.app.existing import ComingRecipes
+    from smd_cli.app.names import name_pictures
     from smd_cli.app.scenes import load_scene
     from smd_cli.app.stream_input import check_apart, find_stream_input
 
     opened = load_scene(path, overrides=overrides, task="stream", listener=messages)
     source = find_stream_input(opened)
-    output, folder = place
-    target = _target(output, folder / f"{opened.plan.name}_{opened.plan.seed}_0000.gif")
-    check_apart(opened, target, "--output")
-    return _Job(opened, source, target)
+    plan, target, option = opened.plan, place.output, "--output"
+    coming = ComingRecipes(plan, offline=settings.offline)
+    if target is None:
+        (name,) = name_pictures(place.name or DEFAULT_NAME, plan, [plan.seed], coming)
+        target, option = f"{place.output_dir / name}{'/' * name.endswith('/')}", "--name"
+    _check_target(target, option)
+    check_apart(opened, target, option)
+    return _Job(opened, source, target, coming)
 
 
-def _target(output: str | None, default: Path) -> str:
-    """Return where frames go. Raises UsageError: a name that could be a file's or a folder's."""
-    if output is None:
-        return str(default)
-    is_named = Path(output).suffix or output == "-" or output.endswith("/")
-    if not is_named and not os.path.isdir(output):  # noqa: PTH112 - of a name too long, Path's raises
-        raise UsageError(f"--output {output}: no suffix; a folder ends in /, a film in .gif or .mp4, say")
-    return output
+def _check_target(target: str, option: str) -> None:
+    """Raise UsageError where a name could be a file's or a folder's."""
+    is_named = Path(target).suffix or target == "-" or target.endswith("/")
+    if not is_named and not os.path.isdir(target):  # noqa: PTH112 - of a name too long, Path's raises
+        raise UsageError(f"{option} {target}: no suffix; a folder ends in /, a film in .gif or .mp4, say")
+
+
+def _is_wanted(job: _Job, existing: Existing, messages: MessagePrinter) -> bool:
+    """Tell whether a stream is to be made; if not, say that it is there. Raises UsageError."""
+    from smd_cli.app.existing import check_stream, existing_file
+
+    seed = job.scene.plan.seed
+    if check_stream(job.target, existing, lambda: job.coming.of(seed), hint=options.REPLACING):
+        return True
+    messages(Noted(f"{job.target}: exists, skipped"))
+    document().add(skipped=[asdict(existing_file(job.target, seed, job.scene.plan.size))])
+    return False
 
 
 def _render(job: _Job, settings: RenderSettings, reporting: options.Reporting) -> None:

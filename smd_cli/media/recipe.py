@@ -4,10 +4,13 @@ It is stored as two texts of the file, in a PNG as text chunks: `smd` holds all 
 the short form that other programs show. What is read back is data and is never executed.
 """
 
+from __future__ import annotations
+
 import json
 import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ from PIL import Image
 from smd_cli.errors import AssetError
 from smd_cli.media.png import UNREADABLE
 from smd_cli.media.texts import read_texts
+from smd_cli.scene.explain import quoted
 
 CHUNK = "smd"
 VERSION = 2
@@ -46,6 +50,30 @@ class Recipe:
     def seed(self) -> int:
         """Return the seed of this picture's noise."""
         return int(self.scene["seed"])
+
+    @property
+    def sha256(self) -> str:
+        """Return the digest of what shapes the picture: the scene and the digests of its files."""
+        shapes = json.dumps([self.scene, self.digests], ensure_ascii=False, sort_keys=True)
+        return sha256(shapes.encode()).hexdigest()
+
+    def differences(self, now: Recipe) -> list[str]:
+        """Return in short what shapes another picture now: `bootstrap.steps 3, now 2`; empty if nothing does.
+
+        Versions, the model's revision and the pixels do not count: what they would change, digests tell.
+        """
+        before, after = _flat(self.scene), _flat(now.scene)
+        changed = [
+            f"{key} {quoted(before.get(key))}, now {quoted(after.get(key))}"
+            for key in dict.fromkeys([*before, *after])
+            if before.get(key) != after.get(key)
+        ]
+        files = [
+            f"{place} is another file"
+            for place, digest in self.digests.items()
+            if now.digests.get(place, digest) != digest
+        ]
+        return changed + files
 
     def to_json(self) -> str:
         """Return the recipe as one line of JSON."""
@@ -102,6 +130,17 @@ def read_recipe(path: Path) -> Recipe:
         return recipe
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         raise AssetError(f"{path}: its recipe is damaged ({error})") from error
+
+
+def _flat(value: Any, place: str = "") -> dict[str, Any]:  # noqa: ANN401 - plain data of any shape
+    """Return the single values of nested data by their place, such as `regions[0].prompt`."""
+    if isinstance(value, dict):
+        below = [(f"{place}.{key}" if place else str(key), item) for key, item in value.items()]
+    elif isinstance(value, list) and any(isinstance(item, (dict, list)) for item in value):
+        below = [(f"{place}[{index}]", item) for index, item in enumerate(value)]
+    else:
+        return {place: value}
+    return {key: found for name, item in below for key, found in _flat(item, name).items()}
 
 
 def _lines(prompts: Iterable[str]) -> list[str]:

@@ -99,6 +99,14 @@ def check_sink(
     return all(check_target(path, existing, hint=hint) for path in paths)
 
 
+def recipe_file(target: Target) -> Path | None:
+    """Return the file with a stream's recipe: itself, or a folder's first picture; None: there is none."""
+    kind = sink_kind(target)
+    if target is None or kind == "raw":
+        return None
+    return Path(target) / FIRST_FRAME if kind == "folder" else Path(target)
+
+
 def open_sink(
     target: Target, *, size: tuple[int, int], fps: float, loop: int, texts: Mapping[str, str] | None
 ) -> Sink:

@@ -98,7 +98,9 @@ def test_a_plan_has_the_work_of_its_render(scene):
         ["-W", "192", "--set", "sampler.guidance_scale=2"],
         ["-W", "256", "--set", "masks.std=20"],
     ):
-        rendered = json.loads(smd("generate", scene, *small, *options, "--json", "-o", "a.png", "-q").stdout)
+        rendered = json.loads(
+            smd("generate", scene, *small, *options, "--json", "-o", "a.png", "-q", "--overwrite").stdout
+        )
         assert plan(scene, *small, *options)["work"] == rendered["work"]
 
 

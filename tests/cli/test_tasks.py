@@ -45,8 +45,8 @@ def strip(tmp_path, monkeypatch):
 
 def test_inpaint_leaves_what_no_mask_covers(photo):
     done = smd("inpaint", photo, *QUICK)
-    assert (done.exit_code, done.stdout) == (0, "photo_0_0000.png\n"), done.stderr
-    before, after = pixels("photo.png"), pixels("photo_0_0000.png")
+    assert (done.exit_code, done.stdout) == (0, "photo_0.png\n"), done.stderr
+    before, after = pixels("photo.png"), pixels("photo_0.png")
     assert after.shape == before.shape
     inside = np.zeros(before.shape[:2], bool)
     inside[25:75, 51:153] = True

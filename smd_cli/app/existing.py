@@ -1,0 +1,89 @@
+"""Files that exist already: whether one is the picture that is to be made, or another. Knows no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+
+from smd_cli.app.model_spec import find_model
+from smd_cli.app.recipes import build_recipe
+from smd_cli.app.reports import WrittenFile
+from smd_cli.digests import digest_of
+from smd_cli.errors import AssetError, UsageError
+from smd_cli.media.files import Existing, check_target
+from smd_cli.media.recipe import Recipe, read_recipe
+from smd_cli.media.sinks import Target, check_sink, recipe_file
+from smd_cli.models.assets import Assets
+from smd_cli.models.sources import go_offline
+from smd_cli.scene.resolve import Plan, Size
+
+Coming = Callable[[], Recipe | None]
+GIVE_ANOTHER = "give another name"
+_SHOWN = 3  # differences
+
+
+class ComingRecipes:
+    """The recipes that the pictures of a plan will have; the model's files are looked for once, if at all."""
+
+    def __init__(self, plan: Plan, *, offline: bool) -> None:
+        self._plan = plan
+        self._offline = offline
+
+    def of(self, seed: int) -> Recipe:
+        """Return the recipe of a seed's picture, without its pixels. Raises AssetError: a file is missing."""
+        return build_recipe(self._plan, seed, self._assets)
+
+    @cached_property
+    def _assets(self) -> Assets:
+        if self._offline:
+            go_offline()
+        return find_model(self._plan, offline=self._offline)
+
+
+def check_picture(path: Path, existing: Existing, coming: Coming, *, hint: str = GIVE_ANOTHER) -> bool:
+    """Tell, before any work, whether a picture is to be written (False: it is there already, and stays).
+
+    `coming` gives its recipe, None where metadata is left out; `hint` is what the user can do about a file
+    that must stay.
+
+    Raises UsageError: as `check_target`; or the file is another picture, or cannot be compared.
+    """
+    check_target(path, _policy(existing), hint=hint)
+    return _is_to_be_made(path, existing, coming, hint)
+
+
+def check_stream(target: Target, existing: Existing, coming: Coming, *, hint: str = GIVE_ANOTHER) -> bool:
+    """Tell the same of a stream, before any work. Raises as `check_sink` and `check_picture`."""
+    check_sink(target, _policy(existing), hint=hint)
+    path = recipe_file(target)
+    return path is None or _is_to_be_made(path, existing, coming, hint)
+
+
+def existing_file(target: Path | str, seed: int, size: Size) -> WrittenFile:
+    """Describe a picture or stream that is there as if it had just been written."""
+    path = recipe_file(target) or Path(target)
+    digest = digest_of([path]) if path == Path(target) else ""
+    return WrittenFile(str(target), seed, digest, read_recipe(path).pixels or "", *size)
+
+
+def _policy(existing: Existing) -> Existing:
+    """Return how files without a recipe are checked: one that is skipped could be another picture."""
+    return Existing.REPLACE_OWN if existing is Existing.SKIP else existing
+
+
+def _is_to_be_made(path: Path, existing: Existing, coming: Coming, hint: str) -> bool:
+    if existing in (Existing.OVERWRITE, Existing.FAIL) or not path.exists():
+        return True
+    try:
+        there = read_recipe(path)
+    except AssetError as error:
+        raise UsageError(f"{error}, so it cannot be compared; {hint}") from error
+    recipe = coming()
+    if recipe is None:
+        raise UsageError(f"{path}: exists, and cannot be compared with a picture without metadata; {hint}")
+    if differences := there.differences(recipe):
+        shown = ", ".join(differences[:_SHOWN])
+        more = f" and {len(differences) - _SHOWN} more" * (len(differences) > _SHOWN)
+        raise UsageError(f"{path}: is another picture: {shown}{more}; {hint}")
+    return existing is not Existing.SKIP

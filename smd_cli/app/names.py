@@ -1,0 +1,154 @@
+"""Names of files, made of a template such as `{scene}_{seed}_{hash:8}.png` and values made safe for it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from string import Formatter
+from typing import TYPE_CHECKING, Any
+
+from smd_cli.errors import UsageError
+from smd_cli.messages import Place
+from smd_cli.scene.explain import nearest
+from smd_cli.scene.resolve import Plan
+
+if TYPE_CHECKING:
+    from smd_cli.app.existing import ComingRecipes
+
+_LONGEST = 80  # bytes of a value; a file system takes some 255 of a whole name
+_UNSAFE = re.compile(r'[\x00-\x1f\x7f-\x9f/\\<>:"|?*\u2028\u2029]+')
+_STEP = re.compile(r"(\w+)|\[([^\[\]]+)\]", re.ASCII)
+_PATH = re.compile(r"\w+(\.\w+|\[[^\[\]]+\])*", re.ASCII)
+_NUMBER_FORMAT = re.compile(r"0?[0-9]{0,2}(\.[0-9]f)?")
+_LENGTH = re.compile(r"[0-9]{1,3}")
+
+
+@dataclass(frozen=True)
+class NamedPicture:
+    """What a name can be made of.
+
+    Attributes:
+        plan: of this picture, its seed included.
+        index: of the picture in its run, from 0.
+        digest: gives the SHA-256 of what shapes the picture, for which the model's files are read.
+    """
+
+    plan: Plan
+    index: int
+    digest: Callable[[], str]
+
+    def values(self) -> Mapping[str, Callable[[], Any]]:
+        """Return the values that have a name of their own."""
+        plan = self.plan
+        return {
+            "scene": lambda: plan.name,
+            "task": lambda: plan.task,
+            "seed": lambda: plan.seed,
+            "index": lambda: self.index,
+            "model": lambda: plan.model.base.portable.rpartition("/")[2].removesuffix(".safetensors"),
+            "hash": self.digest,
+        }
+
+
+def fill_name(template: str, picture: NamedPicture) -> str:
+    """Return a template with the values of a picture in place of its `{key}` and `{key:format}`.
+
+    Raises UsageError: a key is unknown or has no single value, or the template cannot be read.
+    """
+    place = Place(f"--name {template}", is_option=True)
+    try:
+        parts = list(Formatter().parse(template))
+    except ValueError as error:
+        raise UsageError(place.says(f"cannot be read ({error}); a brace is written twice")) from error
+    name = ""
+    for text, key, spec, _ in parts:
+        name += text
+        if key is not None:
+            try:
+                name += safe(_formatted(_value(key, picture), spec or ""))
+            except LookupError as error:
+                raise UsageError(place.says(f"{{{key}}} {error.args[0]}")) from error
+    if not name.strip("/"):
+        raise UsageError(place.says("is empty"))
+    return name
+
+
+def name_pictures(template: str, plan: Plan, seeds: Sequence[int], coming: ComingRecipes) -> list[str]:
+    """Return the name of each seed's picture. Raises UsageError: as `fill_name`, or two are the same."""
+    names: list[str] = []
+    for index, seed in enumerate(seeds):
+        picture = NamedPicture(replace(plan, seed=seed), index, partial(_hash, coming, seed))
+        name = fill_name(template, picture)
+        if name in names:
+            other = seeds[names.index(name)]
+            problem = f"seeds {other} and {seed} have one name, {name}; add {{seed}}"
+            raise UsageError(Place(f"--name {template}", is_option=True).says(problem))
+        names.append(name)
+    return names
+
+
+def _hash(coming: ComingRecipes, seed: int) -> str:
+    return coming.of(seed).sha256
+
+
+def safe(text: str) -> str:
+    """Return a text as a part of a file's name: without separators and dots at the ends, and not too long."""
+    line = " ".join(_UNSAFE.sub("_", " ".join(text.split())).split())
+    return line.encode()[:_LONGEST].decode(errors="ignore").strip(". ") or "_"
+
+
+def _value(key: str, picture: NamedPicture) -> Any:  # noqa: ANN401 - a value of any key
+    """Return a value by its name. Raises LookupError: there is none; says what there is."""
+    own = picture.values()
+    if key in own:
+        return own[key]()
+    value: Any = picture.plan.to_dict()
+    known: Iterable[str] = [*own, *value]
+    if not _PATH.fullmatch(key):
+        raise LookupError(_unknown(key, known))
+    for word, bracketed in _STEP.findall(key):
+        step = word or bracketed
+        items = value if isinstance(value, dict) else dict(_items(value)) if isinstance(value, list) else {}
+        if step not in items:
+            raise LookupError(_unknown(step, known))
+        value = items[step]
+        known = value if isinstance(value, dict) else [name for name, _ in _items(value)]
+    if any(isinstance(each, (dict, list)) for each in (value if isinstance(value, list) else [value])):
+        raise LookupError(f"is no single value; known below it: {', '.join(known)}")
+    return value
+
+
+def _items(value: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401
+    """Yield the items of a list by their index, and by their name where they have one."""
+    for index, item in enumerate(value if isinstance(value, list) else ()):
+        yield str(index), item
+        if isinstance(item, dict) and "name" in item:
+            yield item["name"], item
+
+
+def _unknown(word: str, known: Iterable[str]) -> str:
+    names = list(known)
+    near = nearest(word, names)
+    hint = f"did you mean {near}? " if near else ""
+    return f"is unknown; {hint}known: {', '.join(names) or 'nothing below it'}"
+
+
+def _formatted(value: Any, spec: str) -> str:  # noqa: ANN401
+    """Return a value as text: a number in a format such as 04, a text cut to a length.
+
+    Raises LookupError: there is no such format.
+    """
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        if not _NUMBER_FORMAT.fullmatch(spec):
+            raise LookupError(f"cannot have the format {spec}; a number takes a width, such as 04")
+        return format(value, spec if isinstance(value, float) or "." in spec else f"{spec}d")
+    if spec and not _LENGTH.fullmatch(spec):
+        raise LookupError(f"cannot have the format {spec}; a text takes its longest length, such as 8")
+    text = "-".join(map(str, value)) if isinstance(value, list) else _word(value)
+    return text[: int(spec)] if spec else text
+
+
+def _word(value: Any) -> str:  # noqa: ANN401
+    return "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,131 @@
+"""Files that exist: the same picture is written again, another one never without being asked for."""
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from smd_cli.media.recipe import read_recipe
+from tests.cli.program import smd
+
+SCENE = """\
+smd: 1
+canvas: {width: 64, height: 64}
+seed: 5
+sampler: {indices: [0, 25]}
+background: {prompt: grass}
+regions:
+  - {name: sun, prompt: the sun, mask: sun.png}
+stream: {frames: 2}
+"""
+
+
+@pytest.fixture(autouse=True)
+def scene(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("day.yaml").write_text(SCENE)
+    draw_mask(20)
+    return "day.yaml"
+
+
+def draw_mask(side: int) -> None:
+    mask = Image.new("L", (64, 64))
+    mask.paste(255, (0, 0, side, side))
+    mask.save("sun.png")
+
+
+def no_weights(monkeypatch) -> None:
+    def load(*_):
+        raise SystemExit("weights were loaded")
+
+    monkeypatch.setattr("smd_cli.app.models.load", load)
+
+
+def test_the_default_name_depends_on_no_other_seed():
+    both = json.loads(smd("generate", "day.yaml", "--seed", "3,5", "--json").stdout)
+    assert [output["path"] for output in both["outputs"]] == ["day_3.png", "day_5.png"]
+    before = Path("day_5.png").read_bytes()
+    assert smd("generate", "day.yaml").stdout == "day_5.png\n"  # the same picture is written again
+    assert Path("day_5.png").read_bytes() == before
+
+
+def test_another_picture_is_never_replaced_unasked(monkeypatch):
+    assert smd("generate", "day.yaml").exit_code == 0
+    before = Path("day_5.png").read_bytes()
+    change = ("--set", "bootstrap.steps=1", "--set", "regions[0].prompt=the moon")
+    with monkeypatch.context() as context:
+        no_weights(context)
+        for more in ((), ("--skip-existing",)):
+            done = smd("generate", "day.yaml", *change, *more, "--json")
+            assert done.exit_code == 2, done.stderr
+            (problem,) = json.loads(done.stdout)["problems"]
+            assert problem["text"] == (
+                "day_5.png: is another picture: bootstrap.steps 2, now 1, regions[0].prompt 'the sun', "
+                "now 'the moon'; --overwrite replaces it, --skip-existing leaves it"
+            )
+        draw_mask(40)
+        done = smd("generate", "day.yaml")
+        assert (done.exit_code, "regions[sun].mask is another file" in done.stderr) == (2, True)
+    assert Path("day_5.png").read_bytes() == before
+    assert smd("generate", "day.yaml", *change, "--overwrite").exit_code == 0
+    assert read_recipe(Path("day_5.png")).scene["bootstrap"]["steps"] == 1
+
+
+def test_what_is_there_already_is_skipped_and_listed(monkeypatch):
+    made = json.loads(smd("generate", "day.yaml", "--seed", "3", "--json").stdout)
+    both = json.loads(smd("generate", "day.yaml", "--seed", "3,4", "--skip-existing", "--json").stdout)
+    assert (both["skipped"], [output["seed"] for output in both["outputs"]]) == (made["outputs"], [4])
+    no_weights(monkeypatch)
+    done = smd("generate", "day.yaml", "--seed", "3,4", "--skip-existing", "--json")
+    assert done.exit_code == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert (report["outputs"], report["skipped"]) == ([], [*made["outputs"], *both["outputs"]])
+    Path("day_4.png").write_bytes(b"mine")
+    done = smd("generate", "day.yaml", "--seed", "3,4", "--skip-existing")
+    assert (done.exit_code, "day_4.png: exists, and is no picture of smd's" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("target", ["a.gif", "frames/"])
+def test_a_stream_is_compared_as_a_picture_is(target, monkeypatch):
+    made = json.loads(smd("stream", "day.yaml", "-o", target, "--json").stdout)
+    no_weights(monkeypatch)
+    done = smd("stream", "day.yaml", "-o", target, "--frames", "1")
+    assert (done.exit_code, "is another picture: stream.frames 2, now 1" in done.stderr) == (2, True)
+    skipped = json.loads(smd("stream", "day.yaml", "-o", target, "--skip-existing", "--json").stdout)
+    (there,) = skipped["skipped"]
+    assert skipped["outputs"] == []
+    assert (there["path"], there["sha256"]) == (target, made["outputs"][0]["sha256"])
+
+
+def test_templates_name_files_and_folders():
+    name = "{task}/{scene}_{sampler.guidance_scale}_{hash:8}.png"
+    done = smd("generate", "day.yaml", "--name", name, "--output-dir", "made")
+    (path,) = Path("made/generate").iterdir()
+    assert done.stdout == f"{path}\n"
+    assert path.name == f"day_1.0_{read_recipe(path).sha256[:8]}.png"
+    assert smd("stream", "day.yaml", "--name", "{scene}_{seed}/").stdout == "day_5/\n"
+    assert Path("day_5/000001.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("day.yaml", "--name", "{scene}.png", "--seed", "1,2"), "seeds 1 and 2 have one name, day.png"),
+        (("day.yaml", "--name", "{promt}.png"), "{promt} is unknown; known: scene, task, seed"),
+        (("day.yaml", "--name", "{seed}.png", "-o", "a.png"), "--name names files as well"),
+        (("day.yaml", "-o", "a.png", "--seed", "1,2"), "give --output-dir"),
+        (("-",), "-: a scene from standard input has no name; give --name or --output"),
+    ],
+)
+@pytest.mark.parametrize("task", ["generate", "stream"])
+def test_names_that_cannot_be(task, arguments, says, monkeypatch):
+    if task == "stream" and "1,2" in arguments:
+        pytest.skip("a stream has one seed")
+    no_weights(monkeypatch)
+    done = smd(task, *arguments, stdin=SCENE)
+    assert (done.exit_code, says in done.stderr) == (2, True), done.stderr
+
+
+def test_a_scene_from_standard_input_takes_the_name_it_is_given():
+    assert smd("generate", "-", "--name", "x_{seed}.png", stdin=SCENE).stdout == "x_5.png\n"
