@@ -15,7 +15,7 @@ from smd_cli.media.files import Existing, check_target
 from smd_cli.media.recipe import Recipe, read_recipe
 from smd_cli.media.sinks import Target, check_sink, recipe_file
 from smd_cli.models.assets import Assets
-from smd_cli.models.sources import go_offline
+from smd_cli.models.hub import go_offline
 from smd_cli.scene.resolve import Plan, Size
 
 Coming = Callable[[], Recipe | None]
