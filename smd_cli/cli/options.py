@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from smd_cli.app.settings import RenderSettings, check_batch
+from smd_cli.cli.completion import complete_device, complete_dtype, complete_model
 from smd_cli.cli.console import MessagePrinter
 from smd_cli.errors import UsageError
 from smd_cli.media.files import Existing
@@ -44,11 +45,26 @@ Model = Annotated[
         "--model",
         envvar="SMD_MODEL",
         help="Model: a name, a Hub id, a folder or a .safetensors file.",
+        autocompletion=complete_model,
     ),
 ]
-Device = Annotated[str, typer.Option("--device", envvar="SMD_DEVICE", help="auto, cpu, cuda, cuda:N or mps.")]
+Device = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        envvar="SMD_DEVICE",
+        help="auto, cpu, cuda, cuda:N or mps.",
+        autocompletion=complete_device,
+    ),
+]
 Dtype = Annotated[
-    str, typer.Option("--dtype", envvar="SMD_DTYPE", help="auto, float32, bfloat16 or float16.")
+    str,
+    typer.Option(
+        "--dtype",
+        envvar="SMD_DTYPE",
+        help="auto, float32, bfloat16 or float16.",
+        autocompletion=complete_dtype,
+    ),
 ]
 Batch = Annotated[
     str,
