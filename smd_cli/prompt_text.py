@@ -6,6 +6,7 @@ tags have them: `saber (fate)`.
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 MOST = 4.0
@@ -64,6 +65,17 @@ def read_prompt(text: str) -> PromptText:
     _extend(parts[-1], text[at:], weights[-1])
     filled = tuple(tuple(part) for part in parts if part)
     return PromptText(filled or ((),), unread + text[at:])
+
+
+def whole_words(words: Iterable[str]) -> re.Pattern[str]:
+    """Return what finds words as they are written, next to anything but letters and digits of others."""
+    longest_first = sorted(words, key=len, reverse=True)
+    return re.compile("|".join(_whole(word) for word in longest_first) or "(?!)")
+
+
+def _whole(word: str) -> str:
+    before, behind = (r"\w" * bool(re.match(r"\w", end)) for end in (word[0], word[-1]))
+    return (f"(?<!{before})" if before else "") + re.escape(word) + (f"(?!{behind})" if behind else "")
 
 
 def _factors(marks: list[re.Match[str]]) -> dict[int, float]:

@@ -13,7 +13,7 @@ from smd_cli.errors import AssetError
 from smd_cli.models.assets import Assets, ModelSpec, lcm_lora_of, locate
 from smd_cli.scene.resolve import Plan
 
-Role = Literal["base", "vae", "lora", "lcm_lora"]
+Role = Literal["base", "vae", "lora", "lcm_lora", "textual_inversion"]
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,16 @@ class Availability:
 def model_availability(plan: Plan) -> Availability:
     """Look for a plan's models; the checks of `locate` decide what is present."""
     spec, few_step = model_spec(plan.model), needs_few_step(plan)
-    bare = replace(spec, vae=None, loras=(), lcm_lora=None)
+    bare = replace(spec, vae=None, loras=(), lcm_lora=None, textual_inversions=())
     base = _locate(bare)
     required = [_required("base", spec.base, base)]
     extras: list[tuple[Role, str, ModelSpec]] = [
         *(("vae", vae, replace(bare, vae=vae)) for vae in [spec.vae] if vae is not None),
         *(("lora", lora[0], replace(bare, loras=(lora,))) for lora in spec.loras),
+        *(
+            ("textual_inversion", each[0], replace(bare, textual_inversions=(each,)))
+            for each in spec.textual_inversions
+        ),
     ]
     if isinstance(base, AssetError):
         required += [RequiredModel(role, source, None) for role, source, _ in extras]

@@ -22,6 +22,7 @@ def model_spec(model: ModelPlan) -> ModelSpec:
         loras=tuple((lora.path.source, lora.weight) for lora in model.loras),
         config=source(model.config),
         lcm_lora=source(model.lcm_lora),
+        textual_inversions=tuple((each.path.source, each.token) for each in model.textual_inversions),
     )
 
 

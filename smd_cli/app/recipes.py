@@ -48,6 +48,8 @@ def model_digests(plan: Plan, assets: Assets) -> dict[str, str]:
     for index, (path, _) in enumerate(assets.loras):
         is_named = index < len(plan.model.loras)
         found[f"model.loras[{index}]" if is_named else "model.lcm_lora"] = [path]
+    for index, inversion in enumerate(assets.textual_inversions):
+        found[f"model.textual_inversions[{index}]"] = [inversion.path]
     return {place: _digest(files) for place, files in found.items() if files}
 
 

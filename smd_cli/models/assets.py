@@ -24,6 +24,7 @@ from smd_cli.models.peft_config import ADAPTER_CONFIG
 from smd_cli.models.prediction import inference_configs
 from smd_cli.models.recognise import check_family, recognise_file, recognise_folder
 from smd_cli.models.sources import open_files
+from smd_cli.models.textual_inversions import TextualInversion, find_inversions
 
 LCM_LORA = "lcm_lora"
 """Folder in which a model may bring an LCM-LoRA of its own."""
@@ -43,6 +44,7 @@ class ModelSpec:
         config: model folder or hub id that gives a single file its configs and tokenizer; None: the family's.
         lcm_lora: the LoRA that makes ordinary weights few-step ones; None: the model's own in
             its folder `lcm_lora`, else the family's.
+        textual_inversions: learned words: a reference and the word; None: as the file calls it.
     """
 
     base: str
@@ -51,6 +53,7 @@ class ModelSpec:
     loras: tuple[tuple[str, float], ...] = ()
     config: str | None = None
     lcm_lora: str | None = None
+    textual_inversions: tuple[tuple[str, str | None], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,7 @@ class Assets:
         facts: what the configs say.
         components: files for each of the family's components that the model has.
         loras: files to fuse and their weights, in order.
+        textual_inversions: learned words.
     """
 
     base: Files
@@ -70,6 +74,7 @@ class Assets:
     facts: ModelFacts
     components: Networks
     loras: tuple[tuple[Path, float], ...] = ()
+    textual_inversions: tuple[TextualInversion, ...] = ()
 
     @property
     def family(self) -> Family:
@@ -84,8 +89,9 @@ class Assets:
 
     @property
     def sha256(self) -> str:
-        """Return the digest of all weights, LoRAs included, as `digest_of` makes it."""
-        return digest_of(dict.fromkeys([*self.weights, *(path for path, _ in self.loras)]))
+        """Return the digest of all that is loaded, LoRAs and learned words too, as `digest_of` makes it."""
+        added = (*(path for path, _ in self.loras), *(each.path for each in self.textual_inversions))
+        return digest_of(dict.fromkeys([*self.weights, *added]))
 
 
 def locate(spec: ModelSpec, *, few_step: bool = False, offline: bool = False) -> Assets:
@@ -108,9 +114,10 @@ def locate(spec: ModelSpec, *, few_step: bool = False, offline: bool = False) ->
         _check_tokenizers(assets)
         needed = few_step and not assets.facts.few_step
         loras = _loras(spec, files, assets.family if needed else None, offline=offline)
+        words = find_inversions(spec.textual_inversions, assets.family, assets.components, offline=offline)
     except OSError as error:
         raise AssetError(f"{error.filename or spec.base}: {error.strerror or error}") from error
-    return replace(assets, loras=loras)
+    return replace(assets, loras=loras, textual_inversions=words)
 
 
 def _folder(spec: ModelSpec, files: Files, *, offline: bool) -> Assets:

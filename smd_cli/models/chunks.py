@@ -5,13 +5,13 @@ needs; where a comma or the like is near, a chunk ends there rather than amid wh
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import accumulate, groupby
 
 from tokenizers import Tokenizer
 
-from smd_cli.prompt_text import Span, read_prompt
+from smd_cli.prompt_text import Span, read_prompt, whole_words
 
 MARKERS = 2
 """How many tokens of a chunk mark its start and end."""
@@ -20,6 +20,35 @@ BACKTRACK = 20
 """How many tokens of a full chunk at most are left to the next one, so that it ends in a good place."""
 
 _PHRASE_ENDS = frozenset(",.;:!?")
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """What the words of prompts are, in tokens.
+
+    Attributes:
+        tokenizer: makes tokens of ordinary words.
+        learned: the tokens of words that a textual inversion has taught, as they are written.
+    """
+
+    tokenizer: Tokenizer
+    learned: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+    def words(self, text: str) -> Iterator[tuple[str, tuple[int, ...]]]:
+        """Yield the words of a text: what the last of its tokens stands for, and all of them."""
+        at = 0
+        for match in whole_words(self.learned).finditer(text):
+            yield from self._ordinary(text[at : match.start()])
+            yield match[0], self.learned[match[0]]
+            at = match.end()
+        yield from self._ordinary(text[at:])
+
+    def _ordinary(self, text: str) -> Iterator[tuple[str, tuple[int, ...]]]:
+        encoded = self.tokenizer.encode(text, add_special_tokens=False)
+        numbered = zip(encoded.word_ids, encoded.ids, encoded.offsets, strict=True)
+        for _, tokens in groupby(numbered, key=lambda token: token[0]):
+            *_, (_, _, (start, end)) = word = list(tokens)
+            yield text[start:end], tuple(number for _, number, _ in word)
 
 
 @dataclass(frozen=True)
@@ -46,29 +75,25 @@ class Chunk:
     weights: tuple[float, ...]
 
 
-def split_prompt(prompt: str, tokenizer: Tokenizer, length: int) -> tuple[Chunk, ...]:
+def split_prompt(prompt: str, vocabulary: Vocabulary, length: int) -> tuple[Chunk, ...]:
     """Return the chunks of a prompt, one at least, for an encoder that reads `length` tokens at a time."""
     room = length - MARKERS
-    parts = (_words(part, tokenizer, room) for part in read_prompt(prompt).parts)
+    parts = (_words(part, vocabulary, room) for part in read_prompt(prompt).parts)
     return tuple(chunk for words in parts for chunk in _chunks(words, room))
 
 
-def _words(spans: Iterable[Span], tokenizer: Tokenizer, room: int) -> list[Word]:
-    return [word for span in spans for word in _words_of(span, tokenizer, room)]
+def _words(spans: Iterable[Span], vocabulary: Vocabulary, room: int) -> list[Word]:
+    return [word for span in spans for word in _words_of(span, vocabulary, room)]
 
 
-def _words_of(span: Span, tokenizer: Tokenizer, room: int) -> Iterator[Word]:
+def _words_of(span: Span, vocabulary: Vocabulary, room: int) -> Iterator[Word]:
     """Yield the words of a span; one of more tokens than a chunk holds is parted."""
-    encoded = tokenizer.encode(span.text, add_special_tokens=False)
-    numbered = zip(encoded.word_ids, encoded.ids, encoded.offsets, strict=True)
-    words = [list(tokens) for _, tokens in groupby(numbered, key=lambda token: token[0])]
-    for index, word in enumerate(words):
-        ends_phrase = span.text[word[-1][2][0] : word[-1][2][1]] in _PHRASE_ENDS
+    words = list(vocabulary.words(span.text))
+    for index, (last, tokens) in enumerate(words):
         is_held = span.weight != 1 and index < len(words) - 1
-        end = 0 if is_held else 2 if ends_phrase else 1
-        tokens = [number for _, number, _ in word]
+        end = 0 if is_held else 2 if last in _PHRASE_ENDS else 1
         for start in range(0, len(tokens), room):
-            yield Word(tuple(tokens[start : start + room]), span.weight, end)
+            yield Word(tokens[start : start + room], span.weight, end)
 
 
 def _chunks(words: Sequence[Word], room: int) -> Iterator[Chunk]:

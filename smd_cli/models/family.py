@@ -30,6 +30,7 @@ class Component:
         tokenizer: of a text encoder, the folder of its tokenizer.
         inputs: of a denoiser, what the weights that read its input are called, in either layout; their second
             dimension is the number of channels that it reads.
+        inversion: of a text encoder, the name of its vectors in textual inversions for several encoders.
         is_optional: a model may come without it, and then has no folder of its name.
     """
 
@@ -37,6 +38,7 @@ class Component:
     prefix: str
     tokenizer: str | None = None
     inputs: tuple[str, ...] = ()
+    inversion: str | None = None
     is_optional: bool = False
 
 

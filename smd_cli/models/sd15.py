@@ -120,12 +120,13 @@ class SD15:
 
 
 def load(assets: Assets, device: torch.device, dtype: torch.dtype) -> Backbone:
-    """Read the weights and fuse the LoRAs.
+    """Read the weights, fuse the LoRAs and learn the words of textual inversions.
 
     Raises:
         AssetError: the weights do not fill what the configs describe, or a LoRA does not fit them.
     """
     from smd_cli.models.cross_attention import CrossAttentionCache
+    from smd_cli.models.learned_words import learn_words
     from smd_cli.models.lora import fuse_lora
     from smd_cli.models.tokens import Tokenizer
 
@@ -133,9 +134,11 @@ def load(assets: Assets, device: torch.device, dtype: torch.dtype) -> Backbone:
     for path, strength in assets.loras:
         fuse_lora(path, strength, networks, FAMILY)
     text_encoder, unet = networks["text_encoder"], networks["unet"]
+    learned = learn_words(text_encoder, "text_encoder", assets.textual_inversions)
+    length = text_encoder.config.max_position_embeddings
     return SD15(
         assets=assets,
-        tokenizer=Tokenizer.load(assets.configs / "tokenizer", text_encoder.config.max_position_embeddings),
+        tokenizer=Tokenizer.load(assets.configs / "tokenizer", length, learned),
         text_encoder=text_encoder,
         unet=unet,
         vae=networks["vae"],
@@ -209,7 +212,9 @@ FAMILY = Family(
             inputs=("conv_in.weight", "input_blocks.0.0.weight"),
         ),
         "vae": Component("diffusion_pytorch_model", "first_stage_model."),
-        "text_encoder": Component("model", "cond_stage_model.transformer.", tokenizer="tokenizer"),
+        "text_encoder": Component(
+            "model", "cond_stage_model.transformer.", tokenizer="tokenizer", inversion="clip_l"
+        ),
     },
     denoiser="unet",
     autoencoder="vae",

@@ -1,17 +1,16 @@
 """Prompts to the token numbers that a CLIP text encoder reads."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
-import tokenizers
 import torch
 from torch import Tensor
 from transformers.models.clip.tokenization_clip import CLIPTokenizer
 
 from smd_cli.errors import AssetError
-from smd_cli.models.chunks import Chunk, split_prompt
+from smd_cli.models.chunks import Chunk, Vocabulary, split_prompt
 from smd_cli.models.components import summary
 
 
@@ -21,17 +20,17 @@ class Tokenizer:
 
     Attributes:
         clip: as transformers reads it.
-        words: what it makes of texts, whole, without marks of start and end.
+        vocabulary: what it makes of words, without marks of start and end, and learned words.
         length: how many tokens the text encoder reads at a time: 77, two of which mark start and end.
     """
 
     clip: CLIPTokenizer
-    words: tokenizers.Tokenizer
+    vocabulary: Vocabulary
     length: int
 
     @classmethod
-    def load(cls, folder: Path, length: int) -> "Tokenizer":
-        """Read a tokenizer folder: tokenizer.json, or vocab.json and merges.txt.
+    def load(cls, folder: Path, length: int, learned: Mapping[str, tuple[int, ...]]) -> "Tokenizer":
+        """Read a tokenizer folder: tokenizer.json, or vocab.json and merges.txt; `learned`: the vocabulary's.
 
         Raises:
             AssetError: it is not there or cannot be read.
@@ -43,11 +42,11 @@ class Tokenizer:
         words = deepcopy(clip.backend_tokenizer)  # whose settings each call of `clip` changes
         words.no_truncation()
         words.no_padding()
-        return cls(clip, words, length)
+        return cls(clip, Vocabulary(words, learned), length)
 
     def chunks(self, prompt: str) -> tuple[Chunk, ...]:
         """Return the chunks of a prompt, one at least."""
-        return split_prompt(prompt, self.words, self.length)
+        return split_prompt(prompt, self.vocabulary, self.length)
 
     def rows(self, chunks: Sequence[Chunk]) -> Tensor:
         """Return the token numbers (N, length) of chunks: start, tokens, end, and padding."""

@@ -15,7 +15,7 @@ from smd_cli.scene.paths import Reference
 from smd_cli.scene.plan_values import Context, scene_value
 from smd_cli.scene.region import RegionPlan, resolve_region
 from smd_cli.scene.samplers import SAMPLERS, GuidanceKind, SamplerFacts, SamplerName
-from smd_cli.scene.schema import VERSION, Bootstrap, Canvas, Lora, Model, Sampler, Scene
+from smd_cli.scene.schema import VERSION, Bootstrap, Canvas, Lora, Model, Sampler, Scene, TextualInversion
 from smd_cli.scene.stream_plan import StreamPlan, resolve_stream
 from smd_cli.scene.values import MAX_PIXELS, MAX_SIDE, MIN_SIDE
 
@@ -38,6 +38,7 @@ class ModelPlan:
     family: str
     vae: Reference | None
     loras: tuple[Lora, ...]
+    textual_inversions: tuple[TextualInversion, ...]
     config: Reference | None
     lcm_lora: Reference | None
     is_few_step: bool
@@ -205,6 +206,9 @@ def _model(model: Model, base_dir: Path) -> ModelPlan:
         family=model.family,
         vae=at(model.vae),
         loras=tuple(lora.model_copy(update={"path": lora.path.at(base_dir)}) for lora in model.loras),
+        textual_inversions=tuple(
+            each.model_copy(update={"path": each.path.at(base_dir)}) for each in model.textual_inversions
+        ),
         config=at(model.config),
         lcm_lora=None if is_few_step else at(model.lcm_lora),
         is_few_step=is_few_step,

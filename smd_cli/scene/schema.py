@@ -53,6 +53,19 @@ class Lora(Section):
     weight: Annotated[float, Field(ge=-4, le=4)] = Field(default=1.0, description="Factor on its weights.")
 
 
+class TextualInversion(Section):
+    """A word that a textual inversion has taught, to be written in prompts."""
+
+    path: Reference = Field(
+        description="Hub id, or a .safetensors file or folder relative to the scene file."
+    )
+    token: Annotated[str, Field(max_length=100, pattern=r"^\S(.*\S)?$")] | None = Field(
+        default=None,
+        description="The word as prompts write it, upper and lower case as here; default: the one that the "
+        "file has, else the file's name.",
+    )
+
+
 class Model(Section):
     """The diffusion model. A text in place of the mapping is its `base`."""
 
@@ -70,6 +83,9 @@ class Model(Section):
     vae: Reference | None = Field(default=None, description="Another autoencoder; default: the model's own.")
     loras: Annotated[tuple[Lora, ...], Field(max_length=16)] = Field(
         default=(), description="Adapters, in order."
+    )
+    textual_inversions: Annotated[tuple[TextualInversion, ...], Field(max_length=64)] = Field(
+        default=(), description="Words that prompts may use beside ordinary ones."
     )
     config: Reference | None = Field(
         default=None,

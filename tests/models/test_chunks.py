@@ -10,7 +10,7 @@ ROOM = 75
 
 @pytest.fixture(scope="module")
 def tokenizer(folder):
-    return Tokenizer.load(folder / "tokenizer", 77)
+    return Tokenizer.load(folder / "tokenizer", 77, {})
 
 
 def texts(tokenizer, prompt):

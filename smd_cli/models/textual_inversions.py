@@ -1,0 +1,112 @@
+"""Textual inversions (2208.01618): learned words, their files and what those hold. Knows no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from smd_cli.errors import AssetError
+from smd_cli.models.choice import only_weights
+from smd_cli.models.configs import read_config
+from smd_cli.models.family import Family
+from smd_cli.models.files import Files, listed
+from smd_cli.models.networks import Networks
+from smd_cli.models.sources import open_files
+from smd_cli.models.weights import Shapes, read_shapes
+
+_FILE = "learned_embeds.safetensors"
+"""What diffusers calls the file in a repository."""
+
+_NAMELESS = frozenset({"emb_params", "*"})
+"""Names of the tensor in files of programs that call the word as the file is called."""
+
+_ENCODERS = frozenset({"clip_l", "clip_g", "t5xxl"})
+"""Names of tensors in files for several text encoders, which call the word as the file is called too."""
+
+
+@dataclass(frozen=True)
+class TextualInversion:
+    """A learned word.
+
+    Attributes:
+        token: the word, as prompts write it.
+        path: its file.
+        tensors: the name of the tensor (n, d), or (d,), with its vectors for each text encoder, by component.
+    """
+
+    token: str
+    path: Path
+    tensors: Mapping[str, str]
+
+
+def find_file(reference: str, *, offline: bool) -> Path:
+    """Find the file of a textual inversion, and fetch it where it is not there. Raises AssetError."""
+    files: Files = open_files(reference, offline=offline)
+    name = _FILE if _FILE in files and not files.file else only_weights(files, "textual inversion")
+    return files.get(name)[0]
+
+
+def token_of(path: Path, token: str | None) -> str:
+    """Return the word that a user has given, else the one that the file has, else the file's name.
+
+    Raises:
+        AssetError: not readable, or no textual inversion.
+    """
+    if token is not None:
+        return token
+    named = _vectors(path).keys() - _NAMELESS - _ENCODERS
+    return named.pop() if named else path.stem
+
+
+def find_inversions(
+    wanted: Iterable[tuple[str, str | None]], family: Family, networks: Networks, *, offline: bool
+) -> tuple[TextualInversion, ...]:
+    """Find textual inversions, of references and words, and check that they are for a model of that family.
+
+    Raises:
+        AssetError: one is not found, is none, is for other text encoders, or has the word of another.
+    """
+    found: dict[str, TextualInversion] = {}
+    for reference, token in wanted:
+        path = find_file(reference, offline=offline)
+        each = TextualInversion(token_of(path, token), path, _tensors(path, family, networks))
+        if each.token in found:
+            raise AssetError(
+                f"{path}: its word {each.token} is that of {found[each.token].path} too; "
+                "give one of them another, by model.textual_inversions[].token"
+            )
+        found[each.token] = each
+    return tuple(found.values())
+
+
+def _vectors(path: Path) -> Shapes:
+    """Return the shapes of a file's vectors: one tensor, or one for each text encoder that it names."""
+    shapes = read_shapes(path)
+    misfit = next((name for name, shape in shapes.items() if len(shape) not in (1, 2) or not shape[0]), None)
+    if not shapes or misfit or not (len(shapes) == 1 or shapes.keys() <= _ENCODERS):
+        raise AssetError(f"{path}: not a textual inversion: it holds {listed(list(shapes)) or 'nothing'}")
+    return shapes
+
+
+def _tensors(path: Path, family: Family, networks: Networks) -> dict[str, str]:
+    """Return the name of the tensor for each text encoder of a model, by component."""
+    shapes = _vectors(path)
+    encoders = {each.inversion: name for name, each in family.components.items() if each.inversion}
+    if shapes.keys() <= _ENCODERS:
+        tensors = {encoders[key]: key for key in shapes if key in encoders}
+    else:
+        tensors = dict(zip(encoders.values(), shapes, strict=False))
+    if len(tensors) != max(len(encoders), len(shapes)):
+        raise AssetError(
+            f"{path}: this textual inversion was made for another model: it has vectors "
+            f"{listed(list(shapes))}; {family.name} models take {listed(list(encoders))}"
+        )
+    for component, name in tensors.items():
+        width = read_config(networks[component].config).get("hidden_size")
+        if shapes[name][-1] != width:
+            raise AssetError(
+                f"{path}: this textual inversion was made for another model: it has vectors of "
+                f"{shapes[name][-1]} numbers, and the model's {component} takes {width}"
+            )
+    return tensors
