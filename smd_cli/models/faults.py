@@ -23,7 +23,8 @@ def faulty_files(assets: Assets, dtype: torch.dtype) -> tuple[str, ...]:
         for path in component.weights
     )
     loras = ((path, "", torch.float32) for path, _ in assets.loras)
-    return tuple(line for part in (*networks, *loras) for line in _faults(*part))
+    words = ((each.path, "", dtype) for each in assets.textual_inversions)
+    return tuple(line for part in (*networks, *loras, *words) for line in _faults(*part))
 
 
 def _faults(path: Path, prefix: str, dtype: torch.dtype) -> Iterator[str]:

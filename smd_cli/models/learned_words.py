@@ -29,6 +29,6 @@ def learn_words(encoder: Any, component: str, inversions: Iterable[TextualInvers
         learned[inversion.token] = tuple(range(start, start + len(vectors)))
         rows.append(vectors.to(own.weight))
     if learned:
-        table = torch.cat(rows)
-        encoder.set_input_embeddings(nn.Embedding(*table.shape, _weight=table, _freeze=True))
+        own.weight = nn.Parameter(torch.cat(rows), requires_grad=False)
+        own.num_embeddings = len(own.weight)
     return learned

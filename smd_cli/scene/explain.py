@@ -16,11 +16,12 @@ from smd_cli.scene.section import Section
 from smd_cli.scene.seeds import RANDOM
 from smd_cli.scene.stream_section import TIME
 from smd_cli.scene.tree import Loc
-from smd_cli.scene.values import NOT_BLANK, PLAIN_NAME, PRINTABLE
+from smd_cli.scene.values import LEARNED_WORD, NOT_BLANK, PLAIN_NAME, PRINTABLE
 
 _PATTERNS = {
     NOT_BLANK: "is blank",
     PLAIN_NAME: "is no name: begin with a letter, and leave out [ ] and =",
+    LEARNED_WORD: "is no word: leave out spaces at its ends, and backslashes",
     HEX_COLOR: 'is no colour; a colour is written in quotes: "#f92f6c"',
     PRINTABLE: "holds control characters (in double quotes a backslash begins one; write folders with /)",
     TIME: "is neither a frame nor a time; a time is written 1.5s",

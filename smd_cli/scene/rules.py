@@ -111,6 +111,17 @@ def _names_are_unique(data: Data) -> Iterator[Problem]:
             first[name] = index
 
 
+def _learned_words_are_unique(data: Data) -> Iterator[Problem]:
+    first: dict[str, int] = {}
+    for index, inversion in enumerate(valid_value(data, "model", "textual_inversions", default=())):
+        token = valid_value(inversion, "token") if isinstance(inversion, dict) else None
+        if token is not None and first.setdefault(token, index) != index:
+            yield Problem(
+                ("model", "textual_inversions", index, "token"),
+                f"{quoted(token)} is already the word of textual_inversions[{first[token]}]",
+            )
+
+
 def _at_most_one_rest(data: Data) -> Iterator[Problem]:
     resting = [index for index, region in regions_of(data) if valid_value(region, "mask") == REST]
     for index in resting[1:]:
@@ -205,6 +216,7 @@ _RULES = (
     _background_has_one_place,
     _repainting_has_a_prompt,
     _names_are_unique,
+    _learned_words_are_unique,
     _at_most_one_rest,
     _indices_rise,
     _grid_fits_the_sampler,

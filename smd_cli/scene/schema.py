@@ -16,7 +16,7 @@ from smd_cli.scene.region import MaskDefaults, Region
 from smd_cli.scene.samplers import SAMPLERS, GuidanceKind, SamplerName, samplers_with
 from smd_cli.scene.section import Section
 from smd_cli.scene.stream_section import Stream
-from smd_cli.scene.values import GUIDED, Pixels, Prompt, Seeds, Side
+from smd_cli.scene.values import GUIDED, LearnedWord, Pixels, Prompt, Seeds, Side
 
 if TYPE_CHECKING:
     FamilyName = str
@@ -59,7 +59,7 @@ class TextualInversion(Section):
     path: Reference = Field(
         description="Hub id, or a .safetensors file or folder relative to the scene file."
     )
-    token: Annotated[str, Field(max_length=100, pattern=r"^\S(.*\S)?$")] | None = Field(
+    token: LearnedWord | None = Field(
         default=None,
         description="The word as prompts write it, upper and lower case as here; default: the one that the "
         "file has, else the file's name.",

@@ -188,6 +188,13 @@ class TestModels:
         assert "gone.safetensors: no such file" in gone
         assert "lost.safetensors: no such file" in lost
 
+    def test_without_a_textual_inversion_too(self, scene):
+        done = smd("plan", scene, "--set", "model.textual_inversions=[{path: ./gone.safetensors}]", "--json")
+        assert done.exit_code == 4
+        models = json.loads(done.stdout)["models"]
+        assert ["textual_inversion", False] in [[model["role"], model["present"]] for model in models]
+        assert "gone.safetensors: no such file" in done.stderr
+
     def test_ordinary_weights_need_the_lcm_lora(self, scene, ordinary):
         done = smd("plan", scene, "--model", str(ordinary), "--set", "model.lcm_lora=./gone.safetensors")
         assert done.exit_code == 4

@@ -107,6 +107,21 @@ def test_a_good_scene_is_loaded() -> None:
         ),
         ("model: {base: x, loras: [{weight: 1}]}", "s.yaml:7:26: model.loras[0]: path is missing"),
         (
+            "model: {textual_inversions: [{path: a, token: <a>}, {path: b, token: <a>}]}",
+            "s.yaml:7:70: model.textual_inversions[1].token: '<a>' is already the word of "
+            "textual_inversions[0]",
+        ),
+        (
+            "model: {textual_inversions: [{path: a, token: ' a'}]}",
+            "s.yaml:7:47: model.textual_inversions[0].token: ' a' is no word: leave out spaces at its ends, "
+            "and backslashes",
+        ),
+        (
+            "model: {textual_inversions: [{path: a, token: ''}]}",
+            "s.yaml:7:47: model.textual_inversions[0].token: '' is no word: leave out spaces at its ends, "
+            "and backslashes",
+        ),
+        (
             "'<<': {seed: 3}",
             "s.yaml:7:1: '<<': unknown key; known here: smd, task, canvas, seed, model, sampler, "
             "bootstrap, masks, negative_prefix, background, regions, stream",

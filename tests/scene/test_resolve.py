@@ -37,6 +37,7 @@ def test_defaults() -> None:
             "family": "auto",
             "vae": None,
             "loras": [],
+            "textual_inversions": [],
             "config": None,
             "lcm_lora": None,
         },
@@ -240,6 +241,7 @@ SCENES = st.fixed_dictionaries(
                 "base": "x",
                 "vae": "./v",
                 "loras": [{"path": "l/l.safetensors", "weight": -0.5}],
+                "textual_inversions": [{"path": "w/w.safetensors", "token": "<W>"}, {"path": "o/w"}],
                 "config": "./c",
                 "lcm_lora": "none",
             }
