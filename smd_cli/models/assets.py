@@ -8,6 +8,7 @@ from smd_cli.errors import AssetError
 from smd_cli.models import families
 from smd_cli.models.adapter_files import check_lora
 from smd_cli.models.choice import config_names, is_model_folder, only_weights
+from smd_cli.models.content import real_kind
 from smd_cli.models.facts import ModelFacts, read_facts
 from smd_cli.models.family import Family
 from smd_cli.models.files import Files
@@ -124,12 +125,13 @@ def _folder(spec: ModelSpec, files: Files, *, offline: bool) -> Assets:
     """Find the files of a model folder: configs first, which tell whether weights are worth fetching."""
     folder = files.fetch(config_names(files))
     family = families.family(check_family(spec.family, recognise_folder(folder), folder))
-    given = {} if spec.vae is None else {family.autoencoder: _vae(spec, folder, family, offline=offline)}
+    given = () if spec.vae is None else (family.autoencoder,)
     parts = parts_of_folder(files, family, given)
-    vae = given[family.autoencoder].config if given else folder / family.autoencoder
+    networks = {name: _vae(spec, folder, family, offline=offline) for name in given}
+    vae = networks[family.autoencoder].config if given else folder / family.autoencoder
     facts = read_facts(folder, vae, family)
-    own = fetch_folder(files, folder, family, [name for name in parts if name not in given])
-    return Assets(files, folder, facts, {name: (own | given)[name] for name in parts})
+    networks |= fetch_folder(files, folder, family, [name for name in parts if name not in given])
+    return Assets(files, folder, facts, {name: networks[name] for name in parts})
 
 
 def _checkpoint(spec: ModelSpec, files: Files, *, offline: bool) -> Assets:
@@ -177,13 +179,17 @@ def _vae(spec: ModelSpec, configs: Path, family: Family, *, offline: bool) -> Co
 
 
 def _check_tokenizers(assets: Assets) -> None:
-    """Raise AssetError unless every text encoder has a tokenizer."""
+    """Raise AssetError unless every text encoder has a tokenizer, in files that are what they are called."""
     tokenizers = (assets.family.components[name].tokenizer for name in assets.components)
     for tokenizer in (assets.configs / folder for folder in tokenizers if folder):
-        if not (tokenizer / "tokenizer.json").exists() and not (tokenizer / "vocab.json").exists():
+        found = [path for name in ("tokenizer.json", "vocab.json") if (path := tokenizer / name).exists()]
+        if not found:
             raise AssetError(
                 f"{tokenizer}: no tokenizer.json and no vocab.json; the model folder is incomplete"
             )
+        for path in found:
+            if kind := real_kind(path):
+                raise AssetError(f"{path}: not a tokenizer but {kind}")
 
 
 def lcm_lora_of(spec: ModelSpec, base: Files, family: Family) -> str:

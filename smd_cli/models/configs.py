@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from smd_cli.errors import AssetError
+from smd_cli.models.content import real_kind
 
 if TYPE_CHECKING:
     from smd_cli.models.prediction import Training
@@ -56,8 +57,12 @@ def read_json(path: Path) -> Config:
         raise AssetError(f"{path}: no such file; the model folder is incomplete") from None
     except PermissionError:
         raise AssetError(f"{path}: permission denied") from None
-    except (OSError, ValueError) as error:
-        raise AssetError(f"{path}: not readable as JSON ({error})") from error
+    except OSError as error:
+        raise AssetError(f"{path}: not readable ({error})") from error
+    except ValueError as error:
+        kind = real_kind(path)
+        problem = f"not JSON but {kind}" if kind else f"not readable as JSON ({error})"
+        raise AssetError(f"{path}: {problem}") from error
     if not isinstance(content, dict):
         raise AssetError(f"{path}: expected a JSON object")
     return content

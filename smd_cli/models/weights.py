@@ -5,6 +5,7 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from smd_cli.errors import AssetError
+from smd_cli.models.content import real_kind, text_in_place
 from smd_cli.references import PICKLES
 
 Shapes = dict[str, tuple[int, ...]]
@@ -37,4 +38,11 @@ def read_header(path: Path) -> Header:
     except PermissionError:
         raise AssetError(f"{path}: permission denied") from None
     except (SafetensorError, OSError) as error:
-        raise AssetError(f"{path}: not a whole safetensors file ({error}); get it again") from error
+        raise AssetError(f"{path}: {_what_is_wrong(path, error)}") from error
+
+
+def _what_is_wrong(path: Path, error: Exception) -> str:
+    if kind := real_kind(path) or text_in_place(path):
+        return f"not a safetensors file but {kind}"
+    reason = str(error).rpartition("Error while deserializing header: ")[2]
+    return f"not a whole safetensors file ({reason}); download it again"

@@ -73,6 +73,24 @@ def test_single_file_holds_the_same_model(single_file, folder, backbone):
     assert torch.equal(alone.encode_prompts(PROMPTS).embeds, backbone.encode_prompts(PROMPTS).embeds)
 
 
+@pytest.mark.parametrize("of", ["text_model.", "text_model.embeddings.", "text_model.encoder."])
+def test_text_encoders_may_leave_out_text_model(of, single_file, copy, folder, backbone, tmp_path):
+    """Some trainers write names without it, some only a part of them; transformers itself has done both."""
+    short = of.removeprefix("text_model.")
+    tensors = {name.replace(of, short): tensor for name, tensor in load_file(single_file).items()}
+    assert tensors.keys() != load_file(single_file).keys()
+    save_file(tensors, tmp_path / "short.safetensors")
+    text = {
+        f"text_model.{name}".replace(of, short): tensor for name, tensor in load_file(copy / TEXT).items()
+    }
+    save_file(text, copy / TEXT)
+    for short_one in (load_spec(tmp_path / "short.safetensors", config=str(folder)), load_spec(copy)):
+        for part in ("unet", "vae", "text_encoder"):
+            ours, theirs = getattr(short_one, part).state_dict(), getattr(backbone, part).state_dict()
+            assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+        assert torch.equal(short_one.encode_prompts(PROMPTS).embeds, backbone.encode_prompts(PROMPTS).embeds)
+
+
 def test_a_folder_with_the_names_of_the_published_checkpoints_holds_the_same_model(copy, backbone):
     text = {f"text_model.{name}": tensor for name, tensor in load_file(copy / TEXT).items()}
     save_file({**text, "text_model.embeddings.position_ids": torch.arange(77)[None]}, copy / TEXT)
