@@ -11,6 +11,8 @@ from typing import Any, Literal
 from smd_cli.app.model_spec import model_spec, needs_few_step
 from smd_cli.errors import AssetError
 from smd_cli.models.assets import Assets, ModelSpec, lcm_lora_of, locate
+from smd_cli.models.networks import NoAutoencoderError
+from smd_cli.models.sources import open_files
 from smd_cli.scene.resolve import Plan
 
 Role = Literal["base", "vae", "lora", "lcm_lora", "textual_inversion"]
@@ -20,7 +22,7 @@ Role = Literal["base", "vae", "lora", "lcm_lora", "textual_inversion"]
 class RequiredModel:
     """A model that a scene needs; `problem` says why it cannot be used, and is empty where it can.
 
-    `present` is None where that is not known, because the base model is missing.
+    `present` is None where something is there, but not the base model, so that nobody knows whether it fits.
     """
 
     role: Role
@@ -30,7 +32,12 @@ class RequiredModel:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the model's part of a JSON document."""
-        return {"role": self.role, "source": self.source, "present": self.present}
+        return {
+            "role": self.role,
+            "source": self.source,
+            "present": self.present,
+            "problem": self.problem or None,
+        }
 
 
 @dataclass(frozen=True)
@@ -44,8 +51,7 @@ class Availability:
 def model_availability(plan: Plan) -> Availability:
     """Look for a plan's models; the checks of `locate` decide what is present."""
     spec, few_step = model_spec(plan.model), needs_few_step(plan)
-    bare = replace(spec, vae=None, loras=(), lcm_lora=None, textual_inversions=())
-    base = _locate(bare)
+    bare, base = _base(spec)
     required = [_required("base", spec.base, base)]
     extras: list[tuple[Role, str, ModelSpec]] = [
         *(("vae", vae, replace(bare, vae=vae)) for vae in [spec.vae] if vae is not None),
@@ -56,7 +62,7 @@ def model_availability(plan: Plan) -> Availability:
         ),
     ]
     if isinstance(base, AssetError):
-        required += [RequiredModel(role, source, None) for role, source, _ in extras]
+        required += [_unproven(role, source) for role, source, _ in extras]
         return Availability(tuple(required), None)
     required += [_required(role, source, _locate(with_it)) for role, source, with_it in extras]
     lcm_lora = lcm_lora_of(spec, base.base, base.family)
@@ -68,10 +74,29 @@ def model_availability(plan: Plan) -> Availability:
     return Availability(tuple(required), base if isinstance(whole, AssetError) else whole)
 
 
+def _base(spec: ModelSpec) -> tuple[ModelSpec, Assets | AssetError]:
+    """Look for the base model alone, or with the autoencoder that it lacks."""
+    bare = replace(spec, vae=None, loras=(), lcm_lora=None, textual_inversions=())
+    base = _locate(bare)
+    if isinstance(base, NoAutoencoderError) and spec.vae is not None:
+        bare = replace(bare, vae=spec.vae)
+        base = _locate(bare)
+    return bare, base
+
+
 def _required(role: Role, source: str, found: Assets | AssetError) -> RequiredModel:
     if isinstance(found, AssetError):
         return RequiredModel(role, source, present=False, problem=str(found))
     return RequiredModel(role, source, present=True)
+
+
+def _unproven(role: Role, source: str) -> RequiredModel:
+    """Look for a model whose fit to the base model cannot be told."""
+    try:
+        open_files(source, offline=True)
+    except (AssetError, OSError) as error:
+        return RequiredModel(role, source, present=False, problem=str(error))
+    return RequiredModel(role, source, present=None)
 
 
 def _locate(spec: ModelSpec, *, few_step: bool = False) -> Assets | AssetError:

@@ -1,4 +1,4 @@
-"""`smd check`: everything about scenes that can be known without a model."""
+"""`smd check`: everything about scenes that can be known without loading a model."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from smd_cli.errors import SmdError, UsageError
 from smd_cli.messages import Message
 
 if TYPE_CHECKING:
+    from smd_cli.app.model_availability import RequiredModel
     from smd_cli.app.scenes import OpenedScene
     from smd_cli.scene.overrides import Override
 
@@ -26,17 +27,21 @@ Preview = Annotated[
     typer.Option("--preview", metavar="PNG", help="Draw the regions, named and coloured, into this picture."),
 ]
 
+_MODELS = {"base": "model", "vae": "model.vae", "lora": "model.loras", "lcm_lora": "model.lcm_lora"}
+"""Where a scene names each kind of model."""
+
 
 @expand_options
 def check(
     scenes: options.Scenes,
-    edits: options.Edits = options.Edits(),  # noqa: B008 - frozen
+    edits: options.ModelEdits = options.ModelEdits(),  # noqa: B008 - frozen
     preview: Preview = None,
     reporting: options.Reporting = options.Reporting(),  # noqa: B008
 ) -> None:
     """Check scenes: every key, mask and picture; of a stream its input and keyframes. Nothing is rendered.
 
-    All scenes are checked, and all problems of each are reported; the exit code is 0 when all are good.
+    All scenes are checked, and all problems of each are reported; the exit code is 0 when all are good. Which
+    of their models are on this machine is told beside it: nothing is fetched, and no weights are read.
     """
     if preview and len(scenes) > 1:
         raise UsageError("--preview draws one scene; give only one")
@@ -56,12 +61,13 @@ def check(
 
 @dataclass(frozen=True)
 class _Finding:
-    """One scene, opened or in error."""
+    """One scene, opened or in error, and its models."""
 
     scene: str
     opened: OpenedScene | None
     error: SmdError | None
     warnings: Sequence[Message]
+    models: Sequence[RequiredModel] = ()
 
     def lines(self) -> Iterator[str]:
         """Return what a person reads about a good scene."""
@@ -73,6 +79,8 @@ class _Finding:
         wide = max(map(len, names), default=0)
         for index, name in enumerate(names):
             yield f"  {name:{wide}}  {self.opened.images.coverage(index):6.1%}"
+        for model in self.models:
+            yield f"  {_MODELS[model.role]}  {_presence(model)}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the scene's part of the JSON document."""
@@ -99,10 +107,19 @@ class _Finding:
                 }
                 for index, region in enumerate(plan.regions)
             ],
+            "models": [model.to_dict() for model in self.models],
         }
 
 
+def _presence(model: RequiredModel) -> str:
+    """Say whether a model is here, and else why it cannot be used."""
+    if model.problem:
+        return f"missing: {model.problem}"
+    return f"{model.source}: here" if model.present else f"{model.source}: not known without the model itself"
+
+
 def _check_one(scene: str, overrides: list[Override], messages: MessagePrinter) -> _Finding:
+    from smd_cli.app.model_availability import model_availability
     from smd_cli.app.scenes import load_scene
     from smd_cli.app.stream_input import find_stream_input
 
@@ -112,7 +129,8 @@ def _check_one(scene: str, overrides: list[Override], messages: MessagePrinter) 
         opened = load_scene(scene, overrides=overrides, listener=messages)
         if opened.can_stream:
             find_stream_input(opened.for_task("stream"))
-        return _Finding(scene, opened, None, warnings[before:])
+        models = model_availability(opened.plan).required
+        return _Finding(scene, opened, None, warnings[before:], models)
     except SmdError as error:
         print_error(error)
         document().problems += error.problems

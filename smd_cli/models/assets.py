@@ -225,5 +225,6 @@ def _lora(files: Files) -> Path:
     name = _LORA if _LORA in files and not files.file else only_weights(files, "LoRA")
     config = str(PurePosixPath(name).with_name(ADAPTER_CONFIG))
     path, *_ = files.get(name, *(each for each in files.names if each == config))
-    check_lora(path)
+    if not files.is_ours:
+        check_lora(path)
     return path

@@ -109,10 +109,9 @@ def check_channels(where: Path, channels: int, latent_channels: int) -> None:
     if channels == latent_channels:
         return
     kinds = {
-        2 * latent_channels + 1: "an inpainting checkpoint; `smd inpaint` takes ordinary ones",
-        2
-        * latent_channels: "a checkpoint that follows instructions (InstructPix2Pix), which is not supported",
         latent_channels + 1: "a checkpoint that reads depth, which is not supported",
+        latent_channels * 2: "a checkpoint for instructions (InstructPix2Pix), which is not supported",
+        latent_channels * 2 + 1: "an inpainting checkpoint; `smd inpaint` takes ordinary ones",
     }
     kind = kinds.get(channels, "a kind of checkpoint that is not supported")
     raise AssetError(

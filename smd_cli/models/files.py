@@ -21,7 +21,7 @@ class Files:
         fetch: makes them files of this disk; raises AssetError.
         file: the one file that the reference names; '' where it names a folder.
         revision: the commit, for what came from the hub; '' otherwise.
-        is_ours: they came with this package.
+        is_ours: they came with this package, so that nobody has to look whether they are whole.
     """
 
     reference: str

@@ -12,6 +12,10 @@ from smd_cli.models.files import Files
 from smd_cli.models.weights import read_shapes
 
 
+class NoAutoencoderError(AssetError):
+    """A model has no autoencoder of its own, and none is given."""
+
+
 @dataclass(frozen=True)
 class ComponentFiles:
     """The files of one network of a model.
@@ -46,7 +50,7 @@ def parts_of_folder(files: Files, family: Family, given: Collection[str]) -> lis
         if name in given or files.has_folder(name):
             found.append(name)
         elif not component.is_optional:
-            raise AssetError(f"{files.reference}: {_lacks(name, family, f'folder {name}')}")
+            raise _missing(files.reference, name, family, f"folder {name}")
     return found
 
 
@@ -69,15 +73,15 @@ def check_checkpoint(path: Path, family: Family, given: Collection[str]) -> None
     for name, component in family.components.items():
         is_needed = name not in given and not component.is_optional
         if is_needed and not any(each.startswith(component.prefix) for each in names):
-            raise AssetError(f"{path}: {_lacks(name, family, f'tensors {component.prefix}…')}")
+            raise _missing(str(path), name, family, f"tensors {component.prefix}…")
 
 
-def _lacks(name: str, family: Family, sign: str) -> str:
-    """Say what a model lacks, and the way out."""
+def _missing(where: str, name: str, family: Family, sign: str) -> AssetError:
+    """Return the error of a model that lacks a component, whose `sign` is not there."""
     if name == family.autoencoder:
-        return f"holds no autoencoder (no {sign}); give one as model.vae"
+        return NoAutoencoderError(f"{where}: holds no autoencoder (no {sign}); give one as model.vae")
     kind = "UNet" if name == "unet" else name.replace("_", " ")
-    return f"holds no {kind} (no {sign}), so it is not a whole model; get one that holds everything"
+    return AssetError(f"{where}: holds no {kind} (no {sign}), so it is no whole model; get one that is")
 
 
 def fetch_autoencoder(files: Files, stem: str, name: str) -> ComponentFiles | Path:

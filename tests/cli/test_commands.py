@@ -54,7 +54,7 @@ class TestCheck:
     def test_a_good_scene(self, scene: Path) -> None:
         done = smd("check", str(scene))
         assert (done.exit_code, done.stderr) == (0, "")
-        assert done.stdout == f"{scene}: good, 128x64 px\n  boy   50.0%\n"
+        assert done.stdout.startswith(f"{scene}: good, 128x64 px\n  boy   50.0%\n")
 
     def test_standard_input(self) -> None:
         assert smd("check", "-", stdin=SCENE).exit_code == 0
@@ -81,7 +81,7 @@ class TestCheck:
         done = smd(
             "check", str(scene), "--set", "regions[boy].mask={box: [0,0,0.25,1]}", "-W", "256", "-H", "128"
         )
-        assert done.stdout == f"{scene}: good, 256x128 px\n  boy   25.0%\n"
+        assert done.stdout.startswith(f"{scene}: good, 256x128 px\n  boy   25.0%\n")
         assert smd("check", str(scene), "--set", "regions[boy].prompt_strength=2").exit_code == 3
         assert smd("check", str(scene), "--set", "regions[girl].prompt=x").exit_code == 2
         assert smd("check", str(scene), "--set", "nothing").exit_code == 2

@@ -85,8 +85,8 @@ def test_json(scene):
     assert found["steps"] == [{"step": 1, **step}, {"step": 2, **step}]
     assert found["tiles"] == {"count": 2, "px": [256, 256]}
     assert found["models"] == [
-        {"role": "base", "source": "flatland", "present": True},
-        {"role": "lcm_lora", "source": "flatland/lcm_lora", "present": True},
+        {"role": "base", "source": "flatland", "present": True, "problem": None},
+        {"role": "lcm_lora", "source": "flatland/lcm_lora", "present": True, "problem": None},
     ]
     assert found["memory_bytes"] > 2**26
 
@@ -154,10 +154,14 @@ class TestModels:
         assert done.exit_code == 4
         assert "canvas    320x256 px\n" in done.stdout
         assert "base      someone/something  missing\n" in done.stdout
-        assert "vae       someone/else  not known\n" in done.stdout
+        assert "vae       someone/else  missing\n" in done.stdout
         assert "Tiles, work and memory are not known" in done.stdout
-        assert done.stderr.startswith("someone/something: ")
-        assert len(done.stderr.splitlines()) == 1
+        base, vae = done.stderr.splitlines()
+        assert base.startswith("someone/something: ")
+        assert vae.startswith("someone/else: ")
+        here = smd("plan", scene, "--model", "someone/something", "--set", "model.vae=flatland")
+        assert "vae       flatland  not known\n" in here.stdout
+        assert len(here.stderr.splitlines()) == 1
 
     def test_without_its_base_json_says_so(self, scene):
         done = smd("plan", scene, "--model", "./nowhere.safetensors", "--json")

@@ -103,6 +103,34 @@ def test_nothing_there(reference, words, monkeypatch, tmp_path):
     assert words in failure(ModelSpec(reference))
 
 
+def test_names_mean_nothing_of_the_working_directory(copy, monkeypatch, tmp_path):
+    """What of a reference is a path is decided where it is written: beside a scene, or on a command line."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path.parent)
+    name = f"{tmp_path.name}/{copy.name}"
+    assert "nor whole in the Hugging Face cache" in failure(ModelSpec(name))
+    assert locate(ModelSpec(f"./{name}")).facts.family == "sd15"
+
+
+@pytest.mark.parametrize("layout", ["one", "variants", "below"])
+def test_a_folder_that_holds_one_checkpoint_is_that(layout, single_file, folder, tmp_path):
+    place = tmp_path / "styles"
+    files = {
+        "one": ["a.safetensors"],
+        "variants": ["a.safetensors", "a.fp16.safetensors"],
+        "below": ["x/a.safetensors"],
+    }
+    for name in files[layout]:
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).symlink_to(single_file)
+    (place / "a.txt").touch()
+    found = locate(ModelSpec(str(place), config=str(folder)))
+    assert found.weights == (place / names[0],)
+    for name in ("b.safetensors", "c.safetensors")[: 2 if "/" in names[0] else 1]:
+        (place / name).symlink_to(single_file)
+    assert "which checkpoint? There are 2, " in failure(ModelSpec(str(place), config=str(folder)))
+
+
 @pytest.mark.parametrize(
     ("part", "words"),
     [

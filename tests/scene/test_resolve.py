@@ -149,6 +149,46 @@ def test_what_is_a_path_and_what_is_a_name(tmp_path: Path) -> None:
     assert base(f"some/{'x' * 300}") == f"some/{'x' * 300}"
     assert base("./gone") == str(tmp_path / "gone")
     assert base("x.safetensors") == str(tmp_path / "x.safetensors")
+    assert base("folder/x.safetensors") == str(tmp_path / "folder/x.safetensors")
+    assert base("folder/x.bin") == str(tmp_path / "folder/x.bin")
+    (tmp_path / "styles").mkdir()
+    assert base("styles") == "styles"
+    (tmp_path / "styles/x.safetensors").touch()
+    assert base("styles") == str(tmp_path / "styles")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "owner/name",
+        "owner/name@v1",
+        "owner/name@refs/pr/3/x.safetensors",
+        "owner/name/x.safetensors",
+        "owner/name@v1/folder/my x.safetensors",
+        "hf://owner/name/x.safetensors",
+        "https://huggingface.co/owner/name/blob/main/x.safetensors",
+        "huggingface.co/owner/name/blob/main/x.safetensors",
+        "https://example.com/x.safetensors",
+    ],
+)
+def test_what_names_a_place_of_the_hub_stays_as_it_is(text: str, tmp_path: Path) -> None:
+    parts = "".join(f"{key}: {text!r}, " for key in ("base", "vae", "config", "lcm_lora"))
+    model = f"{{{parts}loras: [{{path: {text!r}}}]}}"
+    found = plan(f"background: {{prompt: x}}\nmodel: {model}", tmp_path)
+    references = (found.model.base, found.model.vae, found.model.config, found.model.lcm_lora)
+    for reference in (*references, found.model.loras[0].path):
+        assert reference is not None
+        assert (reference.source, reference.portable) == (text, text)
+    assert found.to_dict()["model"]["base"] == text
+
+
+def test_a_file_beside_the_scene_comes_before_the_hub(tmp_path: Path) -> None:
+    (tmp_path / "owner/name").mkdir(parents=True)
+    (tmp_path / "owner/name/x.safetensors").touch()
+    for text in ("owner/name", "owner/name/x.safetensors"):
+        found = plan(f"background: {{prompt: x}}\nmodel: {text}", tmp_path)
+        assert found.model.base.source == str(tmp_path / text)
+        assert plan(f"background: {{prompt: x}}\nmodel: {text}", tmp_path / "owner").model.base.source == text
 
 
 def fractions(least: float, most: float) -> st.SearchStrategy[float]:
