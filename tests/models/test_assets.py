@@ -112,15 +112,12 @@ def test_names_mean_nothing_of_the_working_directory(copy, monkeypatch, tmp_path
     assert locate(ModelSpec(f"./{name}")).facts.family == "sd15"
 
 
-@pytest.mark.parametrize("layout", ["one", "variants", "below"])
-def test_a_folder_that_holds_one_checkpoint_is_that(layout, single_file, folder, tmp_path):
+@pytest.mark.parametrize(
+    "names", [("a.safetensors",), ("a.safetensors", "a.fp16.safetensors"), ("x/a.safetensors",)]
+)
+def test_a_folder_that_holds_one_checkpoint_is_that(names, single_file, folder, tmp_path):
     place = tmp_path / "styles"
-    files = {
-        "one": ["a.safetensors"],
-        "variants": ["a.safetensors", "a.fp16.safetensors"],
-        "below": ["x/a.safetensors"],
-    }
-    for name in files[layout]:
+    for name in names:
         (place / name).parent.mkdir(parents=True, exist_ok=True)
         (place / name).symlink_to(single_file)
     (place / "a.txt").touch()
