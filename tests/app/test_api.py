@@ -238,7 +238,7 @@ def test_a_scene_of_one_task_is_not_for_another():
     with smd.Renderer() as renderer:
         with pytest.raises(smd.UsageError, match=r"Renderer\.stream"):
             renderer.render(film)
-        with pytest.raises(smd.SceneError, match="task: generate is not stream"):
+        with pytest.raises(smd.SceneError, match="this scene is for `smd generate`"):
             renderer.stream(picture)
         with pytest.raises(smd.UsageError, match="seed -1"):
             renderer.render(picture, seed=-1)
