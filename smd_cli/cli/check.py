@@ -27,7 +27,13 @@ Preview = Annotated[
     typer.Option("--preview", metavar="PNG", help="Draw the regions, named and coloured, into this picture."),
 ]
 
-_MODELS = {"base": "model", "vae": "model.vae", "lora": "model.loras", "lcm_lora": "model.lcm_lora"}
+_MODELS = {
+    "base": "model",
+    "vae": "model.vae",
+    "lora": "model.loras",
+    "textual_inversion": "model.textual_inversions",
+    "lcm_lora": "model.lcm_lora",
+}
 """Where a scene names each kind of model."""
 
 
