@@ -30,6 +30,7 @@ def plan(
     Raises:
         DeviceError: the device or dtype is not there.
         SceneError: the canvas does not suit the model.
+        AssetError: the input of a stream cannot be read.
     """
     from smd_cli.app.render_plan import plan_render  # imports torch
 

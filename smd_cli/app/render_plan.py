@@ -8,6 +8,7 @@ from smd_cli.app.models import check_fit, choose_place
 from smd_cli.app.rendering import canvas_images
 from smd_cli.app.scenes import OpenedScene
 from smd_cli.app.settings import RenderSettings
+from smd_cli.app.stream_input import StreamInput, find_stream_input
 from smd_cli.core.regions import Work
 from smd_cli.engine.batching import MOST
 from smd_cli.engine.layout import Layout, make_layout
@@ -46,11 +47,15 @@ class Forecast:
 
 @dataclass(frozen=True)
 class RenderPlan:
-    """A scene's plan, the models it needs, and its forecast; None where the base model is missing."""
+    """A scene's plan, the models it needs, and its forecast; None where the base model is missing.
+
+    `stream` is the input and the frames of a stream; None for a picture.
+    """
 
     plan: Plan
     models: tuple[RequiredModel, ...]
     forecast: Forecast | None
+    stream: StreamInput | None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document that `--json` prints."""
@@ -61,22 +66,28 @@ class RenderPlan:
             "tiles": known and {"count": len(known.tiles), "px": known.tile_size},
             "memory_bytes": known and known.memory_bytes,
             "prediction": known and _prediction(known.facts),
+            "stream": self.stream and self.stream.to_dict(),
             "models": [model.to_dict() for model in self.models],
             "scene": self.plan.to_dict(),
         }
 
 
-def plan_render(scene: OpenedScene, settings: RenderSettings) -> RenderPlan:
-    """Find what rendering a scene would take.
+def plan_render(
+    scene: OpenedScene, settings: RenderSettings, stream: StreamInput | None = None
+) -> RenderPlan:
+    """Find what rendering a scene would take; `stream` is its input, where that has been found already.
 
     Raises:
+        AssetError: the input of a stream cannot be read.
         DeviceError: the device or dtype is not there.
         SceneError: the canvas does not suit the model.
     """
+    if scene.plan.task == "stream":
+        stream = stream or find_stream_input(scene)
     device, dtype = choose_place(settings)
     models = model_availability(scene.plan)
     if models.assets is None:
-        return RenderPlan(scene.plan, models.required, None)
+        return RenderPlan(scene.plan, models.required, None, stream)
     facts = models.assets.facts
     check_fit(scene, models.assets)
     schedules = models.assets.family.schedules(models.assets.configs, facts)
@@ -84,7 +95,7 @@ def plan_render(scene: OpenedScene, settings: RenderSettings) -> RenderPlan:
     at_most = MOST[device.type] if settings.batch == "auto" else settings.batch
     at_once = min(at_most, max(len(views) for views in layout.regions.views))
     memory = estimate(layout, models.assets, dtype, at_once)
-    return RenderPlan(scene.plan, models.required, _forecast(layout, facts, memory))
+    return RenderPlan(scene.plan, models.required, _forecast(layout, facts, memory), stream)
 
 
 def _forecast(layout: Layout, facts: ModelFacts, memory_bytes: int) -> Forecast:

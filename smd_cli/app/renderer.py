@@ -83,7 +83,7 @@ class Renderer:
         """
         opened = scene.for_task("stream")
         number = check_seed(opened.plan.seed if seed is None else seed)
-        source = source or find_stream_input(opened)
+        source = source or find_stream_input(opened, self.listener)
         clock = Clock(self.listener)
         with WarningRoute(self.listener):
             backbone = self._load(opened, clock)

@@ -3,41 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from glob import has_magic
 from itertools import chain, repeat
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from PIL import Image
 
 from smd_cli.app.scenes import OpenedScene
+from smd_cli.engine.events import Listener, Noted, Warned, ignore_events
 from smd_cli.errors import SceneError, SmdError, UsageError
 from smd_cli.media.canvas import fit_frame
 from smd_cli.media.paint import ScenePainter
+from smd_cli.media.sinks import SinkKind
 from smd_cli.media.sources import FrameSource, open_frame_source
-from smd_cli.scene.edits import conflicts_with_input
-from smd_cli.scene.resolve import Plan
-from smd_cli.scene.stream_plan import Seconds, frame_of, frames_in
-from smd_cli.scene.stream_section import DEFAULT_FPS, DEFAULT_FRAMES
+from smd_cli.media.video import Sound
+from smd_cli.scene.edits import conflicts_with_input, past_the_end
+from smd_cli.scene.frame_times import EvenTimes, FrameTimes, RecordedTimes, hold, resample, seconds_of
+from smd_cli.scene.stream_plan import Seconds, StreamPlan, frame_of, frames_in
+from smd_cli.scene.stream_section import DEFAULT_FPS, DEFAULT_FRAMES, MAX_FRAMES
 from smd_cli.scene.timeline import plan_at
 
 T = TypeVar("T")
+_UNHEARD = 0.5  # seconds of sound that may be left out after the last frame without a word
 
 
 @dataclass(frozen=True)
 class StreamInput:
-    """The input of a stream, and its length.
+    """The input of a stream, and the frames that it makes of it.
 
     Attributes:
         source: where frames come from; None: the stream starts from noise.
-        frames: how many there will be; None: as many as the input has.
-        fps: frames a second.
+        frames: how many go out.
+        times: when each of those is shown.
+        numbers: which frame of the source each of them repaints; None: every one in turn.
     """
 
     source: FrameSource | None
-    frames: int | None
-    fps: float
+    frames: int
+    times: FrameTimes
+    numbers: tuple[int, ...] | None = None
+
+    @property
+    def is_endless(self) -> bool:
+        """Tell whether there is no film or folder that ends."""
+        return self.source is None or self.source.still
+
+    @property
+    def seconds(self) -> float:
+        """Return how long the stream is."""
+        return seconds_of(self.times, self.frames)
 
     def images(self, opened: OpenedScene) -> Iterator[Image.Image | None]:
         """Read what comes in, frame by frame, brought to the canvas; None for ever, where nothing does.
@@ -49,25 +65,82 @@ class StreamInput:
         plan, source = opened.plan, iter(self.source)
         canvas = (plan.canvas.width, plan.canvas.height)
         frames = iter(lambda: _at(opened, "input", lambda: next(source, None)), None)
-        fitted = (fit_frame(image, canvas, plan.stream.fit) for image in frames)
-        return chain.from_iterable(repeat(image) for image in fitted) if self.source.still else fitted
+        chosen = frames if self.numbers is None else hold(self.numbers, enumerate(frames))
+        fitted = (fit_frame(image, canvas, plan.stream.fit) for image in chosen)
+        return chain.from_iterable(map(repeat, fitted)) if self.source.still else fitted
+
+    def sound_for(self, kind: SinkKind) -> tuple[Sound | None, tuple[str, ...]]:
+        """Return the sound that goes into a kind of target, and notes on what is left out."""
+        sound = self.source.sound if self.source else None
+        if sound is None:
+            return None, ()
+        if kind != "mp4":
+            return None, (f"{sound.path}: its sound is left out; only mp4 holds sound",)
+        if not sound.fits_mp4:
+            return None, (f"{sound.path}: its sound is left out; mp4 does not hold {sound.codec}",)
+        if sound.seconds > self.seconds + _UNHEARD:
+            return sound, (f"{sound.path}: its sound ends with the frames, after {self.seconds:.4g} s",)
+        return sound, ()
+
+    def cut(self, frames: int, length: int | Seconds | None) -> StreamInput:
+        """Return the first frames; a length in seconds also cuts the last one."""
+        times = self.times
+        if isinstance(times, RecordedTimes):
+            times = times.cut(frames, length.value if isinstance(length, Seconds) else None)
+        return replace(self, frames=frames, times=times)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what `--json` prints about a stream."""
+        return {
+            "input": self.source and self.source.to_dict(),
+            "frames": self.frames,
+            "seconds": round(self.seconds, 4),
+            "fps": round(float(self.times.rate), 4),
+        }
 
 
-def find_stream_input(opened: OpenedScene) -> StreamInput:
-    """Open a stream's input, and paint its scene once at each keyframe to see that it can be.
+def find_stream_input(opened: OpenedScene, listener: Listener = ignore_events) -> StreamInput:
+    """Open a stream's input, emit notes and warnings about it, and check the timeline against it.
+
+    The scene is painted once at each keyframe, to see that it can be.
 
     Raises:
         AssetError: the input cannot be read, or is empty.
-        SceneError: a keyframe lies beyond the end, or a mask or picture of it cannot be painted.
+        SceneError: keyframes contradict each other, or a mask or picture of one cannot be painted.
     """
-    plan = opened.plan
-    source = None
-    if (frames := plan.stream.input) is not None:
+    stream, source = opened.plan.stream, None
+    if (frames := stream.input) is not None:
         source = _at(opened, "input", lambda: open_frame_source(frames.path))
-    fps = plan.stream.fps or (source and source.fps) or DEFAULT_FPS
-    found = StreamInput(source, _frames(plan, source, fps), fps)
-    _check_timeline(opened, found)
+        for note in source.notes:
+            listener(Noted(note))
+    possible = _all_frames(source, stream.fps)
+    asked = _frames_asked_for(stream, possible)
+    if asked > possible.frames:
+        ends = f"ends after {possible.frames} of {asked} frames"
+        listener(Warned(opened.locate("stream", "input").says(ends)))
+    found = possible.cut(min(asked, possible.frames), stream.frames)
+    _check_timeline(opened, found, listener)
     return found
+
+
+def _all_frames(source: FrameSource | None, fps: float | None) -> StreamInput:
+    """Return all frames that can be made of an input: as they are, or at a rate that the scene asks for."""
+    even = EvenTimes.of(fps or DEFAULT_FPS)
+    if source is None or source.still:
+        return StreamInput(source, MAX_FRAMES, even)
+    if source.times is None or fps is None:
+        return StreamInput(source, source.frames, source.times or even)
+    numbers = resample(source.times, even)
+    return StreamInput(source, len(numbers), even, numbers)
+
+
+def _frames_asked_for(stream: StreamPlan, possible: StreamInput) -> int:
+    """Return how many frames a scene asks for, which can be more than its input has."""
+    if isinstance(stream.frames, Seconds):
+        return frames_in(stream.frames, possible.times)
+    if stream.frames is not None:
+        return stream.frames
+    return DEFAULT_FRAMES if possible.is_endless else possible.frames
 
 
 def check_apart(opened: OpenedScene, target: str, option: str = "") -> None:
@@ -84,15 +157,6 @@ def check_apart(opened: OpenedScene, target: str, option: str = "") -> None:
         raise UsageError(f"{where}: the input comes from there; give another name")
 
 
-def _frames(plan: Plan, source: FrameSource | None, fps: float) -> int | None:
-    frames = plan.stream.frames
-    if isinstance(frames, Seconds):
-        return frames_in(frames, fps)
-    if frames is None:
-        return DEFAULT_FRAMES if source is None or source.still else None
-    return frames
-
-
 def _at(opened: OpenedScene, key: str, look: Callable[[], T]) -> T:
     """Read something; an error begins with the place that names it."""
     try:
@@ -101,17 +165,15 @@ def _at(opened: OpenedScene, key: str, look: Callable[[], T]) -> T:
         raise error.at(opened.locate("stream", key)) from error
 
 
-def _check_timeline(opened: OpenedScene, stream: StreamInput) -> None:
-    """Check the timeline against the stream's length and rate, and paint the scene at each keyframe."""
-    plan, frames = opened.plan, stream.frames
-    if not plan.stream.timeline:
-        return
-    if frames is None and (source := stream.source) is not None:
-        frames = _at(opened, "input", lambda: source.frames)
-    if frames is not None and (problems := conflicts_with_input(plan, fps=stream.fps, frames=frames)):
+def _check_timeline(opened: OpenedScene, stream: StreamInput, listener: Listener) -> None:
+    """Check the timeline against the stream's frames, and paint the scene at each keyframe."""
+    plan, times = opened.plan, stream.times
+    if problems := conflicts_with_input(plan, times):
         raise SceneError(*(opened.locate(*problem.loc).says(problem.text) for problem in problems))
-    timed = [(frame_of(keyframe.at, stream.fps), at) for at, keyframe in enumerate(plan.stream.timeline)]
+    if stream.source is not None and (late := past_the_end(plan, times, stream.frames)):
+        listener(Warned(opened.locate(*late.loc).says(late.text)))  # without an input, the scene tells it
+    timed = [(frame_of(keyframe.at, times), at) for at, keyframe in enumerate(plan.stream.timeline)]
     painter = ScenePainter()
     for frame, index in sorted(timed):  # so that the first one that something is wrong with is named
         place = opened.locate("stream", "timeline", index)
-        painter.paint(plan_at(plan, frame, fps=stream.fps), lambda *_, place=place: place, may_leave=True)
+        painter.paint(plan_at(plan, frame, times), lambda *_, place=place: place, may_leave=True)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import file_digest
+from itertools import islice
 from pathlib import Path
 
 from PIL import Image
@@ -21,7 +22,7 @@ from smd_cli.app.settings import RenderSettings
 from smd_cli.app.stream_input import StreamInput, check_apart
 from smd_cli.core.regions import Work
 from smd_cli.engine.device import enough_memory
-from smd_cli.engine.events import Clock, StreamProgress, WarningRoute
+from smd_cli.engine.events import Clock, Noted, StreamProgress, WarningRoute
 from smd_cli.engine.layers import CanvasImages
 from smd_cli.engine.scene_preparer import InputFrame, ScenePreparer
 from smd_cli.engine.stream_pipeline import QUEUES, WORK, StreamRun, stream_pipeline
@@ -30,7 +31,7 @@ from smd_cli.media.files import Existing
 from smd_cli.media.paint import ScenePainter
 from smd_cli.media.pixel_digest import PixelDigest
 from smd_cli.media.recipe import Recipe
-from smd_cli.media.sinks import Sink, Target, open_sink
+from smd_cli.media.sinks import Sink, Target, open_sink, sink_kind
 from smd_cli.models.backbone import Backbone
 from smd_cli.scene.resolve import Plan
 from smd_cli.scene.timeline import plan_at
@@ -53,7 +54,7 @@ class SceneStream:
 
     Attributes:
         scene: what it shows.
-        input: what comes in, how many frames and how fast.
+        input: what comes in, how many frames and when each is shown.
         seed: of its noise.
         progress: how far it is.
         recipe: what makes it; None where the renderer leaves metadata out.
@@ -159,11 +160,9 @@ class SceneStream:
 
     def _inputs(self, asked: dict[int, float]) -> Iterator[InputFrame]:
         """Read the frames to come; `asked` notes when each was asked for."""
-        for frame, image in enumerate(self.input.images(self.scene)):
-            if frame == self.input.frames:
-                return
+        for frame, image in enumerate(islice(self.input.images(self.scene), self.input.frames)):
             asked[frame] = time.perf_counter()
-            yield InputFrame(frame, plan_at(self.scene.plan, frame, fps=self.input.fps), image)
+            yield InputFrame(frame, plan_at(self.scene.plan, frame, self.input.times), image)
 
     def _advance(self, began: float, asked: float, *, is_repeat: bool) -> None:
         """Count a frame that has been handed on, and emit how far the stream is."""
@@ -185,7 +184,12 @@ class SceneStream:
         """Give a sink; whatever ends the block, what was written is brought into its place."""
         plan, recipe = self.scene.plan, self.recipe
         texts = recipe.texts() if recipe else None
-        sink = open_sink(target, size=plan.size, fps=self.input.fps, loop=plan.stream.loop, texts=texts)
+        sound, notes = self.input.sound_for(sink_kind(target))
+        for note in notes:
+            self._clock.listen(Noted(note))
+        sink = open_sink(
+            target, size=plan.size, times=self.input.times, loop=plan.stream.loop, texts=texts, sound=sound
+        )
         try:
             yield sink
         finally:

@@ -134,7 +134,7 @@ def _check_one(scene: str, overrides: list[Override], messages: MessagePrinter) 
     try:
         opened = load_scene(scene, overrides=overrides, listener=messages)
         if opened.can_stream:
-            find_stream_input(opened.for_task("stream"))
+            find_stream_input(opened.for_task("stream"), messages)
         models = model_availability(opened.plan).required
         return _Finding(scene, opened, None, warnings[before:], models)
     except SmdError as error:

@@ -17,6 +17,7 @@ from smd_cli.errors import AssetError
 if TYPE_CHECKING:
     from smd_cli.app.scenes import OpenedScene
     from smd_cli.app.settings import RenderSettings
+    from smd_cli.app.stream_input import StreamInput
 
 Preview = Annotated[
     Path | None,
@@ -52,18 +53,25 @@ def print_plan(
     settings: RenderSettings,
     reporting: options.Reporting,
     preview: Path | None = None,
+    stream: StreamInput | None = None,
 ) -> None:
     """Print as a result what rendering a scene would take, and draw its tiles into `preview`.
 
+    `stream` is the input of a stream, where that has been found already.
+
     Raises AssetError, after all that can be printed, where a model is missing; DeviceError.
     """
+    from smd_cli.app.stream_input import find_stream_input
     from smd_cli.cli.plan_report import layout_of
     from smd_cli.engine.events import WarningRoute
 
-    with WarningRoute(reporting.messages()):
+    messages = reporting.messages()
+    if opened.plan.task == "stream":
+        stream = stream or find_stream_input(opened, messages)
+    with WarningRoute(messages):
         from smd_cli.app.render_plan import plan_render  # imports torch
 
-        found = plan_render(opened, settings)
+        found = plan_render(opened, settings, stream)
     if preview:
         draw_scene(opened, preview, found.forecast.tiles if found.forecast else ())
     document().add(**found.to_dict())

@@ -13,8 +13,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from smd_cli.scene.frame_times import RecordedTimes, seconds_of
+
 if TYPE_CHECKING:
     from smd_cli.app.render_plan import Forecast, RenderPlan, StepWork
+    from smd_cli.app.stream_input import StreamInput
     from smd_cli.models.facts import ModelFacts
     from smd_cli.scene.resolve import Plan, SamplerPlan
 
@@ -56,6 +59,8 @@ def _facts(found: RenderPlan) -> Table:
         width, height = known.tile_size
         table.add_row("tiles", f"{len(known.tiles)} of {width}x{height} px")
     table.add_row("schedule", _schedule(found.plan.sampler))
+    if found.stream:
+        table.add_row("frames", _frames(found.stream))
     if known:
         table.add_row("predicts", _prediction(known.facts))
         table.add_row("memory", f"about {known.memory_bytes / MIB:,.0f} MiB")
@@ -78,6 +83,18 @@ def _canvas(plan: Plan) -> str:
     if plan.size != (canvas.width, canvas.height):
         written = ", written as {}x{} px".format(*plan.size)
     return f"{canvas.width}x{canvas.height} px{', closed on itself' * canvas.wraps}{written}"
+
+
+def _frames(stream: StreamInput) -> str:
+    """Describe which frames come in and which go out."""
+    rate = f"{float(stream.times.rate):.4g} a second{' on average' * isinstance(stream.times, RecordedTimes)}"
+    going_out = f"{stream.frames}, {stream.seconds:.4g} s, {rate}"
+    source = stream.source
+    if source is None or source.still:
+        return going_out
+    length = f", {seconds_of(source.times, source.frames):.4g} s" if source.times else ""
+    sound = f", with {source.sound.codec} sound" if source.sound else ""
+    return f"{source.frames} come in{length}{sound}; {going_out} go out"
 
 
 def _schedule(sampler: SamplerPlan) -> str:

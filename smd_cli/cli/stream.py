@@ -17,7 +17,7 @@ from smd_cli.cli.console import MessagePrinter, print_result
 from smd_cli.cli.document import document
 from smd_cli.cli.option_groups import expand_options
 from smd_cli.cli.plan import print_plan
-from smd_cli.engine.events import Noted, Warned
+from smd_cli.engine.events import Noted
 from smd_cli.errors import UsageError
 from smd_cli.media.files import Existing
 from smd_cli.scene.seeds import parse_seeds
@@ -134,7 +134,7 @@ def stream(
     job = _open(scene, overrides, place, settings, messages)
     is_wanted = _is_wanted(job, existing, messages)
     if dry_run:
-        print_plan(job.scene, settings, reporting)
+        print_plan(job.scene, settings, reporting, stream=job.source)
         return
     if not is_wanted:
         return
@@ -176,7 +176,6 @@ def _open(
     from smd_cli.app.stream_input import check_apart, find_stream_input
 
     opened = load_scene(path, overrides=overrides, task="stream", listener=messages)
-    source = find_stream_input(opened)
     plan, target, option = opened.plan, place.output, "--output"
     coming = ComingRecipes(plan, offline=settings.offline)
     if target is None:
@@ -184,7 +183,7 @@ def _open(
         target, option = f"{place.output_dir / name}{'/' * name.endswith('/')}", "--name"
     _check_target(target, option)
     check_apart(opened, target, option)
-    return _Job(opened, source, target, coming)
+    return _Job(opened, find_stream_input(opened, messages), target, coming)
 
 
 def _check_target(target: str, option: str) -> None:
@@ -215,9 +214,6 @@ def _render(job: _Job, settings: RenderSettings, reporting: options.Reporting) -
     with show_progress(messages) as listener, Renderer.of(settings, listener) as renderer:
         stream = renderer.stream(job.scene, source=job.source)
         report = stream.write(job.target, overwrite=True)
-    expected = job.source.frames
-    if expected is not None and report.progress.frames < expected:
-        messages(Warned(f"the input ended after {report.progress.frames} of {expected} frames"))
     document().add(**report.to_dict())
     if not reporting.quiet:
         print_stream_report(report)

@@ -45,7 +45,7 @@ class StreamProgress:
     """How far a stream is, after a frame.
 
     Attributes:
-        frames: how many have been handed on, of `total` (None: as many as the input has).
+        frames: how many have been handed on, of `total`.
         skipped: how many of them repeat the one before.
         seconds: since the first was asked for.
         latency: mean seconds of a frame from being read to being handed on.
@@ -53,7 +53,7 @@ class StreamProgress:
     """
 
     frames: int = 0
-    total: int | None = None
+    total: int = 0
     skipped: int = 0
     seconds: float = 0.0
     latency: float = 0.0

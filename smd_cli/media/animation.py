@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 from io import FileIO
 from pathlib import Path
 from typing import Protocol
 
 from PIL import Image, ImageChops
 
+from smd_cli.errors import SmdError
 from smd_cli.media.files import Draft, report_write_errors
+from smd_cli.scene.frame_times import FrameTimes
 
 Patch = tuple[int, bytes]  # an offset in the file, in bytes, and what to write there
 
@@ -33,18 +36,30 @@ class Container(Protocol):
 
 
 class Delays:
-    """How long each frame is shown, in whole ticks of a format's clock, without adding up rounding errors."""
+    """How long each frame is shown, in whole ticks of a format's clock, without adding up rounding errors.
 
-    def __init__(self, fps: float, ticks_per_second: int) -> None:
-        self._ticks_per_frame = ticks_per_second / fps
+    `most` is how many ticks the format can hold.
+    """
+
+    def __init__(self, times: FrameTimes, ticks_per_second: int, most: int) -> None:
+        self._times = times
+        self._ticks_per_second = ticks_per_second
+        self._most = most
         self._frames = 0
         self._ticks = 0
 
     def next(self) -> int:
-        """Return the ticks of one more frame."""
+        """Return the ticks of one more frame. Raises SmdError: the format cannot hold them."""
         self._frames += 1
-        before, self._ticks = self._ticks, round(self._frames * self._ticks_per_frame)
-        return self._ticks - before
+        end = self._times.start(self._frames)
+        before, self._ticks = self._ticks, round(Fraction(end * self._ticks_per_second, self._times.clock))
+        delay = self._ticks - before
+        if delay > self._most:
+            longest = self._most / self._ticks_per_second
+            raise SmdError(
+                f"a frame of {delay / self._ticks_per_second:,.0f} s does not fit: at most {longest:,.0f} s"
+            )
+        return delay
 
 
 class AnimationWriter:

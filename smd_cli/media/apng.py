@@ -12,16 +12,20 @@ from PIL import Image, ImageChops
 from smd_cli.media.animation import Patch
 from smd_cli.media.canvas import PixelBox
 from smd_cli.media.png import encode_png
+from smd_cli.scene.frame_times import FrameTimes
 
 _SIGNATURE = 8  # bytes
+_UINT16 = 0xFFFF
 
 
 class Apng:
     """The APNG container; `loop` is how often the animation plays, 0 for ever."""
 
-    def __init__(self, fps: float, loop: int, texts: Mapping[str, str] | None) -> None:
+    def __init__(self, times: FrameTimes, loop: int, texts: Mapping[str, str] | None) -> None:
         self.tail = _chunk(b"IEND", b"")
-        self._delay = _delay(fps)
+        self._times = times
+        self._frames = 0
+        self._shown_for = Fraction(0)  # seconds
         self._loop = loop
         self._texts = texts
         self._sequence_number = 0  # of the next animation chunk
@@ -67,20 +71,26 @@ class Apng:
         """Return the chunk with a frame's box and delay; the frame replaces what is there, and stays."""
         left, top, right, bottom = box
         place = struct.pack(">IIII", right - left, bottom - top, left, top)
-        delay = struct.pack(">HHBB", self._delay.numerator, self._delay.denominator, 0, 0)
-        return _chunk(b"fcTL", self._next_sequence_number() + place + delay)
+        delay = self._next_delay()
+        shown = struct.pack(">HHBB", delay.numerator, delay.denominator, 0, 0)
+        return _chunk(b"fcTL", self._next_sequence_number() + place + shown)
+
+    def _next_delay(self) -> Fraction:
+        """Return the seconds of one more frame, without adding up rounding errors."""
+        self._frames += 1
+        end = Fraction(self._times.start(self._frames), self._times.clock)
+        delay = _short_fraction(end - self._shown_for)
+        self._shown_for += delay
+        return delay
 
     def _next_sequence_number(self) -> bytes:
         self._sequence_number += 1
         return struct.pack(">I", self._sequence_number - 1)
 
 
-def _delay(fps: float) -> Fraction:
-    """Return the seconds of a frame as a fraction of two 16-bit numbers."""
-    delay = 1 / Fraction(fps).limit_denominator(1000)  # exact for 23.976 and other NTSC rates
-    while max(delay.numerator, delay.denominator) > 0xFFFF:
-        delay = Fraction(round(delay.numerator / 2), max(1, round(delay.denominator / 2)))
-    return delay
+def _short_fraction(seconds: Fraction) -> Fraction:
+    """Return the nearest fraction of two 16-bit numbers."""
+    return min(seconds, Fraction(_UINT16)).limit_denominator(int(_UINT16 / max(seconds, Fraction(1))) or 1)
 
 
 def _pixel_data(data: bytes) -> bytes:

@@ -16,6 +16,7 @@ from PIL import Image, ImageChops, ImageStat
 
 from smd_cli.media.animation import Delays, Patch, changed_pixels
 from smd_cli.media.texts import pack_texts
+from smd_cli.scene.frame_times import FrameTimes
 
 TICKS = 100  # a second
 _UNCHANGED = 3  # levels by which a pixel may differ from what was drawn and still count as unchanged
@@ -68,8 +69,8 @@ class Gif:
 
     tail = b";"
 
-    def __init__(self, fps: float, loop: int, texts: Mapping[str, str] | None) -> None:
-        self._delays = Delays(fps, TICKS)
+    def __init__(self, times: FrameTimes, loop: int, texts: Mapping[str, str] | None) -> None:
+        self._delays = Delays(times, TICKS, 0xFFFF)
         self._loop = loop
         self._comment = pack_texts(texts)
 

@@ -17,8 +17,10 @@ from smd_cli.media.files import Existing, check_target, report_write_errors, wri
 from smd_cli.media.gif import Gif
 from smd_cli.media.png import encode_png
 from smd_cli.media.texts import is_own
-from smd_cli.media.video import VideoWriter, ffmpeg
+from smd_cli.media.video import Sound
+from smd_cli.media.video_writer import VideoWriter, check_encoder
 from smd_cli.media.webp import Webp
+from smd_cli.scene.frame_times import FrameTimes
 
 SinkKind = Literal["gif", "webp", "apng", "mp4", "folder", "raw"]
 Target = Path | str | None  # a file or folder; None or `-`: standard output
@@ -31,7 +33,7 @@ _KINDS: Mapping[str, SinkKind] = {
     ".mp4": "mp4",
     "": "folder",
 }
-_CONTAINERS: Mapping[SinkKind, Callable[[float, int, Mapping[str, str] | None], Container]] = {
+_CONTAINERS: Mapping[SinkKind, Callable[[FrameTimes, int, Mapping[str, str] | None], Container]] = {
     "gif": Gif,
     "webp": Webp,
     "apng": Apng,
@@ -92,7 +94,7 @@ def check_sink(
     if target is None or kind == "raw":
         return True
     if kind == "mp4":
-        ffmpeg()
+        check_encoder()
     paths = [Path(target)]
     if kind == "folder":
         paths = sorted(Path(target).glob(_NUMBERED)) or [Path(target) / FIRST_FRAME]
@@ -108,12 +110,18 @@ def recipe_file(target: Target) -> Path | None:
 
 
 def open_sink(
-    target: Target, *, size: tuple[int, int], fps: float, loop: int, texts: Mapping[str, str] | None
+    target: Target,
+    *,
+    size: tuple[int, int],
+    times: FrameTimes,
+    loop: int,
+    texts: Mapping[str, str] | None,
+    sound: Sound | None = None,
 ) -> Sink:
-    """Open a sink for frames of `size` (width, height in px), `fps` of them a second.
+    """Open a sink for frames of `size` (width, height in px), each shown at its time.
 
     `loop` is how often an animation plays, 0 for ever. `texts` are stored in the file by keyword, beside the
-    program's mark; None leaves out even the mark.
+    program's mark; None leaves out even the mark. `sound` is copied into a film.
 
     Raises UsageError and AssetError as `check_sink` does; SmdError: the system refuses.
     """
@@ -125,8 +133,8 @@ def open_sink(
     if kind == "folder":
         return FolderWriter(Path(target), texts)
     if kind == "mp4":
-        return VideoWriter(Path(target), size, fps, texts)
-    return AnimationWriter(Path(target), _CONTAINERS[kind](fps, loop, texts))
+        return VideoWriter(Path(target), size, times, texts, sound)
+    return AnimationWriter(Path(target), _CONTAINERS[kind](times, loop, texts))
 
 
 class FolderWriter:

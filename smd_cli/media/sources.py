@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import partial
 from glob import glob, has_magic
+from math import lcm
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -21,11 +24,14 @@ from smd_cli.media.images import (
 )
 from smd_cli.media.pixels import on_white, shown_pixels
 from smd_cli.media.png_layout import check_rows
-from smd_cli.media.video import count_video_frames, probe_video, read_video_frames
+from smd_cli.media.video import Sound, probe_film, read_film
+from smd_cli.scene.frame_times import RecordedTimes, seconds_of
 from smd_cli.scene.paths import why_missing
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
 _DEFAULT_DURATION = 100  # ms that browsers show a frame of an animation that says 0
+_MAX_DENOMINATOR = 0xFFFF  # of a frame's seconds in an animated PNG; other formats have rounder ones
+_FINEST_CLOCK = 1_000_000  # ticks a second
 
 
 @dataclass(frozen=True)
@@ -33,24 +39,37 @@ class FrameSource:
     """Frames to read; iterating over it yields them as RGB, each time from the first one on.
 
     Attributes:
-        size: width and height in px of the first frame; pictures of a folder can differ from it.
-        fps: frames a second; None for pictures, which have no rate.
-        still: it is a single picture.
+        size: width and height in px of the first frame; other frames can differ from it.
+        frames: how many there are.
+        times: when they are shown; None for pictures, which have no times.
+        sound: what is heard meanwhile; None: nothing.
+        notes: what is likely to look wrong, one line each.
     """
 
     size: tuple[int, int]
-    fps: float | None
-    still: bool
+    frames: int
+    times: RecordedTimes | None
     _read: Callable[[], Iterator[Image.Image]]
-    _count: Callable[[], int]
+    sound: Sound | None = None
+    notes: tuple[str, ...] = ()
 
     def __iter__(self) -> Iterator[Image.Image]:
         return self._read()
 
     @property
-    def frames(self) -> int:
-        """Count the frames; a video is decoded for it. Raises AssetError: it cannot be."""
-        return self._count()
+    def still(self) -> bool:
+        """Tell whether it is a single picture."""
+        return self.times is None and self.frames == 1
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what `--json` prints about it."""
+        return {
+            "frames": self.frames,
+            "seconds": self.times and round(seconds_of(self.times, self.frames), 4),
+            "width": self.size[0],
+            "height": self.size[1],
+            "sound": self.sound and self.sound.codec,
+        }
 
 
 def open_frame_source(path: str | Path) -> FrameSource:
@@ -86,7 +105,7 @@ def _picture_source(paths: Sequence[Path]) -> FrameSource:
     def read() -> Iterator[Image.Image]:
         return (on_white(open_picture(path).image) for path in paths)
 
-    return FrameSource(picture_size(paths[0]), None, len(paths) == 1, read, lambda: len(paths))
+    return FrameSource(picture_size(paths[0]), len(paths), None, read)
 
 
 def _pictures_in(folder: Path) -> list[Path]:
@@ -118,31 +137,24 @@ def _natural_order(path: Path) -> list[tuple[int, str]]:
 
 def _video_source(path: Path) -> FrameSource:
     check_file(path)
-    info = probe_video(path)
-    read = partial(read_video_frames, path, info.size)
-    return FrameSource(info.size, info.fps, False, read, partial(count_video_frames, path))
+    film = probe_film(path)
+    frames, read = len(film.times.starts), partial(read_film, film)
+    return FrameSource(film.size, frames, film.times, read, film.sound, film.notes)
 
 
 def _animation_source(path: Path, frames: int) -> FrameSource:
-    """Return an animation as a source, at the average rate of its frames."""
-    ms = 0.0
+    seconds = []
     with open_image(path) as image:
         for number in range(frames):
             image.seek(number)
             image.load()  # some formats give the duration only then
-            ms += float(image.info.get("duration") or _DEFAULT_DURATION)
+            ms = float(image.info.get("duration") or _DEFAULT_DURATION)
+            seconds.append(Fraction(ms / 1000).limit_denominator(_MAX_DENOMINATOR))
         check_rows(path)
         size = image.size
-    clock = 10 if image.format == "GIF" else 1
-    read = partial(_read_animation, path, frames)
-    return FrameSource(size, _rate(frames, ms, clock), False, read, lambda: frames)
-
-
-def _rate(frames: int, ms: float, clock: float) -> float:
-    """Return the frames a second; a whole number where a clock with steps of `clock` ms allows for one."""
-    slowest, fastest = 1000 * frames / (ms + clock / 2), 1000 * frames / max(ms - clock / 2, clock / 2)
-    whole = round(1000 * frames / ms)
-    return float(whole) if slowest <= whole <= fastest and whole else 1000 * frames / ms
+    clock = min(lcm(*(each.denominator for each in seconds)), _FINEST_CLOCK)
+    times = RecordedTimes.of(seconds, clock)
+    return FrameSource(size, frames, times, partial(_read_animation, path, frames))
 
 
 def _read_animation(path: Path, frames: int) -> Iterator[Image.Image]:

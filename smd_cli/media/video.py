@@ -1,212 +1,227 @@
-"""Video files through ffmpeg, which the extra `video` installs: writes mp4, reads other formats too."""
+"""Films read by PyAV, which the extra `video` installs: upright frames of square pixels, at their times."""
 
 from __future__ import annotations
 
-import errno
-import os
-import re
-import subprocess
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
-from typing import IO, Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from PIL import Image
 
-from smd_cli.errors import AssetError, SmdError
-from smd_cli.media.canvas import repeat_edges
-from smd_cli.media.files import Draft, report_write_errors
-from smd_cli.media.texts import pack_texts
+from smd_cli.errors import AssetError
+from smd_cli.media.images import MAX_PIXELS
+from smd_cli.media.pixels import on_white
+from smd_cli.scene.frame_times import RecordedTimes, hold
+
+if TYPE_CHECKING:
+    from av import VideoFrame
+    from av.buffer import Buffer
+    from av.container import InputContainer
+    from av.stream import Stream
+    from av.video.stream import VideoStream
 
 # Other formats, such as playlists, can make ffmpeg read any file or address.
-_ALLOWED = ("-format_whitelist", "mov,mp4,matroska,webm,avi", "-protocol_whitelist", "file,pipe")
-_QUIET: Mapping[str, Any] = {"stdin": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-_CONSTANT_RATE = ("-fps_mode", "cfr")  # also of videos with a variable rate
-_KEY_SECONDS = 2  # between key frames; a file whose end is missing plays up to the last one
-_COLORS = ("-color_primaries", "bt709", "-color_trc", "bt709", "-colorspace", "bt709")
+_ALLOWED = {"format_whitelist": "mov,mp4,matroska,webm,avi", "protocol_whitelist": "file"}
+_IN_MP4 = ("aac", "mp3", "ac3", "eac3", "opus", "flac", "alac")  # sound that players know in an MP4 file
+_HDR = {16: "PQ", 18: "HLG"}  # transfer functions, by their number in ITU-T H.273
+_GUESSED_RATE = 25  # frames a second of a film of one frame that does not say how long it lasts
+_TURNS: Mapping[tuple[int, ...], Image.Transpose] = {
+    (-1, 0, 0, 1): Image.Transpose.FLIP_LEFT_RIGHT,
+    (1, 0, 0, -1): Image.Transpose.FLIP_TOP_BOTTOM,
+    (-1, 0, 0, -1): Image.Transpose.ROTATE_180,
+    (0, -1, 1, 0): Image.Transpose.ROTATE_90,
+    (0, 1, -1, 0): Image.Transpose.ROTATE_270,
+    (0, 1, 1, 0): Image.Transpose.TRANSPOSE,
+    (0, -1, -1, 0): Image.Transpose.TRANSVERSE,
+}
+"""What a display matrix asks for: where it takes (1, 0) and (0, 1), with y downwards."""
 
 
 @dataclass(frozen=True)
-class VideoInfo:
-    """What the header of a video says: width and height in px, frames a second."""
+class Sound:
+    """The sound track of a film.
 
+    Attributes:
+        path: of the film.
+        codec: its name; `fits_mp4`: whether an MP4 file holds it as it is.
+        begin: the film's time, in seconds, at which its pictures begin.
+        seconds: how long after that the sound ends.
+    """
+
+    path: Path
+    codec: str
+    fits_mp4: bool
+    begin: Fraction
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Film:
+    """What is known of a film before its frames are read.
+
+    Attributes:
+        path: of its file.
+        size: width and height in px of its first frame, upright and of square pixels.
+        times: of its frames.
+        first: the tick of the file's own clock at which the first one begins.
+        sound: its sound; None: it has none.
+        notes: what is likely to look wrong, one line each.
+    """
+
+    path: Path
     size: tuple[int, int]
-    fps: float
+    times: RecordedTimes
+    first: int
+    sound: Sound | None
+    notes: tuple[str, ...]
 
 
-def ffmpeg() -> ModuleType:
-    """Return the library that installs ffmpeg. Raises AssetError: the library or ffmpeg is missing."""
+def pyav() -> Any:  # noqa: ANN401 - a module, which may be missing
+    """Return PyAV. Raises AssetError: it is missing."""
     try:
-        library = import_module("imageio_ffmpeg")
-        library.get_ffmpeg_exe()
+        return import_module("av")
     except ImportError:
-        raise AssetError("video needs ffmpeg: pip install 'smd-cli[video]'") from None
-    except RuntimeError:
-        raise AssetError("video needs ffmpeg: install it and set IMAGEIO_FFMPEG_EXE to its path") from None
-    return library
+        raise AssetError("video needs PyAV: pip install 'smd-cli[video]'") from None
 
 
-class VideoWriter:
-    """A sink that writes an mp4 file through a running ffmpeg, in fragments that play once they are written.
+@contextmanager
+def open_film(path: Path) -> Iterator[InputContainer]:
+    """Open a film's file, of the formats that can only hold what they play.
 
-    yuv420p, which every player shows, stores colours for 2x2 px: an odd side is extended by one edge pixel.
+    Raises AssetError: it is none, or is damaged.
     """
-
-    def __init__(
-        self, path: Path, size: tuple[int, int], fps: float, texts: Mapping[str, str] | None
-    ) -> None:
-        self._path = path
-        self._size = size[0] + size[0] % 2, size[1] + size[1] % 2
-        self._frames = 0
-        self._error: str | None = None  # what ffmpeg said, once it has ended
-        self._draft = Draft(path)
-        with report_write_errors(path):
-            self._draft.make_folders()
-            self._folder = tempfile.TemporaryDirectory(prefix="smd-")
-            self._errors = Path(self._folder.name) / "errors.txt"
-            comment = Path(self._folder.name) / "comment.txt"
-            comment.write_text(_metadata(pack_texts(texts)), encoding="utf-8")
-            with self._errors.open("wb") as errors:
-                # In a session of its own, so that Ctrl-C only reaches this program, which closes the video.
-                self._process = subprocess.Popen(  # noqa: S603 - the library's own program
-                    self._command(fps, comment),
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.DEVNULL,
-                    stderr=errors,
-                    start_new_session=True,
-                )
-        self._pipe = cast(IO[bytes], self._process.stdin)
-
-    def add(self, image: Image.Image) -> None:
-        """Write a frame."""
-        self._last = repeat_edges(image, (0, 0), self._size).tobytes()
-        self.repeat()
-
-    def repeat(self) -> None:
-        """Write the last frame again."""
+    av = pyav()
+    try:
+        film = av.open(str(path.absolute()), container_options=_ALLOWED)
+    except av.error.FFmpegError:
+        raise AssetError(f"{path}: is no readable video (mp4, mov, mkv, webm or avi)") from None
+    with film:
         try:
-            self._pipe.write(self._last)
-            self._pipe.flush()
-        except OSError:
-            raise self._failure(self._end()) from None
-        self._frames += 1
-
-    def close(self) -> None:
-        """Let ffmpeg finish and move the file to its path; without a frame, leave none.
-
-        Raises SmdError: ffmpeg failed, and no earlier call has raised that.
-        """
-        reported = self._error is not None
-        error = self._end()
-        written = self._draft.temporary
-        if self._frames and written.exists() and written.stat().st_size:
-            with report_write_errors(self._path):
-                self._draft.commit()
-        self._draft.discard()
-        if self._frames and self._process.returncode and not reported:
-            raise self._failure(error)
-
-    def discard(self) -> None:
-        """Remove what was written."""
-        self._process.kill()
-        self._end()
-        self._draft.discard()
-
-    def _command(self, fps: float, comment: Path) -> list[str]:
-        rate = str(Fraction(fps).limit_denominator(1001))  # exact for 23.976 and other NTSC rates
-        pixels = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", "{}x{}".format(*self._size), "-r", rate]
-        inputs = [*pixels, "-i", "pipe:", "-f", "ffmetadata", "-i", str(comment)]
-        maps = ["-map", "0:v", "-map_metadata", "1"]
-        picture = ["-vf", "scale=out_color_matrix=bt709:out_range=tv,format=yuv420p", *_COLORS]
-        codec = ["-c:v", "libx264", "-crf", "17", "-g", str(max(1, round(_KEY_SECONDS * fps)))]
-        fragments = ["-movflags", "+frag_keyframe+empty_moov+default_base_moof"]
-        program = [ffmpeg().get_ffmpeg_exe(), "-loglevel", "error", "-y"]
-        return [*program, *inputs, *maps, *picture, *codec, *fragments, str(self._draft.temporary)]
-
-    def _end(self) -> str:
-        """Close the pipe, wait for ffmpeg, and return its main error message."""
-        if self._error is None:
-            with suppress(OSError):  # raised when buffered bytes meet a closed ffmpeg
-                self._pipe.close()
-            self._process.wait()
-            self._error = main_message(self._errors.read_text(encoding="utf-8", errors="replace"))
-            self._folder.cleanup()
-        return self._error
-
-    def _failure(self, error: str) -> SmdError:
-        return SmdError(f"{self._path}: cannot be written: {error}")
+            yield film
+        except av.error.FFmpegError as error:
+            raise AssetError(f"{path}: is damaged: {error.strerror}") from error
 
 
-def main_message(text: str) -> str:
-    """Return the one of ffmpeg's messages that helps a user most: that the disk is full, or the last one."""
-    lines = [line.strip() for line in text.split("\n") if line.strip()] or ["ffmpeg ended"]
-    full = os.strerror(errno.ENOSPC)
-    if any(full in line for line in lines):
-        return full
-    return re.sub(r"^(\[[^]]*\] )+", "", lines[-1])
+def probe_film(path: Path) -> Film:
+    """Read the times of all frames, which decodes none of them, and the first frame.
 
-
-def probe_video(path: Path) -> VideoInfo:
-    """Read the size and frame rate of a video.
-
-    Raises AssetError: it cannot be read, or has no frame.
+    Raises AssetError: the film cannot be read, or has no frame.
     """
-    # The header of this format is one line of text with the size and the exact rate; ffmpeg's messages vary.
-    command = [*_read_command(path), "-frames:v", "1", "-pix_fmt", "yuv420p", "-f", "yuv4mpegpipe", "-"]
-    done = subprocess.run(command, **_QUIET, stdout=subprocess.PIPE, check=False)  # noqa: S603
-    header, _, frame = done.stdout.partition(b"\n")
-    facts = {field[:1]: field[1:].decode("ascii") for field in header.split()[1:]}
-    if done.returncode or not facts:
-        raise AssetError(f"{path}: is no readable video (mp4, mov, mkv, webm or avi)")
-    if not frame:
-        raise AssetError(f"{path}: is a video without frames")
-    return VideoInfo((int(facts[b"W"]), int(facts[b"H"])), float(Fraction(facts[b"F"].replace(":", "/"))))
+    with open_film(path) as film:
+        stream, heard = _pictures(film, path), film.streams.best("audio")
+        spans = _spans(film, [stream, heard] if heard else [stream])
+        if not spans[stream.index]:
+            raise AssetError(f"{path}: is a video without frames")
+        first, times = _times(spans[stream.index], stream)
+        sound = None
+        if heard and spans[heard.index]:
+            sound = _sound(path, heard, spans[heard.index], Fraction(first, times.clock))
+    with open_film(path) as film:
+        stream = _pictures(film, path)
+        frame = next(film.decode(stream), None)
+        if frame is None:
+            raise AssetError(f"{path}: is a video without frames")
+        size, transfer = _picture(frame, stream.sample_aspect_ratio, path).size, _HDR.get(frame.color_trc)
+    notes = (f"{path}: is HDR video ({transfer}); its colours will look pale",) if transfer else ()
+    return Film(path, size, times, first, sound, notes)
 
 
-def read_video_frames(path: Path, size: tuple[int, int]) -> Iterator[Image.Image]:
-    """Yield the frames of a video as RGB at a constant rate; `size` is their width and height in px.
+def read_film(film: Film) -> Iterator[Image.Image]:
+    """Yield a picture (RGB) for each frame of a film; the same one again where the decoder has none for it.
 
     Raises AssetError: the rest cannot be read.
     """
-    command = [*_read_command(path), "-pix_fmt", "rgb24", "-f", "rawvideo", "-"]
-    length = 3 * size[0] * size[1]
-    with subprocess.Popen(  # noqa: S603 - the library's own program
-        command, **_QUIET, stdout=subprocess.PIPE, start_new_session=True
-    ) as process:
-        pixels = cast(IO[bytes], process.stdout)
-        try:
-            while len(frame := pixels.read(length)) == length:
-                yield Image.frombytes("RGB", size, frame)
-            if process.wait():
-                raise AssetError(f"{path}: is damaged")
-        finally:
-            process.kill()  # it still runs where the caller does not read all frames
+    with open_film(film.path) as opened:
+        stream = _pictures(opened, film.path)
+        stream.thread_type = "AUTO"
+        shown = image = None
+        for frame in hold(film.times.starts, _timed(opened, stream, film)):
+            if image is None or frame is not shown:
+                shown, image = frame, _picture(frame, stream.sample_aspect_ratio, film.path)
+            yield image
 
 
-def count_video_frames(path: Path) -> int:
-    """Count the frames that `read_video_frames` yields, by decoding all of them.
-
-    Raises AssetError: it cannot be read.
-    """
-    command = [*_read_command(path), "-progress", "-", "-f", "null", "-"]
-    done = subprocess.run(command, **_QUIET, stdout=subprocess.PIPE, check=False)  # noqa: S603
-    counts = re.findall(rb"^frame=(\d+)", done.stdout, re.MULTILINE)
-    if done.returncode or not counts:
-        raise AssetError(f"{path}: is damaged")
-    return int(counts[-1])
+def _pictures(film: InputContainer, path: Path) -> VideoStream:
+    """Return the stream of a film's pictures."""
+    stream = film.streams.best("video")
+    if stream is None:
+        raise AssetError(f"{path}: is no readable video: it holds no pictures")
+    if stream.codec_context is None:
+        raise AssetError(f"{path}: is no readable video: its pictures are of an unknown kind")
+    return cast("VideoStream", stream)
 
 
-def _read_command(path: Path) -> list[str]:
-    """Return the beginning of a command that reads the picture of a video."""
-    source = [*_ALLOWED, "-i", str(path.absolute())]
-    return [ffmpeg().get_ffmpeg_exe(), "-loglevel", "quiet", *source, "-map", "0:v:0", *_CONSTANT_RATE]
+def _spans(film: InputContainer, streams: Sequence[Stream]) -> Mapping[int, list[tuple[int, int]]]:
+    """Return the begin and duration of all that is shown of each stream, by its index, in its time base."""
+    spans: dict[int, list[tuple[int, int]]] = {stream.index: [] for stream in streams}
+    for packet in film.demux(streams):
+        begin = packet.dts if _is_ordered(film) else packet.pts
+        if packet.size and begin is not None and not packet.is_discard:
+            spans[packet.stream_index].append((begin, packet.duration or 0))
+    return spans
 
 
-def _metadata(comment: str) -> str:
-    """Return the comment in ffmpeg's format of metadata files."""
-    return ";FFMETADATA1\ncomment=" + re.sub(r"([=;#\\\n])", r"\\\1", comment) + "\n"
+def _is_ordered(film: InputContainer) -> bool:
+    """Tell whether a file's frames have no times of their own, but an order at an even rate: AVI."""
+    return film.format.name == "avi"
+
+
+def _times(spans: Sequence[tuple[int, int]], stream: VideoStream) -> tuple[int, RecordedTimes]:
+    """Return the tick of the first frame, and the times of all, which begin at 0."""
+    base = stream.time_base or Fraction(1, _GUESSED_RATE)
+    begins = dict(sorted(spans))
+    first, (last, lasts) = next(iter(begins)), max(begins.items())
+    usual = (last - first) // (len(begins) - 1) if len(begins) > 1 else 0
+    end = last + (lasts or usual or round(1 / (_GUESSED_RATE * base)) or 1)
+    starts = tuple((begin - first) * base.numerator for begin in begins)
+    return first * base.numerator, RecordedTimes(base.denominator, starts, (end - first) * base.numerator)
+
+
+def _sound(path: Path, stream: Stream, spans: Sequence[tuple[int, int]], begin: Fraction) -> Sound:
+    context, base = stream.codec_context, stream.time_base or Fraction(1)
+    codec = context.codec.canonical_name
+    end = max(begin + duration for begin, duration in spans)
+    # Raw AAC, without the header that MP4 wants, is in some AVI files.
+    fits = codec in _IN_MP4 and (codec != "aac" or bool(context.extradata))
+    return Sound(path, codec, fits, begin, float(end * base - begin))
+
+
+def _timed(opened: InputContainer, stream: VideoStream, film: Film) -> Iterator[tuple[int, VideoFrame]]:
+    """Yield each decoded frame with the tick at which it begins."""
+    frames = opened.decode(stream)
+    if _is_ordered(opened):
+        yield from zip(film.times.starts, frames, strict=False)
+        return
+    for frame in frames:
+        if frame.pts is not None and frame.time_base is not None:
+            yield frame.pts * frame.time_base.numerator - film.first, frame
+
+
+def _picture(frame: VideoFrame, aspect: Fraction | None, path: Path) -> Image.Image:
+    """Return a frame as RGB, upright; `aspect` is the width of its pixels over their height."""
+    width, height = frame.width, frame.height
+    if aspect and aspect > 1:
+        width = round(width * aspect)
+    elif aspect:
+        height = round(height / aspect)
+    if width * height > MAX_PIXELS:
+        raise AssetError(f"{path}: has more than {MAX_PIXELS // 10**6} megapixels")
+    channels = "rgba" if any(part.is_alpha for part in frame.format.components) else "rgb24"
+    pixels = frame.to_ndarray(format=channels, width=width, height=height, interpolation="BICUBIC")
+    image, turn = on_white(Image.fromarray(pixels)), _turn(frame)
+    return image if turn is None else image.transpose(turn)
+
+
+def _turn(frame: VideoFrame) -> Image.Transpose | None:
+    """Return how a frame is to be turned or mirrored; None: it is upright, or turned by no quarter."""
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return None
+    a, b, _, c, d, *_ = struct.unpack("=9i", bytes(cast("Buffer", matrix)))
+    most = max(map(abs, (a, b, c, d))) or 1
+    return _TURNS.get(tuple(round(value / most) for value in (a, b, c, d)))

@@ -11,6 +11,7 @@ from PIL import ExifTags, Image, ImageChops
 from smd_cli.errors import SmdError
 from smd_cli.media.animation import Delays, Patch
 from smd_cli.media.texts import pack_texts
+from smd_cli.scene.frame_times import FrameTimes
 
 TICKS = 1000  # a second
 QUALITY = 90  # of 100
@@ -22,8 +23,8 @@ _HAS_EXIF, _IS_ANIMATION = 0x08, 0x02
 class Webp:
     """The WebP container; `loop` is how often the animation plays, 0 for ever."""
 
-    def __init__(self, fps: float, loop: int, texts: Mapping[str, str] | None) -> None:
-        self._delays = Delays(fps, TICKS)
+    def __init__(self, times: FrameTimes, loop: int, texts: Mapping[str, str] | None) -> None:
+        self._delays = Delays(times, TICKS, 0xFFFFFF)
         self._loop = loop
         self.tail = b"" if texts is None else _chunk(b"EXIF", _exif(pack_texts(texts)))
 

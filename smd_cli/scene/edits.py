@@ -1,7 +1,7 @@
-"""Conflicts in a timeline: keyframes past the end, and keyframes that set the same value at the same frame.
+"""Conflicts in a timeline: keyframes that set the same value at the same frame, a second `rest`.
 
-Some show in the scene alone, the others only once the frames per second and the length of the input are
-known.
+Some show in the scene alone, the others only once the times of the input's frames are known; so do keyframes
+that a stream is too short for.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from smd_cli.scene.explain import Problem
+from smd_cli.scene.frame_times import FrameTimes
 from smd_cli.scene.mask_specs import RestMask
 from smd_cli.scene.resolve import Plan
 from smd_cli.scene.stream_plan import Seconds, frame_of
@@ -39,26 +40,21 @@ class Edit:
         return "stream", "timeline", self.index, *keys
 
 
-def conflicts(
-    edits: Sequence[Edit], resting: Collection[str], fps: float | None, frames: int | None
-) -> list[Problem]:
-    """Find every conflict; those that depend on numbers that are not known yet are left out.
+def conflicts(edits: Sequence[Edit], resting: Collection[str], times: FrameTimes | None) -> list[Problem]:
+    """Find every conflict; those that depend on the times of the frames are left out where these are None.
 
-    `resting` names the regions whose mask is `rest` at first. `fps`, and the stream's length in `frames`, are
-    None where they are not known.
+    `resting` names the regions whose mask is `rest` at first.
     """
-    moments = [(edit.at if fps is None else frame_of(edit.at, fps), edit) for edit in edits]
+    moments = [(edit.at if times is None else frame_of(edit.at, times), edit) for edit in edits]
     timed = [(at, edit) for at, edit in moments if isinstance(at, int)]
     found = [*_set_twice(moments)]
-    if frames is not None:
-        found += _past_the_end(timed, frames)
     if len(timed) == len(edits):
         found += _second_rests(timed, set(resting))
     return found
 
 
-def conflicts_with_input(plan: Plan, *, fps: float, frames: int) -> list[Problem]:
-    """Find the conflicts in a plan's timeline once the frames per second and the length are known."""
+def conflicts_with_input(plan: Plan, times: FrameTimes) -> list[Problem]:
+    """Find the conflicts in a plan's timeline once the times of its frames are known."""
     edits = []
     for index, keyframe in enumerate(plan.stream.timeline):
         mask = keyframe.get("mask")
@@ -72,14 +68,22 @@ def conflicts_with_input(plan: Plan, *, fps: float, frames: int) -> list[Problem
             )
         )
     resting = [region.name for region in plan.regions if isinstance(region.mask, RestMask)]
-    return conflicts(edits, resting, fps, frames)
+    return conflicts(edits, resting, times)
 
 
-def _past_the_end(timed: Sequence[tuple[int, Edit]], frames: int) -> Iterator[Problem]:
-    for frame, edit in timed:
-        if frame >= frames:
-            moment = f"{edit.at}, frame {frame}," if isinstance(edit.at, Seconds) else str(frame)
-            yield Problem(edit.loc("at"), f"{moment} is past the last frame, {frames - 1}")
+def past_the_end(plan: Plan, times: FrameTimes, frames: int) -> Problem | None:
+    """Tell that a stream of so many frames is too short for some of its keyframes, naming the first one.
+
+    That is no mistake where the stream is a preview; values that are eased towards one of them still are.
+    """
+    timed = [(frame_of(keyframe.at, times), index) for index, keyframe in enumerate(plan.stream.timeline)]
+    late = [(frame, index) for frame, index in timed if frame >= frames]
+    if not late:
+        return None
+    frame, index = min(late)
+    others = {1: "", 2: "; nor is another keyframe"}.get(len(late), f"; nor are {len(late) - 1} others")
+    text = f"frame {frame} is past the last frame, {frames - 1}, and not reached{others}"
+    return Problem(("stream", "timeline", index, "at"), text)
 
 
 def _set_twice(moments: Sequence[tuple[int | Seconds, Edit]]) -> Iterator[Problem]:

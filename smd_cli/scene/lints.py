@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from smd_cli.messages import Message, Place
+from smd_cli.scene.edits import past_the_end
+from smd_cli.scene.frame_times import EvenTimes
 from smd_cli.scene.mask_specs import RestMask, can_ease
 from smd_cli.scene.resolve import Plan
 from smd_cli.scene.schema import Bootstrap
@@ -19,7 +21,8 @@ def lint(plan: Plan, locate: Locate) -> list[Message]:
     found = [*_unused_guidance(plan, locate), *_unused_bootstrap(plan, locate)]
     if plan.background.image is None and plan.background.fit != "cover":
         found.append(locate("background", "fit").says("has no effect without a background picture"))
-    found += [*_missing_input(plan, locate), *_unused_easing(plan, locate), *_shifted_rest(plan, locate)]
+    found += [*_missing_input(plan, locate), *_unreached(plan, locate)]
+    found += [*_unused_easing(plan, locate), *_shifted_rest(plan, locate)]
     return found
 
 
@@ -50,11 +53,19 @@ def _missing_input(plan: Plan, locate: Locate) -> Iterator[Message]:
         yield locate("stream", "fit").says("has no effect without stream.input")
 
 
+def _unreached(plan: Plan, locate: Locate) -> Iterator[Message]:
+    stream = plan.stream
+    if stream.input is not None or stream.fps is None or not isinstance(stream.frames, int):
+        return  # only the input knows
+    if late := past_the_end(plan, EvenTimes.of(stream.fps), stream.frames):
+        yield locate(*late.loc).says(late.text)
+
+
 def _in_order(plan: Plan) -> list[tuple[int, int, KeyframePlan]]:
     """Return frame, index and keyframe by frame, at the default rate where only the input knows it."""
-    fps = plan.stream.fps or DEFAULT_FPS
+    times = EvenTimes.of(plan.stream.fps or DEFAULT_FPS)
     timed = [
-        (frame_of(keyframe.at, fps), index, keyframe) for index, keyframe in enumerate(plan.stream.timeline)
+        (frame_of(keyframe.at, times), index, keyframe) for index, keyframe in enumerate(plan.stream.timeline)
     ]
     return sorted(timed, key=lambda entry: entry[:2])
 

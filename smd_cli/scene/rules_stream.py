@@ -7,11 +7,12 @@ from collections.abc import Iterator, Sequence
 from smd_cli.scene.background import BACKGROUND_KEYS
 from smd_cli.scene.edits import Edit, conflicts
 from smd_cli.scene.explain import Problem, did_you_mean, quoted
+from smd_cli.scene.frame_times import EvenTimes
 from smd_cli.scene.mask_specs import REST
 from smd_cli.scene.region import REGION_KEYS
 from smd_cli.scene.seeds import parse_seeds
 from smd_cli.scene.stream_plan import Seconds, frames_in, parse_moment
-from smd_cli.scene.stream_section import DEFAULT_FPS, DEFAULT_FRAMES, MAX_FRAMES
+from smd_cli.scene.stream_section import DEFAULT_FPS, MAX_FRAMES
 from smd_cli.scene.valid import INVALID, Data, background_of, regions_of, valid_value
 
 
@@ -26,7 +27,8 @@ def stream_rules(data: Data) -> Iterator[Problem]:
             yield from _names_a_region(keyframe, index, data)
     named = [(valid_value(region, "name"), region) for _, region in regions_of(data)]
     resting = [name for name, region in named if name and _sets_rest(region)]
-    yield from conflicts(list(_edits(data)), resting, _fps(data), _frames(data))
+    fps = _fps(data)
+    yield from conflicts(list(_edits(data)), resting, None if fps is None else EvenTimes.of(fps))
 
 
 def _fps(data: Data) -> float | None:
@@ -36,19 +38,6 @@ def _fps(data: Data) -> float | None:
     if fps is None and not stream.get("input"):
         return DEFAULT_FPS
     return None if fps is None or fps is INVALID else float(fps)
-
-
-def _frames(data: Data) -> int | None:
-    """Return how many frames there are, or None where the scene does not tell it."""
-    stream, fps = valid_value(data, "stream", default={}), _fps(data)
-    frames, seconds = stream.get("frames"), stream.get("seconds")
-    if frames is INVALID or seconds is INVALID:
-        return None
-    if frames:
-        return int(frames)
-    if seconds:
-        return None if fps is None else frames_in(Seconds(seconds), fps)
-    return None if stream.get("input") else DEFAULT_FRAMES
 
 
 def _has_one_seed(data: Data) -> Iterator[Problem]:
@@ -62,7 +51,7 @@ def _has_one_length(data: Data) -> Iterator[Problem]:
     fps = _fps(data)
     if frames and seconds:
         yield Problem(("stream", "seconds"), "does not go with frames: give one of them")
-    elif seconds and fps is not None and (count := frames_in(Seconds(seconds), fps)) > MAX_FRAMES:
+    elif seconds and fps and (count := frames_in(Seconds(seconds), EvenTimes.of(fps))) > MAX_FRAMES:
         yield Problem(
             ("stream", "seconds"),
             f"{seconds:g} at {fps:g} frames a second are {count:,} frames; "

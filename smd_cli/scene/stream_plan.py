@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from smd_cli.scene.background import BACKGROUND_KEYS, BackgroundChange, Fit
+from smd_cli.scene.frame_times import EvenTimes, FrameTimes
 from smd_cli.scene.paths import Reference
 from smd_cli.scene.plan_values import Context, plan_values, scene_value
 from smd_cli.scene.region import REGION_KEYS
@@ -22,16 +23,12 @@ from smd_cli.scene.stream_section import (
 
 @dataclass(frozen=True)
 class Seconds:
-    """A time, which becomes a frame once the frames per second are known."""
+    """A time, which becomes a frame once the times of the frames are known."""
 
     value: float
 
     def __str__(self) -> str:
         return f"{self.value}s"
-
-    def frame(self, fps: float) -> int:
-        """Return the frame at this time."""
-        return round(self.value * fps)
 
 
 @dataclass(frozen=True)
@@ -39,7 +36,7 @@ class KeyframePlan:
     """A change of a region or of the background.
 
     Attributes:
-        at: the first frame that shows it; a time, where only the input knows the frames per second.
+        at: the first frame that shows it; a time, where only the input knows the times of the frames.
         ease: how values change between the previous keyframe that set them and this one.
         region: the region's name; None: the background.
         changes: the changed keys and their new values, as in the plan of the region or background.
@@ -68,9 +65,9 @@ class StreamPlan:
     """Frames over time.
 
     Attributes:
-        frames: how many; a time, where the scene gives seconds and only the input knows the frames per
-            second; None: as many as the input has.
-        fps: frames per second; None: those of the input.
+        frames: how many; a time, where the scene gives seconds and only the input knows the times of the
+            frames; None: as many as the input has.
+        fps: frames per second; None: the input's frames and times.
         input: the file, folder or pattern of the input frames; None: there are none.
         strength: how strongly input frames are repainted, above 0, at most 1; None: the sampler's steps are
             taken unchanged.
@@ -107,9 +104,10 @@ class StreamPlan:
 def resolve_stream(stream: Stream, context: Context, *, has_indices: bool) -> StreamPlan:
     """Fill in every default; `has_indices` tells whether the scene gives the sampler's."""
     fps = stream.fps or (None if stream.input else DEFAULT_FPS)
+    times = None if fps is None else EvenTimes.of(fps)
     follows_schedule = has_indices or not stream.input
     return StreamPlan(
-        frames=_frames(stream, fps),
+        frames=_frames(stream, times),
         fps=fps,
         loop=stream.loop,
         buffer=stream.buffer,
@@ -120,7 +118,7 @@ def resolve_stream(stream: Stream, context: Context, *, has_indices: bool) -> St
         fit=stream.fit,
         strength=stream.strength or (None if follows_schedule else DEFAULT_STRENGTH),
         similarity=stream.similarity,
-        timeline=tuple(_keyframe(keyframe, fps, context) for keyframe in stream.timeline),
+        timeline=tuple(_keyframe(keyframe, times, context) for keyframe in stream.timeline),
     )
 
 
@@ -129,26 +127,26 @@ def parse_moment(at: int | str) -> int | Seconds:
     return at if isinstance(at, int) else Seconds(float(at.removesuffix("s")))
 
 
-def frame_of(at: int | Seconds, fps: float) -> int:
+def frame_of(at: int | Seconds, times: FrameTimes) -> int:
     """Return the frame of a moment."""
-    return at if isinstance(at, int) else at.frame(fps)
+    return at if isinstance(at, int) else times.nearest(at.value)
 
 
-def frames_in(seconds: Seconds, fps: float) -> int:
+def frames_in(seconds: Seconds, times: FrameTimes) -> int:
     """Return how many frames a stream of that length has: one at least."""
-    return max(1, seconds.frame(fps))
+    return max(1, times.nearest(seconds.value))
 
 
-def _frames(stream: Stream, fps: float | None) -> int | Seconds | None:
+def _frames(stream: Stream, times: FrameTimes | None) -> int | Seconds | None:
     if stream.frames:
         return stream.frames
     if stream.seconds:
         length = Seconds(stream.seconds)
-        return length if fps is None else frames_in(length, fps)
+        return length if times is None else frames_in(length, times)
     return None if stream.input else DEFAULT_FRAMES
 
 
-def _keyframe(keyframe: Keyframe, fps: float | None, context: Context) -> KeyframePlan:
+def _keyframe(keyframe: Keyframe, times: FrameTimes | None, context: Context) -> KeyframePlan:
     at = parse_moment(keyframe.at)
     if keyframe.region is None:
         background = keyframe.background or BackgroundChange()  # which a scene's rules ask for
@@ -156,7 +154,7 @@ def _keyframe(keyframe: Keyframe, fps: float | None, context: Context) -> Keyfra
     else:
         changes = plan_values(keyframe, REGION_KEYS, context)
     return KeyframePlan(
-        at=at if fps is None else frame_of(at, fps),
+        at=at if times is None else frame_of(at, times),
         ease=keyframe.ease,
         region=keyframe.region,
         changes=tuple((key, value) for key, value in changes.items() if value is not None),

@@ -54,7 +54,8 @@ class _Target(Section):
     """The keys of a keyframe that say when it is, and what it changes."""
 
     at: At = Field(
-        description="The first frame that shows the change, counted from 0, or its time in seconds: `1.5s`."
+        description="The first frame that shows the change, counted from 0, or its time: `1.5s` is the frame "
+        "that begins nearest to it."
     )
     region: RegionName | None = Field(default=None, description="The name of the region to change.")
     background: BackgroundChange | None = Field(
@@ -76,13 +77,16 @@ class Stream(Section):
     """Frames over time (task `stream`)."""
 
     frames: Annotated[int, Field(ge=1, le=MAX_FRAMES)] | None = Field(
-        default=None, description="How many frames; default: 50, or as many as the input has."
+        default=None,
+        description="How many frames, at most as many as the input has; default: 50, or all of the input's.",
     )
     seconds: Annotated[float, Field(gt=0, le=86_400)] | None = Field(
         default=None, description="Instead of `frames`: how long the stream is."
     )
     fps: Annotated[float, Field(ge=0.01, le=240)] | None = Field(
-        default=None, description="Frames a second; default: the input's, else 12."
+        default=None,
+        description="Frames a second; default: 12, or the input's frames, each shown as long as there. Given "
+        "for a film, its frames are left out or repeated, and it stays as long as it is.",
     )
     loop: Annotated[int, Field(ge=0, le=65_535)] = Field(
         default=0, description="How often an animation plays; 0: endlessly."

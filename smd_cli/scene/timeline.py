@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from smd_cli.scene.background import BackgroundPlan
+from smd_cli.scene.frame_times import FrameTimes
 from smd_cli.scene.mask_specs import MaskSpec, can_ease
 from smd_cli.scene.prompts import PromptMix
 from smd_cli.scene.region import RegionPlan
@@ -17,15 +18,16 @@ from smd_cli.scene.stream_plan import frame_of
 from smd_cli.scene.stream_section import Ease
 
 
-def plan_at(plan: Plan, frame: int, *, fps: float) -> Plan:
-    """Return the plan of the scene at a frame of its stream, which has so many frames per second.
+def plan_at(plan: Plan, frame: int, times: FrameTimes) -> Plan:
+    """Return the plan of the scene at a frame of its stream, whose frames have these times.
 
-    Its prompts are mixes while they are eased. It has no timeline: where nothing changes between two frames,
-    their plans are equal, and what has been prepared for one serves the other.
+    Values are eased evenly over time, however long each frame lasts. The plan's prompts are
+    mixes meanwhile. It has no timeline: where nothing changes between two frames, their plans are equal, and
+    what has been prepared for one serves the other.
     """
     changes: dict[str | None, dict[str, Any]] = {}
-    for (region, key), points in _tracks(plan, fps).items():
-        changes.setdefault(region, {})[key] = _value_at(points, frame)
+    for (region, key), points in _tracks(plan, times).items():
+        changes.setdefault(region, {})[key] = _value_at(points, frame, times)
     return replace(
         plan,
         background=replace(plan.background, **changes.pop(None, {})),
@@ -47,12 +49,12 @@ _Key = tuple[str | None, str]  # the name of a region, or None for the backgroun
 
 
 @lru_cache(maxsize=4)
-def _tracks(plan: Plan, fps: float) -> dict[_Key, tuple[_Point, ...]]:
+def _tracks(plan: Plan, times: FrameTimes) -> dict[_Key, tuple[_Point, ...]]:
     """Return the points of each key that a keyframe changes, by frame, the first at frame 0."""
     parts: dict[str | None, BackgroundPlan | RegionPlan] = {None: plan.background}
     parts |= {region.name: region for region in plan.regions}
     tracks: dict[_Key, tuple[_Point, ...]] = {}
-    timed = [(frame_of(keyframe.at, fps), keyframe) for keyframe in plan.stream.timeline]
+    timed = [(frame_of(keyframe.at, times), keyframe) for keyframe in plan.stream.timeline]
     for frame, keyframe in sorted(timed, key=lambda pair: pair[0]):
         for key, value in keyframe.changes:
             start = _Point(0, getattr(parts[keyframe.region], key), "none")
@@ -61,14 +63,15 @@ def _tracks(plan: Plan, fps: float) -> dict[_Key, tuple[_Point, ...]]:
     return tracks
 
 
-def _value_at(points: Sequence[_Point], frame: int) -> Any:  # noqa: ANN401 - a value of any key
+def _value_at(points: Sequence[_Point], frame: int, times: FrameTimes) -> Any:  # noqa: ANN401 - a value of any key
     """Return the value at a frame."""
     later = bisect_right(points, frame, key=lambda point: point.frame)
     before = points[later - 1]
     if later == len(points) or points[later].ease == "none" or points[later].value == before.value:
         return before.value
     after = points[later]
-    share = (frame - before.frame) / (after.frame - before.frame)
+    start = times.start(before.frame)
+    share = (times.start(frame) - start) / (times.start(after.frame) - start)
     if after.ease == "smooth":
         share = share * share * (3 - 2 * share)
     return _eased(before.value, after.value, share) if share else before.value

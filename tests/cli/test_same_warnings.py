@@ -19,10 +19,10 @@ STREAM = "stream: {frames: 4, timeline: [{at: 0, region: all, ease: linear, mask
 IN_STREAMS = {
     "a keyframe's mask": ("{frames: 9, timeline: [{at: 3, region: sun, mask: gone.png}]}", 4, "gone.png"),
     "the input": ("{input: gone.gif}", 4, "gone.gif"),
-    "a keyframe behind the input's end": (
-        "{input: m.gif, timeline: [{at: 9, region: sun, prompt: x}]}",
+    "keyframes that fight by the input's times": (
+        "{input: m.gif, timeline: [{at: 1, region: sun, prompt: x}, {at: 0.1s, region: sun, prompt: y}]}",
         3,
-        "9 is past the last frame, 1",
+        "fights with timeline[0], which sets it at frame 1 too",
     ),
 }
 
@@ -61,6 +61,15 @@ def test_check_sees_what_a_stream_would(folder, task, stream, code, said):
     problem = done.stderr.splitlines()[-1]
     assert said in problem
     assert smd("stream", "s.yaml").stderr.splitlines()[-1] == problem
+
+
+def test_what_only_the_input_tells_is_told_by_all(folder):
+    stream = "stream: {input: m.gif, frames: 3, timeline: [{at: 9, region: sun, prompt: x}]}"
+    (folder / "s.yaml").write_text(f"task: stream\n{SCENE}{stream}\n")
+    told = lines("check", "s.yaml")
+    assert "ends after 2 of 3 frames" in told[-2]
+    assert "frame 9 is past the last frame, 1" in told[-1]
+    assert told == lines("plan", "s.yaml") == lines("stream", "s.yaml", "-o", "a.gif")
 
 
 def test_a_picture_s_scene_needs_no_stream(folder):

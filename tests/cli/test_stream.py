@@ -11,6 +11,8 @@ import pytest
 from PIL import Image
 
 from tests.cli.program import smd
+from tests.media.films import BEEP, described, encode, shown_at, sound_of
+from tests.media.frames import milliseconds
 
 SCENE = """\
 smd: 1
@@ -132,8 +134,118 @@ def test_a_still_input_is_mostly_skipped_and_the_length_stays(scene, tmp_path):
 
 def test_an_input_that_ends_early_is_said(scene, tmp_path):
     done = smd("stream", scene, "--input", film(tmp_path / "film.gif", 3), "-o", "a.gif")
-    assert "the input ended after 3 of 5 frames" in done.stderr
+    assert "stream.input: ends after 3 of 5 frames" in done.stderr
     assert len(frames("a.gif")) == 3
+
+
+EDITS = "stream.timeline=[{at: 2, region: sun, prompt: the moon}, {at: 4, background: {prompt: the sea}}]"
+
+
+def test_a_preview_of_a_longer_timeline_shows_its_first_frames(scene):
+    assert "past the last frame" not in smd("stream", scene, "--set", EDITS, "-o", "whole.apng").stderr
+    done = smd("stream", scene, "--set", EDITS, "--frames", "3", "-o", "first.apng")
+    assert done.exit_code == 0
+    assert done.stderr.count("past the last frame") == 1
+    assert "timeline[1].at: frame 4 is past the last frame, 2, and not reached\n" in done.stderr
+    first, whole = frames("first.apng"), frames("whole.apng")
+    assert len(first) == 3
+    assert all(abs(one - other).max() <= 1 for one, other in zip(first, whole, strict=False))
+
+
+def test_a_preview_of_an_input_says_it_once(scene, tmp_path):
+    options = ("--input", film(tmp_path / "film.gif"), "--set", EDITS, "--frames", "3")
+    done = smd("stream", scene, *options, "-o", "a.gif")
+    assert done.exit_code == 0
+    assert done.stderr.count("frame 4 is past the last frame, 2") == 1
+    assert len(frames("a.gif")) == 3
+
+
+LASTS = (600, 50, 70, 200, 1000, 50)  # ms
+
+
+def uneven_film(path) -> str:
+    """An animation whose frames have brightness of their own, and last unevenly."""
+    pictures = [Image.new("RGB", (64, 64), (40 * number, 40 * number, 60)) for number in range(6)]
+    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=LASTS)
+    return str(path)
+
+
+def repaint(scene, source, *options):
+    every = ("--set", "stream.frames=null", "--set", "stream.strength=0.2")
+    return smd("stream", scene, "--input", source, *every, *options)
+
+
+@pytest.mark.parametrize("name", ["a.gif", "a.webp", "a.apng", "a.mp4"])
+def test_uneven_times_of_an_input_are_kept(scene, tmp_path, name):
+    done = repaint(scene, uneven_film(tmp_path / "film.gif"), "-o", name)
+    assert done.exit_code == 0, done.stderr
+    begins = [sum(LASTS[:number]) for number in range(6)]
+    if name == "a.mp4":
+        assert [round(1000 * time) for time in shown_at(tmp_path / name)] == begins
+    else:
+        shown = milliseconds(tmp_path / name)
+        assert [sum(shown[:number]) for number in range(7)] == [*begins, sum(LASTS)]
+
+
+@pytest.mark.parametrize(("fps", "count"), [("5", 10), ("40", 79)])
+def test_another_rate_leaves_out_or_repeats_frames_and_the_length_stays(scene, tmp_path, fps, count):
+    options = ("--fps", fps, "--set", "stream.similarity={threshold: 0.9, max_skip: 1000}", "-o", "a.apng")
+    done = repaint(scene, uneven_film(tmp_path / "film.gif"), *options, "--json")
+    assert done.exit_code == 0, done.stderr
+    assert json.loads(done.stdout)["frames"] == count
+    shown = milliseconds(tmp_path / "a.apng")
+    assert len(shown) == count
+    assert sum(shown) == pytest.approx(1970, abs=500 / float(fps))
+    light = [frame.mean() for frame in frames("a.apng")]
+    assert light[-1] > light[0] + 60
+
+
+def test_a_time_is_a_time_of_the_film(scene, tmp_path):
+    """The fourth frame begins at 0.72 s, which at an even rate would be the third one's time."""
+    edit = ("--set", "stream.timeline=[{at: 0.72s, background: {prompt: the sea at night}}]")
+    for name, more in (("edited.apng", edit), ("plain.apng", ())):
+        options = ("--set", "stream.strength=0.9", *more, "-o", name)
+        assert repaint(scene, uneven_film(tmp_path / "film.gif"), *options).exit_code == 0
+    pairs = zip(frames("edited.apng"), frames("plain.apng"), strict=True)
+    assert [abs(one - other).max() > 1 for one, other in pairs] == [False] * 3 + [True] * 3
+
+
+def test_seconds_cut_an_uneven_film(scene, tmp_path):
+    done = smd(
+        "stream", scene, "--input", uneven_film(tmp_path / "film.gif"), "--seconds", "0.4", "-o", "a.apng"
+    )
+    assert done.exit_code == 0, done.stderr
+    assert milliseconds(tmp_path / "a.apng") == [400]
+
+
+def test_sound_goes_into_mp4_and_its_loss_is_said(scene, tmp_path):
+    source = encode(tmp_path / "film.mp4", *BEEP, "-r", "5")
+    for name, options, said in (
+        ("a.mp4", ["--set", "stream.frames=null"], ""),
+        ("b.mp4", ["--frames", "3"], "its sound ends with the frames, after 0.6 s"),
+        ("c.gif", ["--frames", "3"], "its sound is left out; only mp4 holds sound"),
+    ):
+        done = smd("stream", scene, "--input", str(source), *options, "-o", name)
+        assert done.exit_code == 0, done.stderr
+        assert ("sound" in done.stderr) == bool(said)
+        assert said in done.stderr
+    assert sound_of(tmp_path / "a.mp4") == sound_of(source)
+    assert "Duration: 00:00:00.6" in described(tmp_path / "b.mp4")
+
+
+def test_a_plan_tells_how_many_frames_come_in_and_go_out(scene, tmp_path):
+    source = uneven_film(tmp_path / "film.gif")
+    (tmp_path / "film.yaml").write_text(SCENE.replace("{frames: 5}", "{input: film.gif}"))
+    said = smd("plan", "film.yaml").stdout
+    assert "6 come in, 1.97 s; 6, 1.97 s, 3.046 a second on average go out" in said
+    found = json.loads(smd("plan", "film.yaml", "--set", "stream.fps=5", "--json").stdout)["stream"]
+    assert (found["frames"], found["seconds"], found["fps"]) == (10, 2.0, 5.0)
+    assert (found["input"]["frames"], found["input"]["seconds"]) == (6, 1.97)
+    done = smd("stream", scene, "--input", source, "--frames", "2", "--dry-run", "--json")
+    assert json.loads(done.stdout)["stream"]["frames"] == 2
+    assert "5, 0.4167 s, 12 a second" in smd("plan", scene).stdout
+    assert json.loads(smd("plan", scene, "--json").stdout)["stream"]["input"] is None
+    assert json.loads(smd("plan", scene, "--set", "task=generate", "--json").stdout)["stream"] is None
 
 
 def test_raw_frames_fill_stdout_and_nothing_else_does(scene):
@@ -163,7 +275,6 @@ def test_a_stream_that_is_stopped_leaves_a_file_that_plays(scene, tmp_path, stop
     assert 1 <= len(frames("a.gif")) < 100000
 
 
-LATE = "stream.timeline=[{at: 3, region: sun, prompt: x}]"
 WRONG = {
     "no suffix, which might be a slip": (["-o", "film"], 2, "--output film: no suffix"),
     "its own input as the output": (["--input", "film.gif", "-o", "film.gif"], 2, "the input comes from"),
@@ -173,7 +284,6 @@ WRONG = {
     "json beside raw frames": (["-o", "-", "--json"], 2, "--output -: frames and --json both go to stdout"),
     "two lengths": (["--frames", "3", "--seconds", "1"], 2, "--frames and --seconds: give only one of them"),
     "no frames a second": (["--fps", "0"], 3, "stream.fps"),
-    "a keyframe beyond the end": (["--set", "stream.timeline=[{at: 5, region: sun, prompt: x}]"], 3, "at"),
     "an unknown region": (["--set", "stream.timeline=[{at: 1, region: sum, prompt: x}]"], 3, "sun"),
     "two keyframes that fight": (
         ["--set", "stream.timeline=[{at: 1, region: sun, prompt: x}, {at: 1, region: sun, prompt: y}]"],
@@ -189,11 +299,6 @@ WRONG = {
     "an input that is no picture": (["--input", "day.yaml"], 4, "stream.input"),
     "a folder without pictures": (["--input", "empty"], 4, "holds no pictures"),
     "an empty file": (["--input", "zero.gif"], 4, "stream.input"),
-    "a keyframe beyond the end of the input": (
-        ["--input", "film.gif", "--set", "stream.frames=null", "--set", LATE],
-        3,
-        "3 is past the last frame, 2",
-    ),
     "a seed out of range": (["--seed", "-1"], 2, "--seed -1"),
     "two seeds": (["--seed", "1", "--seed", "2"], 2, "--seed 1 --seed 2: a stream has one seed"),
     "another task": (["--set", "task=generate"], 3, "task"),
@@ -242,7 +347,7 @@ def test_a_folder_of_frames_is_inspected_by_its_first(scene):
 
 
 def test_a_missing_codec_says_what_to_install(scene, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
+    monkeypatch.setitem(sys.modules, "av", None)
     for arguments in (["-o", "a.mp4"], ["--input", "a.mp4"]):
         (tmp_path / "a.mp4").write_bytes(bytes(100))
         done = smd("stream", scene, *arguments, "--overwrite")

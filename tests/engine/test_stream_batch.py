@@ -19,6 +19,7 @@ from smd_cli.engine.scene_preparer import InputFrame, ScenePreparer
 from smd_cli.engine.similarity import SimilarityFilter
 from smd_cli.engine.stream_batch import FrameJob, RenderedFrame, SkippedFrame, StreamOptions, StreamSampler
 from smd_cli.media.paint import paint_scene
+from smd_cli.scene.frame_times import EvenTimes
 from smd_cli.scene.loader import load_text
 from smd_cli.scene.prompts import PromptMix
 from smd_cli.scene.resolve import Plan, resolve
@@ -57,7 +58,7 @@ def preparer() -> ScenePreparer:
 
 
 def takes(made: Plan, frames: int, image: Image.Image | None = None):
-    return (InputFrame(frame, plan_at(made, frame, fps=12), image) for frame in range(frames))
+    return (InputFrame(frame, plan_at(made, frame, EvenTimes.of(12)), image) for frame in range(frames))
 
 
 @torch.inference_mode()
@@ -104,12 +105,12 @@ def test_a_sequential_stream_is_the_same():
     made = plan(EDITED)
     frames = streamed(made, 12, sequential=True)
     assert close(frames[5], one_shot(made))
-    assert close(frames[6], one_shot(plan_at(made, 6, fps=12)))
+    assert close(frames[6], one_shot(plan_at(made, 6, EvenTimes.of(12))))
 
 
 def test_an_edit_bends_the_frames_in_flight_from_its_own_frame_on():
     made = plan(EDITED)
-    before, after = one_shot(made), one_shot(plan_at(made, 6, fps=12))
+    before, after = one_shot(made), one_shot(plan_at(made, 6, EvenTimes.of(12)))
     frames = streamed(made, 12)
     assert all(close(frame, before) for frame in frames[:6])
     assert close(frames[10], after)
@@ -120,7 +121,7 @@ def test_an_edit_bends_the_frames_in_flight_from_its_own_frame_on():
 
 def test_with_autoflush_no_frame_is_bent():
     made = plan(EDITED)
-    before, after = one_shot(made), one_shot(plan_at(made, 6, fps=12))
+    before, after = one_shot(made), one_shot(plan_at(made, 6, EvenTimes.of(12)))
     for buffer in (1, 4):
         frames = streamed(made, 12, StreamOptions(buffer, autoflush=True))
         assert all(close(frame, before) for frame in frames[:6])

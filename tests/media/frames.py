@@ -1,4 +1,4 @@
-"""Frames to write, and what was written as Pillow or ffmpeg read it."""
+"""Frames to write, and what was written as Pillow or PyAV read it; films by another program."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -7,6 +7,8 @@ from PIL import Image, ImageChops, ImageDraw, ImageStat
 
 from smd_cli.media.sinks import open_sink
 from smd_cli.media.sources import open_frame_source
+from smd_cli.media.video import Sound
+from smd_cli.scene.frame_times import EvenTimes, FrameTimes
 
 SIZE = (96, 64)
 
@@ -29,11 +31,23 @@ def moving(count: int, size: tuple[int, int] = SIZE) -> Iterator[Image.Image]:
 
 
 def write(
-    path: Path, frames: Sequence[Image.Image], *, repeats: int = 0, fps: float = 12, loop: int = 0
+    path: Path,
+    frames: Sequence[Image.Image],
+    *,
+    repeats: int = 0,
+    fps: float = 12,
+    times: FrameTimes | None = None,
+    loop: int = 0,
+    sound: Sound | None = None,
 ) -> Path:
     """Write frames, the last of them again so many times."""
     sink = open_sink(
-        path, size=frames[0].size, fps=fps, loop=loop, texts={"smd": "ü=;#\\\n", "parameters": "owl"}
+        path,
+        size=frames[0].size,
+        times=times or EvenTimes.of(fps),
+        loop=loop,
+        texts={"smd": "ü=;#\\\n", "parameters": "owl"},
+        sound=sound,
     )
     for frame in frames:
         sink.add(frame)
@@ -44,7 +58,7 @@ def write(
 
 
 def read(path: Path) -> list[Image.Image]:
-    """All frames of a file: as Pillow plays it, or ffmpeg where it does not."""
+    """All frames of a file: as Pillow plays it, or PyAV where it does not."""
     if path.suffix == ".mp4" or path.is_dir():
         return list(open_frame_source(path))
     with Image.open(path) as image:

@@ -14,6 +14,7 @@ from smd_cli.media import paint
 from smd_cli.media.image_cache import ImageCache
 from smd_cli.media.images import OpenedPicture
 from smd_cli.media.paint import SceneImages, ScenePainter, paint_scene
+from smd_cli.scene.frame_times import EvenTimes
 from smd_cli.scene.loader import load_text
 from smd_cli.scene.resolve import Plan, resolve
 from smd_cli.scene.timeline import plan_at
@@ -45,7 +46,7 @@ def planned(folder: Path, text: str = STREAM, size: tuple[int, int] | None = Non
 
 def frames(plan: Plan) -> Iterator[Plan]:
     for frame in range(8):
-        yield plan_at(plan, frame, fps=12)
+        yield plan_at(plan, frame, EvenTimes.of(12))
 
 
 def pictures(images: SceneImages) -> list[Image.Image]:

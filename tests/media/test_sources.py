@@ -1,18 +1,25 @@
 """Sources: each kind of footage gives its frames in order, and says in one line what is wrong with it."""
 
-import subprocess
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from smd_cli.errors import AssetError
 from smd_cli.media.canvas import fit_frame
-from smd_cli.media.sources import open_frame_source
-from smd_cli.media.video import ffmpeg
+from smd_cli.media.sources import FrameSource, open_frame_source
+from tests.media.films import UNEVEN, encode, ffmpeg, shown_at, uneven
 from tests.media.frames import SIZE, error, moving, read, scenery, write
 
 FILMS = ("x.gif", "x.webp", "x.apng", "x.mp4", "x")
+
+
+def seconds(footage: FrameSource) -> list[float]:
+    """When each frame begins, and when the last one ends."""
+    times = footage.times
+    assert times is not None
+    return [tick / times.clock for tick in (*times.starts, times.end)]
 
 
 @pytest.mark.parametrize("name", FILMS)
@@ -20,7 +27,10 @@ def test_footage_of_every_kind(tmp_path: Path, name: str) -> None:
     footage = open_frame_source(write(tmp_path / name, list(moving(7)), repeats=1, fps=12))
     frames = list(footage)
     assert (footage.size, footage.frames, len(frames), footage.still) == (SIZE, 8, 8, False)
-    assert footage.fps == (None if name == "x" else 12)
+    if name == "x":
+        assert footage.times is None
+    else:
+        assert seconds(footage) == pytest.approx([frame / 12 for frame in range(9)], abs=0.006)
     assert all(frame.mode == "RGB" and frame.size == SIZE for frame in frames)
     assert [frame.tobytes() for frame in frames] == [frame.tobytes() for frame in footage]
     for frame, wanted in zip(frames, moving(7), strict=False):
@@ -30,48 +40,143 @@ def test_footage_of_every_kind(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("fps", [7, 24, 29.97, 2.5])
 @pytest.mark.parametrize("name", ["x.gif", "x.webp", "x.apng", "x.mp4"])
 def test_the_rate_is_the_one_that_was_written(tmp_path: Path, name: str, fps: float) -> None:
-    assert open_frame_source(write(tmp_path / name, list(moving(50)), fps=fps)).fps == pytest.approx(
-        fps, rel=0.002
-    )
+    times = open_frame_source(write(tmp_path / name, list(moving(50)), fps=fps)).times
+    assert times is not None
+    assert float(times.rate) == pytest.approx(fps, rel=0.002)
 
 
-def test_the_rate_of_other_programs_animations(tmp_path: Path) -> None:
+def test_the_times_of_other_programs_animations(tmp_path: Path) -> None:
     frames = list(moving(4))
-    for duration, fps in (([100, 300, 100, 300], 5), (40, 25), (0, 10)):
-        frames[0].save(tmp_path / "x.gif", save_all=True, append_images=frames[1:], duration=duration)
-        assert open_frame_source(tmp_path / "x.gif").fps == fps
-
-
-def encode(path: Path, *arguments: str) -> Path:
-    """A film by another program: two seconds of a test picture at NTSC's rate."""
-    source = ("-f", "lavfi", "-i", "testsrc=s=64x48:d=2:r=30000/1001")
-    command = [ffmpeg().get_ffmpeg_exe(), "-loglevel", "error", *source, *arguments, str(path)]
-    subprocess.run(command, check=True)
-    return path
+    for duration, ends in (([100, 300, 50, 550], [0, 0.1, 0.4, 0.45, 1]), (40, [0, 0.04, 0.08, 0.12, 0.16])):
+        for name in ("x.gif", "x.webp", "x.png"):
+            frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:], duration=duration)
+            assert seconds(open_frame_source(tmp_path / name)) == ends
+    frames[0].save(tmp_path / "x.gif", save_all=True, append_images=frames[1:], duration=0)
+    assert seconds(open_frame_source(tmp_path / "x.gif"))[-1] == 0.4  # as browsers show it
 
 
 @pytest.mark.parametrize("name", ["x.mp4", "x.m4v", "x.mov", "x.mkv", "x.webm", "x.avi"])
 def test_films_of_other_programs(tmp_path: Path, name: str) -> None:
-    footage = open_frame_source(encode(tmp_path / name, "-f", "lavfi", "-i", "sine=d=1"))
+    beep = ("-f", "lavfi", "-i", "sine=d=1")
+    footage = open_frame_source(encode(tmp_path / name, *beep))
     assert footage.size == (64, 48)
-    assert footage.fps == pytest.approx(30000 / 1001, rel=1e-9)
-    assert len(list(footage)) == footage.frames
-    assert footage.frames in (60, 61)  # sound that starts early makes ffmpeg show the first frame twice
+    assert footage.frames == len(list(footage)) == 60
+    ours, theirs = seconds(footage), shown_at(tmp_path / name)
+    assert ours[:-1] == pytest.approx([time - theirs[0] for time in theirs], abs=0.001)
+    assert ours[-1] == pytest.approx(ours[-2] + 1001 / 30000, abs=0.0015)
+    assert ours[-1] == pytest.approx(2.002, abs=0.05)  # an AVI file with sound shows its first frame twice
+    assert footage.sound is not None
+    assert footage.sound.seconds == pytest.approx(1, abs=0.06)
 
 
-def test_films_of_odd_size_and_of_no_even_rate(tmp_path: Path) -> None:
-    odd = open_frame_source(encode(tmp_path / "x.mkv", "-c:v", "ffv1", "-vf", "scale=33:17"))
+@pytest.mark.parametrize("name", ["x.mkv", "x.mp4", "x.avi"])
+@pytest.mark.parametrize("codec", [("libx264", "-bf", "3"), ("mpeg4", "-bf", "2")])
+def test_frames_that_are_stored_in_another_order(tmp_path: Path, name: str, codec: tuple[str, ...]) -> None:
+    """Each frame is of one grey, the brighter the later."""
+    source = ("-f", "lavfi", "-i", "color=black:s=32x32:d=2:r=10,geq=lum='60+6*N':cb=128:cr=128")
+    footage = open_frame_source(encode(tmp_path / name, "-c:v", *codec, source=source))
+    greys = [frame.resize((1, 1)).getpixel((0, 0))[0] for frame in footage]
+    assert footage.frames == len(greys) == 20
+    assert greys == sorted(set(greys))
+    assert seconds(footage) == pytest.approx([frame / 10 for frame in range(21)])
+
+
+def test_films_of_odd_size(tmp_path: Path) -> None:
+    odd = open_frame_source(encode(tmp_path / "x.mkv", "-c:v", "ffv1", "-vf", "scale=33:17,setsar=1"))
     assert {frame.size for frame in odd} == {odd.size} == {(33, 17)}
-    uneven = open_frame_source(
-        encode(tmp_path / "x.mp4", "-vf", "select=lt(n\\,9)+gt(n\\,49)", "-fps_mode", "vfr")
+
+
+@pytest.mark.parametrize("name", ["x.mp4", "x.mkv", "x.webm", "x.mov"])
+def test_a_variable_rate_is_kept(tmp_path: Path, name: str) -> None:
+    footage = open_frame_source(uneven(tmp_path / name))
+    assert footage.frames == len(list(footage)) == len(UNEVEN)
+    assert seconds(footage) == pytest.approx([*UNEVEN, 2.6], abs=0.0015)
+
+
+def test_frames_before_the_first_key_frame_are_no_frames(tmp_path: Path) -> None:
+    """Of a film that was cut without encoding it again, what its edit list hides is not shown."""
+    whole = encode(
+        tmp_path / "whole.mp4", "-g", "20", source=("-f", "lavfi", "-i", "testsrc=s=64x48:d=5:r=10")
     )
-    assert uneven.frames == len(list(uneven)) >= 59  # still frames fill the gap
+    encode(tmp_path / "cut.mp4", "-c", "copy", source=("-ss", "3.3", "-i", str(whole)))
+    footage = open_frame_source(tmp_path / "cut.mp4")
+    frames = list(footage)
+    assert footage.frames == len(frames) == 17
+    assert seconds(footage) == pytest.approx([frame / 10 for frame in range(18)], abs=0.001)
+    assert error(frames[0], list(open_frame_source(whole))[33]) < 2
+
+
+def disc(path: Path, *arguments: str, box: tuple[int, int, int, int] = (20, 10, 60, 50)) -> Path:
+    """A film of a white disc on black, 80x60 px, above a grey bottom."""
+    picture = Image.new("RGB", (80, 60))
+    draw = ImageDraw.Draw(picture)
+    draw.rectangle((0, 54, 80, 60), fill=(90, 90, 90))
+    draw.ellipse(box, fill="white")
+    picture.save(path.with_suffix(".png"))
+    return encode(path, "-t", "0.2", *arguments, source=("-loop", "1", "-i", str(path.with_suffix(".png"))))
+
+
+def extent(picture: Image.Image) -> tuple[int, int]:
+    """Width and height of what is white."""
+    left, top, right, bottom = picture.convert("L").point(lambda level: 255 * (level > 170)).getbbox()
+    return right - left, bottom - top
+
+
+@pytest.mark.parametrize(("aspect", "size"), [("64/45", (114, 60)), ("1/2", (80, 120)), ("1", (80, 60))])
+def test_pixels_that_are_not_square_are_made_square(
+    tmp_path: Path, aspect: str, size: tuple[int, int]
+) -> None:
+    wide = float(Fraction(aspect))
+    squeezed = (20, 10, round(20 + 40 / wide), 50) if wide >= 1 else (20, 10, 60, round(10 + 40 * wide))
+    footage = open_frame_source(disc(tmp_path / "x.mp4", "-vf", f"setsar={aspect}", box=squeezed))
+    (picture, *_) = footage
+    assert footage.size == picture.size == size
+    width, height = extent(picture)
+    assert abs(width - height) <= 2
+
+
+@pytest.mark.parametrize("degrees", [90, 180, 270])
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_a_film_stands_upright(tmp_path: Path, degrees: int, mirrored: bool) -> None:
+    """As ffmpeg itself shows it."""
+    plain, turned = disc(tmp_path / "x.mp4", "-pix_fmt", "yuv420p"), tmp_path / "turned.mp4"
+    flip = ("-display_hflip",) if mirrored else ()
+    encode(turned, "-c", "copy", source=("-display_rotation", str(degrees), *flip, "-i", str(plain)))
+    ffmpeg("-loglevel", "error", "-i", str(turned), "-frames:v", "1", str(tmp_path / "upright.png"))
+    footage = open_frame_source(turned)
+    (picture, *_) = footage
+    with Image.open(tmp_path / "upright.png") as upright:
+        assert footage.size == picture.size == upright.size
+        assert error(picture, upright.convert("RGB")) < 3
+
+
+def test_a_phone_s_anamorphic_film_lies_the_right_way(tmp_path: Path) -> None:
+    """Pixels are widened as they are stored, before the film is turned."""
+    plain = disc(tmp_path / "x.mp4", "-vf", "setsar=2", box=(20, 10, 40, 50))
+    turned = encode(tmp_path / "t.mp4", "-c", "copy", source=("-display_rotation", "90", "-i", str(plain)))
+    (picture, *_) = open_frame_source(turned)
+    assert picture.size == (60, 160)
+    width, height = extent(picture)
+    assert abs(width - height) <= 2
+
+
+def test_hdr_is_said(tmp_path: Path) -> None:
+    tags = ("-vf", "setparams=color_primaries=bt2020:color_trc=arib-std-b67:colorspace=bt2020nc")
+    (note,) = open_frame_source(encode(tmp_path / "x.mp4", *tags)).notes
+    assert "HDR" in note
+    assert open_frame_source(encode(tmp_path / "y.mp4")).notes == ()
+
+
+def test_films_with_alpha_lie_on_white(tmp_path: Path) -> None:
+    source = ("-f", "lavfi", "-i", "color=red@0:s=32x32:d=0.2:r=10,format=rgba")
+    (picture, *_) = open_frame_source(encode(tmp_path / "x.mov", "-c:v", "qtrle", source=source))
+    assert picture.getpixel((3, 3)) == (255, 255, 255)
 
 
 def test_one_picture(tmp_path: Path) -> None:
     scenery().save(tmp_path / "x.png")
     footage = open_frame_source(tmp_path / "x.png")
-    assert (footage.size, footage.fps, footage.frames, footage.still) == (SIZE, None, 1, True)
+    assert (footage.size, footage.times, footage.frames, footage.still) == (SIZE, None, 1, True)
     assert [frame.tobytes() for frame in footage] == [scenery().tobytes()]
 
 

@@ -131,10 +131,6 @@ def test_a_good_scene_is_loaded() -> None:
             "stream: {timeline: [{at: 5, region: grl, prompt: x}]}",
             "s.yaml:7:37: stream.timeline[0].region: no region is named 'grl'; did you mean girl?",
         ),
-        (
-            "stream: {frames: 5, timeline: [{at: 5, region: girl, prompt: x}]}",
-            "s.yaml:7:37: stream.timeline[0].at: 5 is past the last frame, 4",
-        ),
     ],
 )
 def test_a_mistake_is_told_at_its_place(line: str, problem: str) -> None:

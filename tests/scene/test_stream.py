@@ -8,7 +8,8 @@ import pytest
 
 from smd_cli.errors import SceneError
 from smd_cli.messages import Place
-from smd_cli.scene.edits import conflicts_with_input
+from smd_cli.scene.edits import conflicts_with_input, past_the_end
+from smd_cli.scene.frame_times import EvenTimes
 from smd_cli.scene.lints import lint
 from smd_cli.scene.loader import load_text
 from smd_cli.scene.overrides import override
@@ -86,8 +87,6 @@ def test_a_setting_that_cannot_be(stream: str, problem: str | None) -> None:
         ("at: true, region: girl, prompt: x", ".at: true is not a whole number"),
         ("at: -1, region: girl, prompt: x", ".at: -1 is below 0"),
         ("region: girl, prompt: x", ": at is missing"),
-        ("at: 50, region: girl, prompt: x", ".at: 50 is past the last frame, 49"),
-        ("at: 4.2s, region: girl, prompt: x", ".at: 4.2s, frame 50, is past the last frame, 49"),
         ("at: 5, region: grl, prompt: x", ".region: no region is named 'grl'; did you mean girl?"),
         ("at: 5, prompt: x", ": names neither a region nor the background; a keyframe is about one of them"),
         (
@@ -184,24 +183,52 @@ class TestOnceTheInputIsKnown:
         "at: 1.2s, region: boy, mask: {box: [0, 0, 1, 1]}",
     ).removeprefix("{")
 
-    def told(self, fps: float, frames: int) -> list[str]:
-        found = conflicts_with_input(plan(self.CLIP), fps=fps, frames=frames)
+    def told(self, fps: float) -> list[str]:
+        found = conflicts_with_input(plan(self.CLIP), EvenTimes.of(fps))
         return [f"{dotted(problem.loc)}: {problem.text}" for problem in found]
 
     def test_all_fits(self) -> None:
-        assert self.told(fps=25, frames=51) == []
+        assert self.told(fps=25) == []
 
     def test_two_that_turn_out_to_fight(self) -> None:
-        assert self.told(fps=10, frames=21) == [
+        assert self.told(fps=10) == [
             "stream.timeline[1].prompt: fights with timeline[0], which sets it at frame 20 too"
         ]
 
     def test_too_late(self) -> None:
-        assert self.told(fps=25, frames=20) == [
-            "stream.timeline[0].at: 20 is past the last frame, 19",
-            "stream.timeline[1].at: 2.0s, frame 50, is past the last frame, 19",
-            "stream.timeline[2].at: 1.2s, frame 30, is past the last frame, 19",
-        ]
+        made, times = plan(self.CLIP), EvenTimes.of(25)
+        late = past_the_end(made, times, 20)
+        assert late is not None
+        assert f"{dotted(late.loc)}: {late.text}" == (
+            "stream.timeline[0].at: frame 20 is past the last frame, 19, and not reached; nor are 2 others"
+        )
+        assert past_the_end(made, times, 51) is None
+
+
+class TestKeyframesPastTheEnd:
+    """They are no mistake: a preview is shorter than its timeline."""
+
+    def test_each_length_that_a_scene_can_tell(self) -> None:
+        late = "stream.timeline[0].at: frame {} is past the last frame, {}, and not reached"
+        for stream, frame, last in (
+            ("{timeline: [{at: 50, region: girl, prompt: x}]}", 50, 49),
+            ("{frames: 3, timeline: [{at: 3, region: girl, prompt: x}]}", 3, 2),
+            ("{seconds: 1, timeline: [{at: 2.5s, region: girl, prompt: x}]}", 30, 11),
+        ):
+            assert warnings(stream) == [late.format(frame, last)]
+        assert warnings("{frames: 4, timeline: [{at: 3, region: girl, prompt: x}]}") == []
+
+    def test_several_are_one_warning_about_the_first(self) -> None:
+        keyframes = ("at: 9, region: girl, prompt: x", "at: 5, region: boy, prompt: x")
+        (told,) = warnings(
+            timeline(*keyframes, "at: 1s, background: {prompt: x}").replace("{", "{frames: 5, ", 1)
+        )
+        assert told == (
+            "stream.timeline[1].at: frame 5 is past the last frame, 4, and not reached; nor are 2 others"
+        )
+
+    def test_of_an_input_nothing_is_known_yet(self) -> None:
+        assert warnings("{input: a.mp4, frames: 5, timeline: [{at: 9, region: girl, prompt: x}]}") == []
 
 
 def test_a_short_keyframe_and_a_one_step_schedule_are_fine() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from smd_cli.scene.frame_times import EvenTimes, RecordedTimes
 from smd_cli.scene.loader import load_text
 from smd_cli.scene.mask_specs import BoxMask, EllipseMask, ImageMask, PolygonMask, mask_at
 from smd_cli.scene.paths import Reference
@@ -32,7 +33,7 @@ def plan(*keyframes: str, more: str = "") -> Plan:
 
 
 def show(frame: int, *keyframes: str) -> Plan:
-    return plan_at(plan(*keyframes), frame, fps=10)
+    return plan_at(plan(*keyframes), frame, EvenTimes.of(10))
 
 
 def owl(frame: int, key: str, *keyframes: str) -> Any:
@@ -41,7 +42,7 @@ def owl(frame: int, key: str, *keyframes: str) -> Any:
 
 def test_a_static_scene_is_the_same_at_every_frame() -> None:
     still = plan()
-    shows = {plan_at(still, frame, fps=12) for frame in (0, 1, 49, 10_000)}
+    shows = {plan_at(still, frame, EvenTimes.of(12)) for frame in (0, 1, 49, 10_000)}
     (only,) = shows
     assert only.background.prompt == PromptMix.of("the sea")
     assert only.background.image is None
@@ -88,7 +89,7 @@ def test_a_shift_is_eased_from_the_region_s_own() -> None:
     text = SCENE.replace("mask: m.png", "mask: m.png, shift: [1, 0]")
     text += "stream: {timeline: [{at: 4, region: cat, shift: [0, 0.5], ease: linear}]}"
     shifted = resolve(load_text(text, "s.yaml").scene, "s", Path("/scenes"))
-    found = [plan_at(shifted, frame, fps=12).regions[1].shift for frame in (0, 2, 4)]
+    found = [plan_at(shifted, frame, EvenTimes.of(12)).regions[1].shift for frame in (0, 2, 4)]
     assert found == [(1, 0), (0.5, 0.25), (0, 0.5)]
 
 
@@ -175,16 +176,46 @@ def test_times_are_told_by_the_rate() -> None:
     text = SCENE + f"stream: {{input: a.mp4, timeline: [{{{keyframe}}}]}}"
     film = resolve(load_text(text, "s.yaml").scene, "s", Path("/scenes"))
     for fps, frame in ((10, 15), (24, 36), (29.97, 45)):
-        before, there = (plan_at(film, number, fps=fps).regions[0].prompt for number in (frame - 1, frame))
+        shows = (plan_at(film, number, EvenTimes.of(fps)) for number in (frame - 1, frame))
+        before, there = (each.regions[0].prompt for each in shows)
         assert (before, there) == (PromptMix.of("an owl"), PromptMix.of("a dove"))
+
+
+UNEVEN = RecordedTimes(20, (0, 60, 61, 62, 63, 64), 65)  # the first frame lasts 3 s, the others 50 ms
+
+
+def test_a_time_is_the_frame_that_begins_nearest() -> None:
+    for at, frame in ((0.2, 0), (1.4, 0), (1.6, 1), (3, 1), (3.04, 2), (3.2, 5)):
+        keyframe = f"{{at: {at}s, region: owl, prompt: a dove}}"
+        text = f"{SCENE}stream: {{input: a.mp4, timeline: [{keyframe}]}}"
+        film = resolve(load_text(text, "s.yaml").scene, "s", Path("/scenes"))
+        shown = [plan_at(film, number, UNEVEN).regions[0].prompt.text for number in range(6)]
+        assert shown.index("a dove") == frame
+
+
+def test_values_are_eased_over_time_not_over_frames() -> None:
+    text = f"{SCENE}stream: {{input: a.mp4, timeline: [{{at: 4, region: owl, mask_std: 16, ease: linear}}]}}"
+    film = resolve(load_text(text, "s.yaml").scene, "s", Path("/scenes"))
+    blurred = [plan_at(film, number, UNEVEN).regions[0].mask_std for number in range(6)]
+    assert blurred == pytest.approx([8, 8 + 8 * 60 / 63, 8 + 8 * 61 / 63, 8 + 8 * 62 / 63, 16, 16])
+
+
+def test_a_preview_shows_the_frames_of_the_whole_stream() -> None:
+    """A value is eased towards a keyframe that the preview does not reach."""
+    ease = "at: 8s, region: owl, mask_std: 16, ease: linear"
+    text = f"{SCENE}stream: {{input: a.mp4, timeline: [{{{ease}}}]}}"
+    film = resolve(load_text(text, "s.yaml").scene, "s", Path("/scenes"))
+    whole = RecordedTimes(10, tuple(range(100)), 100)
+    for frame in range(3):
+        assert plan_at(film, frame, whole.cut(3)) == plan_at(film, frame, whole)
 
 
 def test_the_plan_of_a_frame_is_one_without_a_timeline() -> None:
     film = plan("at: 4, region: owl, prompt: a dove, shift: [1, 0], ease: linear")
-    before, during = plan_at(film, 0, fps=10), plan_at(film, 3, fps=10)
+    before, during = plan_at(film, 0, EvenTimes.of(10)), plan_at(film, 3, EvenTimes.of(10))
     assert before.stream.timeline == during.stream.timeline == ()
     assert before.regions == film.regions
-    assert plan_at(during, 9, fps=10) == during
+    assert plan_at(during, 9, EvenTimes.of(10)) == during
     assert during.to_dict()["regions"][0]["prompt"] == "a dove"
     assert (during.canvas, during.sampler, during.background) == (film.canvas, film.sampler, film.background)
 
