@@ -18,6 +18,7 @@ from smd_cli.engine.device import (
     enough_memory,
     peak_memory_bytes,
 )
+from smd_cli.engine.events import PhaseProgress
 from smd_cli.engine.layout import scene_schedule
 from smd_cli.errors import AssetError, SceneError
 from smd_cli.models.assets import Assets
@@ -60,10 +61,10 @@ def find_checked(scene: OpenedScene, settings: RenderSettings) -> FoundModel:
     return FoundModel(assets, device, dtype)
 
 
-def load_found(model: FoundModel) -> Backbone:
+def load_found(model: FoundModel, progress: PhaseProgress) -> Backbone:
     """Load a model. Raises AssetError: weights do not fit; DeviceError: the memory is not enough."""
     with enough_memory(model.device):
-        return load(model.assets, model.device, model.dtype)
+        return load(model.assets, model.device, model.dtype, progress.reach)
 
 
 def check_fit(scene: OpenedScene, assets: Assets) -> None:

@@ -111,12 +111,12 @@ class Renderer:
         """Return the model of a scene, which suits the scene: the last one, where it is the same."""
         key = (model_spec(scene.plan.model), needs_few_step(scene.plan))
         if self._model is None or self._model[0] != key:
-            with clock.phase("load"):
+            with clock.phase("load", None) as progress:
                 from smd_cli.app.models import find_checked, load_found  # imports torch
 
                 found = find_checked(scene, self.settings)
                 self._release()  # only now: two models at once may not fit the memory
-                self._model = key, load_found(found)
+                self._model = key, load_found(found, progress)
             return self._model[1]
         from smd_cli.app.models import check_fit
 

@@ -6,8 +6,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+)
 from rich.table import Table
+from rich.text import Text
 
 from smd_cli.cli.console import MessagePrinter, rich_console
 from smd_cli.engine.events import (
@@ -17,6 +26,8 @@ from smd_cli.engine.events import (
     Listener,
     Noted,
     Phase,
+    PictureStarted,
+    Reached,
     Started,
     StreamProgress,
     Warned,
@@ -26,6 +37,35 @@ if TYPE_CHECKING:
     from smd_cli.app.reports import RenderReport, StreamReport
 
 MIB = 2**20
+BAR = 16  # columns
+SPEED_PERIOD = 600  # seconds of the past that the time remaining is estimated from; a step can take a minute
+
+
+class _Time(ProgressColumn):
+    """The time that remains; the time that has passed where that is not known, or nothing remains."""
+
+    def render(self, task: Task) -> Text:
+        """Render minutes and seconds."""
+        if task.time_remaining and not task.finished:
+            return Text(f"{_minutes(task.time_remaining)} left", style="progress.remaining")
+        passed = task.finished_time if task.finished else task.elapsed
+        return Text(_minutes(passed or 0), style="progress.elapsed")
+
+
+def _minutes(seconds: float) -> str:
+    return "{}:{:02}".format(*divmod(round(seconds), 60))
+
+
+def _bars(*columns: ProgressColumn, quiet: bool) -> Progress:
+    """Make bars, which are drawn where someone can see them."""
+    console = rich_console()
+    return Progress(
+        *columns,
+        console=console,
+        transient=True,
+        disable=quiet or not console.is_terminal,
+        speed_estimate_period=SPEED_PERIOD,
+    )
 
 
 @contextmanager
@@ -34,27 +74,26 @@ def show_progress(messages: MessagePrinter) -> Iterator[Listener]:
 
     Off a terminal, or when quiet, it draws nothing.
     """
-    console = rich_console()
-    hidden = messages.quiet or not console.is_terminal
     columns = (
         TextColumn("{task.description:8}"),
-        BarColumn(),
+        BarColumn(BAR),
         MofNCompleteColumn(),
-        TimeElapsedColumn(),
+        _Time(),
         TextColumn("{task.fields[detail]}", style="dim"),
     )
-    with Progress(*columns, console=console, transient=True, disable=hidden) as bars:
+    with _bars(*columns, quiet=messages.quiet) as bars:
         yield _Bars(bars, messages)
 
 
 class _Bars:
-    """A listener that draws a bar for each phase, and one for the frames of a stream."""
+    """A listener that draws a bar for each phase, one for several pictures, and one for a stream's frames."""
 
     def __init__(self, bars: Progress, messages: MessagePrinter) -> None:
         self.bars = bars
         self.messages = messages
         self._phases: dict[Phase, TaskID] = {}
         self._frames: TaskID | None = None
+        self._pictures: TaskID | None = None
 
     def __call__(self, event: Event) -> None:
         """Handle an event."""
@@ -65,13 +104,28 @@ class _Bars:
                 self._phases[phase] = self.bars.add_task(phase, total=total, detail="")
             case Advanced(phase):
                 self.bars.advance(self._phases[phase])
+                if phase == "denoise" and self._pictures is not None:
+                    self.bars.advance(self._pictures, 1 / (self._total("denoise") or 1))
+            case Reached(phase, done, total):
+                self.bars.update(self._phases[phase], completed=done, total=total)
             case Finished(phase):
-                task = self._phases[phase]
-                self.bars.update(task, completed=self.bars.tasks[task].total)
+                whole = self._total(phase) or 1
+                self.bars.update(self._phases[phase], completed=whole, total=whole)
+            case PictureStarted(number, total) if total > 1:
+                self._show_picture(number, total)
             case StreamProgress():
                 self._show_stream(event)
             case Noted() | Warned():
                 self.messages(event)
+
+    def _total(self, phase: Phase) -> float | None:
+        return self.bars.tasks[self._phases[phase]].total
+
+    def _show_picture(self, number: int, total: int) -> None:
+        if self._pictures is None:
+            self._pictures = self.bars.add_task("pictures", total=total, detail="")
+        detail = f"picture {number} of {total}"
+        self.bars.update(self._pictures, completed=number - 1, detail=detail)
 
     def _show_stream(self, progress: StreamProgress) -> None:
         if self._frames is None:
@@ -87,10 +141,8 @@ class _Bars:
 @contextmanager
 def show_count(total: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
     """Give a function to call after each picture of a benchmark; it draws a bar where someone can see it."""
-    console = rich_console()
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    hidden = quiet or not console.is_terminal
-    with Progress(*columns, console=console, transient=True, disable=hidden) as bars:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Time())
+    with _bars(*columns, quiet=quiet) as bars:
         task = bars.add_task("pictures", total=total)
         yield lambda: bars.advance(task)
 
@@ -120,13 +172,17 @@ def print_stream_report(report: StreamReport) -> None:
         f"peak memory {report.device['peak_memory_bytes'] / MIB:.0f} MiB",
     }
     _print_times(report.timing, notes)
+    if sum(report.timing.values()) > 2 * report.timing["total_s"]:
+        rich_console().print(
+            "phases overlap: what each one spends adds up to more than the total", style="dim"
+        )
 
 
 def _print_times(timing: dict[str, float], notes: dict[str, str]) -> None:
     table = Table(box=None, pad_edge=False)
     table.add_column("phase")
     table.add_column("seconds", justify="right")
-    table.add_column("", style="dim")
+    table.add_column("details", style="dim")
     for name, seconds in timing.items():
         phase = name.removesuffix("_s")
         table.add_row(phase, f"{seconds:.2f}", notes.get(phase, ""))

@@ -19,7 +19,7 @@ from smd_cli.cli.console import MessagePrinter, print_result
 from smd_cli.cli.document import document
 from smd_cli.cli.option_groups import expand_options
 from smd_cli.cli.plan import print_plan
-from smd_cli.engine.events import Event, Noted
+from smd_cli.engine.events import Event, Noted, PictureStarted
 from smd_cli.errors import UsageError
 from smd_cli.media.files import Existing, check_png
 
@@ -147,7 +147,8 @@ def _render(
             show(event)
 
         with Renderer.of(settings, listener) as renderer:
-            for number, path in targets:
+            for place, (number, path) in enumerate(targets, start=1):
+                listener(PictureStarted(place, len(targets)))
                 picture = renderer.render(opened, seed=number)
                 outputs.append(picture.save(path, overwrite=True))
                 document().add(outputs=[asdict(output) for output in outputs])

@@ -19,10 +19,10 @@ PHASES: tuple[Phase, ...] = ("load", "encode", "denoise", "decode", "save")
 
 @dataclass(frozen=True)
 class Started:
-    """A phase begins; it will advance `total` times."""
+    """A phase begins; it will advance `total` times, or nobody knows so far how often."""
 
     phase: Phase
-    total: int
+    total: int | None
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,15 @@ class Advanced:
     """A phase got on by one."""
 
     phase: Phase
+
+
+@dataclass(frozen=True)
+class Reached:
+    """A phase has done so many of its parts."""
+
+    phase: Phase
+    done: int
+    total: int
 
 
 @dataclass(frozen=True)
@@ -66,6 +75,14 @@ class StreamProgress:
 
 
 @dataclass(frozen=True)
+class PictureStarted:
+    """A picture begins, of several that a run makes: `number` of `total`, from 1."""
+
+    number: int
+    total: int
+
+
+@dataclass(frozen=True)
 class Noted:
     """Something was adapted, a picture resized say. `text` is one line."""
 
@@ -79,12 +96,28 @@ class Warned:
     text: str
 
 
-Event = Started | Advanced | Finished | StreamProgress | Noted | Warned
+Event = Started | Advanced | Reached | Finished | PictureStarted | StreamProgress | Noted | Warned
 Listener = Callable[[Event], None]
 
 
 def ignore_events(event: Event) -> None:
     """Listen to nothing."""
+
+
+@dataclass(frozen=True)
+class PhaseProgress:
+    """How a phase tells that it gets on: called each time, or by how many of its parts it has done."""
+
+    phase: Phase
+    listen: Listener
+
+    def __call__(self) -> None:
+        """Get on by one."""
+        self.listen(Advanced(self.phase))
+
+    def reach(self, done: int, total: int) -> None:
+        """Have done so many parts."""
+        self.listen(Reached(self.phase, done, total))
 
 
 @dataclass
@@ -95,12 +128,12 @@ class Clock:
     seconds: dict[Phase, float] = field(default_factory=lambda: dict.fromkeys(PHASES, 0.0))
 
     @contextmanager
-    def phase(self, phase: Phase, total: int = 1) -> Iterator[Callable[[], None]]:
-        """Time a block; it is given a function to call each time it gets on."""
+    def phase(self, phase: Phase, total: int | None = 1) -> Iterator[PhaseProgress]:
+        """Time a block; it is given what tells that it gets on."""
         self.listen(Started(phase, total))
         began = time.perf_counter()
         try:
-            yield lambda: self.listen(Advanced(phase))
+            yield PhaseProgress(phase, self.listen)
         finally:
             spent = time.perf_counter() - began
             self.seconds[phase] += spent

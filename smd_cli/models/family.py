@@ -13,11 +13,10 @@ from smd_cli.models.layer_names import LayerNames
 from smd_cli.models.vae import Autoencoder
 
 if TYPE_CHECKING:
-    import torch
-
     from smd_cli.core.samplers import ScheduleMaker
     from smd_cli.models.assets import Assets
     from smd_cli.models.backbone import Backbone
+    from smd_cli.models.components import Destination
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,8 @@ class Family:
             from the denoiser's config and the latent pixels of a view.
         schedules: reads from a model's folder and facts what makes its schedules: the noise levels that it
             was trained on. Raises AssetError if there is no readable config.
-        load: reads located files into a backbone. Raises AssetError if weights or LoRAs do not fit.
+        load: reads located files into a backbone at a destination, which it tells of each tensor of a network
+            and each LoRA. Raises AssetError if weights or LoRAs do not fit.
     """
 
     name: str
@@ -93,4 +93,4 @@ class Family:
     read_facts: Callable[[ModelConfigs], ModelFacts]
     evaluation_elements: Callable[[Config, int], int]
     schedules: Callable[[Path, ModelFacts], ScheduleMaker]
-    load: Callable[[Assets, torch.device, torch.dtype], Backbone]
+    load: Callable[[Assets, Destination], Backbone]

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from smd_cli.core.samplers import DiffusionSchedules
     from smd_cli.models.assets import Assets
     from smd_cli.models.backbone import Backbone
+    from smd_cli.models.components import Destination
     from smd_cli.models.conditioning import Conditioning
     from smd_cli.models.cross_attention import CrossAttentionCache
     from smd_cli.models.tokens import Tokenizer
@@ -119,7 +120,7 @@ class SD15:
         return embedding.to(self.dtype)
 
 
-def load(assets: Assets, device: torch.device, dtype: torch.dtype) -> Backbone:
+def load(assets: Assets, to: Destination) -> Backbone:
     """Read the weights, fuse the LoRAs and learn the words of textual inversions.
 
     Raises:
@@ -130,9 +131,10 @@ def load(assets: Assets, device: torch.device, dtype: torch.dtype) -> Backbone:
     from smd_cli.models.lora import fuse_lora
     from smd_cli.models.tokens import Tokenizer
 
-    networks = _load_networks(assets, device, dtype)
+    networks = _load_networks(assets, to)
     for path, strength in assets.loras:
         fuse_lora(path, strength, networks, FAMILY)
+        to.arrived(1)
     text_encoder, unet = networks["text_encoder"], networks["unet"]
     learned = learn_words(text_encoder, "text_encoder", assets.textual_inversions)
     length = text_encoder.config.max_position_embeddings
@@ -143,14 +145,14 @@ def load(assets: Assets, device: torch.device, dtype: torch.dtype) -> Backbone:
         unet=unet,
         vae=networks["vae"],
         schedules=schedules(assets.configs, assets.facts),
-        device=device,
-        dtype=dtype,
+        device=to.device,
+        dtype=to.dtype,
         cross_attention=CrossAttentionCache(unet),
     )
 
 
-def _load_networks(assets: Assets, device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
-    """Load the components onto a device, by name."""
+def _load_networks(assets: Assets, to: Destination) -> dict[str, Any]:
+    """Load the components, by name."""
     import diffusers
     import torch
     from transformers.models.clip.modeling_clip import CLIPTextModel
@@ -165,15 +167,14 @@ def _load_networks(assets: Assets, device: torch.device, dtype: torch.dtype) -> 
         "vae": getattr(diffusers, autoencoder.name),
     }
     # convolutions run faster on pixels that lie together, but for Apple's
-    memory = torch.preserve_format if device.type == "mps" else torch.channels_last
+    memory = torch.preserve_format if to.device.type == "mps" else torch.channels_last
     networks = {}
     for name, network_class in classes.items():
         files, prefix = assets.components[name], FAMILY.components[name].prefix
         tensors = read_tensors(files, prefix)
         if name == "text_encoder":  # transformers does not know the prefixes of single files, diffusers does
             tensors = {key.removeprefix(prefix): tensor for key, tensor in tensors.items()}
-        network = load_component(network_class, files, tensors, dtype)
-        networks[name] = network.to(device, memory_format=memory)
+        networks[name] = load_component(network_class, files, tensors, to).to(memory_format=memory)
     return networks
 
 

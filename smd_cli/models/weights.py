@@ -1,5 +1,6 @@
 """Safetensors files, looked into without reading their tensors. Pickled weights are never opened."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -11,6 +12,12 @@ from smd_cli.references import PICKLES
 Shapes = dict[str, tuple[int, ...]]
 Header = tuple[Shapes, dict[str, str]]
 """Names and shapes of a file's tensors, and what its writer added."""
+
+
+def own_names(names: Iterable[str], prefix: str) -> list[str]:
+    """Return the names of a network's tensors: of a whole checkpoint those with its prefix, else all."""
+    names = list(names)
+    return [name for name in names if name.startswith(prefix)] or names
 
 
 def read_shapes(path: Path) -> Shapes:
