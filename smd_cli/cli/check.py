@@ -46,8 +46,9 @@ def check(
 ) -> None:
     """Check scenes: every key, mask and picture; of a stream its input and keyframes. Nothing is rendered.
 
-    All scenes are checked, and all problems of each are reported; the exit code is 0 when all are good. Which
-    of their models are on this machine is told beside it: nothing is fetched, and no weights are read.
+    All scenes are checked, and all problems of each are reported; the exit code is 0 when all are good, and with
+    --quiet it is the whole answer. Which of their models are on this machine is told beside it: nothing is
+    fetched, and no weights are read.
     """
     if preview and len(scenes) > 1:
         raise UsageError("--preview draws one scene; give only one")
@@ -58,7 +59,7 @@ def check(
     if preview and (opened := findings[0].opened):
         draw_scene(opened, preview)
     document().add(scenes=[finding.to_dict() for finding in findings])
-    if not reporting.json:
+    if not reporting.json and not reporting.quiet:
         for line in (line for finding in findings for line in finding.lines()):
             print_result(line)
     if codes := [finding.error.exit_code for finding in findings if finding.error]:
@@ -82,7 +83,9 @@ class _Finding:
         width, height = self.opened.plan.size
         yield f"{self.scene}: good, {width}x{height} px"
         names = [region.name for region in self.opened.plan.regions]
-        wide = max(map(len, names), default=0)
+        wide = max(map(len, ("region", *names)))
+        if names:
+            yield f"  {'region':{wide}}  covers"
         for index, name in enumerate(names):
             yield f"  {name:{wide}}  {self.opened.images.coverage(index):6.1%}"
         for model in self.models:

@@ -58,7 +58,7 @@ def print_layout(layout: RenderableType) -> None:
 
 @dataclass(frozen=True)
 class MessagePrinter:
-    """A listener that prints notes and warnings on stderr; `quiet` leaves them out.
+    """A listener that prints notes and warnings on stderr, each once a run; `quiet` leaves them out.
 
     Warnings are added to the document of the run too, quiet or not.
     """
@@ -76,7 +76,8 @@ class MessagePrinter:
                 self._print("warning", "yellow", text)
 
     def _print(self, kind: str, color: str, line: str) -> None:
-        if not self.quiet:
+        if not self.quiet and line not in self.document.printed:
+            self.document.printed.add(line)
             _print_to_stderr(f"{_colored(kind, color)}: {line}")
 
 

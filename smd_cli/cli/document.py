@@ -17,11 +17,13 @@ class Document:
         parts: what the command found or made so far, by key.
         warnings: what was warned of, quiet or not.
         problems: what ended the run, or was wrong with one of several scenes.
+        printed: notes and warnings that people have read; the same picture of several scenes earns one.
     """
 
     parts: dict[str, Any] = field(default_factory=dict)
     warnings: list[Message] = field(default_factory=list)
     problems: list[Message] = field(default_factory=list)
+    printed: set[str] = field(default_factory=set)
 
     def add(self, **parts: Any) -> None:  # noqa: ANN401 - any JSON value
         """Add parts of the document, or replace them."""
@@ -31,7 +33,7 @@ class Document:
         """Return all of it, ready for JSON."""
         return {
             **self.parts,
-            "warnings": [message.to_dict() for message in self.warnings],
+            "warnings": [message.to_dict() for message in dict.fromkeys(self.warnings)],
             "problems": [message.to_dict() for message in self.problems],
         }
 

@@ -37,7 +37,7 @@ def plan(
 
     Tiles, model evaluations of each step of one picture (beside those of every prompt in every tile with both
     guidance halves), memory, and the models. Nothing is rendered or fetched; the exit code is 4 where a model
-    is missing.
+    is missing. With --quiet it is the whole answer.
     """
     from smd_cli.app.scenes import load_scene
 
@@ -75,7 +75,7 @@ def print_plan(
     if preview:
         draw_scene(opened, preview, found.forecast.tiles if found.forecast else ())
     document().add(**found.to_dict())
-    if not reporting.json:
+    if not reporting.json and not reporting.quiet:
         print_layout(layout_of(found))
     if missing := [model.problem for model in found.models if model.problem]:
         raise AssetError(*missing)

@@ -110,7 +110,7 @@ def _work(forecast: Forecast) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name in ("step", "views", "evaluations", "without savings"):
         table.add_column(name, justify="right")
-    table.add_column(width=BAR)
+    table.add_column("share", width=BAR)
     for _, run in groupby(forecast.steps, lambda step: (step.views, step.evaluations)):
         first, *others = run
         table.add_row(

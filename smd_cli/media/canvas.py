@@ -112,11 +112,11 @@ def _scale_and_crop(picture: Image.Image, picture_box: PixelBox, visible: PixelB
 
 
 def _notes(path: Path, old: Size, picture_box: PixelBox, visible: PixelBox) -> list[str]:
-    scaled = _box_size(picture_box)
-    notes = [resize_note(path, old, scaled)] if scaled != old else []
-    if visible != picture_box:
-        notes.append(f"{path}: cropped from {_size_text(scaled)} to {_size_text(_box_size(visible))}")
-    return notes
+    scaled, shown = _box_size(picture_box), _size_text(_box_size(visible))
+    if scaled == old:
+        return [f"{path}: cropped from {_size_text(old)} to {shown}"] if visible != picture_box else []
+    then = f", then cropped to {shown}" if visible != picture_box else ""
+    return [resize_note(path, old, scaled) + then]
 
 
 def _repeat_sides(image: Image.Image, left: int, width: int) -> Image.Image:

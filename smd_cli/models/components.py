@@ -124,7 +124,8 @@ def _fill_diffusers(
         if tensor.shape != expected[name].shape
     )
     missing = model.load_state_dict(to.take(weights), strict=False, assign=True).missing_keys
-    to.arrived(len(tensors) - len(weights))  # those that the network has no place for
+    if others := len(tensors) - len(weights):  # the network has no place for them
+        to.arrived(others)
     return model, missing
 
 

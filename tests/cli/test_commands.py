@@ -54,7 +54,23 @@ class TestCheck:
     def test_a_good_scene(self, scene: Path) -> None:
         done = smd("check", str(scene))
         assert (done.exit_code, done.stderr) == (0, "")
-        assert done.stdout.startswith(f"{scene}: good, 128x64 px\n  boy   50.0%\n")
+        assert done.stdout.startswith(f"{scene}: good, 128x64 px\n  region  covers\n  boy      50.0%\n")
+
+    def test_quiet_leaves_the_exit_code(self, scene: Path) -> None:
+        done = smd("check", str(scene), "-q")
+        assert (done.exit_code, done.stdout, done.stderr) == (0, "", "")
+        scene.write_text(SCENE.replace("128", "129"))
+        done = smd("check", str(scene), "-q")
+        assert (done.exit_code, done.stdout) == (3, "")
+        assert "canvas.width" in done.stderr
+
+    def test_a_note_on_a_picture_of_several_scenes_is_said_once(self, scene: Path, tmp_path: Path) -> None:
+        Image.new("L", (64, 32), 255).save(tmp_path / "m.png")
+        scene.write_text(SCENE.replace("{box: [0, 0, 0.5, 1]}", "m.png"))
+        (tmp_path / "other.yaml").write_text(scene.read_text())
+        done = smd("check", str(scene), str(tmp_path / "other.yaml"))
+        assert done.exit_code == 0
+        assert done.stderr.count("m.png: resized") == 1
 
     def test_standard_input(self) -> None:
         assert smd("check", "-", stdin=SCENE).exit_code == 0
@@ -81,7 +97,7 @@ class TestCheck:
         done = smd(
             "check", str(scene), "--set", "regions[boy].mask={box: [0,0,0.25,1]}", "-W", "256", "-H", "128"
         )
-        assert done.stdout.startswith(f"{scene}: good, 256x128 px\n  boy   25.0%\n")
+        assert done.stdout.startswith(f"{scene}: good, 256x128 px\n  region  covers\n  boy      25.0%\n")
         assert smd("check", str(scene), "--set", "regions[boy].prompt_strength=2").exit_code == 3
         assert smd("check", str(scene), "--set", "regions[girl].prompt=x").exit_code == 2
         assert smd("check", str(scene), "--set", "nothing").exit_code == 2

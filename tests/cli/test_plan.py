@@ -57,6 +57,7 @@ def test_the_report(scene, tmp_path):
     assert ["tiles", "2", "of", "256x256", "px"] in lines
     assert "schedule  lcm, steps 0 25 of 50\n" in done.stdout
     assert ["base", "flatland", "here"] in lines
+    assert ["step", "views", "evaluations", "without", "savings", "share"] in lines
     assert ["1-2", "3", "3", "8", "38%"] in lines
     assert lines[-1] == ["total", "6", "6", "16", "2.7", "times", "fewer"]
     assert list(tmp_path.iterdir()) == [tmp_path / "sunny.yaml"]
@@ -120,7 +121,7 @@ def test_steps_that_differ_are_told_apart(scene):
     soft = ["--set", "sampler.indices=[0,12,25,37]", "--set", "masks={std: 48, type: discrete}"]
     views = [step["views"] for step in plan(scene, *soft)["steps"]]
     assert len(set(views)) > 1
-    *rows, _ = smd("plan", scene, *soft).stdout.partition("without savings\n")[2].splitlines()
+    *rows, _ = smd("plan", scene, *soft).stdout.partition("share\n")[2].splitlines()
     assert len(rows) == 1 + sum(one != other for one, other in pairwise(views))
 
 
@@ -252,6 +253,15 @@ class TestDryRun:
     def test_it_finds_what_would_stop_the_render(self, scene):
         Path("a.png").write_text("mine")
         assert smd("generate", scene, "--dry-run", "-o", "a.png").exit_code == 2
+
+
+def test_quiet_leaves_the_exit_code(scene):
+    done = smd("plan", scene, "-q")
+    assert (done.exit_code, done.stdout, done.stderr) == (0, "", "")
+    done = smd("plan", scene, "-q", "--model", "./nowhere.safetensors")
+    assert (done.exit_code, done.stdout) == (4, "")
+    assert "nowhere.safetensors" in done.stderr
+    assert json.loads(smd("plan", scene, "-q", "--json").stdout)["work"] == WORK
 
 
 def test_an_idle_region_is_a_warning_here_too(scene):

@@ -121,10 +121,7 @@ def test_a_canvas_that_follows_goes_on_with_the_last_pixels() -> None:
 
 
 def test_what_was_done_is_noted() -> None:
-    assert laid(NOISE).notes == (
-        "b.png: resized from 100x75 to 128x96",
-        "b.png: cropped from 128x96 to 128x64",
-    )
+    assert laid(NOISE).notes == ("b.png: resized from 100x75 to 128x96, then cropped to 128x64",)
     assert laid(NOISE, "prompt: x, fit: contain").notes == ("b.png: resized from 100x75 to 85x64",)
 
 

@@ -63,8 +63,7 @@ def test_the_background_picture_is_brought_to_size_on_white(tmp_path: Path) -> N
     assert found.new_area is None
     assert found.notes == (
         f"{tmp_path / 'b.png'}: its transparent parts are laid on white",
-        f"{tmp_path / 'b.png'}: resized from 64x64 to 128x128",
-        f"{tmp_path / 'b.png'}: cropped from 128x128 to 128x64",
+        f"{tmp_path / 'b.png'}: resized from 64x64 to 128x128, then cropped to 128x64",
     )
 
 

@@ -35,6 +35,7 @@ def answer(base, offline, few_step, **choices):
         },
         "configs": str(assets.configs),
         "loras": [path.name for path, _ in assets.loras],
+        "predicts": assets.facts.prediction_type,
     }
 print(json.dumps([answer(**asked) for asked in json.load(sys.stdin)]))
 """

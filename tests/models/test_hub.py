@@ -149,6 +149,17 @@ def test_files_of_a_repository_by_all_their_references(hub, styles, folder):
     assert hub.fetched() == ["my_style_v2.safetensors", "older/my style.safetensors"]
 
 
+def test_the_inference_config_beside_a_file_comes_with_it(hub, styles, copy):
+    config = json.loads((copy / SCHEDULER).read_text())
+    del config["prediction_type"]
+    (copy / SCHEDULER).write_text(json.dumps(config))
+    (styles / "my_style_v2.yaml").write_text("model: {params: {parameterization: v}}\n")
+    (styles / "other.yaml").write_text("a: 1\n")
+    hub.add("owner/styles", styles)
+    assert hub.locate("owner/styles", config=str(copy))["predicts"] == "v_prediction"
+    assert hub.fetched() == ["my_style_v2.safetensors", "my_style_v2.yaml"]
+
+
 def test_a_revision_has_files_of_its_own(hub, styles, folder, make, tmp_path):
     (tmp_path / "then").mkdir()
     then = {name: tensor + 1 for name, tensor in load_file(styles / "my_style_v2.safetensors").items()}

@@ -135,6 +135,19 @@ def test_the_libraries_read_no_file_beside_those_that_were_found(copy, backbone)
         assert torch.equal(tensor, backbone.unet.state_dict()[name])
 
 
+@pytest.mark.parametrize("layout", ["folder", "file"])
+def test_loading_tells_how_far_it_is(layout, folder, single_file):
+    base = folder if layout == "folder" else single_file
+    assets = locate(ModelSpec(str(base), config=str(folder) if layout == "file" else None), offline=True)
+    told: list[tuple[int, int]] = []
+    backbone = load(assets, CPU, torch.float32, lambda done, total: told.append((done, total)))
+    networks = (backbone.unet, backbone.vae, backbone.text_encoder)
+    tensors = sum(len(network.state_dict()) for network in networks)
+    assert told[-1][0] == told[-1][1] >= tensors
+    assert [done for done, _ in told] == sorted({done for done, _ in told})
+    assert len(told) > (100 if layout == "folder" else 2)
+
+
 def test_the_schedule_is_the_models_own(backbone, pipeline, copy, make):
     torch.testing.assert_close(backbone.schedules.training.alphas_cumprod, pipeline.scheduler.alphas_cumprod)
     make.edit_json(copy / "scheduler/scheduler_config.json", beta_end=0.02)
