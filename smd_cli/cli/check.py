@@ -46,8 +46,8 @@ def check(
 ) -> None:
     """Check scenes: every key, mask and picture; of a stream its input and keyframes. Nothing is rendered.
 
-    All scenes are checked, and all problems of each are reported; the exit code is 0 when all are good, and with
-    --quiet it is the whole answer. Which of their models are on this machine is told beside it: nothing is
+    All scenes are checked, and all problems of each are reported; the exit code is 0 when all are good, which
+    with --quiet is the whole answer. Which of their models are on this machine is told beside it: nothing is
     fetched, and no weights are read.
     """
     if preview and len(scenes) > 1:

@@ -105,6 +105,18 @@ def test_so_is_a_lora(model):
     assert "unet/" not in line
 
 
+def test_so_is_a_textual_inversion(model):
+    save_file({"sks": torch.full((1, 32), torch.inf)}, "sks.safetensors")
+    words = [
+        "--set",
+        "model.textual_inversions=[{path: sks.safetensors}]",
+        "--set",
+        "background.prompt=a sks",
+    ]
+    line = failure("generate", "s.yaml", "-o", "a.png", *words, code=4)
+    assert "sks.safetensors: holds NaN or infinity in sks;" in line
+
+
 def test_what_is_never_used_does_no_harm(model):
     change(model / TEXT, "token_embedding", lambda tensor: tensor[400].fill_(torch.nan))
     assert run("generate", "s.yaml", "-o", "a.png").exit_code == 0
