@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -33,6 +34,10 @@ class ComingRecipes:
     def of(self, seed: int) -> Recipe:
         """Return the recipe of a seed's picture, without its pixels. Raises AssetError: a file is missing."""
         return build_recipe(self._plan, seed, self._assets)
+
+    def texts(self, seed: int) -> dict[str, str]:
+        """Return what the file of a seed's picture will carry. Raises as `of`."""
+        return replace(self.of(seed), pixels=64 * "0").texts()
 
     @cached_property
     def _assets(self) -> Assets:

@@ -22,11 +22,11 @@ from smd_cli.engine.events import Clock, Listener
 from smd_cli.engine.layers import CanvasImages
 from smd_cli.engine.prepare import PreparedScene, prepare
 from smd_cli.engine.render import render
-from smd_cli.media.files import Existing, check_png, write_bytes
+from smd_cli.media.files import Existing, write_bytes
 from smd_cli.media.paint import SceneImages
 from smd_cli.media.pixel_digest import pixel_digest
-from smd_cli.media.png import encode_png
 from smd_cli.media.recipe import Recipe
+from smd_cli.media.stills import check_still, check_texts, encode_still
 from smd_cli.models.backbone import Backbone
 
 
@@ -56,16 +56,18 @@ class RenderedPicture:
     _listener: Listener = field(repr=False)
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> WrittenFile:
-        """Write a PNG file whole or not at all, with its recipe.
+        """Write a PNG, JPEG, WebP or AVIF file by its suffix, whole or not at all, with its recipe.
 
-        Raises UsageError: the name is not that of a PNG file or, without `overwrite`, a file is there that
+        Raises UsageError: the suffix is none of these or, without `overwrite`, a file is there that
         is not this picture; SmdError: the system refuses.
         """
         target = Path(path)
-        check_png(target)
+        texts = self.recipe.texts() if self.recipe else None
+        check_still(target, self.image.size)
+        check_texts(target, lambda: texts or {})
         check_picture(target, Existing.OVERWRITE if overwrite else Existing.REPLACE_OWN, lambda: self.recipe)
         with Clock(self._listener).phase("save"), enough_memory(torch.device("cpu")):
-            data = encode_png(self.image, self.recipe.texts() if self.recipe else None)
+            data = encode_still(self.image, target.suffix, texts)
             write_bytes(target, data)
         digest = sha256(data).hexdigest()
         return WrittenFile(str(target), self.seed, digest, self.pixels_sha256, *self.image.size)

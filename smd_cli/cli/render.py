@@ -21,7 +21,7 @@ from smd_cli.cli.option_groups import expand_options
 from smd_cli.cli.plan import print_plan
 from smd_cli.engine.events import Event, Noted, PictureStarted
 from smd_cli.errors import UsageError
-from smd_cli.media.files import Existing, check_png
+from smd_cli.media.files import Existing
 
 if TYPE_CHECKING:
     from smd_cli.app.existing import ComingRecipes
@@ -40,7 +40,12 @@ TASKS = {
 DEFAULT_NAME = "{scene}_{seed}.png"
 Output = Annotated[
     Path | None,
-    typer.Option("--output", "-o", metavar="PNG", help="Write the picture to this file; for one seed."),
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="A .png, .jpg, .webp or .avif file for the picture of one seed.",
+    ),
 ]
 OutputDir = Annotated[Path, options.output_dir(DEFAULT_NAME)]
 
@@ -82,6 +87,8 @@ def render(
     opened = load_scene(scene, overrides=overrides, task=context.command.name, listener=messages)
     coming = ComingRecipes(opened.plan, offline=settings.offline)
     targets = _targets(opened, place, coming)
+    option = "--name" if place.output is None else "--output"
+    _check_formats(targets, opened.plan.size, option, coming if settings.metadata else None)
     wanted = _wanted(targets, opened.plan.size, existing, coming, messages)
     if dry_run:
         print_plan(opened, settings, reporting)
@@ -103,9 +110,17 @@ def _targets(opened: OpenedScene, place: Place, coming: ComingRecipes) -> list[T
         raise UsageError(
             f"--output {place.output}: names one file for {len(seeds)} seeds; give --output-dir instead"
         )
-    for _, path in targets:
-        check_png(path, "--output" if place.output else "--name")
     return targets
+
+
+def _check_formats(targets: Sequence[Target], size: Size, option: str, coming: ComingRecipes | None) -> None:
+    """Raise UsageError or AssetError where a file cannot hold its picture, or its recipe, if it has one."""
+    from smd_cli.media.stills import check_still, check_texts
+
+    for seed, path in targets:
+        check_still(path, size, option=option)
+        if coming:
+            check_texts(path, partial(coming.texts, seed), option=option)
 
 
 def _wanted(

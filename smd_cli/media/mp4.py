@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 from pathlib import Path
 from typing import BinaryIO
 
@@ -11,9 +12,10 @@ _MAX_COMMENT = 1 << 24  # bytes that are read at most
 
 
 def is_mp4(path: Path) -> bool:
-    """Tell whether a file begins like an MP4 file."""
+    """Tell whether a file begins like an MP4 file. AVIF pictures begin like that too, but for their brand."""
     with path.open("rb") as file:
-        return file.read(8)[4:] == b"ftyp"
+        kind, brand = struct.unpack("4x4s4s", file.read(12).ljust(12, b"\0"))
+    return kind == b"ftyp" and brand not in (b"avif", b"avis")
 
 
 def read_comment(path: Path) -> bytes:

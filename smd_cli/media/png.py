@@ -7,6 +7,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from smd_cli import __version__
+from smd_cli.media.xmp import SOURCE_TYPE, xmp_packet
 
 PROGRAM = "Software"  # the keyword that the PNG specification defines for it
 UNREADABLE = (OSError, SyntaxError, ValueError)  # what Pillow raises about files whose header it cannot read
@@ -19,8 +20,10 @@ def with_program_mark(texts: Mapping[str, str] | None) -> dict[str, str]:
 
 def encode_png(image: Image.Image, texts: Mapping[str, str] | None) -> bytes:
     """Return a PNG file that carries the program's mark and `texts` by keyword; none of them for None."""
-    chunks = PngInfo()
-    for keyword, text in with_program_mark(texts).items():
+    marked, chunks = with_program_mark(texts), PngInfo()
+    if source_type := marked.pop(SOURCE_TYPE, None):
+        chunks.add_itxt("XML:com.adobe.xmp", xmp_packet(source_type).decode())
+    for keyword, text in marked.items():
         chunks.add_itxt(keyword, text)
     data = BytesIO()
     image.save(data, "png", pnginfo=chunks)

@@ -1,7 +1,7 @@
 """The recipe that every picture carries: the scene, seed, model and masks that it was rendered from.
 
-It is stored as two texts of the file, in a PNG as text chunks: `smd` holds all of it as JSON, `parameters`
-the short form that other programs show. What is read back is data and is never executed.
+It is stored as texts of the file (see `media.texts`): `smd` holds all of it as JSON, `parameters` the short
+form that other programs show. What is read back is data and is never executed.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from PIL import Image
 from smd_cli.errors import AssetError
 from smd_cli.media.png import UNREADABLE
 from smd_cli.media.texts import read_texts
+from smd_cli.media.xmp import EDITED, MADE, SOURCE_TYPE
 from smd_cli.scene.explain import quoted
 
 CHUNK = "smd"
@@ -102,8 +103,15 @@ class Recipe:
         return "\n".join(lines)
 
     def texts(self) -> dict[str, str]:
-        """Return both forms by the keyword of their text."""
-        return {CHUNK: self.to_json(), "parameters": self.parameters()}
+        """Return both forms and the source type by the keyword of their text."""
+        return {CHUNK: self.to_json(), "parameters": self.parameters(), SOURCE_TYPE: self._source_type()}
+
+    def _source_type(self) -> str:
+        """Tell whether a model made the picture, or edited pictures that it was given."""
+        stream = self.scene["stream"] if self.scene["task"] == "stream" else {}
+        changes = [keyframe.get("background", {}) for keyframe in stream.get("timeline", ())]
+        pictures = [change.get("image") for change in (self.scene["background"], *changes)]
+        return EDITED if stream.get("input") or any(pictures) else MADE
 
 
 def read_recipe(path: Path) -> Recipe:

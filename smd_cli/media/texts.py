@@ -1,17 +1,18 @@
 """The texts that pictures and videos carry in any format: the program's mark and the recipe.
 
 PNG has a chunk for each text. The other formats have one comment, which holds all texts as a JSON object in
-ASCII, which every format accepts.
+ASCII, which every format accepts: in GIF and MP4 a comment of their own, in the others in their XMP.
 """
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from PIL import ExifTags, Image
+from PIL import Image
 
 from smd_cli.media.mp4 import is_mp4, read_comment
 from smd_cli.media.png import PROGRAM, UNREADABLE, with_program_mark
+from smd_cli.media.xmp import SOURCE_TYPE, read_xmp_comment, xmp_packet
 
 
 def pack_texts(texts: Mapping[str, str] | None) -> str:
@@ -19,8 +20,13 @@ def pack_texts(texts: Mapping[str, str] | None) -> str:
     return json.dumps(with_program_mark(texts)) if texts is not None else ""
 
 
+def xmp_of(texts: Mapping[str, str]) -> bytes:
+    """Return the XMP that carries `texts` and the program's mark, and says in IPTC's words what it is."""
+    return xmp_packet(texts.get(SOURCE_TYPE), pack_texts(texts))
+
+
 def read_texts(path: Path) -> dict[str, str]:
-    """Read the texts of a PNG, GIF, WebP or MP4 file by keyword; empty where it carries none of smd's.
+    """Read the texts of a picture or film by keyword; empty where it carries none of smd's.
 
     Raises what Pillow raises about a file that it cannot read (see UNREADABLE), and DecompressionBombError.
     """
@@ -29,8 +35,8 @@ def read_texts(path: Path) -> dict[str, str]:
     with Image.open(path) as image:
         if image.format == "GIF":
             return _unpack_texts(image.info.get("comment", b""))
-        if image.format == "WEBP":
-            return _unpack_texts(image.getexif().get(ExifTags.Base.ImageDescription, ""))
+        if image.format != "PNG":
+            return _unpack_texts(read_xmp_comment(image.info.get("xmp", b"")))
         return {str(keyword): text for keyword, text in image.info.items() if isinstance(text, str)}
 
 

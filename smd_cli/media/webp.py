@@ -6,18 +6,18 @@ import struct
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 
-from PIL import ExifTags, Image, ImageChops
+from PIL import Image, ImageChops
 
 from smd_cli.errors import SmdError
 from smd_cli.media.animation import Delays, Patch
-from smd_cli.media.texts import pack_texts
 from smd_cli.scene.frame_times import FrameTimes
+from smd_cli.media.texts import xmp_of
 
 TICKS = 1000  # a second
 QUALITY = 90  # of 100
 _RIFF = 12  # bytes before the first chunk
 _MAX_LENGTH = 2**32 - 2  # bytes that the header can count
-_HAS_EXIF, _IS_ANIMATION = 0x08, 0x02
+_HAS_XMP, _IS_ANIMATION = 0x04, 0x02
 
 
 class Webp:
@@ -26,12 +26,12 @@ class Webp:
     def __init__(self, times: FrameTimes, loop: int, texts: Mapping[str, str] | None) -> None:
         self._delays = Delays(times, TICKS, 0xFFFFFF)
         self._loop = loop
-        self.tail = b"" if texts is None else _chunk(b"EXIF", _exif(pack_texts(texts)))
+        self.tail = b"" if texts is None else _chunk(b"XMP ", xmp_of(texts))
 
     def start(self, image: Image.Image) -> bytes:
         """Return the header and the first frame."""
         self._shown = image.copy()
-        flags = _IS_ANIMATION | (_HAS_EXIF if self.tail else 0)
+        flags = _IS_ANIMATION | (_HAS_XMP if self.tail else 0)
         canvas = struct.pack("<I", flags) + _uint24(image.width - 1) + _uint24(image.height - 1)
         # The background colour, 0, is never seen: the first frame covers the canvas.
         animation = struct.pack("<IH", 0, self._loop)
@@ -78,12 +78,6 @@ def _encode(image: Image.Image, *, lossless: bool) -> bytes:
     data = BytesIO()
     image.save(data, "webp", lossless=lossless, quality=QUALITY)
     return data.getvalue()
-
-
-def _exif(text: str) -> bytes:
-    exif = Image.Exif()
-    exif[ExifTags.Base.ImageDescription] = text
-    return exif.tobytes().removeprefix(b"Exif\0\0")
 
 
 def _uint24(value: int) -> bytes:

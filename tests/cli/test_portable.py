@@ -55,7 +55,7 @@ def scene(tmp_path, monkeypatch):
     return str(inside / "day.yaml")
 
 
-@pytest.mark.parametrize("name", ["a.png"])
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.webp", "a.avif"])
 def test_a_picture_tells_no_folder(scene, name):
     done = smd("generate", scene, "-o", name)
     assert done.exit_code == 0, done.stderr

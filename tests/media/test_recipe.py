@@ -15,6 +15,7 @@ from smd_cli.media.recipe import CHUNK, Recipe, read_recipe
 PART = {"prompt": "an owl", "negative_prompt": "blur"}
 RECIPE = Recipe(
     scene={
+        "task": "generate",
         "seed": 5,
         "model": {"base": "flatland"},
         "canvas": {"width": 64, "height": 128},

@@ -1,0 +1,86 @@
+"""Pictures as files: PNG, JPEG, WebP and AVIF by their suffix, each with the texts that belong to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, features
+
+from smd_cli.errors import AssetError, UsageError
+from smd_cli.media.png import encode_png
+from smd_cli.media.texts import xmp_of
+
+
+@dataclass(frozen=True)
+class _Format:
+    """A format beside PNG.
+
+    Attributes:
+        name: Pillow's.
+        longest_side: px.
+        longest_texts: bytes that its XMP can have; None: any number.
+        options: of Pillow's writer.
+    """
+
+    name: str
+    longest_side: int
+    longest_texts: int | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+_JPEG = _Format("jpeg", 65_500, 65_502, {"quality": 95, "subsampling": "4:4:4", "optimize": True})
+_FORMATS: Mapping[str, _Format] = {
+    ".jpg": _JPEG,
+    ".jpeg": _JPEG,
+    # Lossy WebP halves the resolution of colours, at any quality; lossless, it is smaller than PNG.
+    ".webp": _Format("webp", 16_383, options={"lossless": True, "exact": True}),
+    ".avif": _Format("avif", 65_535, options={"quality": 90, "subsampling": "4:4:4"}),
+}
+SUFFIXES = (".png", *_FORMATS)
+
+
+def check_still(path: Path, size: tuple[int, int], *, option: str = "") -> None:
+    """Check, before any work, that a file of that name can hold a picture of that size, px.
+
+    Raises UsageError, which begins with the option that names the file; AssetError: Pillow lacks the format.
+    """
+    where, suffix = f"{option} {path}".strip(), path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise UsageError(f"{where}: give a name that ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")
+    kind = _FORMATS.get(suffix)
+    if kind is None:
+        return
+    if kind.name in features.get_supported() or kind is _JPEG:
+        if max(size) > kind.longest_side:
+            raise UsageError(f"{where}: {suffix} holds at most {kind.longest_side} px a side; give a .png")
+        return
+    raise AssetError(f"{where}: this Pillow writes no {suffix}; pip install -U pillow, or give a .png")
+
+
+def check_texts(path: Path, texts: Callable[[], Mapping[str, str]], *, option: str = "") -> None:
+    """Check, before any work, that a file of that name has room for texts, asked for where it is limited.
+
+    Raises UsageError.
+    """
+    kind = _FORMATS.get(path.suffix.lower())
+    if kind and kind.longest_texts and len(xmp_of(texts())) > kind.longest_texts:
+        where = f"{option} {path}".strip()
+        raise UsageError(f"{where}: the recipe is too long for {path.suffix}; give a .png, or --no-metadata")
+
+
+def encode_still(image: Image.Image, suffix: str, texts: Mapping[str, str] | None) -> bytes:
+    """Return an RGB picture as a file of a suffix that `check_still` allows.
+
+    It carries the program's mark and `texts`; none of them for None.
+    """
+    kind = _FORMATS.get(suffix.lower())
+    if kind is None:
+        return encode_png(image, texts)
+    data = BytesIO()
+    metadata = {} if texts is None else {"xmp": xmp_of(texts)}
+    image.save(data, kind.name, **kind.options, **metadata)
+    return data.getvalue()
