@@ -10,8 +10,8 @@ from PIL import Image, ImageChops
 
 from smd_cli.errors import SmdError
 from smd_cli.media.animation import Delays, Patch
-from smd_cli.scene.frame_times import FrameTimes
 from smd_cli.media.texts import xmp_of
+from smd_cli.scene.frame_times import FrameTimes
 
 TICKS = 1000  # a second
 QUALITY = 90  # of 100

@@ -14,6 +14,7 @@ from smd_cli.media.sinks import FIRST_FRAME, open_sink
 from smd_cli.media.stills import check_still, check_texts, encode_still
 from smd_cli.media.texts import is_own, read_texts
 from smd_cli.media.xmp import read_xmp_comment, xmp_packet
+from smd_cli.scene.frame_times import EvenTimes
 
 PART = {"prompt": 'größer & "kleiner" <b>\nzwei', "negative_prompt": ""}
 RECIPE = Recipe(
@@ -88,7 +89,7 @@ def test_it_says_in_iptcs_words_that_a_model_made_it(
 @pytest.mark.parametrize("name", ["x.webp", "x.apng", "x/"])
 def test_animations_say_it_too(tmp_path: Path, name: str) -> None:
     target = f"{tmp_path}/{name}"
-    sink = open_sink(target, size=(96, 64), fps=10, loop=0, texts=RECIPE.texts())
+    sink = open_sink(target, size=(96, 64), times=EvenTimes.of(10), loop=0, texts=RECIPE.texts())
     sink.add(picture())
     sink.add(picture().transpose(Image.Transpose.FLIP_TOP_BOTTOM).point(lambda level: 255 - level))
     sink.close()
