@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
+import smd_cli
 from smd_cli.engine.events import Clock
 from smd_cli.engine.layers import CanvasImages
 from smd_cli.engine.prepare import prepare
@@ -21,6 +22,7 @@ from tests.embedded import backbone
 from tests.golden import FOLDER
 
 SCENES = Path(__file__).parents[2] / "scenes"
+STARTER = Path(smd_cli.__file__).parent / "scene" / "starter.yaml"
 PHOTOGRAPHS = FOLDER.parent / "seed-assets" / "timessquare"
 SEEDS = range(100, 110)
 SAME_BLUE = 12  # grey levels a channel
@@ -63,6 +65,21 @@ def test_shapes_keep_their_colors_apart():
             found = shares(image[masks[region]], colors)
             others = max(share for name, share in found.items() if name not in (color, "white"))
             good[region] += found[color] > 0.1 and others < 0.02
+    assert min(good.values()) >= 9, good
+
+
+def test_the_starter_scene_shows_its_sky_its_grass_and_what_stands_on_it():
+    images, masks = pictures(STARTER)
+    behind = ~(masks["tree"] | masks["house"])
+    good = {"sky": 0, "grass": 0, "tree": 0, "house": 0}
+    for image in images:
+        red, green, blue = np.moveaxis(image, -1, 0)
+        is_blue, is_green = (blue > red + 40) & (blue > green), (green > red + 20) & (green > blue + 20)
+        is_red, is_dark = (red > green + 100) & (red > blue + 100), is_green & (image.sum(-1) < 240)
+        good["sky"] += is_blue[masks["sky"]].mean() > 0.8
+        good["grass"] += is_green[behind & ~masks["sky"]].mean() > 0.8
+        good["tree"] += is_dark[masks["tree"]].mean() > 0.2
+        good["house"] += is_red[masks["house"]].mean() > 0.2
     assert min(good.values()) >= 9, good
 
 
