@@ -9,6 +9,7 @@ from itertools import product
 from pathlib import Path
 
 from smd_cli.errors import AssetError
+from smd_cli.models.kinds import LORA, place_of
 from smd_cli.models.layer_names import plain_name
 from smd_cli.models.weights import read_shapes
 
@@ -70,7 +71,10 @@ def check_lora(path: Path) -> None:
         AssetError: no adapter, none of a known kind, not a whole one, or one that needs a package which is
             not installed.
     """
-    for layer, parts in _parts_by_layer(path, read_shapes(path)).items():
+    shapes = read_shapes(path)
+    if place := place_of(shapes, LORA):
+        raise AssetError(f"{path}: {place}")
+    for layer, parts in _parts_by_layer(path, shapes).items():
         factors = frozenset(parts - BESIDE)
         if factors not in KINDS:
             held = f"only {', '.join(sorted(factors))}" if factors else "no factors"

@@ -7,6 +7,7 @@ from smd_cli.errors import AssetError
 from smd_cli.families import FAMILIES
 from smd_cli.models.configs import read_json
 from smd_cli.models.families import all_families
+from smd_cli.models.kinds import CHECKPOINT, place_of
 from smd_cli.models.weights import read_shapes
 
 _OTHER_PIPELINES = {"StableDiffusionXLPipeline": "sdxl", "StableDiffusion3Pipeline": "sd3"}
@@ -60,12 +61,10 @@ def recognise_file(path: Path) -> str:
     for start, family_name in {**_OTHER_TENSORS, **known}.items():
         if _holds(names, start):
             return family_name
-    if any("lora" in name for name in names):
-        raise AssetError(f"{path}: a LoRA, not a checkpoint; it belongs under model.loras")
+    if place := place_of(names, CHECKPOINT):
+        raise AssetError(f"{path}: {place}")
     if _holds(names, "model.diffusion_model."):
         raise AssetError(f"{path}: a UNet without text encoder, no whole checkpoint; get one that holds both")
-    if _holds(names, "encoder.", "first_stage_model."):
-        raise AssetError(f"{path}: an autoencoder, not a checkpoint; it belongs under model.vae")
     raise AssetError(f"{path}: not a checkpoint of any known family")
 
 

@@ -11,6 +11,7 @@ from smd_cli.models.choice import only_weights
 from smd_cli.models.configs import read_config
 from smd_cli.models.family import Family
 from smd_cli.models.files import Files, listed
+from smd_cli.models.kinds import INVERSION, place_of
 from smd_cli.models.networks import Networks
 from smd_cli.models.sources import open_files
 from smd_cli.models.weights import Shapes, read_shapes
@@ -85,7 +86,8 @@ def _vectors(path: Path) -> Shapes:
     shapes = read_shapes(path)
     misfit = next((name for name, shape in shapes.items() if len(shape) not in (1, 2) or not shape[0]), None)
     if not shapes or misfit or not (len(shapes) == 1 or shapes.keys() <= _ENCODERS):
-        raise AssetError(f"{path}: not a textual inversion: it holds {listed(list(shapes)) or 'nothing'}")
+        held = f"not a textual inversion: it holds {listed(list(shapes)) or 'nothing'}"
+        raise AssetError(f"{path}: {place_of(shapes, INVERSION) or held}")
     return shapes
 
 

@@ -32,13 +32,13 @@ def word(tmp_path, monkeypatch):
         name = next(each for each in file.keys() if "token_embedding" in each)  # noqa: SIM118
         own = file.get_tensor(name).float()
     known = torch.tensor(tokenizer("pink hair", add_special_tokens=False).input_ids)
-    Path("words").mkdir()
-    save_file({"<pinkish>": own[known]}, "words/pinkish.safetensors")
+    Path("scenes/words").mkdir(parents=True)
+    save_file({"<pinkish>": own[known]}, "scenes/words/pinkish.safetensors")
 
 
 def painted(prompt, token=""):
-    Path("a.yaml").write_text(SCENE.format(prompt=prompt, token=token))
-    done = smd("generate", "a.yaml", "-o", "a.png", "--overwrite", "--json")
+    Path("scenes/a.yaml").write_text(SCENE.format(prompt=prompt, token=token))
+    done = smd("generate", "scenes/a.yaml", "-o", "a.png", "--overwrite", "--json")
     assert done.exit_code == 0, done.stderr
     return pixels("a.png"), json.loads(done.stdout)["warnings"]
 
@@ -59,6 +59,6 @@ def test_the_recipe_holds_the_file_and_its_digest():
         {"path": "words/pinkish.safetensors", "token": None}
     ]
     before = recipe.digests["model.textual_inversions[0]"]
-    save_file({"<pinkish>": torch.ones(2, 128)}, "words/pinkish.safetensors")
+    save_file({"<pinkish>": torch.ones(2, 128)}, "scenes/words/pinkish.safetensors")
     painted("1girl, <pinkish>")
     assert read_recipe(Path("a.png")).digests["model.textual_inversions[0]"] != before

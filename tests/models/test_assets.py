@@ -403,7 +403,8 @@ def test_a_single_file_without_its_companions(single_file, monkeypatch, tmp_path
 
 
 def test_loras_that_are_none(folder, single_file, tmp_path):
-    assert "not a LoRA (" in failure(ModelSpec(str(folder), loras=((str(single_file), 1.0),)))
+    message = failure(ModelSpec(str(folder), loras=((str(single_file), 1.0),)))
+    assert "a checkpoint, not a LoRA; it belongs under model.base" in message
     assert "no LoRA in it" in failure(ModelSpec(str(folder), loras=((str(tmp_path), 1.0),)))
 
 

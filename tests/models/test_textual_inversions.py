@@ -91,6 +91,12 @@ def test_all_vectors_count_where_a_prompt_is_cut_into_chunks(taught):
     assert states(taught, f"{'x ' * 73}{WORD}").shape[1] == 2 * 77
 
 
+def test_of_words_that_begin_alike_the_longest_is_read(folder, style, negative):
+    taught = loaded(folder, (style, "ink"), (negative, "ink-wash"))
+    (chunk,) = taught.tokenizer.chunks("ink-wash, ink")
+    assert [token for token in chunk.tokens if token > 513] == [517, 514, 515, 516]
+
+
 def test_weights_apply_to_all_vectors_of_a_word(taught):
     (chunk,) = taught.tokenizer.chunks(f"a ({WORD}:1.5)")
     assert chunk.weights == (1, 1.5, 1.5, 1.5)
@@ -146,6 +152,10 @@ def test_a_folder_with_one_file_is_enough(folder, tmp_path):
         ({"clip_g": vectors(2)}, "made for another model"),
         ({"a": vectors(2), "b": vectors(2)}, "not a textual inversion: it holds a, b"),
         ({"unet.conv_in.weight": torch.zeros(2, 4, 3, 3)}, "not a textual inversion"),
+        (
+            {f"x.lora_{name}.weight": vectors(2) for name in ("up", "down")},
+            "a LoRA, not a textual inversion; it belongs under model.loras",
+        ),
         ({"<cat>": vectors(0)}, "not a textual inversion"),
         ({}, "not a textual inversion: it holds nothing"),
     ],
@@ -160,6 +170,14 @@ def test_two_of_one_word_are_refused(folder, style):
     with pytest.raises(AssetError, match=f"its word {WORD} is that of .*style.safetensors too"):
         loaded(folder, (style, None), (style, None))
     assert len(loaded(folder, (style, None), (style, "other")).assets.textual_inversions) == 2
+
+
+def test_elsewhere_it_is_told_where_it_belongs(folder, style):
+    belongs = "a textual inversion, not a {}; it belongs under model.textual_inversions"
+    with pytest.raises(AssetError, match=belongs.format("LoRA")):
+        locate(ModelSpec(str(folder), loras=((style, 1.0),)), offline=True)
+    with pytest.raises(AssetError, match=belongs.format("checkpoint")):
+        locate(ModelSpec(style, config=str(folder)), offline=True)
 
 
 def test_pickles_are_never_opened(folder, tmp_path):
