@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from smd_cli.app.prompt_lengths import note_lengths
 from smd_cli.engine.events import Listener, Noted, Warned, ignore_events
 from smd_cli.errors import SceneError, SmdError
 from smd_cli.media.images import picture_size
@@ -15,6 +16,7 @@ from smd_cli.messages import Message, Place
 from smd_cli.scene.lints import lint
 from smd_cli.scene.loader import LoadedScene, load, load_data, load_text
 from smd_cli.scene.overrides import Override, override_of
+from smd_cli.scene.prompt_syntax import lint_prompts
 from smd_cli.scene.resolve import Plan, resolve
 from smd_cli.scene.seeds import RANDOM, has_random
 from smd_cli.scene.text_lints import lint_texts
@@ -122,10 +124,15 @@ def _opened(loaded: LoadedScene, task: str | None) -> OpenedScene:
         raise SceneError(loaded.locate("task").says(hint))
     plan = _resolve(loaded)
     images = paint_scene(plan, loaded.locate)
-    warnings = (*lint_texts(loaded.tree), *lint(plan, loaded.locate), *images.warnings)
-    return OpenedScene(
-        plan, images, (*_drawn(loaded), *map(Message.of, images.notes)), warnings, loaded.locate, loaded
+    warnings = (
+        *lint_texts(loaded.tree),
+        *lint(plan, loaded.locate),
+        *lint_prompts(loaded.scene, loaded.locate),
+        *images.warnings,
     )
+    lengths = note_lengths(loaded.scene, plan.model, loaded.locate)
+    notes = (*_drawn(loaded), *lengths, *map(Message.of, images.notes))
+    return OpenedScene(plan, images, notes, warnings, loaded.locate, loaded)
 
 
 def _drawn(loaded: LoadedScene) -> Iterator[Message]:

@@ -104,7 +104,7 @@ class _Finding:
             "ok": True,
             "problems": problems,
             "warnings": [warning.to_dict() for warning in self.warnings],
-            "notes": list(self.opened.notes),
+            "notes": [note.to_dict() for note in self.opened.notes],
             "canvas": plan.canvas.model_dump(),
             "size": {"width": plan.size[0], "height": plan.size[1]},
             "new_area": round(covered_share(images.new_area), 4) if images.new_area else 0.0,

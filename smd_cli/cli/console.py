@@ -60,7 +60,7 @@ def print_layout(layout: RenderableType) -> None:
 class MessagePrinter:
     """A listener that prints notes and warnings on stderr, each once a run; `quiet` leaves them out.
 
-    Warnings are added to the document of the run too, quiet or not.
+    Both are added to the document of the run too, quiet or not.
     """
 
     quiet: bool = False
@@ -70,6 +70,7 @@ class MessagePrinter:
         """Handle an event."""
         match event:
             case Noted(text):
+                self.document.notes.append(Message.of(text))
                 self._print("note", "cyan", text)
             case Warned(text):
                 self.document.warnings.append(Message.of(text))

@@ -15,12 +15,14 @@ class Document:
 
     Attributes:
         parts: what the command found or made so far, by key.
+        notes: what was adapted or is worth knowing, quiet or not.
         warnings: what was warned of, quiet or not.
         problems: what ended the run, or was wrong with one of several scenes.
         printed: notes and warnings that people have read; the same picture of several scenes earns one.
     """
 
     parts: dict[str, Any] = field(default_factory=dict)
+    notes: list[Message] = field(default_factory=list)
     warnings: list[Message] = field(default_factory=list)
     problems: list[Message] = field(default_factory=list)
     printed: set[str] = field(default_factory=set)
@@ -33,6 +35,7 @@ class Document:
         """Return all of it, ready for JSON."""
         return {
             **self.parts,
+            "notes": [message.to_dict() for message in dict.fromkeys(self.notes)],
             "warnings": [message.to_dict() for message in dict.fromkeys(self.warnings)],
             "problems": [message.to_dict() for message in self.problems],
         }

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from smd_cli.core.samplers import ScheduleMaker
     from smd_cli.models.assets import Assets
     from smd_cli.models.backbone import Backbone
+    from smd_cli.models.chunks import Splitter
     from smd_cli.models.components import Destination
 
 
@@ -76,6 +77,8 @@ class Family:
             from the denoiser's config and the latent pixels of a view.
         schedules: reads from a model's folder and facts what makes its schedules: the noise levels that it
             was trained on. Raises AssetError if there is no readable config.
+        splitter: reads what splits prompts into the chunks that the text encoder reads, to count them. Knows
+            no torch. Raises AssetError if there is no readable tokenizer.
         load: reads located files into a backbone at a destination, which it tells of each tensor of a network
             and each LoRA. Raises AssetError if weights or LoRAs do not fit.
     """
@@ -93,4 +96,5 @@ class Family:
     read_facts: Callable[[ModelConfigs], ModelFacts]
     evaluation_elements: Callable[[Config, int], int]
     schedules: Callable[[Path, ModelFacts], ScheduleMaker]
+    splitter: Callable[[Assets], Splitter]
     load: Callable[[Assets, Destination], Backbone]

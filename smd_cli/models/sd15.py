@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from smd_cli.core.samplers import DiffusionSchedules
     from smd_cli.models.assets import Assets
     from smd_cli.models.backbone import Backbone
+    from smd_cli.models.chunks import Splitter
     from smd_cli.models.components import Destination
     from smd_cli.models.conditioning import Conditioning
     from smd_cli.models.cross_attention import CrossAttentionCache
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 
 DISTILLED_GUIDANCE = 8.5
 """The guidance scale told to UNets that take one as input (the published LCM checkpoints' default)."""
+
+CLIP_LENGTH = 77
+"""How many tokens a CLIP text encoder reads whose config does not say it."""
 
 EVALUATION_MAPS = 24
 """How many maps of the UNet's first width one evaluation holds at its peak, by measurements."""
@@ -202,6 +206,15 @@ def schedules(configs: Path, facts: ModelFacts) -> DiffusionSchedules:
     return diffusion_schedules(configs, facts)
 
 
+def splitter(assets: Assets) -> Splitter:
+    """Read what splits prompts, which counts tokens but does not number those of learned words."""
+    from smd_cli.models.chunks import Splitter, Vocabulary
+
+    length = read_config(assets.configs / "text_encoder").get("max_position_embeddings", CLIP_LENGTH)
+    learned = {each.token: (0,) * each.count("text_encoder") for each in assets.textual_inversions}
+    return Splitter(Vocabulary.load(assets.configs / "tokenizer", learned), length)
+
+
 FAMILY = Family(
     name="sd15",
     config="stable-diffusion-v1-5/stable-diffusion-v1-5",
@@ -233,5 +246,6 @@ FAMILY = Family(
     read_facts=read_facts,
     evaluation_elements=evaluation_elements,
     schedules=schedules,
+    splitter=splitter,
     load=load,
 )

@@ -40,6 +40,11 @@ class TextualInversion:
     path: Path
     tensors: Mapping[str, str]
 
+    def count(self, component: str) -> int:
+        """Return how many vectors it has for a text encoder. Raises AssetError."""
+        shape = read_shapes(self.path)[self.tensors[component]]
+        return shape[0] if len(shape) == 2 else 1
+
 
 def find_file(reference: str, *, offline: bool) -> Path:
     """Find the file of a textual inversion, and fetch it where it is not there. Raises AssetError."""

@@ -1,7 +1,6 @@
 """Prompts to the token numbers that a CLIP text encoder reads."""
 
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from torch import Tensor
 from transformers.models.clip.tokenization_clip import CLIPTokenizer
 
 from smd_cli.errors import AssetError
-from smd_cli.models.chunks import Chunk, Vocabulary, split_prompt
+from smd_cli.models.chunks import Chunk, Splitter, Vocabulary
 from smd_cli.models.components import summary
 
 
@@ -20,13 +19,11 @@ class Tokenizer:
 
     Attributes:
         clip: as transformers reads it.
-        vocabulary: what it makes of words, without marks of start and end, and learned words.
-        length: how many tokens the text encoder reads at a time: 77, two of which mark start and end.
+        chunks: splits prompts into chunks of its tokens.
     """
 
     clip: CLIPTokenizer
-    vocabulary: Vocabulary
-    length: int
+    chunks: Splitter
 
     @classmethod
     def load(cls, folder: Path, length: int, learned: Mapping[str, tuple[int, ...]]) -> "Tokenizer":
@@ -39,17 +36,10 @@ class Tokenizer:
             clip = CLIPTokenizer.from_pretrained(folder, local_files_only=True)
         except Exception as error:  # the tokenizers library raises nothing narrower
             raise AssetError(f"{folder}: no readable tokenizer ({summary(error)})") from error
-        words = deepcopy(clip.backend_tokenizer)  # whose settings each call of `clip` changes
-        words.no_truncation()
-        words.no_padding()
-        return cls(clip, Vocabulary(words, learned), length)
-
-    def chunks(self, prompt: str) -> tuple[Chunk, ...]:
-        """Return the chunks of a prompt, one at least."""
-        return split_prompt(prompt, self.vocabulary, self.length)
+        return cls(clip, Splitter(Vocabulary.of(clip.backend_tokenizer, learned), length))
 
     def rows(self, chunks: Sequence[Chunk]) -> Tensor:
-        """Return the token numbers (N, length) of chunks: start, tokens, end, and padding."""
+        """Return the token numbers (N, T) of chunks, at the encoder's length: start, tokens, end, padding."""
         start, end, padding = self.clip.bos_token_id, self.clip.eos_token_id, self.clip.pad_token_id
         rows = [[start, *chunk.tokens, end] for chunk in chunks]
-        return torch.tensor([row + [padding] * (self.length - len(row)) for row in rows])
+        return torch.tensor([row + [padding] * (self.chunks.length - len(row)) for row in rows])

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from smd_cli.scene.prompt_syntax import SYNTAXES
 from smd_cli.scene.schema import Scene
 
 Schema = dict[str, Any]
@@ -17,6 +18,17 @@ a colour profile are converted to sRGB, and transparency counts however a file s
 in its palette, or as one transparent colour. `smd schema` prints the same as JSON Schema for editors,
 `smd new` writes a commented scene to begin with, and `--set regions[0].prompt=…` or
 `--set regions[name].prompt=…` changes any value for one run.""".splitlines()
+
+_PROMPTS = """\
+## Prompts
+
+`(snow:1.3)` weighs words, from 0 to 4; nested weights multiply. Prompts can be of any length, and
+`BREAK` splits them. Brackets without a number are words, as in `saber (fate)`, and a backslash makes an
+ordinary character of one that has a meaning: `\\(1:2\\)`. [prompts.md](prompts.md) tells more. These
+notations of other programs are read as words, with a warning:
+
+| in a prompt | instead |
+|---|---|""".splitlines()
 
 _WRITING = """\
 ## Texts that need quotes
@@ -64,7 +76,14 @@ def scene_reference(schema: Schema) -> str:
         section = sections[name]
         lines += ["", f"## {name}", "", section["description"], "", "| key | value | default | meaning |"]
         lines += ["|---|---|---|---|", *_rows(section)]
-    return "\n".join([*lines, "", *_WRITING]) + "\n"
+    return "\n".join([*lines, "", *_PROMPTS, *_notations(), "", *_WRITING]) + "\n"
+
+
+def _notations() -> Iterator[str]:
+    """Yield a row for each notation of other programs."""
+    for syntax in SYNTAXES:
+        examples = ", ".join(f"`{example}`" for example in syntax.examples).replace("|", "\\|")
+        yield f"| {examples} | {syntax.instead} |"
 
 
 def _mentioned(schema: Schema, definitions: Schema) -> Iterator[str]:

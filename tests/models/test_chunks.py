@@ -3,7 +3,10 @@
 import pytest
 from transformers.models.clip.tokenization_clip import CLIPTokenizer
 
+from smd_cli.errors import AssetError
+from smd_cli.models.chunks import Splitter, Vocabulary
 from smd_cli.models.tokens import Tokenizer
+from tests import embedded
 
 ROOM = 75
 
@@ -22,6 +25,25 @@ def test_one_chunk_is_what_transformers_makes(tokenizer, folder, prompt):
     theirs = CLIPTokenizer.from_pretrained(folder / "tokenizer")
     expected = theirs([prompt], padding="max_length", max_length=77, return_tensors="pt").input_ids
     assert tokenizer.rows(tokenizer.chunks(prompt)).equal(expected)
+
+
+@pytest.mark.parametrize("file", ["vocab.json", "tokenizer.json"])
+def test_a_tokenizer_read_without_transformers_makes_the_same_tokens(tokenizer, folder, file):
+    place = folder / "tokenizer" if file == "vocab.json" else embedded.backbone().assets.configs / "tokenizer"
+    assert (place / file).exists()
+    theirs = CLIPTokenizer.from_pretrained(place)
+    split = Splitter(Vocabulary.load(place, {}), 77)
+    for prompt in ("1girl's 2nd  hat,\n (smile)…", "Ärger, ☂☂ façade", "it'll 've <|x|> __a__ c++"):
+        (chunk,) = split(prompt)
+        assert list(chunk.tokens) == theirs(prompt, add_special_tokens=False).input_ids
+
+
+def test_a_tokenizer_that_cannot_be_read(tmp_path):
+    (tmp_path / "tokenizer.json").write_text("{}")
+    with pytest.raises(AssetError, match=r"no readable tokenizer \("):
+        Vocabulary.load(tmp_path, {})
+    with pytest.raises(AssetError, match=r"no readable tokenizer \("):
+        Vocabulary.load(tmp_path / "nowhere", {})
 
 
 def test_calls_of_the_library_s_tokenizer_leave_no_traces(tokenizer):
