@@ -60,6 +60,6 @@ class PartialError(SmdError):
 
 
 class MismatchError(SmdError):
-    """A picture is not the one that its recipe makes."""
+    """A file is not the one that a recipe was made with."""
 
     exit_code = 7

@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 from smd_cli.app.model_spec import model_spec, needs_few_step
+from smd_cli.app.recipes import changed_files
 from smd_cli.app.scenes import OpenedScene
 from smd_cli.app.settings import Batch, RenderSettings, check_seed
 from smd_cli.app.stream_input import StreamInput, find_stream_input
-from smd_cli.engine.events import Clock, Listener, WarningRoute, ignore_events
-from smd_cli.errors import UsageError
+from smd_cli.engine.events import Clock, Listener, Warned, WarningRoute, ignore_events
+from smd_cli.errors import MismatchError, UsageError
 
 if TYPE_CHECKING:
     from smd_cli.app.rendering import RenderedPicture
     from smd_cli.app.streaming import SceneStream
     from smd_cli.engine.prepare import PreparedScene
-    from smd_cli.models.assets import ModelSpec
+    from smd_cli.models.assets import Assets, ModelSpec
     from smd_cli.models.backbone import Backbone
 
 
@@ -37,15 +38,17 @@ class Renderer:
         batch: Batch = "auto",
         offline: bool = False,
         metadata: bool = True,
+        strict: bool = False,
         listener: Listener = ignore_events,
     ) -> None:
         """Take settings (see `RenderSettings`) and a listener for events; nothing is loaded so far.
 
         A stream calls the listener from its own threads too. Raises UsageError: a setting is out of range.
         """
-        self.settings = RenderSettings(device, dtype, batch, offline, metadata)
+        self.settings = RenderSettings(device, dtype, batch, offline, metadata, strict)
         self.listener = listener
         self._model: tuple[tuple[ModelSpec, bool], Backbone] | None = None
+        self._compared: OpenedScene | None = None
         self._prepared: tuple[OpenedScene, PreparedScene] | None = None
         self._streams: WeakSet[SceneStream] = WeakSet()
 
@@ -60,6 +63,7 @@ class Renderer:
         Raises:
             UsageError: the scene is a stream, or the seed is out of range.
             AssetError: the model is not available.
+            MismatchError: a file differs from the scene's digest of it, and the renderer is strict.
             SceneError: the scene does not suit the model.
             DeviceError: the device is not there, or its memory is not enough.
         """
@@ -115,13 +119,26 @@ class Renderer:
                 from smd_cli.app.models import find_checked, load_found  # imports torch
 
                 found = find_checked(scene, self.settings)
+                self._compare(scene, found.assets)
                 self._release()  # only now: two models at once may not fit the memory
                 self._model = key, load_found(found, progress)
             return self._model[1]
         from smd_cli.app.models import check_fit
 
         check_fit(scene, self._model[1].assets)
+        self._compare(scene, self._model[1].assets)
         return self._model[1]
+
+    def _compare(self, scene: OpenedScene, assets: Assets) -> None:
+        """Compare a scene's files with its digests, once. Raises MismatchError: one differs, if strict."""
+        if scene is self._compared:
+            return
+        changed = changed_files(scene, assets)
+        if changed and self.settings.strict:
+            raise MismatchError(*changed)
+        self._compared = scene
+        for message in changed:
+            self.listener(Warned(message))
 
     def _prepare(self, scene: OpenedScene, backbone: Backbone, clock: Clock) -> PreparedScene:
         """Return the prepared scene: the last one, where it is the same."""

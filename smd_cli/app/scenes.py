@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,9 +13,11 @@ from smd_cli.engine.events import Listener, Noted, Warned, ignore_events
 from smd_cli.errors import SceneError, SmdError
 from smd_cli.media.images import picture_size
 from smd_cli.media.paint import SceneImages, paint_scene
+from smd_cli.media.recipe import read_recipe
+from smd_cli.media.sinks import FIRST_FRAME
 from smd_cli.messages import Message, Place
 from smd_cli.scene.lints import lint
-from smd_cli.scene.loader import LoadedScene, load, load_data, load_text
+from smd_cli.scene.loader import LoadedScene, load, load_data, load_text, looks_like_picture
 from smd_cli.scene.overrides import Override, override_of
 from smd_cli.scene.prompt_syntax import lint_prompts
 from smd_cli.scene.resolve import Plan, resolve
@@ -58,6 +61,11 @@ class OpenedScene:
         return self._loaded.scene.seed
 
     @property
+    def digests(self) -> Mapping[str, str]:
+        """The SHA-256 that files should have, by their places (see `recipes.changed_files`)."""
+        return self._loaded.scene.digests
+
+    @property
     def can_stream(self) -> bool:
         """Tell whether the scene is a stream, or names no task and has a section `stream`."""
         given = self._loaded.tree
@@ -86,8 +94,8 @@ def load_scene(
     """Open a scene, and emit its notes and warnings.
 
     Args:
-        source: a path (`-`: standard input), the text of a scene (which has more than one line), or its data
-            as a mapping.
+        source: a path (`-`: standard input) of a scene, or of a picture of smd's, whose recipe is the scene;
+            the text of a scene (which has more than one line), or its data as a mapping.
         overrides: values by their place, such as `{"canvas.width": 512, "regions[boy].prompt": "a boy"}`.
         base_dir: where relative paths of a text or mapping start; those of a file start at its folder.
         task: what the scene is opened for; one that names no task has it.
@@ -114,7 +122,24 @@ def _load(source: Source, overrides: Sequence[Override], base_dir: Path, task: s
         return load_data(source, base_dir=base_dir, overrides=overrides, task=task)
     if isinstance(source, str) and "\n" in source:
         return load_text(source, "scene", base_dir=base_dir, overrides=overrides, task=task)
+    if picture := picture_at(source):
+        data, path = read_recipe(picture).to_scene(), Path(source)
+        return load_data(
+            data, base_dir=path.parent, overrides=overrides, task=task, source=str(path), name=path.stem
+        )
     return load(source, overrides, task)
+
+
+def picture_at(source: str | Path) -> Path | None:
+    """Return the picture or film at a path, or the first of a folder of frames; None: there is none."""
+    path = Path(source)
+    frame = path / FIRST_FRAME
+    with suppress(OSError):  # which reading it as a scene reports
+        if frame.is_file():
+            return frame
+        if path.is_file() and looks_like_picture(path):
+            return path
+    return None
 
 
 def _opened(loaded: LoadedScene, task: str | None) -> OpenedScene:

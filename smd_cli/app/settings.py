@@ -22,6 +22,7 @@ class RenderSettings:
         batch: views that the model evaluates at once; `auto`: as memory allows.
         offline: never use the network, only the model cache.
         metadata: whether pictures carry their recipe, for which the model's files are hashed.
+        strict: a file that differs from the scene's digest of it is an error; otherwise it is a warning.
     """
 
     device: str = "auto"
@@ -29,6 +30,7 @@ class RenderSettings:
     batch: Batch = "auto"
     offline: bool = False
     metadata: bool = True
+    strict: bool = False
 
     def __post_init__(self) -> None:
         """Check the batch. Raises UsageError."""

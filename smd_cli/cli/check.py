@@ -14,6 +14,7 @@ from smd_cli.cli.console import MessagePrinter, print_error, print_result
 from smd_cli.cli.document import document
 from smd_cli.cli.option_groups import expand_options
 from smd_cli.cli.preview import check_preview, draw_scene
+from smd_cli.engine.events import Warned
 from smd_cli.errors import SmdError, UsageError
 from smd_cli.messages import Message
 
@@ -129,6 +130,7 @@ def _presence(model: RequiredModel) -> str:
 
 def _check_one(scene: str, overrides: list[Override], messages: MessagePrinter) -> _Finding:
     from smd_cli.app.model_availability import model_availability
+    from smd_cli.app.recipes import changed_files
     from smd_cli.app.scenes import load_scene
     from smd_cli.app.stream_input import find_stream_input
 
@@ -138,6 +140,8 @@ def _check_one(scene: str, overrides: list[Override], messages: MessagePrinter) 
         opened = load_scene(scene, overrides=overrides, listener=messages)
         if opened.can_stream:
             find_stream_input(opened.for_task("stream"), messages)
+        for message in changed_files(opened):
+            messages(Warned(message))
         models = model_availability(opened.plan).required
         return _Finding(scene, opened, None, warnings[before:], models)
     except SmdError as error:

@@ -24,17 +24,17 @@ def inspect(
     image: Picture, scene: AsScene = False, json: options.Json = False, verbose: options.Verbose = False
 ) -> None:
     """Tell what made a picture: its prompts and settings, or with --scene the scene itself."""
+    from smd_cli.app.scenes import picture_at
     from smd_cli.media.recipe import read_recipe
-    from smd_cli.media.sinks import FIRST_FRAME
 
     if scene and json:
         raise UsageError("--scene and --json: give only one of them")
-    recipe = read_recipe(image / FIRST_FRAME if image.is_dir() else image)
+    recipe = read_recipe(picture_at(image) or image)
     if json:
         document().add(**asdict(recipe))
     elif scene:
         from smd_cli.scene.yaml_types import dump
 
-        print_result(dump(recipe.scene))
+        print_result(dump(recipe.to_scene()))
     else:
         print_result(recipe.parameters())

@@ -17,7 +17,12 @@ from smd_cli.media.files import Existing
 if TYPE_CHECKING:
     from smd_cli.scene.overrides import Override
 
-Scene = Annotated[str, typer.Argument(metavar="SCENE", help="A scene file; - reads standard input.")]
+Scene = Annotated[
+    str,
+    typer.Argument(
+        metavar="SCENE", help="A scene file, or a picture of smd's to make again; - reads standard input."
+    ),
+]
 Scenes = Annotated[list[str], typer.Argument(metavar="SCENE", help="Scene files; - reads standard input.")]
 Seeds = Annotated[
     list[str] | None,
@@ -108,6 +113,13 @@ Name = Annotated[
 ]
 FailExisting = Annotated[bool, typer.Option("--fail-existing", help="Stop before any work if a file exists.")]
 
+Strict = Annotated[
+    bool,
+    typer.Option(
+        "--strict", help="Stop before any work if a file differs from the scene's digest of it (see digests)."
+    ),
+]
+
 REPLACING = "--overwrite replaces it, --skip-existing leaves it"
 """What to do about a file that exists, in commands that take these options."""
 
@@ -186,10 +198,10 @@ class Compute:
     batch: Batch = "auto"
     offline: Offline = False
 
-    def settings(self, *, metadata: bool = False) -> RenderSettings:
+    def settings(self, *, metadata: bool = False, strict: bool = False) -> RenderSettings:
         """Return the settings. Raises UsageError: --batch is no number in range."""
         batch = check_batch(_whole_number(self.batch), f"--batch {self.batch}")
-        return RenderSettings(self.device, self.dtype, batch, self.offline, metadata)
+        return RenderSettings(self.device, self.dtype, batch, self.offline, metadata, strict)
 
 
 @dataclass(frozen=True)

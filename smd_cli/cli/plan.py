@@ -61,11 +61,14 @@ def print_plan(
 
     Raises AssetError, after all that can be printed, where a model is missing; DeviceError.
     """
+    from smd_cli.app.recipes import changed_files
     from smd_cli.app.stream_input import find_stream_input
     from smd_cli.cli.plan_report import layout_of
-    from smd_cli.engine.events import WarningRoute
+    from smd_cli.engine.events import Warned, WarningRoute
 
     messages = reporting.messages()
+    for changed in changed_files(opened):
+        messages(Warned(changed))
     if opened.plan.task == "stream":
         stream = stream or find_stream_input(opened, messages)
     with WarningRoute(messages):

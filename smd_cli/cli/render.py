@@ -73,6 +73,7 @@ def render(
     dry_run: options.DryRun = False,
     files: options.ExistingFiles = options.ExistingFiles(),  # noqa: B008
     no_metadata: options.NoMetadata = False,
+    strict: options.Strict = False,
     reporting: options.Reporting = options.Reporting(),  # noqa: B008
 ) -> None:
     """Render a scene; the name of the command that was called is its task."""
@@ -81,7 +82,7 @@ def render(
 
     if not dry_run:
         document().add(outputs=[], skipped=[])
-    existing, settings = files.policy(), compute.settings(metadata=not no_metadata)
+    existing, settings = files.policy(), compute.settings(metadata=not no_metadata, strict=strict)
     options.check_one_place(context, scene, place.output, place.name)
     overrides, messages = [*options.seed_override(seed), *edits.overrides()], reporting.messages()
     opened = load_scene(scene, overrides=overrides, task=context.command.name, listener=messages)

@@ -116,6 +116,7 @@ def stream(
     dry_run: options.DryRun = False,
     files: options.ExistingFiles = options.ExistingFiles(),  # noqa: B008
     no_metadata: options.NoMetadata = False,
+    strict: options.Strict = False,
     reporting: options.Reporting = options.Reporting(),  # noqa: B008
 ) -> None:
     """Render a scene as a stream of frames.
@@ -125,7 +126,7 @@ def stream(
     """
     if not dry_run:
         document().add(outputs=[], skipped=[])
-    existing, settings = files.policy(), compute.settings(metadata=not no_metadata)
+    existing, settings = files.policy(), compute.settings(metadata=not no_metadata, strict=strict)
     options.check_one_place(context, scene, place.output, place.name)
     if reporting.json and place.output == "-":
         raise UsageError("--output -: frames and --json both go to stdout; give a file name")

@@ -76,6 +76,10 @@ class Recipe:
         ]
         return changed + files
 
+    def to_scene(self) -> dict[str, Any]:
+        """Return the scene that renders the picture again, where its files are the same."""
+        return {**self.scene, "digests": self.digests}
+
     def to_json(self) -> str:
         """Return the recipe as one line of JSON."""
         return json.dumps({"recipe": VERSION, **asdict(self)}, ensure_ascii=False)

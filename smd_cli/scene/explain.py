@@ -16,7 +16,7 @@ from smd_cli.scene.section import Section
 from smd_cli.scene.seeds import RANDOM
 from smd_cli.scene.stream_section import TIME
 from smd_cli.scene.tree import Loc
-from smd_cli.scene.values import LEARNED_WORD, NOT_BLANK, PLAIN_NAME, PRINTABLE
+from smd_cli.scene.values import LEARNED_WORD, NOT_BLANK, PLAIN_NAME, PRINTABLE, SHA256
 
 _PATTERNS = {
     NOT_BLANK: "is blank",
@@ -24,6 +24,7 @@ _PATTERNS = {
     LEARNED_WORD: "is no word: leave out spaces at its ends, and backslashes",
     HEX_COLOR: 'is no colour; a colour is written in quotes: "#f92f6c"',
     PRINTABLE: "holds control characters (in double quotes a backslash begins one; write folders with /)",
+    SHA256: "is no SHA-256: 64 digits and letters from a to f",
     TIME: "is neither a frame nor a time; a time is written 1.5s",
 }
 _WORDS = {"true": ("yes", "on", "y", "1"), "false": ("no", "off", "n", "0")}  # of YAML 1.1 and of text
@@ -187,6 +188,7 @@ _MESSAGES: dict[str, Callable[[Any, dict[str, Any]], str]] = {
         f"{quoted(context['value'])} is no seed: give a number, several such as 1-4,9, or {RANDOM}"
     ),
     "model_type": lambda value, _: f"should be a mapping (key: value), not {quoted(value)}",
+    "dict_type": lambda value, _: f"should be a mapping (key: value), not {quoted(value)}",
     "tuple_type": _list,
     "too_short": _count,
     "too_long": _count,

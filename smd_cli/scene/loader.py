@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import copy
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,7 +22,8 @@ from smd_cli.scene.validate import InvalidScene, validate
 
 MAX_BYTES = 2**20
 STDIN = "-"
-_PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF")
+_PICTURES = re.compile(rb"\x89PNG|\xff\xd8\xff|GIF8|RIFF|....ftyp", re.DOTALL)
+"""How files begin that are PNG, JPEG, GIF, WebP, and AVIF or MP4."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,12 @@ def load(path: str | Path, overrides: Sequence[Override] = (), task: str | None 
     return load_text(_decode(_read(file), str(file)), str(file), file.stem, file.parent, overrides, task)
 
 
+def looks_like_picture(path: Path) -> bool:
+    """Tell whether a file begins like a picture or film, as no scene does. Raises OSError."""
+    with path.open("rb") as file:
+        return _PICTURES.match(file.read(16)) is not None
+
+
 def load_text(
     text: str,
     source: str,
@@ -74,9 +82,11 @@ def load_data(
     base_dir: Path = Path(),
     overrides: Sequence[Override] = (),
     task: str | None = None,
+    source: str = "scene",
+    name: str = "scene",
 ) -> LoadedScene:
-    """Read a scene from plain data, which messages call `scene`. Raises SceneError."""
-    return _load_tree(from_data(data, "scene"), "scene", base_dir, overrides, task)
+    """Read a scene from plain data; `source` is its name in messages. Raises SceneError."""
+    return _load_tree(from_data(data, source), name, base_dir, overrides, task)
 
 
 def _load_tree(
@@ -124,7 +134,7 @@ def _read(path: Path) -> bytes:
 
 
 def _decode(raw: bytes, source: str) -> str:
-    if raw.startswith(_PICTURES):
+    if _PICTURES.match(raw):
         raise SceneError(Place(source).says("is a picture; `smd inspect --scene` prints the scene of one"))
     if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise SceneError(Place(source).says("is UTF-16 text; save it as UTF-8"))

@@ -125,7 +125,7 @@ def _value(schema: Schema) -> str:
         return ", ".join(f"`{word}`" for word in words)
     if schema["type"] == "array":
         return _list(schema)
-    kind = {"integer": "whole number", "string": "text", "boolean": "`true`, `false`"}
+    kind = {"integer": "whole number", "string": "text", "boolean": "`true`, `false`", "object": "mapping"}
     return " ".join(
         filter(None, [kind.get(schema["type"], schema["type"]), _range(schema), _multiple(schema)])
     )

@@ -16,7 +16,7 @@ from smd_cli.scene.region import MaskDefaults, Region
 from smd_cli.scene.samplers import SAMPLERS, GuidanceKind, SamplerName, samplers_with
 from smd_cli.scene.section import Section
 from smd_cli.scene.stream_section import Stream
-from smd_cli.scene.values import GUIDED, LearnedWord, Pixels, Prompt, Seeds, Side
+from smd_cli.scene.values import GUIDED, SHA256, LearnedWord, Pixels, Prompt, Seeds, Side
 
 if TYPE_CHECKING:
     FamilyName = str
@@ -210,6 +210,12 @@ class Scene(Section):
         default=(), description="Prompts and their masks; later regions cover earlier ones."
     )
     stream: Stream = Field(default=Stream(), description="Frames over time, for the task `stream`.")
+    digests: dict[str, Annotated[str, Field(pattern=SHA256)]] = Field(
+        default={},
+        description="SHA-256 of files by the place that names them, such as `model.base`, `model.loras[0]`, "
+        "`background.image` or `regions[boy].mask`, as recipes keep them. Rendering warns of a file that "
+        "differs; with `--strict` it ends.",
+    )
 
 
 def _sections(section: type[Section]) -> Iterator[type[Section]]:

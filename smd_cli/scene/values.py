@@ -13,6 +13,7 @@ MIN_SIDE, MAX_SIDE = 64, 16384  # px of a canvas
 GUIDED = "; used where `sampler.guidance_scale` is not 1."
 """The end of the description of every negative prompt."""
 NOT_BLANK = r"\S"
+SHA256 = r"^[0-9a-f]{64}$"
 PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
 PLAIN_NAME = (
     r"^[^\d\s\[\]=\x00-\x1f\x7f][^\[\]=\x00-\x1f\x7f]*$"  # so that --set regions[name] can address it

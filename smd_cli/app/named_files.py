@@ -1,0 +1,89 @@
+"""The files that a scene names: its pictures and films, and the weights of its model. Knows no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from smd_cli.digests import digest_of
+from smd_cli.errors import AssetError
+from smd_cli.media.sources import frame_files
+from smd_cli.models.assets import Assets
+from smd_cli.scene.mask_specs import ColorMask, ImageMask
+from smd_cli.scene.paths import Reference
+from smd_cli.scene.resolve import Plan
+from smd_cli.scene.tree import Loc
+
+
+@dataclass(frozen=True)
+class NamedFile:
+    """What a scene names at one place.
+
+    Attributes:
+        key: the place as `--set` names it, such as `regions[boy].mask`: under it, recipes keep the digest.
+        loc: the same for `locate`.
+        what: it is, for messages.
+        name: as recipes write it; empty for what the scene leaves to the model.
+        files: one, or those of a model in folders, or of a folder of frames.
+    """
+
+    key: str
+    loc: Loc
+    what: str
+    name: str
+    files: tuple[Path, ...]
+
+    @property
+    def sha256(self) -> str:
+        """Return the digest (see `digest_of`). Raises AssetError: a file cannot be read."""
+        try:
+            return digest_of(self.files)
+        except OSError as error:
+            raise AssetError(f"{error.filename}: cannot be read: {error.strerror}") from error
+
+
+def picture_files(plan: Plan) -> Iterator[NamedFile]:
+    """Yield the pictures and films that a scene names. Raises AssetError: a folder has no frames."""
+    if image := plan.background.image:
+        yield _picture("background.image", ("background", "image"), "the background picture", image)
+    for index, region in enumerate(plan.regions):
+        if isinstance(region.mask, (ImageMask, ColorMask)):
+            key, what = f"regions[{region.name}].mask", f"the mask of region {region.name!r}"
+            yield _picture(key, ("regions", index, "mask"), what, region.mask.image)
+    if plan.task != "stream":
+        return
+    if frames := plan.stream.input:
+        files = tuple(frame_files(frames.path))
+        yield NamedFile("stream.input", ("stream", "input"), "the stream's input", frames.portable, files)
+    for index, keyframe in enumerate(plan.stream.timeline):
+        mask, key, loc = keyframe.get("mask"), f"stream.timeline[{index}]", ("stream", "timeline", index)
+        if isinstance(mask, (ImageMask, ColorMask)):
+            yield _picture(f"{key}.mask", (*loc, "mask"), "the mask of a keyframe", mask.image)
+        if image := keyframe.get("image"):
+            what = "the background picture of a keyframe"
+            yield _picture(f"{key}.background.image", (*loc, "background", "image"), what, image)
+
+
+def model_files(plan: Plan, assets: Assets) -> Iterator[NamedFile]:
+    """Yield the weights that a scene's model has from each place of `model`; `assets` are its files."""
+    model, vae = plan.model, assets.components[assets.family.autoencoder].weights if plan.model.vae else ()
+    own = tuple(path for path in assets.weights if path not in vae)
+    yield NamedFile("model.base", ("model", "base"), "the model's weights", model.base.portable, own)
+    if model.vae:
+        yield NamedFile("model.vae", ("model", "vae"), "the autoencoder", model.vae.portable, vae)
+    for index, (path, _) in enumerate(assets.loras):
+        if index < len(model.loras):
+            key, name = f"model.loras[{index}]", model.loras[index].path.portable
+            yield NamedFile(key, ("model", "loras", index), "the LoRA", name, (path,))
+        else:
+            name = model.lcm_lora.portable if model.lcm_lora else ""
+            yield NamedFile("model.lcm_lora", ("model", "lcm_lora"), "the LCM-LoRA", name, (path,))
+    for index, inversion in enumerate(assets.textual_inversions):
+        key, loc = f"model.textual_inversions[{index}]", ("model", "textual_inversions", index)
+        name = model.textual_inversions[index].path.portable
+        yield NamedFile(key, loc, "the textual inversion", name, (inversion.path,))
+
+
+def _picture(key: str, loc: Loc, what: str, image: Reference) -> NamedFile:
+    return NamedFile(key, loc, what, image.portable, (image.path,))
