@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from smd_cli.app.learned_words import lint_words
 from smd_cli.app.prompt_lengths import note_lengths
 from smd_cli.engine.events import Listener, Noted, Warned, ignore_events
 from smd_cli.errors import SceneError, SmdError
@@ -153,6 +154,7 @@ def _opened(loaded: LoadedScene, task: str | None) -> OpenedScene:
         *lint_texts(loaded.tree),
         *lint(plan, loaded.locate),
         *lint_prompts(loaded.scene, loaded.locate),
+        *lint_words(loaded.scene, plan.model, loaded.locate),
         *images.warnings,
     )
     lengths = note_lengths(loaded.scene, plan.model, loaded.locate)

@@ -52,6 +52,37 @@ def test_a_word_paints_what_its_vectors_mean():
     assert (renamed == painted("1girl, (pink hair), smile")[0]).all()
 
 
+@pytest.mark.parametrize(
+    ("prompt", "token", "words"),
+    [
+        ("a house, pinkish", "", "no prompt has its word, '<pinkish>'"),
+        ("a house, <Pinkish>", "", "no prompt has its word, '<pinkish>'; '<Pinkish>' is another, for upper"),
+        ("prettiest", ", token: pretty", "no prompt has its word, 'pretty'"),
+        ("a house (<pinkish>:1.2)", "", None),
+        ("pretty, a house", ", token: pretty", None),
+    ],
+)
+def test_a_word_that_no_prompt_has_is_warned_of(prompt, token, words):
+    Path("scenes/a.yaml").write_text(SCENE.format(prompt=prompt, token=token))
+    warnings = json.loads(smd("check", "scenes/a.yaml", "--json").stdout)["warnings"]
+    assert [(words in warning["text"], warning["key"]) for warning in warnings] == (
+        [(True, "model.textual_inversions[0]")] if words else []
+    )
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "negative_prefix: <pinkish>",
+        "regions: [{name: x, prompt: y, negative_prompt: <pinkish>, mask: rest}]",
+        "stream: {timeline: [{at: 1, background: {prompt: <pinkish>}}]}",
+    ],
+)
+def test_a_word_may_be_in_any_prompt(where):
+    Path("scenes/a.yaml").write_text(SCENE.format(prompt="a house", token="") + where + "\n")
+    assert json.loads(smd("check", "scenes/a.yaml", "--json").stdout)["warnings"] == []
+
+
 def test_the_recipe_holds_the_file_and_its_digest():
     painted("1girl, <pinkish>")
     recipe = read_recipe(Path("a.png"))
