@@ -227,6 +227,37 @@ def test_comments_are_looked_for_in_every_prompt_but_in_nothing_else():
     assert len(warned(replaced)) == 1
 
 
+def test_what_is_kept_aside_is_looked_at_where_it_is_used():
+    aside = "x-cat: &cat {prompt: a cat #1}\nregions:"
+    block = aside.replace("{", "\n  ").replace("}", "")
+    scene = changed(BLOCK, "regions:", block)
+    assert warned(load_text(scene, "s")) == []
+    used = changed(scene, "    prompt: x", "    <<: *cat")
+    (warning,) = warned(load_text(used, "s"))
+    assert warning.startswith("s:5:11: regions[0].prompt: '#1' is a comment")
+
+
+@pytest.mark.parametrize(
+    ("path", "hint"),
+    [
+        ("masks\\boy.png", "; folders are separated by /"),
+        ("$HOME/boy.png", "; environment variables are not read in a scene"),
+        ("${MASKS}/boy.png", "; environment variables are not read in a scene"),
+        ("%HOME%/boy.png", "; environment variables are not read in a scene"),
+        ("“boy.png”", "; the curly quotes are part of the name"),
+        ("masks/boy 100%.png", ""),
+        ("price $.png", ""),
+    ],
+)
+def test_what_is_wrong_with_a_path_is_told_where_no_file_is(path, hint, tmp_path):
+    from smd_cli.errors import AssetError
+    from smd_cli.media.images import open_picture
+
+    with pytest.raises(AssetError) as caught:
+        open_picture(tmp_path / path)
+    assert str(caught.value).endswith(f"{path}: no such file{hint}")
+
+
 def test_curly_quotes_around_a_prompt_are_warned_of():
     assert warned(load_text(changed(BLOCK, "prompt: x", "prompt: “a cat”"), "s")) == [
         's:6:13: regions[0].prompt: the curly quotes are part of the prompt; straight ones (") are not'

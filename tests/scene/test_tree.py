@@ -97,8 +97,8 @@ def test_aliases_cannot_nest_deeper_than_what_is_written_out() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["1e3", "0o17", ".5", "-3", "true", "null", "~", "no", "a: b", "# x", "", "2024-01-01"]
+    "text", ["<<", "1e3", "0o17", ".5", "-3", "true", "null", "~", "no", "a: b", "# x", "", "2024-01-01"]
 )
 def test_what_is_dumped_is_read_back_as_it_was(text: str) -> None:
-    data = {"prompt": text, "number": 1.5, "list": [1, True, None, text]}
+    data = {"prompt": text, "number": 1.5, "list": [1, True, None, text], text: {"a": 1}}
     assert parse(dump(data), "x").plain() == {**data, "list": (1, True, None, text)}
