@@ -47,11 +47,6 @@ def test_a_good_scene_is_loaded() -> None:
             "seed: true",
             "s.yaml:7:7: seed: true is no seed: give a number, several such as 1-4,9, or random",
         ),
-        (
-            "loop: 3",
-            "s.yaml:7:1: loop: unknown key; known here: smd, task, canvas, seed, model, sampler, "
-            "bootstrap, masks, negative_prefix, background, regions, stream",
-        ),
         ("masks: {std: true}", "s.yaml:7:14: masks.std: true is not a number"),
         ("stream: {buffer: 1.5}", "s.yaml:7:18: stream.buffer: 1.5 is not a whole number"),
         ("stream: {buffer: '5'}", "s.yaml:7:18: stream.buffer: '5' is not a whole number"),
@@ -124,7 +119,7 @@ def test_a_good_scene_is_loaded() -> None:
         (
             "'<<': {seed: 3}",
             "s.yaml:7:1: '<<': unknown key; known here: smd, task, canvas, seed, model, sampler, "
-            "bootstrap, masks, negative_prefix, background, regions, stream",
+            "bootstrap, masks, negative_prefix, background, regions, stream, digests",
         ),
         ("model: {bsae: x}", "s.yaml:7:9: model.bsae: unknown key; did you mean base?"),
         (
