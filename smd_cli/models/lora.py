@@ -64,10 +64,10 @@ def _weights_by_name(networks: Networks, family: Family) -> Weights:
     weights: Weights = {}
     for component in family.lora.keys() & networks.keys():
         network = networks[component]
+        modules = dict(network.named_modules())
         for name, path in family.lora[component].table(network).items():
-            module = network.get_submodule(path)
-            if isinstance(module, nn.Linear | nn.Conv2d):
-                weights[name] = module.weight
+            if isinstance(layer := modules[path], nn.Linear | nn.Conv2d):
+                weights[name] = layer.weight
     return weights
 
 
