@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
-from smd_cli.references import WEIGHTS, is_link, is_path
+from smd_cli.references import WEIGHTS, is_path
 from smd_cli.scene.values import PRINTABLE
 
 _VARIABLE = re.compile(r"\$\w|\$\{|%\w+%")
@@ -42,8 +42,6 @@ class Reference:
         A name is that of an embedded model, or of a place on the hub. A bare word is a path only to a folder
         that holds a model, so that one that happens to be called like an embedded model does not hide it.
         """
-        if is_link(self.text):
-            return self.text
         path = self.path
         is_there = os.path.exists(path) if "/" in self.text else _holds_model(path)  # noqa: PTH110 - never raises
         return str(path) if is_path(self.text) or is_there else self.text

@@ -220,7 +220,8 @@ def test_a_model_may_bring_its_lcm_lora(hub, copy, make):
     hub.add("owner/model", copy)
     assert hub.locate("owner/model")["loras"] == []
     assert own not in hub.fetched()
-    assert hub.locate("owner/model", few_step=True)["loras"] == ["pytorch_lora_weights.safetensors"]
+    page = "https://huggingface.co/owner/model"
+    assert hub.locate(page, few_step=True)["loras"] == ["pytorch_lora_weights.safetensors"]
     assert hub.fetched() == [own]
 
 
@@ -266,6 +267,28 @@ def test_what_the_hub_refuses(hub, copy):
         assert words in answer["error"]
         assert "\n" not in answer["error"]
     assert "weights" in hub.locate("owner/gated", token=TOKEN)
+
+
+def test_check_asks_nobody_whether_a_model_is_here(hub, folder, tmp_path):
+    hub.add("owner/model", folder)
+    scene = tmp_path / "scene.yaml"
+    scene.write_text(
+        "smd: 1\ncanvas: {width: 64, height: 64}\nbackground: {prompt: x}\n"
+        "sampler: {kind: ddim}\nmodel: owner/model\n"
+    )
+
+    def check():
+        command = [sys.executable, "-m", "smd_cli", "check", str(scene)]
+        return subprocess.run(
+            command, capture_output=True, text=True, env=hub.environment(), check=True
+        ).stdout
+
+    assert "model  missing: owner/model: " in check()
+    assert hub.requests == []
+    hub.locate("owner/model")
+    hub.fetched()
+    assert "model  owner/model: here" in check()
+    assert hub.requests == []
 
 
 def test_a_hub_that_is_down(hub, copy):
