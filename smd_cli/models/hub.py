@@ -24,10 +24,6 @@ _REVISION_BEHIND = re.compile(r"(?P<path>.+\.safetensors)@(?P<revision>[^/]+)")
 """A file's path that the revision follows; the hub's own form has it after the repository."""
 
 
-class NotCachedError(AssetError):
-    """Files of the hub are not in its cache, and nothing is to be fetched."""
-
-
 def go_offline() -> None:
     """Forbid the Hugging Face libraries every network access; call it before any of them is imported."""
     os.environ["HF_HUB_OFFLINE"] = "1"
@@ -41,8 +37,8 @@ def open_repository(reference: str, *, offline: bool) -> Files:
         offline: look into the hub's cache alone.
 
     Raises:
-        AssetError: no such repository, revision or file, no access to it, or no hub.
-        NotCachedError: it is not in the cache, and `offline`.
+        AssetError: no such repository, revision or file, no access to it, no hub; or not in the cache, and
+            `offline`.
     """
     place = _parse(reference)
     repository = _Repository(reference, place.id, offline or _hub_is_off())
@@ -68,15 +64,16 @@ def _parse(reference: str) -> HfUri:
     from huggingface_hub.constants import HF_URL_HOSTS
     from huggingface_hub.errors import HfUriError
 
-    host = urlsplit(reference).hostname
-    if "://" in reference and not reference.startswith("hf://") and host not in HF_URL_HOSTS:
-        raise AssetError(
-            f"{reference}: only models of Hugging Face are fetched; download the file and give its path"
-        )
     try:
+        url = urlsplit(reference)
+        if url.netloc and url.scheme != "hf" and url.hostname not in HF_URL_HOSTS:
+            raise AssetError(
+                f"{reference}: only models of Hugging Face are fetched; download the file and give its path"
+            )
         place = parse_hf_uri(reference if is_link(reference) else f"hf://models/{reference}")
-    except HfUriError as error:
-        raise AssetError(f"{reference}: names no model of Hugging Face ({error.msg.strip()})") from error
+    except ValueError as error:
+        reason = error.msg if isinstance(error, HfUriError) else str(error)
+        raise AssetError(f"{reference}: names no model of Hugging Face ({reason.strip()})") from error
     if place.type != "model":
         raise AssetError(f"{reference}: a {place.type} of Hugging Face, not a model")
     behind = _REVISION_BEHIND.fullmatch(place.path_in_repo)
@@ -172,7 +169,7 @@ class _Repository:
             )
         from huggingface_hub.constants import HF_HUB_CACHE
 
-        return NotCachedError(
+        return AssetError(
             f"{self.reference}: neither a path here nor whole in the Hugging Face cache ({HF_HUB_CACHE}); "
             "rendering without --offline fetches it"
         )

@@ -134,7 +134,8 @@ class Handler(BaseHTTPRequestHandler):
                 [entry(folder, each) for each in sorted(folder.rglob("*")) if each.is_file()]
             )
         if repository.gated and self.headers.get("Authorization") != f"Bearer {TOKEN}":
-            return self.answer(status=401, X_Error_Code="GatedRepo")
+            status = 403 if "Authorization" in self.headers else 401
+            return self.answer(status=status, X_Error_Code="GatedRepo")
         if not (folder / file).is_file():
             return self.answer(status=404, X_Error_Code="EntryNotFound")
         body = (folder / file).read_bytes()

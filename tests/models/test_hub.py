@@ -259,6 +259,7 @@ def test_what_the_hub_refuses(hub, copy):
         "hf://owner/model@": "names no model of Hugging Face (Empty revision",
         "https://huggingface.co/owner": "names no model of Hugging Face",
         "https://huggingface.co/datasets/owner/pictures": "a dataset of Hugging Face, not a model",
+        "https://[example": "names no model of Hugging Face",
         "https://example.com/models/7": "only models of Hugging Face are fetched; download the file",
         "owner/model/nothing": "owner/model has no nothing; its weights are text_encoder/model",
     }
@@ -266,6 +267,7 @@ def test_what_the_hub_refuses(hub, copy):
         assert answer["error"].startswith(f"{reference}: ")
         assert words in answer["error"]
         assert "\n" not in answer["error"]
+    assert asked["owner/gated"] in hub.locate("owner/gated", token="hf_of_somebody_else")["error"]
     assert "weights" in hub.locate("owner/gated", token=TOKEN)
 
 
