@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,6 +15,8 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from diffusers.schedulers.scheduling_pndm import PNDMScheduler
 from safetensors.torch import load_file, save_file
 from transformers.models.clip.modeling_clip import CLIPTextConfig, CLIPTextModel
+
+from tests.models.hub import Hub, serve
 
 LAYERS = 1
 """Residual layers a block of the small UNet."""
@@ -215,8 +218,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def copy(folder: Path, tmp_path: Path) -> Path:
     """The small model again, to be damaged."""
-    import shutil
-
     return shutil.copytree(folder, tmp_path / "model")
 
 
@@ -226,6 +227,26 @@ def single_file(folder: Path) -> Path:
     path = folder.parent / "tiny.safetensors"
     save_file({name: tensor.contiguous() for name, tensor in ldm_tensors(folder).items()}, path)
     return path
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[Hub]:
+    """A hub without repositories, and an empty cache."""
+    with serve(tmp_path / "home") as running:
+        yield running
+
+
+@pytest.fixture
+def styles(single_file: Path, tmp_path: Path) -> Path:
+    """A repository that holds single-file checkpoints alone: one at the top, and beside it what is none."""
+    folder = tmp_path / "styles"
+    (folder / "older").mkdir(parents=True)
+    shutil.copy(single_file, folder / "my_style_v2.safetensors")
+    (folder / "README.md").write_text("a style")
+    tensors = {name: tensor + 1 for name, tensor in load_file(single_file).items()}
+    save_file(tensors, folder / "older" / "my style.safetensors")
+    (folder / "my_style_v2.ckpt").write_bytes(b"never read")
+    return folder
 
 
 @pytest.fixture(scope="session")

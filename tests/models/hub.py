@@ -17,6 +17,21 @@ from urllib.parse import unquote, urlsplit
 
 TOKEN = "hf_opensesame"
 
+UNET = "unet/diffusion_pytorch_model.safetensors"
+VAE = "vae/diffusion_pytorch_model.safetensors"
+TEXT = "text_encoder/model.safetensors"
+CONFIGS = [
+    "model_index.json",
+    "scheduler/scheduler_config.json",
+    "text_encoder/config.json",
+    "tokenizer/merges.txt",
+    "tokenizer/tokenizer_config.json",
+    "tokenizer/vocab.json",
+    "unet/config.json",
+    "vae/config.json",
+]
+"""All that is fetched of a small model but its weights."""
+
 LOCATE = """
 import json, sys
 from smd_cli.errors import AssetError

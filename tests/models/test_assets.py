@@ -1,10 +1,8 @@
 """Finding and checking models: facts without weights, and one clear line for everything that can be wrong."""
 
 import hashlib
-import json
 import os
 import shutil
-import struct
 import subprocess
 import sys
 from dataclasses import replace
@@ -14,29 +12,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from smd_cli.errors import AssetError
 from smd_cli.models import families
 from smd_cli.models.assets import ModelSpec, locate
 from smd_cli.models.facts import ModelFacts, read_facts, unet_facts
 from smd_cli.models.families import family
 from smd_cli.models.family import Component, Marks
 from smd_cli.models.loading import load
-
-CPU = torch.device("cpu")
-UNET, VAE = (f"{part}/diffusion_pytorch_model.safetensors" for part in ("unet", "vae"))
-
-
-def facts(model, **choices):
-    return locate(ModelSpec(str(model), **choices), offline=True).facts
-
-
-def failure(spec, **how):
-    """The one line that a bad model earns."""
-    with pytest.raises(AssetError) as caught:
-        load(locate(spec, offline=True, **how), CPU, torch.float32)
-    assert "\n" not in str(caught.value)
-    assert caught.value.exit_code == 4
-    return str(caught.value)
+from tests.models.outcomes import CPU, UNET, facts, failure
 
 
 def test_facts_of_the_small_model(folder, single_file):
@@ -112,47 +94,6 @@ def test_names_mean_nothing_of_the_working_directory(copy, monkeypatch, tmp_path
     assert locate(ModelSpec(f"./{name}")).facts.family == "sd15"
 
 
-@pytest.mark.parametrize(
-    "names", [("a.safetensors",), ("a.safetensors", "a.fp16.safetensors"), ("x/a.safetensors",)]
-)
-def test_a_folder_that_holds_one_checkpoint_is_that(names, single_file, folder, tmp_path):
-    place = tmp_path / "styles"
-    for name in names:
-        (place / name).parent.mkdir(parents=True, exist_ok=True)
-        (place / name).symlink_to(single_file)
-    (place / "a.txt").touch()
-    found = locate(ModelSpec(str(place), config=str(folder)))
-    assert found.weights == (place / names[0],)
-    for name in ("b.safetensors", "c.safetensors")[: 2 if "/" in names[0] else 1]:
-        (place / name).symlink_to(single_file)
-    assert "which checkpoint? There are 2, " in failure(ModelSpec(str(place), config=str(folder)))
-
-
-@pytest.mark.parametrize(
-    ("part", "words"),
-    [
-        ("model_index.json", None),
-        (UNET, "lacks weights"),
-        ("text_encoder/model.safetensors", "lacks weights"),
-        ("unet/config.json", "no such file"),
-        ("scheduler/scheduler_config.json", "no such file"),
-        ("tokenizer/vocab.json", "no tokenizer.json and no vocab.json"),
-    ],
-)
-def test_a_folder_with_a_part_missing(part, words, copy):
-    (copy / part).unlink()
-    if words is None:
-        assert facts(copy).family == "sd15"
-    else:
-        message = failure(ModelSpec(str(copy)))
-        assert words in message
-        assert part.split("/")[0] in message
-
-
-def test_a_folder_that_is_no_model(tmp_path):
-    assert "no checkpoint in it, no .safetensors file" in failure(ModelSpec(str(tmp_path)))
-
-
 def test_an_fp16_variant_is_read_and_widened(copy, folder):
     weights = {name: tensor.half() for name, tensor in load_file(copy / UNET).items()}
     (copy / UNET).unlink()
@@ -160,60 +101,6 @@ def test_an_fp16_variant_is_read_and_widened(copy, folder):
     backbone = load(locate(ModelSpec(str(copy))), CPU, torch.float32)
     assert {tensor.dtype for tensor in backbone.unet.state_dict().values()} == {torch.float32}
     torch.testing.assert_close(backbone.unet.conv_in.weight, weights["conv_in.weight"].float())
-
-
-HEADER = {"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}
-
-
-def safetensors(data=bytes(8), length=None, **changes):
-    """A file of one tensor, or of what `changes` say of it."""
-    header = json.dumps({"a": {**HEADER["a"], **changes}}).encode()
-    return struct.pack("<Q", len(header) if length is None else length) + header + data
-
-
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        (b"", "not a safetensors file but an empty file"),
-        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "a pointer of Git LFS"),
-        (b"\n<!DOCTYPE html><html><title>Sign in</title>", "a web page saved under this name"),
-        (b"<HTML>", "a web page saved under this name"),
-        (b"PK\x03\x04" + bytes(99), "pickles can run code and are never opened"),
-        (b"\x80\x02}q\x00.", "pickles can run code and are never opened"),
-        (b"GGUF\x03", "weights in the GGUF format"),
-        (b"Entry not found", "a text that begins 'Entry not found'"),
-        (safetensors()[:-1], "not a whole safetensors file (incomplete metadata"),
-        (safetensors() + b"more", "not a whole safetensors file (incomplete metadata"),
-        (safetensors(shape=[3]), "not a whole safetensors file (invalid shape"),
-        (safetensors(shape=[2**62, 8]), "not a whole safetensors file (overflow"),
-        (safetensors(data_offsets=[0, 16]), "not a whole safetensors file"),
-        (safetensors(dtype="X"), "not a whole safetensors file (invalid JSON"),
-        (safetensors(length=2**62), "not a whole safetensors file (header too large"),
-    ],
-)
-def test_files_that_are_not_what_they_are_called(content, words, copy, folder, tmp_path):
-    path = tmp_path / "x.safetensors"
-    path.write_bytes(content)
-    for spec in (
-        ModelSpec(str(path), config=str(folder)),
-        ModelSpec(str(folder), vae=str(path)),
-        ModelSpec(str(folder), loras=((str(path), 1.0),)),
-    ):
-        assert f"{path}: " in failure(spec)
-        assert words in failure(spec)
-    (copy / UNET).write_bytes(content)
-    assert f"{copy / UNET}: " in failure(ModelSpec(str(copy)))
-    assert words in failure(ModelSpec(str(copy)))
-
-
-@pytest.mark.parametrize(
-    "part", ["unet/config.json", "scheduler/scheduler_config.json", "tokenizer/vocab.json"]
-)
-def test_pointers_in_place_of_configs(part, copy):
-    (copy / part).write_text("version https://git-lfs.github.com/spec/v1\n")
-    message = failure(ModelSpec(str(copy)))
-    assert message.startswith(f"{copy / part}: ")
-    assert "a pointer of Git LFS" in message
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "\xff"])
@@ -300,82 +187,6 @@ def test_the_family_asked_for_counts(folder):
 def test_unknown_parameterisations(copy, make):
     make.edit_json(copy / "scheduler/scheduler_config.json", prediction_type="sample")
     assert "prediction type 'sample' is not supported" in failure(ModelSpec(str(copy)))
-
-
-@pytest.mark.parametrize(
-    ("channels", "words"),
-    [(9, "an inpainting checkpoint"), (8, "InstructPix2Pix"), (5, "reads depth"), (7, "kind of checkpoint")],
-)
-def test_unets_that_read_more_than_latents(channels, words, copy, single_file, folder, make, tmp_path):
-    name = "model.diffusion_model.input_blocks.0.0.weight"
-    tensors = load_file(single_file)
-    tensors[name] = torch.zeros(len(tensors[name]), channels, 3, 3)
-    save_file(tensors, tmp_path / "wide.safetensors")
-    weights = load_file(copy / UNET)
-    save_file({**weights, "conv_in.weight": tensors[name]}, copy / UNET)
-    for spec in (ModelSpec(str(tmp_path / "wide.safetensors"), config=str(folder)), ModelSpec(str(copy))):
-        with pytest.raises(AssetError, match=f"the UNet reads {channels} channels, .* writes 4: .*{words}"):
-            locate(spec)
-    make.edit_json(copy / "unet/config.json", in_channels=channels)
-    with pytest.raises(AssetError, match=words):
-        locate(ModelSpec(str(copy)))
-
-
-def part_of(single_file, path, *starts, renamed=""):
-    """A single file again, of the tensors alone whose names begin with `starts`, or with `renamed` now."""
-    tensors = {
-        name.replace(start, renamed or start, 1): tensor
-        for name, tensor in load_file(single_file).items()
-        for start in starts
-        if name.startswith(start)
-    }
-    save_file(tensors, path)
-    return ModelSpec(str(path), config=str(single_file.parent / "tiny"))
-
-
-def test_single_files_that_lack_a_part(single_file, tmp_path):
-    unet, vae, text = ("model.diffusion_model.", "first_stage_model.", "cond_stage_model.")
-    part = tmp_path / "part.safetensors"
-    for starts, words in {
-        (unet, text): "holds no autoencoder (no tensors first_stage_model.…); give one as model.vae",
-        (vae, text): "holds no UNet (no tensors model.diffusion_model.…)",
-        (unet, vae): "a UNet without text encoder",
-    }.items():
-        message = failure(part_of(single_file, part, *starts))
-        assert message.startswith(f"{part}: ")
-        assert words in message
-    only_ema = part_of(single_file, part, unet, renamed="model_ema.diffusion_model")
-    assert "holds only the average over its training (model_ema" in failure(only_ema)
-
-
-def test_a_folder_that_lacks_a_part(copy, folder):
-    shutil.rmtree(copy / "vae")
-    assert f"{copy}: holds no autoencoder (no folder vae); give one as model.vae" in failure(
-        ModelSpec(str(copy))
-    )
-    shutil.rmtree(copy / "text_encoder")
-    assert f"{copy}: holds no text encoder" in failure(ModelSpec(str(copy), vae=str(folder)))
-
-
-def test_models_without_autoencoder_are_whole_with_one(single_file, folder, copy, make, tmp_path):
-    """From a folder, a model, a file with a folder's names and one with those of single files."""
-    shutil.rmtree(copy / "vae")
-    alone = tmp_path / "vae.safetensors"
-    save_file({name: tensor.contiguous() for name, tensor in make.ldm_vae(folder).items()}, alone)
-    starts = ("model.diffusion_model.", "cond_stage_model.")
-    checkpoint = part_of(single_file, tmp_path / "bare.safetensors", *starts)
-    expected = load(locate(ModelSpec(str(folder))), CPU, torch.float32)
-    latents = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(1))
-    for vae in (
-        folder,
-        folder / "vae",
-        folder / "vae/diffusion_pytorch_model.safetensors",
-        alone,
-        single_file,
-    ):
-        for spec in (ModelSpec(str(copy), config=str(folder)), checkpoint):
-            backbone = load(locate(replace(spec, vae=str(vae))), CPU, torch.float32)
-            assert torch.equal(backbone.decode(latents), expected.decode(latents))
 
 
 def test_pickles_are_never_opened(copy, tmp_path):

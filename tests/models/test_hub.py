@@ -1,10 +1,6 @@
-"""The hub: what is fetched, what is said when it is not there, and when it is not asked at all."""
+"""The hub: what a reference names there, and which files are fetched."""
 
 import json
-import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,59 +8,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from smd_cli.models.assets import ModelSpec, locate
-from tests.models.hub import TOKEN, serve
-
-UNET = "unet/diffusion_pytorch_model.safetensors"
-VAE = "vae/diffusion_pytorch_model.safetensors"
-TEXT = "text_encoder/model.safetensors"
-SCHEDULER, TOKENIZER = (
-    "scheduler/scheduler_config.json",
-    ("merges.txt", "tokenizer_config.json", "vocab.json"),
-)
-CONFIGS = [
-    "model_index.json",
-    "scheduler/scheduler_config.json",
-    "text_encoder/config.json",
-    "tokenizer/merges.txt",
-    "tokenizer/tokenizer_config.json",
-    "tokenizer/vocab.json",
-    "unet/config.json",
-    "vae/config.json",
-]
-
-NO_NETWORK = """
-import sys
-def forbid(event, arguments):
-    if event in ("socket.connect", "socket.getaddrinfo", "socket.sendto"):
-        print("network:", event, arguments, file=sys.stderr)
-        sys.exit("network")
-sys.addaudithook(forbid)
-"""
+from tests.models.hub import CONFIGS, TEXT, UNET, VAE
 
 
 def lora(value):
     """The factors of one layer, as different files as there are values."""
     return {f"unet.x.lora_{factor}.weight": torch.full((1, 1), float(value)) for factor in "AB"}
-
-
-@pytest.fixture
-def hub(tmp_path):
-    """A hub without repositories, and an empty cache."""
-    with serve(tmp_path / "home") as running:
-        yield running
-
-
-@pytest.fixture
-def styles(single_file, tmp_path):
-    """A repository that holds single-file checkpoints alone: one at the top, and beside it what is none."""
-    folder = tmp_path / "styles"
-    (folder / "older").mkdir(parents=True)
-    shutil.copy(single_file, folder / "my_style_v2.safetensors")
-    (folder / "README.md").write_text("a style")
-    tensors = {name: tensor + 1 for name, tensor in load_file(single_file).items()}
-    save_file(tensors, folder / "older" / "my style.safetensors")
-    (folder / "my_style_v2.ckpt").write_bytes(b"never read")
-    return folder
 
 
 def test_a_download_takes_what_is_needed_and_then_needs_no_hub(hub, copy, folder):
@@ -150,9 +99,9 @@ def test_files_of_a_repository_by_all_their_references(hub, styles, folder):
 
 
 def test_the_inference_config_beside_a_file_comes_with_it(hub, styles, copy):
-    config = json.loads((copy / SCHEDULER).read_text())
+    config = json.loads((copy / "scheduler/scheduler_config.json").read_text())
     del config["prediction_type"]
-    (copy / SCHEDULER).write_text(json.dumps(config))
+    (copy / "scheduler/scheduler_config.json").write_text(json.dumps(config))
     (styles / "my_style_v2.yaml").write_text("model: {params: {parameterization: v}}\n")
     (styles / "other.yaml").write_text("a: 1\n")
     hub.add("owner/styles", styles)
@@ -225,82 +174,6 @@ def test_a_model_may_bring_its_lcm_lora(hub, copy, make):
     assert hub.fetched() == [own]
 
 
-def test_several_files_that_can_be_meant_are_listed(hub, styles, folder):
-    for number in range(20):
-        (styles / f"style_{number:02}.safetensors").write_bytes(b"")
-    hub.add("owner/styles", styles)
-    several, wrong = hub.locate("owner/styles", "owner/styles/typo.safetensors", config=str(folder))
-    assert "which checkpoint? There are 21, my_style_v2.safetensors, style_00" in several["error"]
-    assert "style_06.safetensors and 13 more; add the name of one" in several["error"]
-    assert "owner/styles has no typo.safetensors; its weights are my_style_v2" in wrong["error"]
-    assert hub.fetched() == []
-
-
-def test_pickles_are_not_even_fetched(hub, copy, styles):
-    for path in (UNET, VAE, TEXT):
-        (copy / path).rename((copy / path).with_suffix(".bin"))
-    (styles / "my_style_v2.safetensors").unlink()
-    shutil.rmtree(styles / "older")
-    hub.add("owner/folder", copy)
-    hub.add("owner/file", styles)
-    for answer in hub.locate("owner/folder", "owner/file", "owner/file/my_style_v2.ckpt"):
-        assert "pickled weights can run code and are never opened" in answer["error"]
-    assert hub.fetched() == CONFIGS
-
-
-def test_what_the_hub_refuses(hub, copy):
-    hub.add("owner/model", copy)
-    hub.add("owner/gated", copy, gated=True)
-    asked = {
-        "owner/none": "neither a path here nor a model on Hugging Face (a private one needs HF_TOKEN)",
-        "some/folder/none.safetensors": "neither a path here nor a model on Hugging Face",
-        "owner/gated": "gated on Hugging Face; accept its terms there and set HF_TOKEN",
-        "owner/model@v9": "Hugging Face has no such revision",
-        "hf://owner/model@": "names no model of Hugging Face (Empty revision",
-        "https://huggingface.co/owner": "names no model of Hugging Face",
-        "https://huggingface.co/datasets/owner/pictures": "a dataset of Hugging Face, not a model",
-        "https://[example": "names no model of Hugging Face",
-        "https://example.com/models/7": "only models of Hugging Face are fetched; download the file",
-        "owner/model/nothing": "owner/model has no nothing; its weights are text_encoder/model",
-    }
-    for (reference, words), answer in zip(asked.items(), hub.locate(*asked), strict=True):
-        assert answer["error"].startswith(f"{reference}: ")
-        assert words in answer["error"]
-        assert "\n" not in answer["error"]
-    assert asked["owner/gated"] in hub.locate("owner/gated", token="hf_of_somebody_else")["error"]
-    assert "weights" in hub.locate("owner/gated", token=TOKEN)
-
-
-def test_check_asks_nobody_whether_a_model_is_here(hub, folder, tmp_path):
-    hub.add("owner/model", folder)
-    scene = tmp_path / "scene.yaml"
-    scene.write_text(
-        "smd: 1\ncanvas: {width: 64, height: 64}\nbackground: {prompt: x}\n"
-        "sampler: {kind: ddim}\nmodel: owner/model\n"
-    )
-
-    def check():
-        command = [sys.executable, "-m", "smd_cli", "check", str(scene)]
-        return subprocess.run(
-            command, capture_output=True, text=True, env=hub.environment(), check=True
-        ).stdout
-
-    assert "model  missing: owner/model: " in check()
-    assert hub.requests == []
-    hub.locate("owner/model")
-    hub.fetched()
-    assert "model  owner/model: here" in check()
-    assert hub.requests == []
-
-
-def test_a_hub_that_is_down(hub, copy):
-    hub.add("owner/model", copy)
-    hub.is_down = True
-    assert "the hub cannot be reached" in hub.locate("owner/model")["error"]
-    hub.endpoint = "http://127.0.0.1:9"
-    assert "the hub cannot be reached" in hub.locate("owner/model")["error"]
-
-
 def test_what_was_fetched_only_in_part_is_not_whole(hub, copy):
     hub.add("owner/model", copy)
     got = hub.locate("owner/model")
@@ -308,47 +181,3 @@ def test_what_was_fetched_only_in_part_is_not_whole(hub, copy):
     assert "nor whole in the Hugging Face cache" in hub.locate("owner/model", offline=True)["error"]
     hub.fetched()
     assert hub.locate("owner/model") == got
-
-
-def run(code, **environment):
-    return subprocess.run(
-        [sys.executable, "-c", NO_NETWORK + code],
-        capture_output=True,
-        text=True,
-        env={**os.environ, **environment},
-        check=False,
-    )
-
-
-def test_local_models_load_without_any_network(folder, single_file, tmp_path):
-    code = f"""
-import torch
-from smd_cli.models.assets import ModelSpec, locate
-from smd_cli.models.loading import load
-specs = [ModelSpec({str(folder)!r}), ModelSpec({str(single_file)!r}, config={str(folder)!r})]
-for spec in [ModelSpec("flatland"), *specs]:
-    backbone = load(locate(spec), torch.device("cpu"), torch.float32)
-    print(backbone.encode_prompts(["a"]).embeds.shape)
-"""
-    done = run(code, HF_HOME=str(tmp_path))
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.count("torch.Size([1, 77, 32])") == 2
-    assert done.stdout.count("torch.Size([1, 77, 128])") == 1
-
-
-@pytest.mark.parametrize("how", ["offline=True", ""])
-def test_offline_asks_nobody(how, tmp_path):
-    code = f"""
-from smd_cli.errors import AssetError
-from smd_cli.models.assets import ModelSpec, locate
-from smd_cli.models.hub import go_offline
-{"" if how else "go_offline()"}
-try:
-    locate(ModelSpec("owner/model"), {how})
-except AssetError as error:
-    print(error)
-"""
-    done = run(code, HF_HOME=str(tmp_path))
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "owner/model: neither a path here nor whole in the Hugging Face cache" in done.stdout
-    assert str(tmp_path) in done.stdout
