@@ -1,5 +1,7 @@
 """Prompts in chunks of tokens. The small tokenizer makes each letter a token."""
 
+from copy import deepcopy
+
 import pytest
 from transformers.models.clip.tokenization_clip import CLIPTokenizer
 
@@ -36,6 +38,16 @@ def test_a_tokenizer_read_without_transformers_makes_the_same_tokens(tokenizer, 
     for prompt in ("1girl's 2nd  hat,\n (smile)…", "Ärger, ☂☂ façade", "it'll 've <|x|> __a__ c++"):
         (chunk,) = split(prompt)
         assert list(chunk.tokens) == theirs(prompt, add_special_tokens=False).input_ids
+
+
+def test_a_tokenizers_file_that_says_to_cut_and_pad_does_neither(tokenizer, tmp_path):
+    words = deepcopy(tokenizer.clip.backend_tokenizer)
+    words.enable_truncation(8)
+    words.enable_padding(length=8)
+    words.save(str(tmp_path / "tokenizer.json"))
+    split = Splitter(Vocabulary.load(tmp_path, {}), 77)
+    for prompt in ("x", "x" * 20):
+        assert split(prompt) == tokenizer.chunks(prompt)
 
 
 def test_a_tokenizer_that_cannot_be_read(tmp_path):

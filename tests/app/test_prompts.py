@@ -1,5 +1,6 @@
-"""Prompts longer than the encoder reads at a time are noted, with their place, tokens and chunks."""
+"""Prompts as commands tell of them: those longer than the encoder reads, and notations of other programs."""
 
+import json
 import shutil
 
 import pytest
@@ -94,7 +95,21 @@ def test_commands_note_it_alike(tmp_path, command, monkeypatch):
     assert done.stderr.count("tokens of region 'boy', read in") == 1
     assert "note: s.yaml:5:25: regions[0].prompt: " in done.stderr
     written = run(command, "s.yaml", "--json", "-q", *(["--overwrite"] if command == "generate" else []))
-    assert '"key": "regions[0].prompt",' in written.stdout
+    assert [note["key"] for note in json.loads(written.stdout)["notes"]] == ["regions[0].prompt"]
+
+
+@pytest.mark.parametrize("command", ["check", "plan", "generate"])
+def test_commands_warn_alike_of_notations_of_other_programs(tmp_path, command, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "s.yaml").write_text(SCENE.replace(LONG, "a boy, <lora:x:0.8>"))
+    done = run(command, "s.yaml", "--json")
+    told = (
+        "'<lora:x:0.8>' of region 'boy' has no meaning here and is read as words: give LoRAs in model.loras"
+    )
+    assert f"warning: s.yaml:5:25: regions[0].prompt: {told}" in done.stderr
+    (warning,) = json.loads(done.stdout)["warnings"]
+    assert (warning["line"], warning["key"]) == (5, "regions[0].prompt")
+    assert warning["text"].startswith(told)
 
 
 def test_a_listener_hears_it():
