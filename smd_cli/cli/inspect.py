@@ -11,7 +11,7 @@ import typer
 from smd_cli.cli import options
 from smd_cli.cli.console import print_result
 from smd_cli.cli.document import document
-from smd_cli.errors import UsageError
+from smd_cli.errors import AssetError, UsageError
 
 Picture = Annotated[
     Path,
@@ -26,10 +26,14 @@ def inspect(
     """Tell what made a picture: its prompts and settings, or with --scene the scene itself."""
     from smd_cli.app.scenes import picture_at
     from smd_cli.media.recipe import read_recipe
+    from smd_cli.media.sinks import FIRST_FRAME
 
     if scene and json:
         raise UsageError("--scene and --json: give only one of them")
-    recipe = read_recipe(picture_at(image) or image)
+    picture = picture_at(image)
+    if picture is None and image.is_dir():
+        raise AssetError(f"{image}: holds no {FIRST_FRAME}, the first of a stream's pictures")
+    recipe = read_recipe(picture or image)
     if json:
         document().add(**asdict(recipe))
     elif scene:
