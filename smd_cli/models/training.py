@@ -29,5 +29,5 @@ def diffusion_schedules(configs: Path, facts: ModelFacts) -> DiffusionSchedules:
     except (TypeError, ValueError, RuntimeError, NotImplementedError) as error:
         raise AssetError(f"{path}: makes no noise schedule ({error})") from error
     if not ((alphas >= 0) & (alphas <= 1)).all():  # NaN is in no range
-        raise AssetError(f"{path}: its betas make noise levels that are none; they lie between 0 and 1")
+        raise AssetError(f"{path}: its betas make no noise levels, which lie between 0 and 1")
     return DiffusionSchedules(TrainingSchedule(alphas, facts.prediction_type))

@@ -211,7 +211,7 @@ def test_noise_cannot_be_predicted_where_nothing_else_is_left(scene, copy, sampl
     done = smd(command, scene, "--set", f"sampler={sampler}", "--offline")
     assert done.exit_code == 4
     (line,) = done.stderr.splitlines()
-    assert f"{CONFIG}: rescale_betas_zero_snr leaves only noise at timestep 999" in line
+    assert f"{CONFIG}: zero terminal SNR (rescale_betas_zero_snr) leaves only noise at timestep 999" in line
     assert "v_prediction" in line
     assert "sampler.indices" in line
     assert not list(tmp_path.glob("*.png"))
@@ -229,12 +229,15 @@ def test_v_can_be_predicted_from_noise_alone(scene, copy):
     assert smd("generate", scene, "--set", "sampler={indices: [0, 25]}", "--offline").exit_code == 0
 
 
-@pytest.mark.parametrize("betas", [{"beta_end": 3.0}, {"beta_end": float("nan")}, {"beta_schedule": "sine"}])
+@pytest.mark.parametrize(
+    "betas", [{"beta_end": 3.0}, {"beta_start": 2.0}, {"beta_end": float("nan")}, {"beta_schedule": "sine"}]
+)
 def test_noise_levels_that_are_none(scene, copy, betas):
     edit_json(copy / CONFIG, **betas)
     done = smd("generate", scene, "--offline")
     assert done.exit_code == 4, done.stderr
-    assert CONFIG in done.stderr
+    assert f"{CONFIG}: " in done.stderr
+    assert "its betas" in done.stderr or "no noise schedule" in done.stderr
 
 
 def test_an_autoencoder_s_scale_is_a_positive_number(scene, copy):
