@@ -96,15 +96,11 @@ def check_fit(scene: OpenedScene, assets: Assets) -> None:
     except SceneError as error:
         raise error.at(scene.locate("canvas", "width")) from error
     if steps := schedule.undefined_steps():
-        cause = (
-            "zero terminal SNR (rescale_betas_zero_snr) leaves"
-            if assets.facts.zero_terminal_snr
-            else "its betas leave"
-        )
+        cause = "rescale_betas_zero_snr" if assets.facts.zero_terminal_snr else "its betas"
         raise AssetError(
-            f"{assets.configs / SCHEDULER_CONFIG}: {cause} only noise at timestep "
-            f"{int(schedule.timesteps[steps[0]])}, where predicted noise tells nothing of the picture; set "
-            "prediction_type there to v_prediction if the model was trained for that, or avoid this timestep "
+            f"{assets.configs / SCHEDULER_CONFIG}: only noise is left at timestep "
+            f"{int(schedule.timesteps[steps[0]])} ({cause}), where predicted noise tells nothing of the picture; "
+            "set prediction_type there to v_prediction if the model was trained for that, or avoid this timestep "
             "(sampler.indices, sampler.steps)"
         )
 

@@ -211,7 +211,7 @@ def test_noise_cannot_be_predicted_where_nothing_else_is_left(scene, copy, sampl
     done = smd(command, scene, "--set", f"sampler={sampler}", "--offline")
     assert done.exit_code == 4
     (line,) = done.stderr.splitlines()
-    assert f"{CONFIG}: zero terminal SNR (rescale_betas_zero_snr) leaves only noise at timestep 999" in line
+    assert f"{CONFIG}: only noise is left at timestep 999 (rescale_betas_zero_snr)" in line
     assert "v_prediction" in line
     assert "sampler.indices" in line
     assert not list(tmp_path.glob("*.png"))
