@@ -99,9 +99,9 @@ def check_fit(scene: OpenedScene, assets: Assets) -> None:
         cause = "rescale_betas_zero_snr" if assets.facts.zero_terminal_snr else "its betas"
         raise AssetError(
             f"{assets.configs / SCHEDULER_CONFIG}: only noise is left at timestep "
-            f"{int(schedule.timesteps[steps[0]])} ({cause}), where predicted noise tells nothing of the picture; "
-            "set prediction_type there to v_prediction if the model was trained for that, or avoid this timestep "
-            "(sampler.indices, sampler.steps)"
+            f"{int(schedule.timesteps[steps[0]])} ({cause}), where predicted noise tells nothing of the "
+            "picture; set prediction_type there to v_prediction if the model was trained for that, or avoid "
+            "this timestep (sampler.indices, sampler.steps)"
         )
 
 
