@@ -89,6 +89,8 @@ class _Finding:
             yield f"  {'region':{wide}}  covers"
         for index, name in enumerate(names):
             yield f"  {name:{wide}}  {self.opened.images.coverage(index):6.1%}"
+        for path in self.opened.images.maps:
+            yield f"  {self.opened.images.unclaimed(path):.1%} of {path.name} belongs to no region"
         for model in self.models:
             yield f"  {_MODELS[model.role]}  {_presence(model)}"
 
@@ -116,6 +118,9 @@ class _Finding:
                     "visible": round(covered_share(images.visible(index)), 4),
                 }
                 for index, region in enumerate(plan.regions)
+            ],
+            "maps": [
+                {"image": str(path), "unclaimed": round(images.unclaimed(path), 4)} for path in images.maps
             ],
             "models": [model.to_dict() for model in self.models],
         }

@@ -42,15 +42,14 @@ def paint_shape(shape: Shape, size: Size, *, wraps: bool = False) -> Image.Image
 
 
 def read_mask(mask: FileMask, picture: OpenedPicture, size: Size) -> MaskImage:
-    """Extract a mask of `size` from an opened picture.
+    """Extract a mask of `size` from an opened picture; of a colour mask with a tolerance, what is within it.
 
     Raises SceneError: the picture has no such channel.
     """
-    image = (
-        _color_mask(mask, picture.image)
-        if isinstance(mask, ColorMask)
-        else _channel_mask(mask, picture.image)
-    )
+    if isinstance(mask, ImageMask):
+        image = _channel_mask(mask, picture.image)
+    else:
+        image = _within(ImageColor.getrgb(mask.color), mask.tolerance or 0, picture.image)
     if image.size == size:
         return MaskImage(image, picture.notes)
     note = resize_note(mask.image.path, image.size, size)
@@ -127,11 +126,11 @@ def _channel_mask(mask: ImageMask, image: Image.Image) -> Image.Image:
     return ImageChops.invert(found) if mask.invert else found
 
 
-def _color_mask(mask: ColorMask, image: Image.Image) -> Image.Image:
+def _within(color: tuple[int, ...], tolerance: int, image: Image.Image) -> Image.Image:
     """Return white where every channel is within the tolerance and the picture is not transparent."""
     found = Image.new("L", image.size, 255)
-    for band, wanted in zip(image.convert("RGB").split(), ImageColor.getrgb(mask.color), strict=True):
-        near = [255 if abs(value - wanted) <= mask.tolerance else 0 for value in range(256)]
+    for band, wanted in zip(image.convert("RGB").split(), color, strict=True):
+        near = [255 if abs(value - wanted) <= tolerance else 0 for value in range(256)]
         found = ImageChops.darker(found, band.point(near))
     if has_alpha(image):
         found = ImageChops.darker(found, _threshold(image.getchannel("A")))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from PIL import Image, ImageChops
 
 from smd_cli.errors import AssetError, SceneError, SmdError
 from smd_cli.media.canvas import FittedPicture, fit_picture, repeat_edges
+from smd_cli.media.color_maps import ColorMap, named_colors, read_color_map
 from smd_cli.media.image_cache import ImageCache
 from smd_cli.media.images import OpenedPicture, file_version, open_picture
 from smd_cli.media.mask_images import (
@@ -49,6 +50,7 @@ class SceneImages:
             where it covers the canvas.
         notes: what was adapted, one line each.
         warnings: what is likely a mistake, one line each.
+        maps: the pictures whose colours are regions, and the masks of these before they are shifted.
     """
 
     masks: tuple[Image.Image, ...]
@@ -56,10 +58,16 @@ class SceneImages:
     new_area: Image.Image | None
     notes: tuple[str, ...]
     warnings: tuple[Message, ...]
+    maps: Mapping[Path, tuple[Image.Image, ...]] = field(default_factory=dict)
 
     def coverage(self, index: int) -> float:
         """Return the share of the canvas, 0 to 1, that a region's mask covers."""
         return covered_share(self.masks[index])
+
+    def unclaimed(self, path: Path) -> float:
+        """Return the share of a painted map, 0 to 1, that belongs to no region."""
+        masks = self.maps[path]
+        return 1 - covered_share(union(masks, masks[0].size))
 
     def visible(self, index: int) -> Image.Image:
         """Return a region's mask without what later regions cover."""
@@ -109,14 +117,25 @@ class _Caches:
     """Images by what they depend on: files and their versions, mask specs, sizes and so on."""
 
     opened: ImageCache[OpenedPicture] = field(default_factory=lambda: ImageCache(_CACHE_LIMIT))
+    maps: ImageCache[ColorMap] = field(default_factory=lambda: ImageCache(_CACHE_LIMIT))
     masks: ImageCache[MaskImage] = field(default_factory=lambda: ImageCache(_CACHE_LIMIT))
     backgrounds: ImageCache[FittedPicture] = field(default_factory=lambda: ImageCache(_CACHE_LIMIT))
 
     def trim(self) -> None:
         """Remove what is over the limits."""
         self.opened.trim()
+        self.maps.trim()
         self.masks.trim()
         self.backgrounds.trim()
+
+
+def _color_masks(plan: Plan) -> dict[Path, list[ColorMask]]:
+    """Return the masks that are colours of painted maps, by the map's path."""
+    found: dict[Path, list[ColorMask]] = {}
+    for region in plan.regions:
+        if isinstance(region.mask, ColorMask):
+            found.setdefault(region.mask.image.path, []).append(region.mask)
+    return found
 
 
 class _Painting:
@@ -128,6 +147,7 @@ class _Painting:
         self.caches = caches
         self.canvas = (plan.canvas.width, plan.canvas.height)
         self.wraps = plan.canvas.wraps
+        self.maps = _color_masks(plan)
         self.notes: list[str] = []
         self.problems: list[SmdError] = []
 
@@ -140,10 +160,17 @@ class _Painting:
             only_assets = all(isinstance(problem, AssetError) for problem in self.problems)
             lines = (line for error in self.problems for line in error.problems)
             raise (AssetError if only_assets else SceneError)(*lines)
-        notes, warnings = tuple(dict.fromkeys(self.notes)), tuple(self._warnings(masks))
-        if fitted is None:
-            return SceneImages(masks, None, None, notes, warnings)
-        return SceneImages(masks, fitted.image, fitted.new_area, notes, warnings)
+        return SceneImages(
+            masks,
+            fitted.image if fitted else None,
+            fitted.new_area if fitted else None,
+            tuple(dict.fromkeys(self.notes)),
+            tuple(self._warnings(masks)),
+            {
+                path: tuple(self._unshifted_mask(spec)[1].image for spec in of)
+                for path, of in self.maps.items()
+            },
+        )
 
     def _masks(self) -> tuple[Image.Image, ...]:
         """Return every region's mask; `rest` is painted when the others are known. Empty after a problem."""
@@ -180,6 +207,9 @@ class _Painting:
 
         return key, self.caches.masks.get(key, place).image
 
+    def _unshifted_masks(self, specs: Sequence[ColorMask]) -> tuple[Image.Image, ...]:
+        return tuple(self._unshifted_mask(spec)[1].image for spec in specs)
+
     def _unshifted_mask(self, spec: Shape | FileMask) -> tuple[Hashable, MaskImage]:
         """Return a mask where its spec puts it, at the plan's size, with its key in the cache."""
         size, wraps = self.plan.size, self.wraps
@@ -188,8 +218,21 @@ class _Painting:
             return key, self.caches.masks.get(key, lambda: MaskImage(paint_shape(spec, size, wraps=wraps)))
         path = spec.image.path
         version = file_version(path)
+        if isinstance(spec, ColorMask) and spec.tolerance is None:
+            colors = named_colors(self.maps[path])
+            key = (spec, size, version, colors)
+            return key, self.caches.masks.get(key, lambda: self._nearest(spec, colors, version))
         key = (spec, size, version)
         return key, self.caches.masks.get(key, lambda: read_mask(spec, self._open(path, version), size))
+
+    def _nearest(self, spec: ColorMask, colors: tuple[str, ...], version: Hashable) -> MaskImage:
+        """Return the mask of what is nearest to a colour of a map, of which the plan names `colors`."""
+        path, size = spec.image.path, self.plan.size
+        key = (path, version, colors, size)
+        read = self.caches.maps.get(
+            key, lambda: read_color_map(path, colors, self._open(path, version), size)
+        )
+        return MaskImage(read.mask(spec.color), read.notes)
 
     def _open(self, path: Path, version: Hashable) -> OpenedPicture:
         return self.caches.opened.get((path, version), lambda: open_picture(path))

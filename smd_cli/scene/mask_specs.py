@@ -33,14 +33,21 @@ class ImageMask(Section):
 
 
 class ColorMask(Section):
-    """The pixels of one colour in a picture, so that one picture can hold the masks of all regions."""
+    """One colour of a painted map, a picture that holds the masks of all regions.
+
+    Each pixel of the map belongs to the nearest of its colours: those that the scene names, and others that
+    fill areas of it. So soft edges and JPEG files lose nothing, and colours that no region names belong to
+    nobody, as transparent parts do. `smd check` tells how much of a map that is.
+    """
 
     image: Reference = Field(description="Picture file, relative to the scene file.")
     color: Annotated[str, Field(pattern=HEX_COLOR)] = Field(
         description='The colour of the region, quoted: "#f92f6c".'
     )
-    tolerance: Annotated[int, Field(ge=0, le=255)] = Field(
-        default=16, description="Largest difference in red, green or blue that still counts as the colour."
+    tolerance: Annotated[int, Field(ge=0, le=255)] | None = Field(
+        default=None,
+        description="In place of the nearest colour: the largest difference in red, green or blue that still "
+        "counts as this one.",
     )
 
 

@@ -102,6 +102,19 @@ class TestCheck:
         assert smd("check", str(scene), "--set", "regions[girl].prompt=x").exit_code == 2
         assert smd("check", str(scene), "--set", "nothing").exit_code == 2
 
+    def test_the_share_of_a_map_that_belongs_to_no_region(self, scene: Path) -> None:
+        image = Image.new("RGB", (128, 64), "#2040c0")
+        image.paste("#f92f6c", (0, 0, 32, 64))
+        image.save(scene.parent / "map.png")
+        mask = "regions[boy].mask={image: map.png, color: '#2040c0'}"
+        done = smd("check", str(scene), "--set", mask)
+        assert done.stdout.splitlines()[2:4] == [
+            "  boy      75.0%",
+            "  25.0% of map.png belongs to no region",
+        ]
+        (found,) = json.loads(smd("check", str(scene), "--json", "--set", mask).stdout)["scenes"]
+        assert found["maps"] == [{"image": str(scene.parent / "map.png"), "unclaimed": 0.25}]
+
     def test_json(self, scene: Path, tmp_path: Path) -> None:
         Image.new("L", (64, 32), 255).save(tmp_path / "m.png")
         scene.write_text(SCENE.replace("{box: [0, 0, 0.5, 1]}", "m.png"))

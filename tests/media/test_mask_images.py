@@ -121,7 +121,7 @@ class TestFiles:
     @pytest.mark.parametrize(("off", "expected"), [(0, 255), (16, 255), (17, 0)])
     def test_a_colour_and_its_tolerance(self, off: int, expected: int) -> None:
         painted = Image.new("RGB", SIZE, (0xF9, 0x2F + off, 0x6C - off))
-        assert value(read(ColorMask(image="x.png", color="#F92f6c"), painted)) == expected
+        assert value(read(ColorMask(image="x.png", color="#F92f6c", tolerance=16), painted)) == expected
 
     def test_a_transparent_colour_is_not_there(self) -> None:
         mask = ColorMask(image="x.png", color="#102030", tolerance=0)

@@ -1,0 +1,66 @@
+"""Painted maps at the size of a canvas: which of the colours that a scene names each pixel belongs to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from smd_cli.errors import SceneError
+from smd_cli.media.canvas import resize_note
+from smd_cli.media.images import OpenedPicture
+from smd_cli.media.map_labels import MAX_COLORS, NOBODY, label_pixels
+from smd_cli.scene.mask_specs import ColorMask
+from smd_cli.scene.resolve import Size
+
+
+@dataclass(frozen=True)
+class ColorMap:
+    """A painted map.
+
+    Attributes:
+        image: the index in `colors` of each pixel's colour, NOBODY where it has none of them (`L`).
+        colors: what the scene names, each as `#rrggbb` in lower case; at most MAX_COLORS.
+        notes: what was adapted, one line each.
+    """
+
+    image: Image.Image
+    colors: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+    def mask(self, color: str) -> Image.Image:
+        """Return the mask (`L`) of a colour that the scene names. Raises SceneError: they are too many."""
+        if color.lower() not in self.colors:
+            raise SceneError(f"at most {MAX_COLORS} colours of one map can be named")
+        own = self.colors.index(color.lower())
+        return self.image.point([255 * (label == own) for label in range(256)])
+
+
+def named_colors(specs: list[ColorMask]) -> tuple[str, ...]:
+    """Return the colours of masks of one map, each once, in an order that does not depend on the masks'."""
+    return tuple(sorted({spec.color.lower() for spec in specs}))
+
+
+def read_color_map(path: Path, colors: tuple[str, ...], picture: OpenedPicture, size: Size) -> ColorMap:
+    """Read the map that was opened from a path, of which the scene names `colors`, at a size."""
+    colors = colors[:MAX_COLORS]
+    labels = label_pixels(picture.image, colors)
+    if labels.size == size:
+        return ColorMap(labels, colors, picture.notes)
+    note = resize_note(path, labels.size, size)
+    return ColorMap(_resize(labels, size), colors, (*picture.notes, note))
+
+
+def _resize(labels: Image.Image, size: Size) -> Image.Image:
+    """Return labels at another size: each pixel has the one that fills most of it."""
+    import numpy as np
+
+    most, chosen = np.zeros(size[::-1], np.uint8), np.full(size[::-1], NOBODY, np.uint8)
+    for label, count in enumerate(labels.histogram()):
+        if count:
+            only = labels.point([255 * (other == label) for other in range(256)])
+            share = np.asarray(only.resize(size, Image.Resampling.BILINEAR))
+            chosen[share > most] = label
+            most = np.maximum(most, share)
+    return Image.fromarray(chosen)
