@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from glob import has_magic
-from itertools import chain, repeat
+from itertools import chain, pairwise, repeat
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -68,6 +68,13 @@ class StreamInput:
         chosen = frames if self.numbers is None else hold(self.numbers, enumerate(frames))
         fitted = (fit_frame(image, canvas, plan.stream.fit) for image in chosen)
         return chain.from_iterable(map(repeat, fitted)) if self.source.still else fitted
+
+    @property
+    def shortest(self) -> float:
+        """Return how long the shortest frame is shown, in seconds."""
+        counted = self.frames if isinstance(self.times, RecordedTimes) else 1
+        starts = map(self.times.start, range(counted + 1))
+        return min(end - start for start, end in pairwise(starts)) / self.times.clock
 
     def sound_for(self, kind: SinkKind) -> tuple[Sound | None, tuple[str, ...]]:
         """Return the sound that goes into a kind of target, and notes on what is left out."""

@@ -22,12 +22,13 @@ from smd_cli.app.settings import RenderSettings
 from smd_cli.app.stream_input import StreamInput, check_apart
 from smd_cli.core.regions import Work
 from smd_cli.engine.device import enough_memory
-from smd_cli.engine.events import Clock, Noted, StreamProgress, WarningRoute
+from smd_cli.engine.events import Clock, Noted, StreamProgress, Warned, WarningRoute
 from smd_cli.engine.layers import CanvasImages
 from smd_cli.engine.scene_preparer import InputFrame, ScenePreparer
 from smd_cli.engine.stream_pipeline import QUEUES, WORK, StreamRun, stream_pipeline
 from smd_cli.errors import UsageError
 from smd_cli.media.files import Existing
+from smd_cli.media.gif import SHORTEST
 from smd_cli.media.paint import ScenePainter
 from smd_cli.media.pixel_digest import PixelDigest
 from smd_cli.media.recipe import Recipe
@@ -184,9 +185,12 @@ class SceneStream:
         """Give a sink; whatever ends the block, what was written is brought into its place."""
         plan, recipe = self.scene.plan, self.recipe
         texts = recipe.texts() if recipe else None
-        sound, notes = self.input.sound_for(sink_kind(target))
+        sound, notes = self.input.sound_for(kind := sink_kind(target))
         for note in notes:
             self._clock.listen(Noted(note))
+        if kind == "gif" and self.input.shortest < SHORTEST:
+            asked = f"programs show frames of a GIF for 0.1 s that should be gone in less than {SHORTEST:g} s"
+            self._clock.listen(Warned(f"{target}: {asked}; give --fps 50 at most, or another format"))
         sink = open_sink(
             target, size=plan.size, times=self.input.times, loop=plan.stream.loop, texts=texts, sound=sound
         )

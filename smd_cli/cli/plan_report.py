@@ -88,13 +88,12 @@ def _canvas(plan: Plan) -> str:
 def _frames(stream: StreamInput) -> str:
     """Describe which frames come in and which go out."""
     rate = f"{float(stream.times.rate):.4g} a second{' on average' * isinstance(stream.times, RecordedTimes)}"
-    going_out = f"{stream.frames}, {stream.seconds:.4g} s, {rate}"
-    source = stream.source
+    length, source = f"in {stream.seconds:.4g} s, {rate}", stream.source
     if source is None or source.still:
-        return going_out
-    length = f", {seconds_of(source.times, source.frames):.4g} s" if source.times else ""
+        return f"{stream.frames} {length}"
+    film = f" in {seconds_of(source.times, source.frames):.4g} s" if source.times else ""
     sound = f", with {source.sound.codec} sound" if source.sound else ""
-    return f"{source.frames} come in{length}{sound}; {going_out} go out"
+    return f"{source.frames} come{film}{sound}; {stream.frames} go out {length}"
 
 
 def _schedule(sampler: SamplerPlan) -> str:

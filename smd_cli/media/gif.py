@@ -19,6 +19,7 @@ from smd_cli.media.texts import pack_texts
 from smd_cli.scene.frame_times import FrameTimes
 
 TICKS = 100  # a second
+SHORTEST = 0.02  # seconds; what should be gone sooner, programs show for 0.1 s
 _UNCHANGED = 3  # levels by which a pixel may differ from what was drawn and still count as unchanged
 _COLORS = 255
 _TRANSPARENT = 255  # the palette index that leaves a pixel as it is

@@ -97,7 +97,7 @@ def open_film(path: Path) -> Iterator[InputContainer]:
     """
     av = pyav()
     try:
-        film = av.open(str(path.absolute()), container_options=_ALLOWED)
+        film = av.open(str(path.absolute()), container_options=_ALLOWED, metadata_errors="replace")
     except av.error.FFmpegError:
         raise AssetError(f"{path}: is no readable video (mp4, mov, mkv, webm or avi)") from None
     with film:

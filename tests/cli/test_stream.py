@@ -233,17 +233,26 @@ def test_sound_goes_into_mp4_and_its_loss_is_said(scene, tmp_path):
     assert "Duration: 00:00:00.6" in described(tmp_path / "b.mp4")
 
 
+@pytest.mark.parametrize(
+    ("name", "fps", "is_said"), [("a.gif", 60, True), ("a.gif", 50, False), ("a.webp", 60, False)]
+)
+def test_frames_too_short_for_a_gif_are_said(scene, name, fps, is_said):
+    done = smd("stream", scene, "--frames", "2", "--fps", str(fps), "-o", name)
+    assert done.exit_code == 0
+    assert ("programs show frames of a GIF for 0.1 s" in done.stderr) == is_said
+
+
 def test_a_plan_tells_how_many_frames_come_in_and_go_out(scene, tmp_path):
     source = uneven_film(tmp_path / "film.gif")
     (tmp_path / "film.yaml").write_text(SCENE.replace("{frames: 5}", "{input: film.gif}"))
     said = smd("plan", "film.yaml").stdout
-    assert "6 come in, 1.97 s; 6, 1.97 s, 3.046 a second on average go out" in said
+    assert "6 come in 1.97 s; 6 go out in 1.97 s, 3.046 a second on average" in said
     found = json.loads(smd("plan", "film.yaml", "--set", "stream.fps=5", "--json").stdout)["stream"]
     assert (found["frames"], found["seconds"], found["fps"]) == (10, 2.0, 5.0)
     assert (found["input"]["frames"], found["input"]["seconds"]) == (6, 1.97)
     done = smd("stream", scene, "--input", source, "--frames", "2", "--dry-run", "--json")
     assert json.loads(done.stdout)["stream"]["frames"] == 2
-    assert "5, 0.4167 s, 12 a second" in smd("plan", scene).stdout
+    assert "5 in 0.4167 s, 12 a second" in smd("plan", scene).stdout
     assert json.loads(smd("plan", scene, "--json").stdout)["stream"]["input"] is None
     assert json.loads(smd("plan", scene, "--set", "task=generate", "--json").stdout)["stream"] is None
 
