@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from xml.sax.saxutils import quoteattr
-
-from defusedxml import DefusedXmlException
-from defusedxml.ElementTree import ParseError, fromstring
+from html import escape
 
 SOURCE_TYPE = "DigitalSourceType"
 """The keyword of the text that says, as IPTC's property of that name, how a picture came to be."""
@@ -19,9 +16,9 @@ _LONGEST = 1 << 24  # bytes that are parsed at most
 
 
 def xmp_packet(source_type: str | None, comment: str = "") -> bytes:
-    """Return a packet with a source type, an URI of IPTC's, and smd's comment, where there are any."""
+    """Return a packet with a source type (a URI of IPTC's) and smd's comment of one line."""
     values = {"Iptc4xmpExt:DigitalSourceType": source_type, "smd:texts": comment}
-    attributes = "".join(f"\n    {name}={quoteattr(value)}" for name, value in values.items() if value)
+    attributes = "".join(f'\n    {name}="{escape(value)}"' for name, value in values.items() if value)
     return (
         '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>\n'
         '<x:xmpmeta xmlns:x="adobe:ns:meta/">\n'
@@ -38,6 +35,9 @@ def read_xmp_comment(packet: bytes | str) -> str:
 
     Entities and document types, which could make a small packet huge, are not read.
     """
+    from defusedxml import DefusedXmlException  # takes time, and few commands read a picture's XMP
+    from defusedxml.ElementTree import ParseError, fromstring
+
     if not packet or len(packet) > _LONGEST:
         return ""
     try:
