@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from smd_cli.app.settings import RenderSettings
 from smd_cli.cli import options
 from smd_cli.cli.console import MessagePrinter, print_error, print_result
 from smd_cli.cli.document import document
 from smd_cli.cli.option_groups import expand_options
 from smd_cli.cli.preview import check_preview, draw_scene
-from smd_cli.engine.events import Warned
+from smd_cli.engine.events import Warned, WarningRoute
 from smd_cli.errors import SmdError, UsageError
 from smd_cli.messages import Message
 
@@ -138,6 +139,7 @@ def _check_one(scene: str, overrides: list[Override], messages: MessagePrinter) 
     from smd_cli.app.recipes import changed_files
     from smd_cli.app.scenes import load_scene
     from smd_cli.app.stream_input import find_stream_input
+    from smd_cli.app.unpainted import may_be_unpainted
 
     warnings = document().warnings
     before = len(warnings)
@@ -147,7 +149,12 @@ def _check_one(scene: str, overrides: list[Override], messages: MessagePrinter) 
             find_stream_input(opened.for_task("stream"), messages)
         for message in changed_files(opened):
             messages(Warned(message))
-        models = model_availability(opened.plan).required
+        with WarningRoute(messages):
+            models = model_availability(opened.plan).required
+            if may_be_unpainted(opened):
+                from smd_cli.app.render_plan import plan_render  # imports torch
+
+                plan_render(opened, RenderSettings(offline=True))
         return _Finding(scene, opened, None, warnings[before:], models)
     except SmdError as error:
         print_error(error)

@@ -72,6 +72,19 @@ def test_what_only_the_input_tells_is_told_by_all(folder):
     assert told == lines("plan", "s.yaml") == lines("stream", "s.yaml", "-o", "a.gif")
 
 
+@pytest.mark.parametrize(
+    "idle",
+    ["mask_strength: 0.2", "mask_std: 30", "prompt_strength: 1, mask: {box: [0.05, 0, 0.07, 1]}"],
+)
+def test_a_region_that_no_step_paints_is_told_by_all(folder, idle):
+    mask = "" if "mask: " in idle else ", mask: {ellipse: [0.5, 0.5, 0.05, 0.05]}"
+    scene = SCENE.replace("[0, 25]", "[0, 4]").partition("regions:")[0]
+    (folder / "s.yaml").write_text(f"{scene}regions:\n  - {{name: sun, prompt: the sun, {idle}{mask}}}\n")
+    told = lines("check", "s.yaml")
+    assert "region 'sun' is not painted" in told[-1]
+    assert told == lines("plan", "s.yaml") == lines("generate", "s.yaml", "-o", "a.png")
+
+
 def test_a_picture_s_scene_needs_no_stream(folder):
     (folder / "s.yaml").write_text(f"task: generate\n{SCENE}stream: {{input: gone.gif}}\n")
     assert smd("check", "s.yaml").exit_code == 0

@@ -1,0 +1,33 @@
+"""Which scenes may have a region that no step paints: only the model's noise levels tell whether one does."""
+
+from __future__ import annotations
+
+import math
+
+from PIL import Image
+
+from smd_cli.app.scenes import OpenedScene
+
+_LATENT = 32  # px; no family's latents stand for more
+
+
+def may_be_unpainted(opened: OpenedScene) -> bool:
+    """Tell whether some region's mask could be too faint or too small at every step; quick, without a model.
+
+    A mask is neither, whatever the levels are, where a block of it as wide as a latent and its blur is white,
+    full strength, and not covered.
+    """
+    return any(
+        region.mask_strength < 1
+        or not _has_white_block(opened.images.visible(index), _LATENT + 2 * math.ceil(3 * region.mask_std))
+        for index, region in enumerate(opened.plan.regions)
+    )
+
+
+def _has_white_block(mask: Image.Image, side: int) -> bool:
+    """Tell whether one of the blocks of so many px a side that a mask (`L`) is divided into is white."""
+    columns, rows = mask.width // side, mask.height // side
+    if not columns or not rows:
+        return False
+    means = mask.crop((0, 0, columns * side, rows * side)).reduce(side)
+    return means.getextrema()[1] == 255
