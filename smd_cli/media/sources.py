@@ -19,7 +19,6 @@ from smd_cli.media.images import (
     check_file,
     open_image,
     open_picture,
-    picture_size,
     report_read_errors,
 )
 from smd_cli.media.pixels import on_white, shown_pixels
@@ -43,7 +42,7 @@ class FrameSource:
         frames: how many there are.
         times: when they are shown; None for pictures, which have no times.
         sound: what is heard meanwhile; None: nothing.
-        notes: what is likely to look wrong, one line each.
+        notes: what was adapted, or is likely to look wrong, one line each.
     """
 
     size: tuple[int, int]
@@ -105,7 +104,8 @@ def _picture_source(paths: Sequence[Path]) -> FrameSource:
     def read() -> Iterator[Image.Image]:
         return (on_white(open_picture(path).image) for path in paths)
 
-    return FrameSource(picture_size(paths[0]), len(paths), None, read)
+    first = open_picture(paths[0])
+    return FrameSource(first.image.size, len(paths), None, read, notes=first.notes)
 
 
 def _pictures_in(folder: Path) -> list[Path]:
@@ -151,10 +151,10 @@ def _animation_source(path: Path, frames: int) -> FrameSource:
             ms = float(image.info.get("duration") or _DEFAULT_DURATION)
             seconds.append(Fraction(ms / 1000).limit_denominator(_MAX_DENOMINATOR))
         check_rows(path)
-        size = image.size
+        size, notes = image.size, shown_pixels(image, path).notes
     clock = min(lcm(*(each.denominator for each in seconds)), _FINEST_CLOCK)
     times = RecordedTimes.of(seconds, clock)
-    return FrameSource(size, frames, times, partial(_read_animation, path, frames))
+    return FrameSource(size, frames, times, partial(_read_animation, path, frames), notes=notes)
 
 
 def _read_animation(path: Path, frames: int) -> Iterator[Image.Image]:

@@ -251,6 +251,16 @@ def test_frames_are_converted_too(tmp_path: Path) -> None:
         found = [frame.getpixel((3, 3)) for frame in open_frame_source(tmp_path / name)]
         wanted = [in_srgb(frame.getpixel((0, 0)), ADOBE, 2.2) for frame in frames]  # type: ignore[arg-type]
         assert [pytest.approx(color, abs=1) for color in wanted] == found
+        (note,) = open_frame_source(tmp_path / name).notes
+        assert note.endswith("converted from the colour profile 'Adobe-like' to sRGB")
+
+
+def test_a_folder_s_first_picture_tells_of_its_profile(tmp_path: Path) -> None:
+    for name in ("1.png", "2.png"):
+        Image.new("RGB", SIZE, (40, 200, 60)).save(tmp_path / name, icc_profile=rgb_profile())
+    footage = open_frame_source(tmp_path)
+    assert footage.notes == (f"{tmp_path / '1.png'}: converted from the colour profile 'Adobe-like' to sRGB",)
+    assert len({frame.tobytes() for frame in footage}) == 1
 
 
 @pytest.mark.parametrize("interlace", [False, True])

@@ -108,7 +108,7 @@ def test_notes_and_warnings_are_told_again(folder: Path) -> None:
     Image.new("RGBA", (64, 64), (9, 9, 9, 100)).save(folder / "b.png")
     painter, plan = ScenePainter(), planned(folder, STREAM.replace("m.png", "{image: m.png, invert: false}"))
     wanted = paint_scene(plan)
-    assert (len(wanted.notes), len(wanted.warnings)) == (3, 1)
+    assert (len(wanted.notes), len(wanted.warnings)) == (2, 1)
     for _ in range(3):
         assert_equal(painter.paint(plan), wanted)
 
