@@ -22,9 +22,7 @@ def to_srgb(colors: Image.Image, profile: bytes | None) -> tuple[Image.Image, st
 
     The note is None where no colour changes. A profile that cannot be used leaves the colours as they are.
     """
-    if colors.mode == "LAB":  # these are colours by themselves
-        return _lab_transform().apply(colors), None
-    if not profile:
+    if not profile or colors.mode == "LAB":  # Lab means the same everywhere, and Pillow converts it
         return _plain(colors), None
     try:
         transform, name = _conversion(profile, colors.mode)
@@ -75,11 +73,6 @@ def _transform(profile: ImageCms.ImageCmsProfile, mode: str) -> ImageCms.ImageCm
         ImageCms.Intent.RELATIVE_COLORIMETRIC,
         ImageCms.Flags.BLACKPOINTCOMPENSATION,
     )
-
-
-@lru_cache(maxsize=1)
-def _lab_transform() -> ImageCms.ImageCmsTransform:
-    return _transform(ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")), "LAB")
 
 
 def _apply(transform: ImageCms.ImageCmsTransform, colors: Image.Image) -> Image.Image:

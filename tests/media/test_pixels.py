@@ -202,10 +202,12 @@ def test_inks(tmp_path: Path) -> None:
 
 
 def test_lab_needs_no_profile(tmp_path: Path) -> None:
-    Image.new("LAB", (8, 8), (137, 208, 195)).save(tmp_path / "x.tiff")  # L* 53.7, a* 80, b* 67
-    picture = open_picture(tmp_path / "x.tiff")
-    assert picture.image.getpixel((3, 3)) == pytest.approx((253, 5, 5), abs=8)
-    assert picture.notes == ()
+    image = Image.new("LAB", (8, 8), (137, 208, 195))  # L* 53.7, a* 80, b* 67
+    for options in ({}, {"icc_profile": rgb_profile()}):
+        image.save(tmp_path / "x.tiff", **options)
+        picture = open_picture(tmp_path / "x.tiff")
+        assert picture.image.getpixel((3, 3)) == pytest.approx((253, 5, 5), abs=8)
+        assert picture.notes == ()
 
 
 @pytest.mark.parametrize(
