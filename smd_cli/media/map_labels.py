@@ -33,7 +33,7 @@ _SURE = 20  # levels within which a pixel of a flat area is of its colour, in sp
 _FLAT = 5  # levels by which a flat area varies in JPEG files
 _MIXED = 24  # levels by which a mixture may lie beside the line between two colours
 _AREAS = 4  # places, of the sampled ones, that a colour has to fill to be one of the map's own
-_SAMPLES = 1 << 20  # places that are looked at for flat areas
+_SAMPLES = 1 << 20  # places that are looked at for flat areas; of smaller maps every pixel
 _MAX_OTHERS = 127  # colours that the scene does not name; with the named ones, at most MAX_COLORS
 _SOFT_SHARE = 0.01  # of the pixels outside flat areas; if fewer are inexact, the map has hard edges
 _REACH = 3  # px from an edge to the flat areas beside it
@@ -81,21 +81,20 @@ def _own_colors(pixels: Array, opaque: Flags | None, named: Array) -> Array:
 
 
 def _flat_colors(pixels: Array, opaque: Flags | None) -> tuple[Array, Array]:
-    """Return the colours amid flat areas of 3x3 px (n, 3), and at how many of the sampled places each is."""
+    """Return the colours amid flat areas of 3x3 sampled places (n, 3), and at how many of these each is."""
     import numpy as np
 
-    height, width = pixels.shape[:2]
-    step = max(1, round((height * width / _SAMPLES) ** 0.5))
-    middles = (slice(1, height - 1, step), slice(1, width - 1, step))
-    lowest = highest = pixels[middles]
+    step = max(1, round((pixels.shape[0] * pixels.shape[1] / _SAMPLES) ** 0.5))
+    sampled, middles = pixels[::step, ::step], (slice(1, -1), slice(1, -1))
+    lowest = highest = sampled[middles]
     for down in range(3):
         for right in range(3):
-            beside = pixels[down : height - 2 + down : step, right : width - 2 + right : step]
+            beside = sampled[down : len(sampled) - 2 + down, right : sampled.shape[1] - 2 + right]
             lowest, highest = np.minimum(lowest, beside), np.maximum(highest, beside)
     flat = (highest - lowest).max(2, initial=0) <= _FLAT
     if opaque is not None:
-        flat &= opaque[middles]
-    packed, counts = np.unique(_packed(pixels[middles][flat]), return_counts=True)
+        flat &= opaque[::step, ::step][middles]
+    packed, counts = np.unique(_packed(sampled[middles][flat]), return_counts=True)
     return _unpacked(packed), counts
 
 

@@ -135,6 +135,12 @@ def test_a_thin_line_is_kept_where_it_is_no_mixture() -> None:
     assert (labels(soft, ["#2040c0", "#ffffff", "#f92f6c"])[80] == 2).all()
 
 
+def test_a_map_that_was_enlarged_has_no_colours_but_its_own() -> None:
+    """Its edges are wide and slow: nearly flat, if only a pixel's own neighbours are looked at."""
+    large = saved_as("hard", drawing(7)).resize((15 * SIDE, 15 * SIDE), Image.Resampling.BICUBIC)
+    assert not (labels(large, COLORS[:7]) == NOBODY).any()
+
+
 def test_what_is_transparent_belongs_to_nobody() -> None:
     image = painted(truth_of(drawing(3))).convert("RGBA")
     image.putalpha(Image.linear_gradient("L").resize((SIDE, SIDE)))
