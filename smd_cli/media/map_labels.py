@@ -32,7 +32,8 @@ _EXACT = 2  # levels within which a pixel has a colour; lossless files without s
 _SURE = 20  # levels within which a pixel of a flat area is of its colour, in spite of JPEG's noise
 _FLAT = 5  # levels by which a flat area varies in JPEG files
 _MIXED = 24  # levels by which a mixture may lie beside the line between two colours
-_AREAS = 4  # places, of the sampled ones, that a colour has to fill to be one of the map's own
+_AREAS = 4  # flat places that a colour has to have to be one of the map's own,
+_AREA_SHARE = 1e-4  # and of the sampled ones this share: enlarged maps have fringes along their edges
 _SAMPLES = 1 << 20  # places that are looked at for flat areas; of smaller maps every pixel
 _MAX_OTHERS = 127  # colours that the scene does not name; with the named ones, at most MAX_COLORS
 _SOFT_SHARE = 0.01  # of the pixels outside flat areas; if fewer are inexact, the map has hard edges
@@ -63,7 +64,7 @@ def _own_colors(pixels: Array, opaque: Flags | None, named: Array) -> Array:
     import numpy as np
 
     found, counts = _flat_colors(pixels, opaque)
-    own = named.copy()
+    own, enough = named.copy(), max(_AREAS, _AREA_SHARE * min(_SAMPLES, pixels.shape[0] * pixels.shape[1]))
     if len(found) and len(named):
         away = np.abs(found[:, None] - named[None]).max(2)
         nearest, is_named = away.argmin(1), away.min(1) <= _SAME
@@ -74,7 +75,7 @@ def _own_colors(pixels: Array, opaque: Flags | None, named: Array) -> Array:
     while len(found) and len(own) < min(MAX_COLORS, len(named) + _MAX_OTHERS):
         leader = found[counts.argmax()]
         alike = np.abs(found - leader).max(1) <= _SAME
-        if counts[alike].sum() >= _AREAS:
+        if counts[alike].sum() >= enough:
             own = np.concatenate([own, leader[None]])
         found, counts = found[~alike], counts[~alike]
     return own
