@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from smd_cli.app.scenes import OpenedScene
 
-_LATENT = 32  # px; no family's latents stand for more
+_LATENT = 16  # px; no family's latents stand for more
 
 
 def may_be_unpainted(opened: OpenedScene) -> bool:
@@ -25,9 +25,16 @@ def may_be_unpainted(opened: OpenedScene) -> bool:
 
 
 def _has_white_block(mask: Image.Image, side: int) -> bool:
-    """Tell whether one of the blocks of so many px a side that a mask (`L`) is divided into is white."""
-    columns, rows = mask.width // side, mask.height // side
+    """Tell whether there is a white block of about so many px a side in a mask (`L`), and no smaller one."""
+    cell = max(8, side // 8)
+    columns, rows = mask.width // cell, mask.height // cell
     if not columns or not rows:
         return False
-    means = mask.crop((0, 0, columns * side, rows * side)).reduce(side)
-    return means.getextrema()[1] == 255
+    means = mask.crop((0, 0, columns * cell, rows * cell)).reduce(cell)
+    cells = math.ceil(side / cell) | 1  # the filter's width is odd
+    if min(means.size) < cells:
+        return False
+    lowest = means.filter(ImageFilter.MinFilter(cells))
+    edge = cells // 2  # where the filter repeats the mask's edge
+    inside = lowest.crop((edge, edge, lowest.width - edge, lowest.height - edge))
+    return inside.getextrema()[1] == 255
