@@ -53,7 +53,8 @@ SYNTAXES = (
         instead="name one of them; in a stream, keyframes change prompts, eased or at once",
     ),
     _syntax(r"\[[^\[\]|:]+\]", "[words]", instead="to weigh words, write (words:0.9)"),
-    _syntax(r"\({2,}.*?\){2,}", "((words))", "(((some, words)))", instead=_WEIGH),
+    # ++: whole runs of brackets alone, or a prompt of thousands of them would take hours
+    _syntax(r"(?<!\()\({2,}+.*?\){2,}", "((words))", "(((some, words)))", instead=_WEIGH),
     _syntax(r"\)([0-9]*\.[0-9]+|\++|-+)(?=[\s,)]|$)", "(words)1.2", "(words)++", "(words)-", instead=_WEIGH),
     _syntax(
         r"\([^()]*:\s*[-+]?[0-9.]+\s*\)",
@@ -75,12 +76,17 @@ def lint_prompts(scene: Scene, locate: Callable[..., Place]) -> Iterator[Message
     """Yield a warning for each notation that a scene's prompts use in vain, at the first place of it."""
     learned = whole_words(each.token for each in scene.model.textual_inversions if each.token)
     prompts = [
-        (prompt, learned.sub(" ", read_prompt(prompt.text).unread)) for prompt in written_prompts(scene)
+        (prompt, learned.sub(_blank, read_prompt(prompt.text).unread)) for prompt in written_prompts(scene)
     ]
     for syntax in SYNTAXES:
-        found = [(prompt, match[0]) for prompt, text in prompts if (match := syntax.pattern.search(text))]
+        matches = ((prompt, syntax.pattern.search(text)) for prompt, text in prompts)
+        found = [(prompt, prompt.text[match.start() : match.end()]) for prompt, match in matches if match]
         if found:
             yield _warning(*found[0], syntax, len(found) - 1, locate)
+
+
+def _blank(match: re.Match[str]) -> str:
+    return " " * len(match[0])
 
 
 def _warning(

@@ -45,6 +45,20 @@ def test_ordinary_prompts_are_not(prompt: str) -> None:
     assert of_prompt(prompt) == []
 
 
+def test_what_is_quoted_is_what_the_prompt_says() -> None:
+    (said,) = of_prompt("grass, ((((a:4):4):4):4)")  # the inner one is a weight
+    assert "'((a:4):4)' of the background" in said
+    scene = "model: {base: x, textual_inversions: [{path: t, token: mill}]}\nbackground: {prompt: '[a mill, b]'}\n"
+    (said,) = warnings(scene)
+    assert "'[a mill, b]' of the background" in said
+
+
+def test_thousands_of_brackets_are_searched_at_once() -> None:
+    assert of_prompt("(" * 4000) == []
+    (said,) = of_prompt("(" * 3998 + "))")
+    assert said.endswith("to weigh words, write (words:1.2)")
+
+
 def test_once_a_scene_at_the_first_place() -> None:
     text = """\
 background: {prompt: grass}
