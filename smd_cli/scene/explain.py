@@ -34,11 +34,19 @@ _TAG = re.compile(r"<[a-z]+>")  # how the schema marks its choices; YAML's merge
 
 @dataclass(frozen=True)
 class Problem:
-    """A problem of a scene: where, what, and whether it is about the key rather than its value."""
+    """A problem of a scene.
+
+    Attributes:
+        loc: where.
+        text: what.
+        on_key: it is about the key rather than its value.
+        meant: the place that a misspelt key is likely meant for; nothing else is told of what misses it.
+    """
 
     loc: Loc
     text: str
     on_key: bool = False
+    meant: Loc | None = None
 
 
 def quoted(value: Any) -> str:  # noqa: ANN401 - what a file says, of any shape
@@ -68,13 +76,15 @@ def did_you_mean(word: object, known: Iterable[str]) -> str:
 def explain(errors: Iterable[ErrorDetails]) -> list[Problem]:
     """Turn pydantic's errors into problems, without those that only follow from another."""
     found = list(errors)
-    return [
-        _explain_one(error)
+    told = [
+        (error, _explain_one(error))
         for error in found
         if not (
             error["type"] == "too_short" and any(_is_below(other["loc"], error["loc"]) for other in found)
         )
     ]
+    meant = {problem.meant for _, problem in told}
+    return [problem for error, problem in told if error["type"] != "missing" or place_of(error) not in meant]
 
 
 def _is_below(loc: Loc, above: Loc) -> bool:
@@ -93,7 +103,9 @@ def _explain_one(error: ErrorDetails) -> Problem:
         return Problem(loc[:-1], _missing(str(loc[-1])))
     if kind == "extra_forbidden":
         known = _section_at(error["loc"][:-1]).model_fields
-        return Problem(loc, f"unknown key; {did_you_mean(loc[-1], known)}", on_key=True)
+        near = nearest(loc[-1], known)
+        text = f"unknown key; {did_you_mean(loc[-1], known)}"
+        return Problem(loc, text, on_key=True, meant=(*loc[:-1], near) if near else None)
     if value is None:
         return Problem(loc, "has no value (a # begins a comment, unless it is in quotes)")
     message = _MESSAGES.get(kind)

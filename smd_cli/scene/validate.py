@@ -46,6 +46,8 @@ def validate(data: Any) -> Scene:  # noqa: ANN401 - what a file says, of any sha
         problems = _problems(error.errors(include_url=False), data)
     for problem in problems:
         data = _without(data, problem.loc)
+        if problem.meant:
+            data = _without(data, problem.meant, fills=True)
     problems += broken_rules(data)
     if scene is None or problems:
         raise InvalidScene(problems)
@@ -60,13 +62,14 @@ def _problems(errors: list[ErrorDetails], data: Data) -> list[Problem]:
     return [*shapes, *explain(others)]
 
 
-def _without(data: Any, loc: Loc) -> Any:  # noqa: ANN401
-    """Return the data with INVALID at `loc`."""
+def _without(data: Any, loc: Loc, *, fills: bool = False) -> Any:  # noqa: ANN401
+    """Return the data with INVALID in place of what is at `loc`; `fills`: where nothing is, instead."""
     if not loc:
         return data
-    key, *below = loc
-    if isinstance(data, dict) and key in data:
-        return {**data, key: _without(data[key], tuple(below)) if below else INVALID}
+    key, below = loc[0], loc[1:]
+    if isinstance(data, dict) and (key in data) != (fills and not below):
+        return {**data, key: _without(data[key], below, fills=fills) if below else INVALID}
     if isinstance(data, tuple) and isinstance(key, int) and key < len(data):
-        return (*data[:key], _without(data[key], tuple(below)) if below else INVALID, *data[key + 1 :])
+        item = _without(data[key], below, fills=fills) if below else INVALID
+        return (*data[:key], item, *data[key + 1 :])
     return data

@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -212,7 +213,36 @@ def test_all_mistakes_of_a_file_are_told_at_once_in_its_order() -> None:
         GOOD.replace("384", "385").replace("a boy", "").replace("prompt: a girl", "promt: a girl")
         + "seed: x\n"
     )
-    assert [line.split(":")[1] for line in problems(text)] == ["2", "5", "6", "6", "7"]
+    assert [line.split(":")[1] for line in problems(text)] == ["2", "5", "6", "7"]
+
+
+_FULL = """\
+smd: 1
+task: stream
+canvas: {width: 256, height: 256}
+model: {base: x, loras: [{path: a}], textual_inversions: [{path: b, token: c}]}
+sampler: {kind: ddim, steps: 4, guidance: full, guidance_scale: 3}
+bootstrap: {steps: 1, mix_steps: 1, leak_sensitivity: 0.2, show_through: true}
+masks: {type: discrete, std: 1, strength: 1}
+background: {prompt: a, negative_prompt: b, image: c, place: [0, 0]}
+regions:
+  - {name: d, prompt: e, mask: {box: [0, 0, 1, 1]}, mask_std: 1}
+  - {name: f, prompt: g, mask: {image: h, channel: red, invert: true}}
+stream: {input: i, fps: 5, seconds: 3, timeline: [{at: 2, region: d, prompt: j, ease: linear}]}
+"""
+
+
+@pytest.mark.parametrize("key", sorted(set(re.findall(r"(\w+):", _FULL))))
+def test_a_misspelt_key_is_one_mistake(key: str) -> None:
+    letters = f"{key[:-1]}{key[-1]}{key[-1]}"
+    (problem,) = problems(re.sub(rf"\b{key}:", f"{letters}:", _FULL, count=1))
+    assert "did you mean" in problem
+
+
+def test_a_misspelt_key_does_not_stand_for_one_that_is_there() -> None:
+    above, unknown = problems(GOOD.replace("width: 384", "width: 16385, widths: 9"))
+    assert "canvas.width: 16385 is above 16384" in above
+    assert "canvas.widths: unknown key" in unknown
 
 
 @pytest.mark.parametrize(
