@@ -48,8 +48,8 @@ def test_ordinary_prompts_are_not(prompt: str) -> None:
 def test_what_is_quoted_is_what_the_prompt_says() -> None:
     (said,) = of_prompt("grass, ((((a:4):4):4):4)")  # the inner one is a weight
     assert "'((a:4):4)' of the background" in said
-    scene = "model: {base: x, textual_inversions: [{path: t, token: mill}]}\nbackground: {prompt: '[a mill, b]'}\n"
-    (said,) = warnings(scene)
+    model = "model: {base: x, textual_inversions: [{path: t, token: mill}]}\n"
+    (said,) = warnings(model + "background: {prompt: '[a mill, b]'}\n")
     assert "'[a mill, b]' of the background" in said
 
 
