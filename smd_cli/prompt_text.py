@@ -12,6 +12,12 @@ from dataclasses import dataclass
 MOST = 4.0
 """The largest weight, nested ones multiplied; brackets with a larger number are not read as weights."""
 
+LEARNED_WORD = r"^[^\s\\\x00-\x1f\x7f]([^\\\x00-\x1f\x7f]*[^\s\\\x00-\x1f\x7f])?$"
+"""How the word of a textual inversion looks, so that a prompt can have it."""
+
+LONGEST_WORD = 100
+"""Characters of such a word, at most."""
+
 _MARKS = re.compile(
     r"\\(?P<escaped>[()\[\]{}<>|_:\\])"
     r"|(?P<opens>\()"

@@ -6,12 +6,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
 from itertools import product
+from math import prod
 from pathlib import Path
 
 from smd_cli.errors import AssetError
 from smd_cli.models.kinds import LORA, place_of
 from smd_cli.models.layer_names import plain_name
-from smd_cli.models.weights import read_shapes
+from smd_cli.models.weights import check_real, read_shapes
 
 DOWN, UP, MID = "down", "up", "mid"
 """Factors of a LoRA: the first (r, in, ...), the second (out, r, ...), a kernel (r, r, ...) between them."""
@@ -68,8 +69,8 @@ def check_lora(path: Path) -> None:
     """Check what the names in a file of a LoRA tell.
 
     Raises:
-        AssetError: no adapter, none of a known kind, not a whole one, or one that needs a package which is
-            not installed.
+        AssetError: no adapter, none of a known kind, not a whole one, one of other numbers than real ones, or
+            one that needs a package which is not installed.
     """
     shapes = read_shapes(path)
     if place := place_of(shapes, LORA):
@@ -80,6 +81,10 @@ def check_lora(path: Path) -> None:
             held = f"only {', '.join(sorted(factors))}" if factors else "no factors"
             raise AssetError(f"{path}: damaged, or of an unknown kind: layer {layer} has {held}")
         _check_package(path, KINDS[factors] if parts.isdisjoint({NORMS, ROW_NORMS}) else "DoRA")
+    for name, shape in shapes.items():
+        if name.endswith(f".{ALPHA}") and prod(shape) != 1:
+            raise AssetError(f"{path}: damaged: {name} is to be one number and has the shape {shape}")
+    check_real(path, (name for name in shapes if not name.endswith(f".{ALPHA}")))
 
 
 def split(name: str) -> tuple[str, str] | None:

@@ -92,7 +92,7 @@ class Adapter:
     def _norm_axis(self, weight: Tensor) -> int | None:
         """Return the axis of a weight along which there is a norm each; None: they are not as many."""
         norms = self._norms
-        if norms is None or norms.ndim == 0:
+        if norms is None or norms.ndim == 0 or not len(norms):
             return None
         sizes = (len(norms), norms[0].numel())
         return {(len(weight), 1): 0, (1, weight.shape[1]): 1}.get(sizes)

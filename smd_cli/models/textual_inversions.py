@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,8 @@ from smd_cli.models.files import Files, listed
 from smd_cli.models.kinds import INVERSION, place_of
 from smd_cli.models.networks import Networks
 from smd_cli.models.sources import open_files
-from smd_cli.models.weights import Shapes, read_shapes
+from smd_cli.models.weights import Shapes, check_real, read_shapes
+from smd_cli.prompt_text import LEARNED_WORD, LONGEST_WORD
 
 _FILE = "learned_embeds.safetensors"
 """What diffusers calls the file in a repository."""
@@ -57,12 +59,18 @@ def token_of(path: Path, token: str | None) -> str:
     """Return the word that a user has given, else the one that the file has, else the file's name.
 
     Raises:
-        AssetError: not readable, or no textual inversion.
+        AssetError: not readable, or no textual inversion; or its word is none that a prompt can have.
     """
     if token is not None:
         return token
     named = _vectors(path).keys() - _NAMELESS - _ENCODERS
-    return named.pop() if named else path.stem
+    word = named.pop() if named else path.stem
+    if len(word) > LONGEST_WORD or not re.fullmatch(LEARNED_WORD, word):
+        raise AssetError(
+            f"{path}: no prompt can have its word, {word[:LONGEST_WORD]!r}; "
+            "give another, by model.textual_inversions[].token"
+        )
+    return word
 
 
 def find_inversions(
@@ -93,6 +101,7 @@ def _vectors(path: Path) -> Shapes:
     if not shapes or misfit or not (len(shapes) == 1 or shapes.keys() <= _ENCODERS):
         held = f"not a textual inversion: it holds {listed(list(shapes)) or 'nothing'}"
         raise AssetError(f"{path}: {place_of(shapes, INVERSION) or held}")
+    check_real(path, shapes)
     return shapes
 
 

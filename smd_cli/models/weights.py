@@ -9,6 +9,7 @@ from smd_cli.errors import AssetError
 from smd_cli.models.content import real_kind, text_in_place
 from smd_cli.references import PICKLES
 
+_REAL = ("F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2")
 Shapes = dict[str, tuple[int, ...]]
 Header = tuple[Shapes, dict[str, str]]
 """Names and shapes of a file's tensors, and what its writer added."""
@@ -23,6 +24,19 @@ def own_names(names: Iterable[str], prefix: str) -> list[str]:
 def read_shapes(path: Path) -> Shapes:
     """Return names and shapes of a file's tensors. Raises as `read_header`."""
     return read_header(path)[0]
+
+
+def check_real(path: Path, names: Iterable[str]) -> None:
+    """Check that tensors hold real numbers, as no quantised ones do: those mean nothing without their scales.
+
+    Raises:
+        AssetError: as `read_header`; or one holds other numbers.
+    """
+    read_header(path)
+    with safe_open(path, framework="numpy") as file:
+        for name in names:
+            if (kind := file.get_slice(name).get_dtype()) not in _REAL:
+                raise AssetError(f"{path}: {name} holds {kind} numbers; get the file in F16, BF16 or F32")
 
 
 def read_header(path: Path) -> Header:

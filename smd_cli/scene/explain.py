@@ -10,13 +10,14 @@ from typing import Any, get_args
 
 from pydantic_core import ErrorDetails
 
+from smd_cli.prompt_text import LEARNED_WORD
 from smd_cli.scene.mask_specs import HEX_COLOR, MASK_FORMS
 from smd_cli.scene.schema import Scene
 from smd_cli.scene.section import Section
 from smd_cli.scene.seeds import RANDOM
 from smd_cli.scene.stream_section import TIME
 from smd_cli.scene.tree import Loc
-from smd_cli.scene.values import LEARNED_WORD, NOT_BLANK, PLAIN_NAME, PRINTABLE, SHA256
+from smd_cli.scene.values import NOT_BLANK, PLAIN_NAME, PRINTABLE, SHA256
 
 _PATTERNS = {
     NOT_BLANK: "is blank",

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from smd_cli.prompt_text import LEARNED_WORD, LONGEST_WORD
 from smd_cli.scene.seeds import LAST_SEED, MAX_SEEDS, PATTERN, NoSeed, parse_seeds
 
 MAX_PIXELS = 2**26  # 8192 x 8192
@@ -18,7 +19,6 @@ PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
 PLAIN_NAME = (
     r"^[^\d\s\[\]=\x00-\x1f\x7f][^\[\]=\x00-\x1f\x7f]*$"  # so that --set regions[name] can address it
 )
-LEARNED_WORD = r"^[^\s\\\x00-\x1f\x7f]([^\\\x00-\x1f\x7f]*[^\s\\\x00-\x1f\x7f])?$"
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")  # all but tab and line feed; lone surrogates
 
 
@@ -71,7 +71,7 @@ RegionPrompt = Annotated[
     str, Field(max_length=4000, pattern=NOT_BLANK), AfterValidator(_no_control_characters)
 ]
 RegionName = Annotated[str, Field(min_length=1, max_length=64, pattern=PLAIN_NAME)]
-LearnedWord = Annotated[str, Field(max_length=100, pattern=LEARNED_WORD)]
+LearnedWord = Annotated[str, Field(max_length=LONGEST_WORD, pattern=LEARNED_WORD)]
 Side = Annotated[
     int,
     Field(ge=MIN_SIDE, le=MAX_SIDE, json_schema_extra={"multipleOf": 8}),

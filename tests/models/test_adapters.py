@@ -156,6 +156,7 @@ def test_norms_of_another_number_do_not_fit():
     parts, _, _ = lora()
     assert not Adapter("layer", {**parts, "dora_scale": torch.ones(OUT + 1, 1)}).fits(random(OUT, INNER))
     assert not Adapter("layer", {**parts, "dora_scale": torch.ones(())}).fits(random(OUT, INNER))
+    assert not Adapter("layer", {**parts, "dora_scale": torch.ones(0)}).fits(random(OUT, INNER))
 
 
 def test_a_kind_whose_package_is_missing_says_which(monkeypatch, tmp_path):

@@ -207,6 +207,19 @@ def zeros(**shapes):
             "not a LoRA .*unet:0:.* no part of one",
         ),
         ({}, "not a LoRA: the file is empty"),
+        (
+            pair(NAMED) | {f"{NAMED}.alpha": torch.ones(2)},
+            rf"damaged: {NAMED}.alpha is to be one number and has the shape \(2,\)",
+        ),
+        (pair(NAMED) | {f"{NAMED}.alpha": torch.ones(0)}, rf"damaged: {NAMED}.alpha is to be one number"),
+        (
+            {name: tensor.to(torch.int8) for name, tensor in pair(NAMED).items()},
+            f"{NAMED}.lora_(down|up).weight holds I8 numbers; get the file in F16",
+        ),
+        (
+            {name: tensor.to(torch.complex64) for name, tensor in pair(NAMED).items()},
+            f"{NAMED}.lora_(down|up).weight holds C64 numbers",
+        ),
     ],
 )
 def test_a_file_that_is_not_used_whole_is_refused_whole(tensors, words, folder, tmp_path):

@@ -158,6 +158,11 @@ def test_a_folder_with_one_file_is_enough(folder, tmp_path):
         ),
         ({"<cat>": vectors(0)}, "not a textual inversion"),
         ({}, "not a textual inversion: it holds nothing"),
+        ({"<cat>": vectors(2).to(torch.int8)}, "<cat> holds I8 numbers; get the file in F16"),
+        ({"": vectors(2)}, r"no prompt can have its word, ''; give another, by model.*token"),
+        ({" cat\n": vectors(2)}, r"no prompt can have its word, ' cat\\n'"),
+        ({"\x1b[31mcat": vectors(2)}, "no prompt can have its word"),
+        ({"c" * 101: vectors(2)}, "no prompt can have its word"),
     ],
 )
 def test_what_is_for_another_model_or_none_is_refused(tensors, words, folder, tmp_path):
