@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import sys
 import traceback
 from dataclasses import dataclass, field
@@ -20,16 +21,22 @@ from smd_cli.messages import Message
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
+_CONTROLS = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+"""What moves the cursor, colours, or turns the direction of text around; all but line feeds."""
+
 _WIDE = 10_000  # columns of a page that is not shown
 
 
 def print_result(line: str) -> None:
-    """Print a result on stdout. Flushed at once, so that a closed pipe is noticed here and not at exit.
+    """Print a result on stdout, for a terminal without what could command it, for a program as it is.
+
+    Flushed at once, so that a closed pipe is noticed here and not at exit.
 
     Raises SmdError: it cannot be written; OSError: its reader has gone.
     """
     try:
-        print(line, flush=True)  # noqa: T201 - the one place that writes results
+        is_seen = sys.stdout is not None and sys.stdout.isatty()
+        print(_harmless(line) if is_seen else line, flush=True)  # noqa: T201 - the one place that writes results
     except OSError as error:
         if error.errno == errno.EPIPE:
             raise
@@ -79,13 +86,13 @@ class MessagePrinter:
     def _print(self, kind: str, color: str, line: str) -> None:
         if not self.quiet and line not in self.document.printed:
             self.document.printed.add(line)
-            _print_to_stderr(f"{_colored(kind, color)}: {line}")
+            _print_to_stderr(f"{_colored(kind, color)}: {_one_line(line)}")
 
 
 def print_error(error: SmdError) -> None:
     """Print an error: its lines as they are, so that each begins with the place where one has to go."""
     for line in error.problems:
-        _print_to_stderr(_colored(line, "red"))
+        _print_to_stderr(_colored(_one_line(line), "red"))
 
 
 def print_internal_error(error: Exception, *, verbose: bool) -> Message:
@@ -95,7 +102,7 @@ def print_internal_error(error: Exception, *, verbose: bool) -> Message:
     hint = "" if verbose else " (run with -v for the traceback)"
     text = " ".join(str(error).split())
     line = Message(f"internal error: {type(error).__name__}: {text}{hint}")
-    _print_to_stderr(_colored(line, "red"))
+    _print_to_stderr(_colored(_one_line(line), "red"))
     return line
 
 
@@ -108,6 +115,15 @@ def rich_console() -> Console:
 
 def _print_to_stderr(line: str) -> None:
     print(line, file=sys.stderr, flush=True)  # noqa: T201 - the one place that writes messages
+
+
+def _harmless(text: str) -> str:
+    """Return text with control characters spelled out: names and prompts come from other people's files."""
+    return _CONTROLS.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
+
+def _one_line(text: str) -> str:
+    return _harmless(text).replace("\n", "\\n")
 
 
 def _colored(text: str, color: str) -> str:
