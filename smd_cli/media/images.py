@@ -40,8 +40,10 @@ def open_picture(path: Path) -> OpenedPicture:
         frames = getattr(image, "n_frames", 1)
         image.load()
         check_rows(path)
-        shown = shown_pixels(ImageOps.exif_transpose(image), path)
-    notes = (f"{path}: has {frames} frames; the first is used",) if frames > 1 else ()
+        is_known = _orientation(image) is not None
+        shown = shown_pixels(ImageOps.exif_transpose(image) if is_known else image, path)
+    notes = [f"{path}: has {frames} frames; the first is used"] * (frames > 1)
+    notes += [f"{path}: its EXIF data are damaged, so that it may lie on its side"] * (not is_known)
     return OpenedPicture(shown.image, (*notes, *shown.notes))
 
 
@@ -54,9 +56,17 @@ def picture_size(path: Path) -> tuple[int, int]:
     """
     with open_image(path) as image:
         width, height = image.size
-        turned = image.getexif().get(ExifTags.Base.Orientation) in _QUARTER_TURNS
+        turned = _orientation(image) in _QUARTER_TURNS
         # Of a TIFF file, Pillow gives the upright size.
         return (height, width) if turned and image.format != "TIFF" else (width, height)
+
+
+def _orientation(image: Image.Image) -> int | None:
+    """Return how a camera says that it was held (1: upright, also where none says so); None: unreadable."""
+    try:
+        return image.getexif().get(ExifTags.Base.Orientation, 1)
+    except (SyntaxError, ValueError, LookupError, struct.error):  # what Pillow raises about damaged EXIF data
+        return None
 
 
 def file_version(path: Path) -> tuple[int, int, int]:

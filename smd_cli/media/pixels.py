@@ -16,6 +16,7 @@ _SHOWN = ("L", "LA", "RGB", "RGBA")
 _PREMULTIPLIED = {"La": "LA", "RGBa": "RGBA"}
 _WITH_ALPHA = ("LA", "PA", "RGBA")
 _GREY = ("1", "L", "LA")
+_WHITE_16 = 0xFFFF
 _OWN_SPACES = ("CMYK", "LAB")  # modes whose colours a profile has to be applied to
 
 
@@ -29,7 +30,7 @@ class Shown(NamedTuple):
 def shown_pixels(image: Image.Image, path: Path) -> Shown:
     """Return what a loaded image of the file at `path` shows.
 
-    Raises AssetError: it holds floating-point values.
+    Raises AssetError: it holds floating-point values, or numbers of 32 bits.
     """
     profile = image.info.get("icc_profile")
     if image.mode in _SHOWN and "transparency" not in image.info and not profile:
@@ -97,7 +98,11 @@ def _opaque_colors(image: Image.Image, path: Path) -> Image.Image:
     if image.mode == "F":
         raise AssetError(f"{path}: holds floating-point values; save it with 8 or 16 bits a channel")
     if image.mode.startswith("I"):  # 16 bits of grey, which Pillow would clip instead of scale
-        return image.convert("I").point(lambda value: value * (1 / 257) + 0.5).convert("L")
+        grey = image.convert("I")
+        low, high = grey.getextrema()
+        if low < 0 or high > _WHITE_16:
+            raise AssetError(f"{path}: holds numbers of 32 bits; save it with 8 or 16 bits a channel")
+        return grey.point(lambda value: value * (1 / 257) + 0.5).convert("L")
     if image.mode in _OWN_SPACES:
         return image
     return image.convert("L" if image.mode in _GREY else "RGB")

@@ -28,6 +28,7 @@ from smd_cli.scene.frame_times import RecordedTimes, seconds_of
 from smd_cli.scene.paths import why_missing
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
+_OF_VIEWS = ("MPO", "PSD")  # formats whose further frames are other views, or layers, of one picture
 _DEFAULT_DURATION = 100  # ms that browsers show a frame of an animation that says 0
 _MAX_DENOMINATOR = 0xFFFF  # of a frame's seconds in an animated PNG; other formats have rounder ones
 _FINEST_CLOCK = 1_000_000  # ticks a second
@@ -82,8 +83,8 @@ def open_frame_source(path: str | Path) -> FrameSource:
     if place.suffix.lower() in VIDEO_SUFFIXES:
         return _video_source(place)
     with open_image(place) as image:
-        frames = getattr(image, "n_frames", 1)
-    return _animation_source(place, frames) if frames > 1 else _picture_source([place])
+        frames = _shown_frames(image)
+    return _animation_source(place, frames) if len(frames) > 1 else _picture_source([place])
 
 
 def frame_files(path: Path) -> list[Path]:
@@ -142,23 +143,33 @@ def _video_source(path: Path) -> FrameSource:
     return FrameSource(film.size, frames, film.times, read, film.sound, film.notes)
 
 
-def _animation_source(path: Path, frames: int) -> FrameSource:
-    seconds = []
+def _shown_frames(image: Image.Image) -> range:
+    """Return the numbers of the frames that an animation shows; of a picture, one."""
+    if image.format in _OF_VIEWS:
+        return range(1)
+    # An animated PNG may begin with a picture for programs that show no animations.
+    return range(int(getattr(image, "default_image", False)), getattr(image, "n_frames", 1))
+
+
+def _animation_source(path: Path, frames: range) -> FrameSource:
+    seconds, sizes = [], []
     with open_image(path) as image:
-        for number in range(frames):
+        for number in frames:
             image.seek(number)
             image.load()  # some formats give the duration only then
             ms = float(image.info.get("duration") or _DEFAULT_DURATION)
             seconds.append(Fraction(ms / 1000).limit_denominator(_MAX_DENOMINATOR))
+            sizes.append(image.size)
         check_rows(path)
-        size, notes = image.size, shown_pixels(image, path).notes
+        notes = shown_pixels(image, path).notes
     clock = min(lcm(*(each.denominator for each in seconds)), _FINEST_CLOCK)
     times = RecordedTimes.of(seconds, clock)
-    return FrameSource(size, frames, times, partial(_read_animation, path, frames), notes=notes)
+    read = partial(_read_animation, path, frames)
+    return FrameSource(sizes[0], len(frames), times, read, notes=notes)
 
 
-def _read_animation(path: Path, frames: int) -> Iterator[Image.Image]:
+def _read_animation(path: Path, frames: range) -> Iterator[Image.Image]:
     with report_read_errors(path), Image.open(path) as image:
-        for number in range(frames):
+        for number in frames:
             image.seek(number)
             yield on_white(shown_pixels(image, path).image)

@@ -191,3 +191,19 @@ def test_too_many_pixels(limit: int, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_the_limit_is_200_megapixels() -> None:
     assert images.MAX_PIXELS == Image.MAX_IMAGE_PIXELS == 200_000_000
+
+
+def test_numbers_of_32_bits(tmp_path: Path) -> None:
+    wide = Image.new("I", (2, 2), 70_000)
+    assert "numbers of 32 bits" in told(saved(tmp_path / "x.tiff", wide))
+    assert "numbers of 32 bits" in told(saved(tmp_path / "x.tiff", Image.new("I", (2, 2), -1)))
+    shown = open_picture(saved(tmp_path / "x.tiff", Image.new("I", (2, 2), 0x8000))).image
+    assert (shown.mode, shown.getpixel((0, 0))) == ("L", 128)
+
+
+@pytest.mark.parametrize("ending", ["png", "webp"])
+def test_exif_data_that_cannot_be_read_cost_no_picture(ending: str, tmp_path: Path) -> None:
+    path = saved(tmp_path / f"x.{ending}", Image.new("RGB", (40, 20), "red"), exif=b"Exif\0\0no TIFF header")
+    opened = open_picture(path)
+    assert opened.notes == (f"{path}: its EXIF data are damaged, so that it may lie on its side",)
+    assert picture_size(path) == opened.image.size == (40, 20)

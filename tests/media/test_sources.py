@@ -55,6 +55,35 @@ def test_the_times_of_other_programs_animations(tmp_path: Path) -> None:
     assert seconds(open_frame_source(tmp_path / "x.gif"))[-1] == 0.4  # as browsers show it
 
 
+def test_the_picture_for_programs_without_animations_is_no_frame(tmp_path: Path) -> None:
+    frames = list(moving(3))
+    cover = Image.new("RGB", frames[0].size, "blue")
+    cover.save(
+        tmp_path / "x.png", save_all=True, append_images=frames, default_image=True, duration=[40, 80, 40]
+    )
+    footage = open_frame_source(tmp_path / "x.png")
+    assert seconds(footage) == [0, 0.04, 0.12, 0.16]
+    assert [frame.tobytes() for frame in footage] == [frame.tobytes() for frame in frames]
+
+
+def test_other_views_of_a_photograph_are_no_frames(tmp_path: Path) -> None:
+    photo, gains = Image.new("RGB", (64, 48), "red"), Image.new("L", (32, 24), 128)
+    photo.save(tmp_path / "x.jpg", "mpo", save_all=True, append_images=[gains])
+    footage = open_frame_source(tmp_path / "x.jpg")
+    assert footage.still
+    assert footage.size == (64, 48)
+    (picture,) = footage
+    assert picture.size == (64, 48)
+
+
+def test_the_size_is_that_of_the_first_frame(tmp_path: Path) -> None:
+    pages = [Image.new("RGB", size) for size in ((64, 48), (32, 24))]
+    pages[0].save(tmp_path / "x.tiff", save_all=True, append_images=pages[1:])
+    footage = open_frame_source(tmp_path / "x.tiff")
+    assert footage.size == (64, 48)
+    assert [frame.size for frame in footage] == [(64, 48), (32, 24)]
+
+
 @pytest.mark.parametrize("name", ["x.mp4", "x.m4v", "x.mov", "x.mkv", "x.webm", "x.avi"])
 def test_films_of_other_programs(tmp_path: Path, name: str) -> None:
     beep = ("-f", "lavfi", "-i", "sine=d=1")
