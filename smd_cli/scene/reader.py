@@ -16,12 +16,13 @@ from smd_cli.messages import Message, Place
 from smd_cli.scene.mapping import Entries
 from smd_cli.scene.syntax import explain_syntax
 from smd_cli.scene.tree import Node, Scalar
-from smd_cli.scene.yaml_types import MERGE, Events, read_scalar, short_tag
+from smd_cli.scene.yaml_types import MERGE, TAG, Events, read_scalar, short_tag
 
 MAX_NODES = 20_000  # far above any real scene; reached in practice only by aliases that multiply
 MAX_DEPTH = 40
 TOO_DEEP = f"the scene is nested more than {MAX_DEPTH} levels deep"
 _SCANNER_TOO_DEEP = "exceeded maximum nesting depth"  # libyaml 0.2.6 stops at a thousand levels
+_COLLECTIONS = (None, "!", f"{TAG}map", f"{TAG}seq")  # tags that mappings and lists have by themselves
 # One space before the # and none behind it: who comments on purpose writes `text  # comment`.
 _CUT = re.compile(r" (#[^\s#].*)")
 
@@ -101,6 +102,8 @@ class _Reader:
             return self._alias(event, depth)
         self._grow(event, 1, depth)
         node = Node(None, self._place(event))
+        if isinstance(event, yaml.CollectionStartEvent) and event.tag not in _COLLECTIONS:
+            self._problem(event, f"the tag {event.tag!r} is not allowed in a scene")
         if isinstance(event, yaml.MappingStartEvent):
             node.value = self._mapping(depth)
         elif isinstance(event, yaml.SequenceStartEvent):

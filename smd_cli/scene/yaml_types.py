@@ -13,7 +13,7 @@ from smd_cli.scene.tree import Scalar
 _C_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 MERGE = "<<"
 """The key whose mappings lend their values to the mapping that it stands in."""
-_TAG = "tag:yaml.org,2002:"
+TAG = "tag:yaml.org,2002:"
 
 
 class Events(_C_LOADER):  # type: ignore[misc, valid-type]
@@ -47,15 +47,15 @@ def read_scalar(event: yaml.ScalarEvent, tag: str) -> Scalar:
 
 def short_tag(tag: str) -> str:
     """Return the name of a core type's tag."""
-    return tag.removeprefix(_TAG)
+    return tag.removeprefix(TAG)
 
 
 _SCALARS: dict[str, Callable[[str], Scalar]] = {
-    f"{_TAG}str": str,
-    f"{_TAG}null": lambda _: None,
-    f"{_TAG}bool": lambda text: ("false", "true").index(text.lower()) == 1,
-    f"{_TAG}int": _integer,
-    f"{_TAG}float": _real,
+    f"{TAG}str": str,
+    f"{TAG}null": lambda _: None,
+    f"{TAG}bool": lambda text: ("false", "true").index(text.lower()) == 1,
+    f"{TAG}int": _integer,
+    f"{TAG}float": _real,
 }
 _CORE_TYPES = (
     ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
@@ -69,9 +69,9 @@ _CORE_TYPES = (
 )
 for _name, _pattern, _first in _CORE_TYPES:
     for _side in (Events, _Text):
-        _side.add_implicit_resolver(_TAG + _name, re.compile(rf"(?:{_pattern})$"), _first)
+        _side.add_implicit_resolver(TAG + _name, re.compile(rf"(?:{_pattern})$"), _first)
 # A merge is the reader's business; what is written as data is none.
-_Text.add_implicit_resolver(f"{_TAG}merge", re.compile(rf"{MERGE}$"), [MERGE[0]])
+_Text.add_implicit_resolver(f"{TAG}merge", re.compile(rf"{MERGE}$"), [MERGE[0]])
 
 
 def dump(data: Any) -> str:  # noqa: ANN401 - plain data of any shape

@@ -68,6 +68,17 @@ def test_unreadable_yaml_is_one_line_with_a_place(text: str, place: str, said: s
     assert said in problem
 
 
+@pytest.mark.parametrize("value", ["!foo {b: 1}", "!foo [1]", "!!set {b: 1}", "!!python/tuple [1]"])
+def test_tags_of_mappings_and_lists_are_not_allowed_either(value: str) -> None:
+    (problem,) = problems(f"a: {value}\n")
+    assert problem.startswith("s.yaml:1:4: the tag ")
+    assert problem.endswith("is not allowed in a scene")
+
+
+def test_tags_that_say_what_is_plain_are() -> None:
+    assert parse("a: !!map {b: !!seq [1]}\n", "s.yaml").plain() == {"a": {"b": (1,)}}
+
+
 def test_several_problems_are_told_together() -> None:
     assert problems("a: 1\na: 2\nb: !foo x\n? [1]\n: 2\n") == (
         "s.yaml:2:1: 'a' is given twice, first at s.yaml:1:1",
