@@ -63,9 +63,11 @@ def fill_name(template: str, picture: NamedPicture) -> str:
     except ValueError as error:
         raise UsageError(place.says(f"cannot be read ({error}); a brace is written twice")) from error
     name = ""
-    for text, key, spec, _ in parts:
+    for text, key, spec, conversion in parts:
         name += text
         if key is not None:
+            if conversion:
+                raise UsageError(place.says(f"{{{key}!{conversion}}} is unknown; a format follows a colon"))
             try:
                 name += safe(_formatted(_value(key, picture), spec or ""))
             except LookupError as error:
@@ -105,7 +107,7 @@ def _value(key: str, picture: NamedPicture) -> Any:  # noqa: ANN401 - a value of
     if key in own:
         return own[key]()
     value: Any = picture.plan.to_dict()
-    known: Iterable[str] = [*own, *value]
+    known: Iterable[str] = dict.fromkeys([*own, *value])
     if not _PATH.fullmatch(key):
         raise LookupError(_unknown(key, known))
     for word, bracketed in _STEP.findall(key):

@@ -53,7 +53,7 @@ def test_what_a_template_gives(template: str, name: str) -> None:
     [
         (
             "{promt}.png",
-            "{promt} is unknown; known: scene, task, seed, index, model, hash, smd, task, canvas",
+            "{promt} is unknown; known: scene, task, seed, index, model, hash, smd, canvas, sampler",
         ),
         ("{sampler.steeps}.png", "did you mean steps? known: kind, steps, indices"),
         ("{regions[girl].prompt}.png", "known: 0, boy"),
@@ -62,6 +62,7 @@ def test_what_a_template_gives(template: str, name: str) -> None:
         ("{}.png", "is unknown; known: scene"),
         ("{seed", "cannot be read"),
         ("}.png", "cannot be read"),
+        ("{seed!r}.png", "{seed!r} is unknown; a format follows a colon"),
         ("{seed:x}.png", "a number takes a width"),
         ("{scene:<90}.png", "a text takes its longest length"),
         ("", "is empty"),
