@@ -61,7 +61,7 @@ def picture_size(path: Path) -> tuple[int, int]:
         return (height, width) if turned and image.format != "TIFF" else (width, height)
 
 
-def _orientation(image: Image.Image) -> int | None:
+def _orientation(image: Image.Image) -> object:
     """Return how a camera says that it was held (1: upright, also where none says so); None: unreadable."""
     try:
         return image.getexif().get(ExifTags.Base.Orientation, 1)

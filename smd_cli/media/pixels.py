@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import reduce
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from PIL import Image, ImageChops, ImageMath
 
@@ -99,7 +99,7 @@ def _opaque_colors(image: Image.Image, path: Path) -> Image.Image:
         raise AssetError(f"{path}: holds floating-point values; save it with 8 or 16 bits a channel")
     if image.mode.startswith("I"):  # 16 bits of grey, which Pillow would clip instead of scale
         grey = image.convert("I")
-        low, high = grey.getextrema()
+        low, high = cast("tuple[int, int]", grey.getextrema())
         if low < 0 or high > _WHITE_16:
             raise AssetError(f"{path}: holds numbers of 32 bits; save it with 8 or 16 bits a channel")
         return grey.point(lambda value: value * (1 / 257) + 0.5).convert("L")
