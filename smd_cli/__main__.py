@@ -6,6 +6,7 @@ import gc
 import io
 import os
 import sys
+import warnings
 
 from smd_cli.errors import INTERRUPTED
 
@@ -22,6 +23,8 @@ def main() -> None:
 def _run() -> None:
     # pydantic would search every installed package for plugins, which takes longer than reading a scene.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    if not sys.warnoptions:  # what libraries tell their developers says nothing of a user's mistake
+        warnings.simplefilter("ignore")
     # What has been imported is no garbage, and to look through all of it at the end takes a while.
     atexit.register(gc.freeze)
     from smd_cli.cli.app import program

@@ -140,7 +140,7 @@ def read_recipe(path: Path) -> Recipe:
         recipe = Recipe(**data)
         recipe.parameters()  # raises where a value that it needs is missing
         return recipe
-    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, ArithmeticError, LookupError, AttributeError, RecursionError) as error:
         raise AssetError(f"{path}: its recipe is damaged ({error})") from error
 
 

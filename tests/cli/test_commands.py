@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+import zlib
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +50,23 @@ def taken(folder: Path) -> Path:
     path = folder / "mine.png"
     path.write_text("mine")
     return path
+
+
+def test_what_libraries_warn_their_developers_of_is_not_said(tmp_path: Path) -> None:
+    odd = bytearray(png_of_two_frames())
+    place = odd.index(b"acTL")
+    odd[place + 4 : place + 8] = bytes(4)  # no frames: Pillow warns of that
+    odd[place + 12 : place + 16] = zlib.crc32(odd[place : place + 12]).to_bytes(4, "big")
+    (tmp_path / "x.png").write_bytes(odd)
+    done = process(RUN.format(["smd", "inspect", str(tmp_path / "x.png")]))
+    assert done.returncode == 4
+    assert done.stderr.count("\n") == 1
+
+
+def png_of_two_frames() -> bytes:
+    data, frames = BytesIO(), [Image.new("L", (8, 8), level) for level in (0, 9)]
+    frames[0].save(data, "png", save_all=True, append_images=frames[1:])
+    return data.getvalue()
 
 
 class TestCheck:

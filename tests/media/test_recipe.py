@@ -65,6 +65,7 @@ def test_the_short_form_without_a_canvas_of_its_own() -> None:
         "[]",
         "[" * 100_000,
         '{"recipe": 2}',
+        RECIPE.to_json().replace('"seed": 5', '"seed": 1e999'),
         '{"recipe": 2, "scene": {}, "family": "", "revision": "", "digests": {}, "versions": {}}',
         '{"recipe": 2, "scene": "x", "family": "", "revision": "", "digests": {}, "versions": {}}',
     ],
