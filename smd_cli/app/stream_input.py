@@ -16,7 +16,7 @@ from smd_cli.engine.events import Listener, Noted, Warned, ignore_events
 from smd_cli.errors import SceneError, SmdError, UsageError
 from smd_cli.media.canvas import fit_frame
 from smd_cli.media.paint import ScenePainter
-from smd_cli.media.sinks import SinkKind
+from smd_cli.media.sinks import LONGEST_FRAME, SinkKind, Target, sink_kind
 from smd_cli.media.sources import FrameSource, open_frame_source
 from smd_cli.media.video import Sound
 from smd_cli.scene.edits import conflicts_with_input, past_the_end
@@ -72,9 +72,17 @@ class StreamInput:
     @property
     def shortest(self) -> float:
         """Return how long the shortest frame is shown, in seconds."""
+        return min(self._lasts()) / self.times.clock
+
+    @property
+    def longest(self) -> float:
+        """Return how long the longest frame is shown, in seconds."""
+        return max(self._lasts()) / self.times.clock
+
+    def _lasts(self) -> Iterator[int]:
+        """Yield how many ticks each frame lasts; of an even rate, the first one alone."""
         counted = self.frames if isinstance(self.times, RecordedTimes) else 1
-        starts = map(self.times.start, range(counted + 1))
-        return min(end - start for start, end in pairwise(starts)) / self.times.clock
+        return (end - start for start, end in pairwise(map(self.times.start, range(counted + 1))))
 
     def sound_for(self, kind: SinkKind) -> tuple[Sound | None, tuple[str, ...]]:
         """Return the sound that goes into a kind of target, and notes on what is left out."""
@@ -162,6 +170,18 @@ def check_apart(opened: OpenedScene, target: str, option: str = "") -> None:
     if Path(target).resolve() == place.resolve():
         where = f"{option} {target}".strip()
         raise UsageError(f"{where}: the input comes from there; give another name")
+
+
+def check_room(stream: StreamInput, target: Target, option: str = "") -> None:
+    """Raise UsageError where a target cannot show a frame for as long as one of a stream's lasts.
+
+    The message begins with the option that names the target, if any.
+    """
+    most = LONGEST_FRAME.get(kind := sink_kind(target))
+    if most is not None and stream.longest > most:
+        where = f"{option} {target}".strip()
+        lasts = f"{kind} shows a frame for at most {most:,.0f} s, and one lasts {stream.longest:,.0f} s"
+        raise UsageError(f"{where}: {lasts}; give --fps, or an .mp4")
 
 
 def _at(opened: OpenedScene, key: str, look: Callable[[], T]) -> T:

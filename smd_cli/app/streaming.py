@@ -19,7 +19,7 @@ from smd_cli.app.rendering import canvas_images
 from smd_cli.app.reports import StreamReport, WrittenFile
 from smd_cli.app.scenes import OpenedScene
 from smd_cli.app.settings import RenderSettings
-from smd_cli.app.stream_input import StreamInput, check_apart
+from smd_cli.app.stream_input import StreamInput, check_apart, check_room
 from smd_cli.core.regions import Work
 from smd_cli.engine.device import enough_memory
 from smd_cli.engine.events import Clock, Noted, StreamProgress, Warned, WarningRoute
@@ -117,6 +117,7 @@ class SceneStream:
         SmdError: a frame cannot be written.
         """
         check_apart(self.scene, str(target or "-"))
+        check_room(self.input, target)
         check_stream(target, Existing.OVERWRITE if overwrite else Existing.REPLACE_OWN, lambda: self.recipe)
         began, saving, pixels = time.perf_counter(), 0.0, PixelDigest()
         with enough_memory(self._backbone.device), self._sink(target) as sink:

@@ -174,7 +174,7 @@ def _open(
     from smd_cli.app.existing import ComingRecipes
     from smd_cli.app.names import name_pictures
     from smd_cli.app.scenes import load_scene
-    from smd_cli.app.stream_input import check_apart, find_stream_input
+    from smd_cli.app.stream_input import check_apart, check_room, find_stream_input
 
     opened = load_scene(path, overrides=overrides, task="stream", listener=messages)
     plan, target, option = opened.plan, place.output, "--output"
@@ -184,7 +184,9 @@ def _open(
         target, option = f"{place.output_dir / name}{'/' * name.endswith('/')}", "--name"
     _check_target(target, option)
     check_apart(opened, target, option)
-    return _Job(opened, find_stream_input(opened, messages), target, coming)
+    source = find_stream_input(opened, messages)
+    check_room(source, target, option)
+    return _Job(opened, source, target, coming)
 
 
 def _check_target(target: str, option: str) -> None:

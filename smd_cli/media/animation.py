@@ -38,13 +38,13 @@ class Container(Protocol):
 class Delays:
     """How long each frame is shown, in whole ticks of a format's clock, without adding up rounding errors.
 
-    `most` is how many ticks the format can hold.
+    `longest` is how many seconds the format can hold.
     """
 
-    def __init__(self, times: FrameTimes, ticks_per_second: int, most: int) -> None:
+    def __init__(self, times: FrameTimes, ticks_per_second: int, longest: float) -> None:
         self._times = times
         self._ticks_per_second = ticks_per_second
-        self._most = most
+        self._longest = longest
         self._frames = 0
         self._ticks = 0
 
@@ -54,11 +54,8 @@ class Delays:
         end = self._times.start(self._frames)
         before, self._ticks = self._ticks, round(Fraction(end * self._ticks_per_second, self._times.clock))
         delay = self._ticks - before
-        if delay > self._most:
-            longest = self._most / self._ticks_per_second
-            raise SmdError(
-                f"a frame of {delay / self._ticks_per_second:,.0f} s does not fit: at most {longest:,.0f} s"
-            )
+        if (lasts := delay / self._ticks_per_second) > self._longest:
+            raise SmdError(f"a frame of {lasts:,.0f} s does not fit: at most {self._longest:,.0f} s")
         return delay
 
 

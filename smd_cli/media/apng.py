@@ -16,6 +16,7 @@ from smd_cli.scene.frame_times import FrameTimes
 
 _SIGNATURE = 8  # bytes
 _UINT16 = 0xFFFF
+LONGEST = float(_UINT16)  # seconds
 
 
 class Apng:

@@ -19,6 +19,7 @@ from smd_cli.media.texts import pack_texts
 from smd_cli.scene.frame_times import FrameTimes
 
 TICKS = 100  # a second
+LONGEST = 0xFFFF / TICKS  # seconds
 SHORTEST = 0.02  # seconds; what should be gone sooner, programs show for 0.1 s
 _UNCHANGED = 3  # levels by which a pixel may differ from what was drawn and still count as unchanged
 _COLORS = 255
@@ -71,7 +72,7 @@ class Gif:
     tail = b";"
 
     def __init__(self, times: FrameTimes, loop: int, texts: Mapping[str, str] | None) -> None:
-        self._delays = Delays(times, TICKS, 0xFFFF)
+        self._delays = Delays(times, TICKS, LONGEST)
         self._loop = loop
         self._comment = pack_texts(texts)
 

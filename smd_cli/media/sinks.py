@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 from PIL import Image
 
 from smd_cli.errors import UsageError
+from smd_cli.media import apng, gif, webp
 from smd_cli.media.animation import AnimationWriter, Container
 from smd_cli.media.apng import Apng
 from smd_cli.media.files import Existing, check_target, report_write_errors, write_bytes
@@ -38,6 +39,9 @@ _CONTAINERS: Mapping[SinkKind, Callable[[FrameTimes, int, Mapping[str, str] | No
     "webp": Webp,
     "apng": Apng,
 }
+
+LONGEST_FRAME: Mapping[SinkKind, float] = {"gif": gif.LONGEST, "webp": webp.LONGEST, "apng": apng.LONGEST}
+"""Seconds for which a format can show a frame; the others have no such limit."""
 
 FIRST_FRAME = "000000.png"
 """The first of a stream's numbered pictures; each of them carries the recipe."""

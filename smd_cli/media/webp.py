@@ -14,6 +14,7 @@ from smd_cli.media.texts import xmp_of
 from smd_cli.scene.frame_times import FrameTimes
 
 TICKS = 1000  # a second
+LONGEST = 0xFFFFFF / TICKS  # seconds
 QUALITY = 90  # of 100
 _RIFF = 12  # bytes before the first chunk
 _MAX_LENGTH = 2**32 - 2  # bytes that the header can count
@@ -24,7 +25,7 @@ class Webp:
     """The WebP container; `loop` is how often the animation plays, 0 for ever."""
 
     def __init__(self, times: FrameTimes, loop: int, texts: Mapping[str, str] | None) -> None:
-        self._delays = Delays(times, TICKS, 0xFFFFFF)
+        self._delays = Delays(times, TICKS, LONGEST)
         self._loop = loop
         self.tail = b"" if texts is None else _chunk(b"XMP ", xmp_of(texts))
 

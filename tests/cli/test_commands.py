@@ -58,7 +58,7 @@ def test_what_libraries_warn_their_developers_of_is_not_said(tmp_path: Path) -> 
     odd[place + 4 : place + 8] = bytes(4)  # no frames: Pillow warns of that
     odd[place + 12 : place + 16] = zlib.crc32(odd[place : place + 12]).to_bytes(4, "big")
     (tmp_path / "x.png").write_bytes(odd)
-    done = process(RUN.format(["smd", "inspect", str(tmp_path / "x.png")]))
+    done = process(RUN.format(["smd", "inspect", str(tmp_path / "x.png")]) + "main()")
     assert done.returncode == 4
     assert done.stderr.count("\n") == 1
 

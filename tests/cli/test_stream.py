@@ -311,6 +311,11 @@ WRONG = {
     "a seed out of range": (["--seed", "-1"], 2, "--seed -1"),
     "two seeds": (["--seed", "1", "--seed", "2"], 2, "--seed 1 --seed 2: a stream has one seed"),
     "another task": (["--set", "task=generate"], 3, "task"),
+    "a frame too long for a GIF": (
+        ["--input", "slow.webp", "-o", "a.gif"],
+        2,
+        "--output a.gif: gif shows a frame for at most 655 s, and one lasts 700 s; give --fps, or an .mp4",
+    ),
 }
 
 
@@ -325,6 +330,8 @@ def test_a_mistake_is_one_line_before_any_weights_load(scene, tmp_path, name, mo
     (tmp_path / "shots").mkdir()
     Image.new("RGB", (64, 64)).save(tmp_path / "shots" / "1.png")
     film(tmp_path / "film.gif", 3)
+    shots = [Image.new("RGB", (64, 64), color) for color in ("red", "blue")]
+    shots[0].save(tmp_path / "slow.webp", save_all=True, append_images=shots[1:], duration=[100, 700_000])
     before = names(tmp_path)
     arguments, code, says = WRONG[name]
     done = smd("stream", scene, *arguments)
