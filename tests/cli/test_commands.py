@@ -100,7 +100,6 @@ class TestCheck:
         assert (done.exit_code, done.stdout) == (3, "")
         assert done.stderr.splitlines() == [
             f"{scene}:2:17: canvas.width: 129 is not a multiple of 8; the nearest is 128",
-            f"{scene}:5:5: regions[0]: name is missing",
             f"{scene}:5:6: regions[0].nme: unknown key; did you mean name?",
         ]
 

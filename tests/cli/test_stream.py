@@ -312,7 +312,7 @@ WRONG = {
     "two seeds": (["--seed", "1", "--seed", "2"], 2, "--seed 1 --seed 2: a stream has one seed"),
     "another task": (["--set", "task=generate"], 3, "task"),
     "a frame too long for a GIF": (
-        ["--input", "slow.webp", "-o", "a.gif"],
+        ["--input", "slow.webp", "--frames", "2", "-o", "a.gif"],
         2,
         "--output a.gif: gif shows a frame for at most 655 s, and one lasts 700 s; give --fps, or an .mp4",
     ),
