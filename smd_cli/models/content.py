@@ -10,6 +10,7 @@ _PICKLES = (
     b"\x80\x04",
     b"\x80\x05",
 )  # PyTorch's archives, bare pickles
+_PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF")  # PNG, JPEG, GIF, WebP
 _QUOTED = 40  # characters of a text that an error shows
 
 
@@ -30,6 +31,8 @@ def real_kind(path: Path) -> str:
         return "a web page saved under this name, such as a login or error page; download the file itself"
     if start.startswith(_PICKLES):
         return "pickled weights under this name; pickles can run code and are never opened; convert them"
+    if start.startswith(_PICTURES):
+        return "a picture; give the file of the model itself"
     if start.startswith(b"GGUF"):
         return "weights in the GGUF format, which is not read; get them as .safetensors"
     return ""

@@ -9,6 +9,7 @@ from smd_cli.models.choice import CONFIG, network_weights, only_weights
 from smd_cli.models.facts import check_channels
 from smd_cli.models.family import Family
 from smd_cli.models.files import Files
+from smd_cli.models.kinds import AUTOENCODER, INVERSION, LORA, kind_of, place_of
 from smd_cli.models.weights import read_shapes
 
 
@@ -85,10 +86,16 @@ def _missing(where: str, name: str, family: Family, sign: str) -> AssetError:
 
 
 def fetch_autoencoder(files: Files, stem: str, name: str) -> ComponentFiles | Path:
-    """Fetch an autoencoder: that of a model folder, a folder of one, or a file, which has no config."""
+    """Fetch an autoencoder: that of a model folder, a folder of one, or a file, which has no config.
+
+    Raises AssetError: there is none.
+    """
     folder = files.folder(name) if files.has_folder(name) else files
     if folder.file or CONFIG not in folder:
         (path,) = files.get(only_weights(files, "autoencoder"))
+        shapes = read_shapes(path)
+        if kind_of(shapes) in (LORA, INVERSION):  # a checkpoint has an autoencoder in it
+            raise AssetError(f"{path}: {place_of(shapes, AUTOENCODER)}")
         return path
     config, *weights = folder.get(CONFIG, *network_weights(folder, stem))
     return ComponentFiles(config.parent, tuple(weights))

@@ -86,7 +86,7 @@ class _Reader:
         self.events = Events(self.text)
         self.events.get_event()  # stream start
         if self.events.check_event(yaml.StreamEndEvent):
-            raise SceneError(Place(self.source).says("empty; `smd new NAME` writes a starter scene"))
+            raise SceneError(self._nothing())
         self.events.get_event()  # document start
         root = self._node(depth=0)
         self.events.get_event()  # document end
@@ -95,6 +95,14 @@ class _Reader:
                 self.events.peek_event(), "a second YAML document begins here; a scene is one document"
             )
         return root
+
+    def _nothing(self) -> Message:
+        """Return the problem of a text that holds no document: nothing at all, or comments alone."""
+        if not self.one_place:
+            return Place(self.source).says("empty; `smd new NAME` writes a starter scene")
+        begins = self.text.lstrip().startswith("#")
+        said = 'a # begins a comment; it needs quotes of its own: "#…"' if begins else "has no value"
+        return Place(self.source, is_option=True).says(said)
 
     def _node(self, depth: int) -> Node:
         event = self.events.get_event()

@@ -180,6 +180,21 @@ def test_single_files_of_other_kinds(names, words, tmp_path, folder):
     assert words in failure(ModelSpec(str(path), config=str(folder)))
 
 
+@pytest.mark.parametrize(
+    ("tensors", "words"),
+    [
+        (
+            {"lora_unet_x.lora_down.weight": torch.zeros(1)},
+            "a LoRA, not an autoencoder; it belongs under model.loras",
+        ),
+        ({"<cat>": torch.zeros(2, 8)}, "a textual inversion, not an autoencoder"),
+    ],
+)
+def test_what_is_no_autoencoder_is_told_its_place(tensors, words, tmp_path, folder):
+    save_file(tensors, tmp_path / "other.safetensors")
+    assert words in failure(ModelSpec(str(folder), vae=str(tmp_path / "other.safetensors")))
+
+
 def test_the_family_asked_for_counts(folder):
     assert "is of family sd15, not sdxl" in failure(ModelSpec(str(folder), family="sdxl"))
 

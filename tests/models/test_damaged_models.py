@@ -75,6 +75,7 @@ def safetensors(data=bytes(8), length=None, **changes):
         (b"PK\x03\x04" + bytes(99), "pickles can run code and are never opened"),
         (b"\x80\x02}q\x00.", "pickles can run code and are never opened"),
         (b"GGUF\x03", "weights in the GGUF format"),
+        (b"\x89PNG\r\n\x1a\n", "a picture; give the file of the model itself"),
         (b"Entry not found", "a text that begins 'Entry not found'"),
         (safetensors()[:-1], "not a whole safetensors file (incomplete metadata"),
         (safetensors() + b"more", "not a whole safetensors file (incomplete metadata"),

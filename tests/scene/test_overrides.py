@@ -95,6 +95,19 @@ def test_what_cannot_be_shown(text: str) -> None:
     assert str(caught.value).isprintable()
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("masks.x=#f92f6c", 'a # begins a comment; it needs quotes of its own: "#…"'),
+        ("background.prompt= ", "has no value"),
+    ],
+)
+def test_a_value_that_is_nothing_to_yaml(text: str, said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_override(text)
+    assert caught.value.problems == (f"--set {text}: {said}",)
+
+
 def test_a_value_that_is_no_yaml() -> None:
     with pytest.raises(UsageError, match=r"^--set seed=\[1: this \[ is not closed"):
         parse_override("seed=[1")
