@@ -1,4 +1,4 @@
-"""A scene's model: what the loader is asked for, its files, and its weights on a device. Imports torch."""
+"""A scene's model: its files, checked, and its weights on a device. Imports torch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from smd_cli.app.model_spec import find_model
-from smd_cli.app.recipes import model_digests
+from smd_cli.app.named_files import digests_of, model_files
 from smd_cli.app.scenes import OpenedScene
 from smd_cli.app.settings import RenderSettings
 from smd_cli.engine.device import (
@@ -57,7 +57,7 @@ def find_checked(scene: OpenedScene, settings: RenderSettings) -> FoundModel:
     assets = find_model(scene.plan, offline=settings.offline)
     check_fit(scene, assets)
     if settings.metadata:
-        model_digests(scene.plan, assets)  # kept: gigabytes take seconds to read, which belong to loading
+        digests_of(model_files(scene.plan, assets))  # kept: reading gigabytes takes seconds of loading
     return FoundModel(assets, device, dtype)
 
 

@@ -1,19 +1,29 @@
-"""The files that a scene names: its pictures and films, and the weights of its model. Knows no torch."""
+"""The files that a scene names, its pictures and the weights of its model, and their digests.
+
+Knows no torch.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from smd_cli.digests import digest_of
 from smd_cli.errors import AssetError
-from smd_cli.media.sources import frame_files
-from smd_cli.models.assets import Assets
+from smd_cli.media.frame_files import frame_files
+from smd_cli.messages import Message
 from smd_cli.scene.mask_specs import ColorMask, ImageMask
 from smd_cli.scene.paths import Reference
 from smd_cli.scene.resolve import Plan
 from smd_cli.scene.tree import Loc
+
+if TYPE_CHECKING:
+    from smd_cli.app.scenes import OpenedScene
+    from smd_cli.models.assets import Assets
+
+_CHANGED = "is not the file that the recipe was made with"
 
 
 @dataclass(frozen=True)
@@ -83,6 +93,30 @@ def model_files(plan: Plan, assets: Assets) -> Iterator[NamedFile]:
         key, loc = f"model.textual_inversions[{index}]", ("model", "textual_inversions", index)
         name = model.textual_inversions[index].path.portable
         yield NamedFile(key, loc, "the textual inversion", name, (inversion.path,))
+
+
+def digests_of(files: Iterable[NamedFile]) -> dict[str, str]:
+    """Return the digests of files by their places. Raises AssetError: one cannot be read."""
+    return {file.key: file.sha256 for file in files}
+
+
+def changed_files(scene: OpenedScene, assets: Assets | None = None) -> list[Message]:
+    """Compare the files that a scene names with its `digests`; return a message for each that differs.
+
+    Without `assets`, the files of its model, those are left out. Raises AssetError: a file cannot be read.
+    """
+    wanted = {key: value for key, value in scene.digests.items() if assets or not key.startswith("model.")}
+    if not wanted:
+        return []
+    named = [*picture_files(scene.plan), *(model_files(scene.plan, assets) if assets else ())]
+    changed = [
+        scene.locate(*file.loc).says(f"{file.what}{file.name and f', {file.name},'} {_CHANGED}")
+        for file in named
+        if file.sha256 != wanted.get(file.key, file.sha256)
+    ]
+    places = [file.key for file in named]
+    unused = [key for key in wanted if key not in places]
+    return [*changed, *(scene.locate("digests").says(f"the scene names no file at {key}") for key in unused)]
 
 
 def _picture(key: str, loc: Loc, what: str, image: Reference) -> NamedFile:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 from smd_cli.app.model_spec import model_spec, needs_few_step
-from smd_cli.app.recipes import changed_files
+from smd_cli.app.named_files import changed_files
 from smd_cli.app.scenes import OpenedScene
 from smd_cli.app.settings import Batch, RenderSettings, check_seed
 from smd_cli.app.stream_input import StreamInput, find_stream_input

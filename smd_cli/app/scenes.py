@@ -12,10 +12,9 @@ from smd_cli.app.learned_words import lint_words
 from smd_cli.app.prompt_lengths import note_lengths
 from smd_cli.engine.events import Listener, Noted, Warned, ignore_events
 from smd_cli.errors import SceneError, SmdError
+from smd_cli.media.frame_files import FIRST_FRAME
 from smd_cli.media.images import picture_size
 from smd_cli.media.paint import SceneImages, paint_scene
-from smd_cli.media.recipe import read_recipe
-from smd_cli.media.sinks import FIRST_FRAME
 from smd_cli.messages import Message, Place
 from smd_cli.scene.lints import lint
 from smd_cli.scene.loader import LoadedScene, load, load_data, load_text, looks_like_picture
@@ -63,7 +62,7 @@ class OpenedScene:
 
     @property
     def digests(self) -> Mapping[str, str]:
-        """The SHA-256 that files should have, by their places (see `recipes.changed_files`)."""
+        """The SHA-256 that files should have, by their places (see `named_files.changed_files`)."""
         return self._loaded.scene.digests
 
     @property
@@ -124,6 +123,8 @@ def _load(source: Source, overrides: Sequence[Override], base_dir: Path, task: s
     if isinstance(source, str) and "\n" in source:
         return load_text(source, "scene", base_dir=base_dir, overrides=overrides, task=task)
     if picture := picture_at(source):
+        from smd_cli.media.recipe import read_recipe  # most scenes are none
+
         data, path = read_recipe(picture).to_scene(), Path(source)
         return load_data(
             data, base_dir=path.parent, overrides=overrides, task=task, source=str(path), name=path.stem

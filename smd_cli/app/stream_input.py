@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from glob import has_magic
 from itertools import chain, pairwise, repeat
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +14,7 @@ from smd_cli.app.scenes import OpenedScene
 from smd_cli.engine.events import Listener, Noted, Warned, ignore_events
 from smd_cli.errors import SceneError, SmdError, UsageError
 from smd_cli.media.canvas import fit_frame
+from smd_cli.media.frame_files import is_pattern
 from smd_cli.media.paint import ScenePainter
 from smd_cli.media.sinks import LONGEST_FRAME, SinkKind, Target, sink_kind
 from smd_cli.media.sources import FrameSource, open_frame_source
@@ -166,7 +166,7 @@ def check_apart(opened: OpenedScene, target: str, option: str = "") -> None:
     if opened.plan.stream.input is None or target == "-":
         return
     source = opened.plan.stream.input.path
-    place = source.parent if has_magic(source.name) else source
+    place = source.parent if is_pattern(source) else source
     if Path(target).resolve() == place.resolve():
         where = f"{option} {target}".strip()
         raise UsageError(f"{where}: the input comes from there; give another name")

@@ -136,9 +136,8 @@ def _presence(model: RequiredModel) -> str:
 
 def _check_one(scene: str, overrides: list[Override], messages: MessagePrinter) -> _Finding:
     from smd_cli.app.model_availability import model_availability
-    from smd_cli.app.recipes import changed_files
+    from smd_cli.app.named_files import changed_files
     from smd_cli.app.scenes import load_scene
-    from smd_cli.app.stream_input import find_stream_input
     from smd_cli.app.unpainted import may_be_unpainted
 
     warnings = document().warnings
@@ -146,6 +145,8 @@ def _check_one(scene: str, overrides: list[Override], messages: MessagePrinter) 
     try:
         opened = load_scene(scene, overrides=overrides, listener=messages)
         if opened.can_stream:
+            from smd_cli.app.stream_input import find_stream_input  # imports what reads films
+
             find_stream_input(opened.for_task("stream"), messages)
         for message in changed_files(opened):
             messages(Warned(message))

@@ -25,8 +25,8 @@ def inspect(
 ) -> None:
     """Tell what made a picture: its prompts and settings, or with --scene the scene itself."""
     from smd_cli.app.scenes import picture_at
+    from smd_cli.media.frame_files import FIRST_FRAME
     from smd_cli.media.recipe import read_recipe
-    from smd_cli.media.sinks import FIRST_FRAME
 
     if scene and json:
         raise UsageError("--scene and --json: give only one of them")

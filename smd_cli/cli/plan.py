@@ -61,7 +61,7 @@ def print_plan(
 
     Raises AssetError, after all that can be printed, where a model is missing; DeviceError.
     """
-    from smd_cli.app.recipes import changed_files
+    from smd_cli.app.named_files import changed_files
     from smd_cli.app.stream_input import find_stream_input
     from smd_cli.cli.plan_report import layout_of
     from smd_cli.engine.events import Warned, WarningRoute

@@ -10,9 +10,11 @@ from PIL import Image
 from smd_cli.errors import SceneError
 from smd_cli.media.canvas import resize_note
 from smd_cli.media.images import OpenedPicture
-from smd_cli.media.map_labels import MAX_COLORS, NOBODY, label_pixels
 from smd_cli.scene.mask_specs import ColorMask
 from smd_cli.scene.resolve import Size
+
+MAX_COLORS = 254
+"""How many colours of one map a scene can name."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,7 @@ class ColorMap:
     """A painted map.
 
     Attributes:
-        image: the index in `colors` of each pixel's colour, NOBODY where it has none of them (`L`).
+        image: the index in `colors` of each pixel's colour, 255 where it has none of them (`L`).
         colors: what the scene names, each as `#rrggbb` in lower case; at most MAX_COLORS.
         notes: what was adapted, one line each.
     """
@@ -44,23 +46,11 @@ def named_colors(specs: list[ColorMask]) -> tuple[str, ...]:
 
 def read_color_map(path: Path, colors: tuple[str, ...], picture: OpenedPicture, size: Size) -> ColorMap:
     """Read the map that was opened from a path, of which the scene names `colors`, at a size."""
+    from smd_cli.media.map_labels import label_pixels, resize_labels  # imports NumPy
+
     colors = colors[:MAX_COLORS]
     labels = label_pixels(picture.image, colors)
     if labels.size == size:
         return ColorMap(labels, colors, picture.notes)
     note = resize_note(path, labels.size, size)
-    return ColorMap(_resize(labels, size), colors, (*picture.notes, note))
-
-
-def _resize(labels: Image.Image, size: Size) -> Image.Image:
-    """Return labels at another size: each pixel has the one that fills most of it."""
-    import numpy as np
-
-    most, chosen = np.zeros(size[::-1], np.uint8), np.full(size[::-1], NOBODY, np.uint8)
-    for label, count in enumerate(labels.histogram()):
-        if count:
-            only = labels.point([255 * (other == label) for other in range(256)])
-            share = np.asarray(only.resize(size, Image.Resampling.BILINEAR))
-            chosen[share > most] = label
-            most = np.maximum(most, share)
-    return Image.fromarray(chosen)
+    return ColorMap(resize_labels(labels, size), colors, (*picture.notes, note))

@@ -3,30 +3,28 @@
 A map that was drawn with soft brushes, scaled or saved as JPEG has more colours than were painted: mixtures
 along its edges, and noise around them. Its own colours are those that the scene names and those that fill
 flat areas. A pixel belongs to the nearest of them, but a mixture of two colours that meet can be nearest to
-a third: pixels that are in no flat area belong to the nearest of the colours around them. NumPy is imported
-where it is used, so that scenes without maps do not wait for it.
+a third: pixels that are in no flat area belong to the nearest of the colours around them. This module
+imports NumPy, for which scenes without maps need not wait.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageColor
 
+from smd_cli.media.color_maps import MAX_COLORS
 from smd_cli.media.pixels import has_alpha
+from smd_cli.scene.resolve import Size
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Array = NDArray[Any]
-    Flags = NDArray[np.bool_]
+Array = NDArray[Any]
+Flags = NDArray[np.bool_]
 
 NOBODY = 255
 """The label of pixels that are transparent, or of a colour that the scene does not name."""
-MAX_COLORS = 254
-"""How many colours of one map a scene can name."""
 _SAME = 16  # levels a channel within which a flat colour counts as one that the scene names
 _EXACT = 2  # levels within which a pixel has a colour; lossless files without soft edges have no others
 _SURE = 20  # levels within which a pixel of a flat area is of its colour, in spite of JPEG's noise
@@ -47,8 +45,6 @@ def label_pixels(image: Image.Image, colors: Sequence[str]) -> Image.Image:
 
     `colors` are at most MAX_COLORS, each as `#rrggbb`. At least half transparent pixels belong to nobody.
     """
-    import numpy as np
-
     pixels = np.asarray(image.convert("RGB"))
     opaque = np.asarray(image.getchannel("A")) >= 128 if has_alpha(image) else None
     named = np.array([ImageColor.getrgb(color)[:3] for color in colors], np.int16).reshape(-1, 3)
@@ -59,10 +55,20 @@ def label_pixels(image: Image.Image, colors: Sequence[str]) -> Image.Image:
     return Image.fromarray(labels)
 
 
+def resize_labels(labels: Image.Image, size: Size) -> Image.Image:
+    """Return labels at another size: each pixel has the one that fills most of it."""
+    most, chosen = np.zeros(size[::-1], np.uint8), np.full(size[::-1], NOBODY, np.uint8)
+    for label, count in enumerate(labels.histogram()):
+        if count:
+            only = labels.point([255 * (other == label) for other in range(256)])
+            share = np.asarray(only.resize(size, Image.Resampling.BILINEAR))
+            chosen[share > most] = label
+            most = np.maximum(most, share)
+    return Image.fromarray(chosen)
+
+
 def _own_colors(pixels: Array, opaque: Flags | None, named: Array) -> Array:
     """Return the map's own colours (k, 3): the named ones as they occur in it, then its other flat ones."""
-    import numpy as np
-
     found, counts = _flat_colors(pixels, opaque)
     own, enough = named.copy(), max(_AREAS, _AREA_SHARE * min(_SAMPLES, pixels.shape[0] * pixels.shape[1]))
     if len(found) and len(named):
@@ -83,8 +89,6 @@ def _own_colors(pixels: Array, opaque: Flags | None, named: Array) -> Array:
 
 def _flat_colors(pixels: Array, opaque: Flags | None) -> tuple[Array, Array]:
     """Return the colours amid flat areas of 3x3 sampled places (n, 3), and at how many of these each is."""
-    import numpy as np
-
     step = max(1, round((pixels.shape[0] * pixels.shape[1] / _SAMPLES) ** 0.5))
     sampled, middles = pixels[::step, ::step], (slice(1, -1), slice(1, -1))
     lowest = highest = sampled[middles]
@@ -123,8 +127,6 @@ class _Labels(NamedTuple):
     @classmethod
     def of(cls, pixels: Array, opaque: Flags | None, colors: Array) -> _Labels:
         """Look up every pixel."""
-        import numpy as np
-
         index, away = _nearest_table(pixels, colors)
         nearest, distance = (np.empty(pixels.shape[:2], np.uint8) for _ in range(2))
         for rows in _strips(pixels):
@@ -138,8 +140,6 @@ class _Labels(NamedTuple):
 
     def settled(self) -> Array:
         """Return the labels with those of edges settled: each is one of the colours that meet there."""
-        import numpy as np
-
         labels = self.nearest.copy()
         open_ones = ~self.core if self.opaque is None else ~self.core & self.opaque
         if np.count_nonzero(open_ones & ~self.exact) <= _SOFT_SHARE * np.count_nonzero(open_ones):
@@ -164,8 +164,6 @@ class _Around:
     """The labels of the core, framed so that every pixel has neighbours; places are indices of its pixels."""
 
     def __init__(self, labels: Array) -> None:
-        import numpy as np
-
         self._width = labels.shape[1]
         self._wide = self._width + 2 * _FAR
         self._labels = np.pad(labels, _FAR, constant_values=NOBODY).reshape(-1)
@@ -180,8 +178,6 @@ class _Around:
 
     def colors_near(self, places: Array, reach: int, count: int) -> Flags:
         """Return which labels are within reach of each place (n, count)."""
-        import numpy as np
-
         found = np.zeros((len(places), count + 1), bool)
         rows, framed = np.arange(len(places)), self._framed(places)
         for offset in self._offsets(reach):
@@ -205,8 +201,6 @@ class _Around:
 
 def _nearest_table(pixels: Array, colors: Array) -> tuple[Array, Array]:
     """Return, by packed colour, the nearest own colour and the largest difference from it in a channel."""
-    import numpy as np
-
     occurs = np.zeros(1 << 24, bool)
     for rows in _strips(pixels):
         occurs[_packed(pixels[rows])] = True
@@ -223,8 +217,6 @@ def _nearest_table(pixels: Array, colors: Array) -> tuple[Array, Array]:
 
 def _is_core(labels: Array) -> Flags:
     """Return the pixels whose neighbours, eight or at the picture's edge fewer, have the same label."""
-    import numpy as np
-
     same = np.ones(labels.shape, bool)
     across, down = labels[:, 1:] == labels[:, :-1], labels[1:] == labels[:-1]
     same[:, 1:] &= across
@@ -240,8 +232,6 @@ def _are_mixtures(pixels: Array, candidates: Flags, colors: Array) -> Flags:
 
     JPEG mixes brightness and chroma apart, and chroma farther, so the two are compared apart.
     """
-    import numpy as np
-
     found = np.zeros(len(pixels), bool)
     own, seen = _ycc(colors), _ycc(pixels)
     together = candidates.T.astype(np.float32) @ candidates
@@ -252,8 +242,6 @@ def _are_mixtures(pixels: Array, candidates: Flags, colors: Array) -> Flags:
 
 
 def _is_between(seen: Array, one: Array, other: Array) -> Flags:
-    import numpy as np
-
     darker, brighter = sorted((one[0], other[0]))
     line = other[1:] - one[1:]
     share = ((seen[:, 1:] - one[1:]) @ line / max(float(line @ line), 1e-6)).clip(0, 1)
@@ -264,8 +252,6 @@ def _is_between(seen: Array, one: Array, other: Array) -> Flags:
 
 def _ycc(colors: Array) -> Array:
     """Return brightness and chroma as JPEG has them (n, 3)."""
-    import numpy as np
-
     matrix = np.array([[0.299, -0.168736, 0.5], [0.587, -0.331264, -0.418688], [0.114, 0.5, -0.081312]])
     return np.asarray(colors.astype(np.float32) @ matrix, np.float32)
 
@@ -278,13 +264,9 @@ def _strips(pixels: Array) -> Iterator[slice]:
 
 
 def _packed(colors: Array) -> Array:
-    import numpy as np
-
     red, green, blue = (colors[..., channel].astype(np.uint32) for channel in range(3))
     return red << 16 | green << 8 | blue
 
 
 def _unpacked(packed: Array) -> Array:
-    import numpy as np
-
     return np.stack([packed >> 16, packed >> 8 & 255, packed & 255], axis=1).astype(np.int16)

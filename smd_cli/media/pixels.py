@@ -9,7 +9,6 @@ from typing import Any, NamedTuple, cast
 from PIL import Image, ImageChops, ImageMath
 
 from smd_cli.errors import AssetError
-from smd_cli.media.color_profiles import to_srgb
 from smd_cli.media.png_layout import sample_bits
 
 _SHOWN = ("L", "LA", "RGB", "RGBA")
@@ -35,6 +34,8 @@ def shown_pixels(image: Image.Image, path: Path) -> Shown:
     profile = image.info.get("icc_profile")
     if image.mode in _SHOWN and "transparency" not in image.info and not profile:
         return Shown(image)
+    from smd_cli.media.color_profiles import to_srgb  # loads LittleCMS, for which most pictures need not wait
+
     if image.mode in _PREMULTIPLIED:
         image = image.convert(_PREMULTIPLIED[image.mode])
     alpha = _alpha(image, path)

@@ -15,6 +15,7 @@ from smd_cli.media import apng, gif, webp
 from smd_cli.media.animation import AnimationWriter, Container
 from smd_cli.media.apng import Apng
 from smd_cli.media.files import Existing, check_target, report_write_errors, write_bytes
+from smd_cli.media.frame_files import FIRST_FRAME, NUMBERED, numbered
 from smd_cli.media.gif import Gif
 from smd_cli.media.png import encode_png
 from smd_cli.media.texts import is_own
@@ -42,11 +43,6 @@ _CONTAINERS: Mapping[SinkKind, Callable[[FrameTimes, int, Mapping[str, str] | No
 
 LONGEST_FRAME: Mapping[SinkKind, float] = {"gif": gif.LONGEST, "webp": webp.LONGEST, "apng": apng.LONGEST}
 """Seconds for which a format can show a frame; the others have no such limit."""
-
-FIRST_FRAME = "000000.png"
-"""The first of a stream's numbered pictures; each of them carries the recipe."""
-_NUMBERED = "[0-9]" * 6 + ".png"
-
 
 class Sink(Protocol):
     """Takes the frames of a stream, RGB and all of one size, and writes each at once."""
@@ -101,7 +97,7 @@ def check_sink(
         check_encoder()
     paths = [Path(target)]
     if kind == "folder":
-        paths = sorted(Path(target).glob(_NUMBERED)) or [Path(target) / FIRST_FRAME]
+        paths = sorted(Path(target).glob(NUMBERED)) or [Path(target) / FIRST_FRAME]
     return all(check_target(path, existing, hint=hint) for path in paths)
 
 
@@ -157,14 +153,14 @@ class FolderWriter:
 
     def repeat(self) -> None:
         """Write the last picture again, under the next number."""
-        write_bytes(self._folder / _picture_name(self._frames), self._last)
+        write_bytes(self._folder / numbered(self._frames), self._last)
         self._frames += 1
 
     def close(self) -> None:
         """Remove smd's own pictures with higher numbers, which are left from an earlier, longer stream."""
         number = self._frames
         with report_write_errors(self._folder):
-            while number and is_own(left := self._folder / _picture_name(number)):
+            while number and is_own(left := self._folder / numbered(number)):
                 left.unlink()
                 number += 1
 
@@ -172,7 +168,7 @@ class FolderWriter:
         """Remove what was written."""
         with report_write_errors(self._folder):
             for number in range(self._frames):
-                (self._folder / _picture_name(number)).unlink()
+                (self._folder / numbered(number)).unlink()
 
 
 class RawWriter:
@@ -197,7 +193,3 @@ class RawWriter:
 
     def discard(self) -> None:
         """Do nothing: what was written cannot be taken back."""
-
-
-def _picture_name(number: int) -> str:
-    return f"{number:06}.png"

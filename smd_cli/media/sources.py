@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
-from glob import glob, has_magic
 from math import lcm
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-from smd_cli.errors import AssetError
-from smd_cli.media.images import (
-    check_file,
-    open_image,
-    open_picture,
-    report_read_errors,
-)
+from smd_cli.media.frame_files import frame_files, is_pattern
+from smd_cli.media.images import check_file, open_image, open_picture, report_read_errors
 from smd_cli.media.pixels import on_white, shown_pixels
 from smd_cli.media.png_layout import check_rows
 from smd_cli.media.video import Sound, probe_film, read_film
 from smd_cli.scene.frame_times import RecordedTimes, seconds_of
-from smd_cli.scene.paths import why_missing
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
 _OF_VIEWS = ("MPO", "PSD")  # formats whose further frames are other views, or layers, of one picture
@@ -78,7 +70,7 @@ def open_frame_source(path: str | Path) -> FrameSource:
     Raises AssetError: there is no frame, or the first one cannot be read.
     """
     place = Path(path)
-    if place.is_dir() or _is_pattern(place):
+    if place.is_dir() or is_pattern(place):
         return _picture_source(frame_files(place))
     if place.suffix.lower() in VIDEO_SUFFIXES:
         return _video_source(place)
@@ -87,53 +79,12 @@ def open_frame_source(path: str | Path) -> FrameSource:
     return _animation_source(place, frames) if len(frames) > 1 else _picture_source([place])
 
 
-def frame_files(path: Path) -> list[Path]:
-    """Return the files that frames come from: one, the pictures of a folder, or those of a glob pattern.
-
-    Raises AssetError: the folder or pattern has none.
-    """
-    if path.is_dir():
-        return _pictures_in(path)
-    return _pictures_matching(str(path)) if _is_pattern(path) else [path]
-
-
-def _is_pattern(path: Path) -> bool:
-    return has_magic(str(path)) and not path.exists()
-
-
 def _picture_source(paths: Sequence[Path]) -> FrameSource:
     def read() -> Iterator[Image.Image]:
         return (on_white(open_picture(path).image) for path in paths)
 
     first = open_picture(paths[0])
     return FrameSource(first.image.size, len(paths), None, read, notes=first.notes)
-
-
-def _pictures_in(folder: Path) -> list[Path]:
-    """List the pictures of a folder in natural order; ignore its other files."""
-    Image.init()
-    found = [
-        path
-        for path in folder.iterdir()
-        if Image.EXTENSION.get(path.suffix.lower()) in Image.OPEN and not path.name.startswith(".")
-    ]
-    if not found:
-        raise AssetError(f"{folder}: holds no pictures")
-    return sorted(found, key=_natural_order)
-
-
-def _pictures_matching(pattern: str) -> list[Path]:
-    """List the files that match a glob pattern in natural order."""
-    found = [Path(name) for name in glob(pattern, recursive=True)]  # noqa: PTH207 - takes absolute ones too
-    if not found:
-        raise AssetError(f"{pattern}: no file matches{why_missing(str(pattern))}")
-    return sorted(found, key=_natural_order)
-
-
-def _natural_order(path: Path) -> list[tuple[int, str]]:
-    """Return a key that sorts numbers in names by value: frame 9 comes before frame 10."""
-    parts = re.split(r"([0-9]+)", str(path))
-    return [(int(part), part) if part.isdecimal() else (0, part) for part in parts]
 
 
 def _video_source(path: Path) -> FrameSource:

@@ -9,8 +9,10 @@ from smd_cli.messages import Message
 from smd_cli.scene.schema import KEYS
 from smd_cli.scene.tree import Node
 
+ODD_SPACE = re.compile("[\u00a0\u2000-\u200b\u202f\u3000\ufeff]")
+"""Spaces that look like plain ones."""
+
 _NO_SPACE = re.compile(r"([a-z_]+):(\S.*)", re.DOTALL)
-_ODD_SPACE = re.compile("[\u00a0\u2000-\u200b\u202f\u3000\ufeff]")
 _CURLY = "“”„‟«»"
 _SHOWN = 60  # characters of a text
 
@@ -28,7 +30,7 @@ class Entries:
 
     def add(self, word: str, key: Node, value: Node) -> None:
         """Add a key and its value."""
-        if _ODD_SPACE.search(word):
+        if ODD_SPACE.search(word):
             self.problems.append(key.place.says(f"{word!r} holds a space of another kind; type a plain one"))
         elif word in self._nodes:
             self._twice.append((word, key))

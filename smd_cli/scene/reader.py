@@ -14,7 +14,6 @@ import yaml
 from smd_cli.errors import SceneError
 from smd_cli.messages import Message, Place
 from smd_cli.scene.mapping import Entries
-from smd_cli.scene.syntax import explain_syntax
 from smd_cli.scene.tree import Node, Scalar
 from smd_cli.scene.yaml_types import MERGE, TAG, Events, read_scalar, short_tag
 
@@ -61,6 +60,8 @@ def _syntax_problem(error: yaml.YAMLError, reader: _Reader) -> Message:
         return Place(reader.source, is_option=reader.one_place).says(f"YAML syntax: {error}")
     if error.problem == _SCANNER_TOO_DEEP:
         return reader.place(mark.line, mark.column).says(TOO_DEEP)
+    from smd_cli.scene.syntax import explain_syntax  # what it looks for takes time to compile
+
     line, column, said = explain_syntax(error, (mark.line, mark.column), reader.lines)
     return reader.place(line, column).says(said)
 

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 import yaml
 
+from smd_cli.scene.mapping import ODD_SPACE
 from smd_cli.scene.schema import KEYS
 
 Spot = tuple[int, int, str]  # line and column, from 0, and what to say
 _KEY = re.compile(r"(?P<start>\s*(?:-\s+)*)(?P<key>[\w-]+):(?P<space>\s+|$)(?P<text>.*)")
 _NO_SPACE = re.compile(r"(?P<start>\s*(?:-\s+)*)(?P<key>[A-Za-z_][\w-]*):(?=[^\s/:])")
-_ODD_SPACE = re.compile("[\u00a0\u2000-\u200b\u202f\u3000\ufeff]")
 _HIDDEN = re.compile(r"""(?:^|\s)(?P<comment>\#(?P<color>[0-9a-fA-F]{6}\b)?[^\s#].*[,}\]].*)""", re.VERBOSE)
 _FLOW_KEY = re.compile(r"[{,]\s*(?P<key>[\w-]+):\s+(?P<text>[^{},]*?(?P<last>[\w-]*))\s*$")
 _DASH = re.compile(r"\s*-\s")
@@ -93,7 +93,7 @@ def _tab(trouble: _Trouble) -> Spot | None:
 
 def _odd_space(trouble: _Trouble) -> Spot | None:
     for line in (trouble.line, trouble.before):
-        if found := _ODD_SPACE.search(trouble.at(line)):
+        if found := ODD_SPACE.search(trouble.at(line)):
             return line, found.start(), "a space of another kind (no-break, say); type a plain one"
     return None
 

@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from smd_cli.errors import AssetError, UsageError
+from smd_cli.media.frame_files import FIRST_FRAME
 from smd_cli.media.recipe import Recipe, read_recipe
-from smd_cli.media.sinks import FIRST_FRAME, open_sink
+from smd_cli.media.sinks import open_sink
 from smd_cli.media.stills import check_still, check_texts, encode_still
 from smd_cli.media.texts import is_own, read_texts
 from smd_cli.media.xmp import read_xmp_comment, xmp_packet

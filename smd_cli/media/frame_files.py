@@ -1,0 +1,66 @@
+"""Frames as files of a folder: which they are, in what order, and how smd names those that it writes."""
+
+from __future__ import annotations
+
+import re
+from glob import glob, has_magic
+from pathlib import Path
+
+from PIL import Image
+
+from smd_cli.errors import AssetError
+from smd_cli.scene.paths import why_missing
+
+NUMBERED = "[0-9]" * 6 + ".png"
+"""The pattern of the names that `numbered` gives."""
+
+
+def numbered(frame: int) -> str:
+    """Return the name of a stream's picture, counted from 0."""
+    return f"{frame:06}.png"
+
+
+FIRST_FRAME = numbered(0)
+"""The first of a stream's numbered pictures; each of them carries the recipe."""
+
+
+def frame_files(path: Path) -> list[Path]:
+    """Return the files that frames come from: one, the pictures of a folder, or those of a glob pattern.
+
+    Raises AssetError: the folder or pattern has none.
+    """
+    if path.is_dir():
+        return _pictures_in(path)
+    return _pictures_matching(str(path)) if is_pattern(path) else [path]
+
+
+def is_pattern(path: Path) -> bool:
+    """Tell whether a path is a glob pattern, and not the name of something that is there."""
+    return has_magic(str(path)) and not path.exists()
+
+
+def _pictures_in(folder: Path) -> list[Path]:
+    """List the pictures of a folder in natural order; ignore its other files."""
+    Image.init()
+    found = [
+        path
+        for path in folder.iterdir()
+        if Image.EXTENSION.get(path.suffix.lower()) in Image.OPEN and not path.name.startswith(".")
+    ]
+    if not found:
+        raise AssetError(f"{folder}: holds no pictures")
+    return sorted(found, key=_natural_order)
+
+
+def _pictures_matching(pattern: str) -> list[Path]:
+    """List the files that match a glob pattern in natural order."""
+    found = [Path(name) for name in glob(pattern, recursive=True)]  # noqa: PTH207 - takes absolute ones too
+    if not found:
+        raise AssetError(f"{pattern}: no file matches{why_missing(pattern)}")
+    return sorted(found, key=_natural_order)
+
+
+def _natural_order(path: Path) -> list[tuple[int, str]]:
+    """Return a key that sorts numbers in names by value: frame 9 comes before frame 10."""
+    parts = re.split(r"([0-9]+)", str(path))
+    return [(int(part), part) if part.isdecimal() else (0, part) for part in parts]
