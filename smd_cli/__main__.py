@@ -27,7 +27,7 @@ def _run() -> None:
         warnings.simplefilter("ignore")
     # What has been imported is no garbage, and to look through all of it at the end takes a while.
     atexit.register(gc.freeze)
-    from smd_cli.cli.app import program
+    from smd_cli.cli.program import program
 
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A path is printed as its bytes, whatever they are; a narrow encoding gets names spelled out.

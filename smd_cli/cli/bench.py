@@ -14,6 +14,7 @@ from smd_cli.cli.command import Command
 from smd_cli.cli.console import print_layout, rich_console
 from smd_cli.cli.document import document
 from smd_cli.cli.option_groups import expand_options
+from smd_cli.cli.quality import quality
 from smd_cli.engine.events import Warned, WarningRoute
 
 if TYPE_CHECKING:
@@ -105,6 +106,9 @@ def stream(
         with show_count(stream_pictures(repeats, other=vae is not None), quiet=reporting.quiet) as advance:
             report = measure_stream(case, other, replace(rounds, on_picture=advance), frames)
     _print_report(report, reporting)
+
+
+bench.command(cls=Command)(quality)
 
 
 def _open(path: str, model: str | None, reporting: options.Reporting, task: str | None = None) -> OpenedScene:

@@ -29,14 +29,6 @@ if TYPE_CHECKING:
     from smd_cli.app.settings import RenderSettings
     from smd_cli.scene.resolve import Size
 
-_OUTPUT = "The path of each picture goes to stdout, progress and timing to stderr."
-TASKS = {
-    "generate": f"Render a scene: each prompt in its own region.\n\n{_OUTPUT}",
-    "inpaint": f"Paint into a picture, or beyond its edges.\n\nWhat no mask covers stays as it is. {_OUTPUT}",
-    "panorama": f"Render a panorama of any size.\n\nRegions may be bands along it. {_OUTPUT}",
-}
-"""The tasks that `render` does, and the help of each one's command."""
-
 DEFAULT_NAME = "{scene}_{seed}.png"
 Output = Annotated[
     Path | None,

@@ -15,7 +15,8 @@ from typer.testing import CliRunner
 
 from docs.generate import ROOT, generated
 from smd_cli import __version__
-from smd_cli.cli.app import app, program
+from smd_cli.cli.app import app
+from smd_cli.cli.program import program
 from tests.cli.program import smd, told
 
 SCENE = """\
