@@ -44,6 +44,7 @@ _CONTAINERS: Mapping[SinkKind, Callable[[FrameTimes, int, Mapping[str, str] | No
 LONGEST_FRAME: Mapping[SinkKind, float] = {"gif": gif.LONGEST, "webp": webp.LONGEST, "apng": apng.LONGEST}
 """Seconds for which a format can show a frame; the others have no such limit."""
 
+
 class Sink(Protocol):
     """Takes the frames of a stream, RGB and all of one size, and writes each at once."""
 
