@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 _ALLOWED = {"format_whitelist": "mov,mp4,matroska,webm,avi", "protocol_whitelist": "file"}
 _IN_MP4 = ("aac", "mp3", "ac3", "eac3", "opus", "flac", "alac")  # sound that players know in an MP4 file
 _HDR = {16: "PQ", 18: "HLG"}  # transfer functions, by their number in ITU-T H.273
+_MICROSECONDS = 1_000_000  # of ffmpeg's clock in a second
+_MISSED = 0.5  # seconds; headers are not exact
 _GUESSED_RATE = 25  # frames a second of a film of one frame that does not say how long it lasts
 _TURNS: Mapping[tuple[int, ...], Image.Transpose] = {
     (-1, 0, 0, 1): Image.Transpose.FLIP_LEFT_RIGHT,
@@ -114,7 +116,8 @@ def probe_film(path: Path) -> Film:
     """
     with open_film(path) as film:
         stream, heard = _pictures(film, path), film.streams.best("audio")
-        spans = _spans(film, [stream, heard] if heard else [stream])
+        spans, end = _spans(film, [stream, heard] if heard else [stream])
+        notes = _cut_off(film, end, path)
         if not spans[stream.index]:
             raise AssetError(f"{path}: is a video without frames")
         first, times = _times(spans[stream.index], stream)
@@ -127,7 +130,8 @@ def probe_film(path: Path) -> Film:
         if frame is None:
             raise AssetError(f"{path}: is a video without frames")
         size, transfer = _picture(frame, stream.sample_aspect_ratio, path).size, _HDR.get(frame.color_trc)
-    notes = (f"{path}: is HDR video ({transfer}); its colours will look pale",) if transfer else ()
+    if transfer:
+        notes = (*notes, f"{path}: is HDR video ({transfer}); its colours will look pale")
     return Film(path, size, times, first, sound, notes)
 
 
@@ -156,14 +160,32 @@ def _pictures(film: InputContainer, path: Path) -> VideoStream:
     return cast("VideoStream", stream)
 
 
-def _spans(film: InputContainer, streams: Sequence[Stream]) -> Mapping[int, list[tuple[int, int]]]:
-    """Return the begin and duration of all that is shown of each stream, by its index, in its time base."""
+def _spans(
+    film: InputContainer, streams: Sequence[Stream]
+) -> tuple[Mapping[int, list[tuple[int, int]]], Fraction]:
+    """Return the begin and duration of all that is shown of each stream, by its index, in its time base.
+
+    Beside it, when the last of all streams ends, in seconds.
+    """
     spans: dict[int, list[tuple[int, int]]] = {stream.index: [] for stream in streams}
-    for packet in film.demux(streams):
+    end = Fraction(0)
+    for packet in film.demux():
         begin = packet.dts if _is_ordered(film) else packet.pts
-        if packet.size and begin is not None and not packet.is_discard:
-            spans[packet.stream_index].append((begin, packet.duration or 0))
-    return spans
+        if not packet.size or begin is None:
+            continue
+        lasts = packet.duration or 0
+        end = max(end, (begin + lasts) * (packet.time_base or Fraction(0)))
+        if packet.stream_index in spans and not packet.is_discard:
+            spans[packet.stream_index].append((begin, lasts))
+    return spans, end
+
+
+def _cut_off(film: InputContainer, end: Fraction, path: Path) -> tuple[str, ...]:
+    """Return a note on a film whose header says that it is longer than it is, as a part of a download is."""
+    says, lasts = (film.duration or 0) / _MICROSECONDS, float(end) - (film.start_time or 0) / _MICROSECONDS
+    if says - lasts <= _MISSED:
+        return ()
+    return (f"{path}: says that it lasts {says:.4g} s, but ends after {lasts:.4g} s; it may be cut off",)
 
 
 def _is_ordered(film: InputContainer) -> bool:

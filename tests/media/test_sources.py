@@ -109,6 +109,18 @@ def test_frames_that_are_stored_in_another_order(tmp_path: Path, name: str, code
     assert seconds(footage) == pytest.approx([frame / 10 for frame in range(11)])
 
 
+@pytest.mark.parametrize("name", ["x.mkv", "x.mp4"])
+def test_a_film_that_is_cut_off_is_noted(tmp_path: Path, name: str) -> None:
+    pattern = ("-f", "lavfi", "-i", "testsrc=s=64x48:d=4:r=10")
+    whole = encode(tmp_path / name, "-c:v", "mjpeg", "-movflags", "+faststart", source=pattern)
+    assert open_frame_source(whole).notes == ()
+    whole.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    part = open_frame_source(whole)
+    assert 10 < part.frames < 30
+    lasts = rf"says that it lasts 4 s, but ends after {part.frames / 10:g} s; it may be cut off"
+    assert part.notes == (f"{whole}: {lasts}",)
+
+
 def test_films_of_odd_size(tmp_path: Path) -> None:
     odd = open_frame_source(encode(tmp_path / "x.mkv", "-c:v", "ffv1", "-vf", "scale=33:17,setsar=1"))
     assert {frame.size for frame in odd} == {odd.size} == {(33, 17)}
