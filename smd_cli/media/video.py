@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 # Other formats, such as playlists, can make ffmpeg read any file or address.
 _ALLOWED = {"format_whitelist": "mov,mp4,matroska,webm,avi", "protocol_whitelist": "file"}
 _IN_MP4 = ("aac", "mp3", "ac3", "eac3", "opus", "flac", "alac")  # sound that players know in an MP4 file
+_WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # decoders of what ffmpeg's own leave out
 _HDR = {16: "PQ", 18: "HLG"}  # transfer functions, by their number in ITU-T H.273
 _MICROSECONDS = 1_000_000  # of ffmpeg's clock in a second
 _MISSED = 0.5  # seconds; headers are not exact
@@ -126,7 +127,7 @@ def probe_film(path: Path) -> Film:
             sound = _sound(path, heard, spans[heard.index], Fraction(first, times.clock))
     with open_film(path) as film:
         stream = _pictures(film, path)
-        frame = next(film.decode(stream), None)
+        frame = next(_decoded(film, stream), None)
         if frame is None:
             raise AssetError(f"{path}: is a video without frames")
         size, transfer = _picture(frame, stream.sample_aspect_ratio, path).size, _HDR.get(frame.color_trc)
@@ -213,9 +214,20 @@ def _sound(path: Path, stream: Stream, spans: Sequence[tuple[int, int]], begin: 
     return Sound(path, codec, fits, begin, float(end * base - begin))
 
 
+def _decoded(film: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+    """Yield the frames of a stream, transparent ones too."""
+    name = _WITH_ALPHA.get(stream.codec_context.name)
+    if name is None or stream.metadata.get("alpha_mode") != "1":
+        yield from film.decode(stream)
+        return
+    decoder = pyav().CodecContext.create(name, "r")
+    for packet in film.demux(stream):
+        yield from decoder.decode(packet)
+
+
 def _timed(opened: InputContainer, stream: VideoStream, film: Film) -> Iterator[tuple[int, VideoFrame]]:
     """Yield each decoded frame with the tick at which it begins."""
-    frames = opened.decode(stream)
+    frames = _decoded(opened, stream)
     if _is_ordered(opened):
         yield from zip(film.times.starts, frames, strict=False)
         return

@@ -109,6 +109,24 @@ def test_frames_that_are_stored_in_another_order(tmp_path: Path, name: str, code
     assert seconds(footage) == pytest.approx([frame / 10 for frame in range(11)])
 
 
+@pytest.mark.parametrize("codec", ["libvpx", "libvpx-vp9"])
+def test_transparent_films_are_laid_on_white(tmp_path: Path, codec: str) -> None:
+    picture = Image.new("RGBA", (64, 48), (0, 0, 0, 0))
+    picture.paste((255, 0, 0, 255), (16, 16, 32, 32))
+    picture.save(tmp_path / "x.png")
+    source = ("-loop", "1", "-i", str(tmp_path / "x.png"))
+    arguments = ("-pix_fmt", "yuva420p", "-auto-alt-ref", "0")
+    film = encode(tmp_path / "x.webm", "-t", "0.2", "-c:v", codec, *arguments, source=source)
+    footage = open_frame_source(film)
+    frames = list(footage)
+    assert footage.frames == len(frames) > 1
+    for frame in frames:
+        assert min(frame.getpixel((4, 4))) > 250
+        red, green, blue = frame.getpixel((24, 24))
+        assert red > 240
+        assert max(green, blue) < 20
+
+
 @pytest.mark.parametrize("name", ["x.mkv", "x.mp4"])
 def test_a_film_that_is_cut_off_is_noted(tmp_path: Path, name: str) -> None:
     pattern = ("-f", "lavfi", "-i", "testsrc=s=64x48:d=4:r=10")
