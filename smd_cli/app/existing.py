@@ -10,9 +10,9 @@ from pathlib import Path
 from smd_cli.app.model_spec import find_model
 from smd_cli.app.recipes import build_recipe
 from smd_cli.app.reports import WrittenFile
-from smd_cli.digests import digest_of
 from smd_cli.errors import AssetError, UsageError
 from smd_cli.media.files import Existing, check_target
+from smd_cli.media.frame_files import FIRST_FRAME
 from smd_cli.media.recipe import Recipe, read_recipe
 from smd_cli.media.sinks import Target, check_sink, recipe_file
 from smd_cli.models.assets import Assets
@@ -67,9 +67,9 @@ def check_stream(target: Target, existing: Existing, coming: Coming, *, hint: st
 
 def existing_file(target: Path | str, seed: int, size: Size) -> WrittenFile:
     """Describe a picture or stream that is there as if it had just been written."""
-    path = recipe_file(target) or Path(target)
-    digest = digest_of([path]) if path == Path(target) else ""
-    return WrittenFile(str(target), seed, digest, read_recipe(path).pixels or "", *size)
+    path = Path(target)
+    recipe = read_recipe(path / FIRST_FRAME if path.is_dir() else path)
+    return WrittenFile.at(str(target), seed, recipe.pixels or "", size)
 
 
 def _policy(existing: Existing) -> Existing:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
+from smd_cli.digests import digest_of
 from smd_cli.engine.events import PHASES, Event, Finished, Phase, StreamProgress
+from smd_cli.scene.resolve import Size
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,12 @@ class WrittenFile:
     pixels_sha256: str
     width: int
     height: int
+
+    @classmethod
+    def at(cls, target: str, seed: int, pixels: str, size: Size) -> WrittenFile:
+        """Describe what lies at a target; a folder and standard output have no digest of their own."""
+        path = Path(target)
+        return cls(target, seed, digest_of([path]) if path.is_file() else "", pixels, *size)
 
 
 @dataclass

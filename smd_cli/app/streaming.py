@@ -6,9 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from hashlib import file_digest
 from itertools import islice
-from pathlib import Path
 
 from PIL import Image
 
@@ -131,8 +129,9 @@ class SceneStream:
             raise RuntimeError("the stream did not run")
         loading, busy = self._clock.seconds["load"], zip(WORK, self._run.pipeline.busy(), strict=True)
         timing = {"load_s": loading, **{f"{name}_s": seconds for name, seconds in busy}, "save_s": saving}
+        written = WrittenFile.at(str(target or "-"), self.seed, pixels.hexdigest(), self.scene.plan.size)
         return StreamReport(
-            outputs=(self._written(target, pixels.hexdigest()),),
+            outputs=(written,),
             progress=self.progress,
             timing={**timing, "total_s": loading + time.perf_counter() - began},
             work=dict(self.work._asdict()),
@@ -199,14 +198,6 @@ class SceneStream:
             yield sink
         finally:
             sink.close()
-
-    def _written(self, target: Target, pixels: str) -> WrittenFile:
-        """Name what was written; a folder and standard output have no digest of their own."""
-        path, digest = Path(str(target or "-")), ""
-        if path.is_file():
-            with path.open("rb") as file:
-                digest = file_digest(file, "sha256").hexdigest()
-        return WrittenFile(str(target or "-"), self.seed, digest, pixels, *self.scene.plan.size)
 
 
 def _write(sink: Sink, frame: StreamFrame) -> None:

@@ -86,6 +86,13 @@ def test_what_is_there_already_is_skipped_and_listed(monkeypatch):
     assert (done.exit_code, "day_4.png: exists, and is no picture of smd's" in done.stderr) == (2, True)
 
 
+@pytest.mark.parametrize("suffix", [".jpg", ".webp", ".avif"])
+def test_a_picture_of_any_format_is_skipped(suffix):
+    made = json.loads(smd("generate", "day.yaml", "-o", f"a{suffix}", "--json").stdout)
+    done = smd("generate", "day.yaml", "-o", f"a{suffix}", "--skip-existing", "--json")
+    assert (done.exit_code, json.loads(done.stdout)["skipped"]) == (0, made["outputs"]), done.stderr
+
+
 @pytest.mark.parametrize("target", ["a.gif", "frames/"])
 def test_a_stream_is_compared_as_a_picture_is(target, monkeypatch):
     made = json.loads(smd("stream", "day.yaml", "-o", target, "--json").stdout)
