@@ -24,6 +24,7 @@ With `--json` a command prints one document on stdout, however it ends. Beside w
 
 | key | value |
 |---|---|
+| `notes` | what was adapted, or is worth knowing; with `-q` too |
 | `warnings` | what is likely a mistake, or gets lost; with `-q` too |
 | `problems` | what ended the run; empty where all went well |
 

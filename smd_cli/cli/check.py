@@ -76,6 +76,7 @@ class _Finding:
     opened: OpenedScene | None
     error: SmdError | None
     warnings: Sequence[Message]
+    notes: Sequence[Message]
     models: Sequence[RequiredModel] = ()
 
     def lines(self) -> Iterator[str]:
@@ -97,18 +98,20 @@ class _Finding:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the scene's part of the JSON document."""
-        problems = [problem.to_dict() for problem in self.error.problems] if self.error else []
+        told = {
+            "scene": self.scene,
+            "ok": self.opened is not None,
+            "problems": [problem.to_dict() for problem in self.error.problems] if self.error else [],
+            "warnings": [warning.to_dict() for warning in self.warnings],
+            "notes": [note.to_dict() for note in self.notes],
+        }
         if self.opened is None:
-            return {"scene": self.scene, "ok": False, "problems": problems}
+            return told
         from smd_cli.media.mask_images import covered_share
 
         plan, images = self.opened.plan, self.opened.images
         return {
-            "scene": self.scene,
-            "ok": True,
-            "problems": problems,
-            "warnings": [warning.to_dict() for warning in self.warnings],
-            "notes": [note.to_dict() for note in self.opened.notes],
+            **told,
             "canvas": plan.canvas.model_dump(),
             "size": {"width": plan.size[0], "height": plan.size[1]},
             "new_area": round(covered_share(images.new_area), 4) if images.new_area else 0.0,
@@ -135,29 +138,38 @@ def _presence(model: RequiredModel) -> str:
 
 
 def _check_one(scene: str, overrides: list[Override], messages: MessagePrinter) -> _Finding:
+    told = document()
+    warned, noted = len(told.warnings), len(told.notes)
+    opened, error = None, None
+    models: tuple[RequiredModel, ...] = ()
+    try:
+        opened, models = _open(scene, overrides, messages)
+    except SmdError as raised:
+        print_error(error := raised)
+        told.problems += raised.problems
+    return _Finding(scene, opened, error, told.warnings[warned:], told.notes[noted:], models)
+
+
+def _open(
+    scene: str, overrides: list[Override], messages: MessagePrinter
+) -> tuple[OpenedScene, tuple[RequiredModel, ...]]:
+    """Open a scene, look at all that it names, and return it and its models. Raises SmdError."""
     from smd_cli.app.model_availability import model_availability
     from smd_cli.app.named_files import changed_files
     from smd_cli.app.scenes import load_scene
     from smd_cli.app.unpainted import may_be_unpainted
 
-    warnings = document().warnings
-    before = len(warnings)
-    try:
-        opened = load_scene(scene, overrides=overrides, listener=messages)
-        if opened.can_stream:
-            from smd_cli.app.stream_input import find_stream_input  # imports what reads films
+    opened = load_scene(scene, overrides=overrides, listener=messages)
+    if opened.can_stream:
+        from smd_cli.app.stream_input import find_stream_input  # imports what reads films
 
-            find_stream_input(opened.for_task("stream"), messages)
-        for message in changed_files(opened):
-            messages(Warned(message))
-        with WarningRoute(messages):
-            models = model_availability(opened.plan).required
-            if may_be_unpainted(opened):
-                from smd_cli.app.render_plan import plan_render  # imports torch
+        find_stream_input(opened.for_task("stream"), messages)
+    for message in changed_files(opened):
+        messages(Warned(message))
+    with WarningRoute(messages):
+        models = model_availability(opened.plan).required
+        if may_be_unpainted(opened):
+            from smd_cli.app.render_plan import plan_render  # imports torch
 
-                plan_render(opened, RenderSettings(offline=True))
-        return _Finding(scene, opened, None, warnings[before:], models)
-    except SmdError as error:
-        print_error(error)
-        document().problems += error.problems
-        return _Finding(scene, None, error, warnings[before:])
+            plan_render(opened, RenderSettings(offline=True))
+    return opened, models

@@ -147,6 +147,8 @@ class TestCheck:
             "scene": str(tmp_path / "no.yaml"),
             "ok": False,
             "problems": [told("no such file", file=str(tmp_path / "no.yaml"))],
+            "warnings": [],
+            "notes": [],
         }
 
     def test_notes_and_warnings_go_to_stderr_unless_quiet(self, scene: Path, tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """What is likely a mistake is told by every command that reads the scene, in the same lines."""
 
+import json
+
 import pytest
 from PIL import Image
 
@@ -61,6 +63,16 @@ def test_check_sees_what_a_stream_would(folder, task, stream, code, said):
     problem = done.stderr.splitlines()[-1]
     assert said in problem
     assert smd("stream", "s.yaml").stderr.splitlines()[-1] == problem
+
+
+def test_check_s_document_has_what_was_told_of_a_bad_scene_too(folder):
+    stream, *_ = IN_STREAMS["a keyframe's mask"]
+    (folder / "s.yaml").write_text(f"{SCENE}stream: {stream}\n")
+    document = json.loads(smd("check", "s.yaml", "--json").stdout)
+    (scene,) = document["scenes"]
+    assert not scene["ok"]
+    assert scene["warnings"] == document["warnings"] != []
+    assert scene["notes"] == document["notes"] != []
 
 
 def test_what_only_the_input_tells_is_told_by_all(folder):
