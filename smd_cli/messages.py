@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 
 @dataclass(frozen=True, order=True)
@@ -73,3 +73,11 @@ class Message(str):
             "option": place.source if place.is_option else None,
             "text": self.text,
         }
+
+
+class Locate(Protocol):
+    """Says where a value of a scene stands: `scene.yaml:12:7: regions[1].prompt` of (regions, 1, prompt)."""
+
+    def __call__(self, *loc: str | int) -> Place:
+        """Return the place of the value."""
+        ...

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from smd_cli.errors import AssetError
-from smd_cli.messages import Message, Place
+from smd_cli.messages import Locate, Message
 from smd_cli.prompt_text import read_prompt, whole_words
 from smd_cli.scene.explain import quoted
 from smd_cli.scene.resolve import ModelPlan
@@ -14,7 +14,7 @@ from smd_cli.scene.schema import Scene, TextualInversion
 from smd_cli.scene.written_prompts import written_prompts
 
 
-def lint_words(scene: Scene, model: ModelPlan, locate: Callable[..., Place]) -> Iterator[Message]:
+def lint_words(scene: Scene, model: ModelPlan, locate: Locate) -> Iterator[Message]:
     """Yield a warning for each textual inversion whose word no prompt has.
 
     Nothing is said of one whose word its file tells, where the file is not on this machine.

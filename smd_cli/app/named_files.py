@@ -14,10 +14,10 @@ from smd_cli.digests import digest_of
 from smd_cli.errors import AssetError
 from smd_cli.media.frame_files import frame_files
 from smd_cli.messages import Message
-from smd_cli.scene.mask_specs import ColorMask, ImageMask
+from smd_cli.scene.mask_specs import FileMask
 from smd_cli.scene.paths import Reference
 from smd_cli.scene.resolve import Plan
-from smd_cli.scene.tree import Loc
+from smd_cli.scene.tree import Loc, dotted
 
 if TYPE_CHECKING:
     from smd_cli.app.scenes import OpenedScene
@@ -31,18 +31,23 @@ class NamedFile:
     """What a scene names at one place.
 
     Attributes:
-        key: the place as `--set` names it, such as `regions[boy].mask`: under it, recipes keep the digest.
-        loc: the same for `locate`.
+        loc: the place, for `locate`.
         what: it is, for messages.
         name: as recipes write it; empty for what the scene leaves to the model.
         files: one, or those of a model in folders, or of a folder of frames.
+        region: the name of the region that has it, if one has.
     """
 
-    key: str
     loc: Loc
     what: str
     name: str
     files: tuple[Path, ...]
+    region: str = ""
+
+    @property
+    def key(self) -> str:
+        """Return the place as `--set` names it, a region by its name: under it, recipes keep the digest."""
+        return f"regions[{self.region}].{self.loc[-1]}" if self.region else dotted(self.loc)
 
     @property
     def sha256(self) -> str:
@@ -56,43 +61,41 @@ class NamedFile:
 def picture_files(plan: Plan) -> Iterator[NamedFile]:
     """Yield the pictures and films that a scene names. Raises AssetError: a folder has no frames."""
     if image := plan.background.image:
-        yield _picture("background.image", ("background", "image"), "the background picture", image)
+        yield _picture(("background", "image"), "the background picture", image)
     for index, region in enumerate(plan.regions):
-        if isinstance(region.mask, (ImageMask, ColorMask)):
-            key, what = f"regions[{region.name}].mask", f"the mask of region {region.name!r}"
-            yield _picture(key, ("regions", index, "mask"), what, region.mask.image)
+        if isinstance(region.mask, FileMask):
+            what = f"the mask of region {region.name!r}"
+            yield _picture(("regions", index, "mask"), what, region.mask.image, region.name)
     if plan.task != "stream":
         return
     if frames := plan.stream.input:
         files = tuple(frame_files(frames.path))
-        yield NamedFile("stream.input", ("stream", "input"), "the stream's input", frames.portable, files)
+        yield NamedFile(("stream", "input"), "the stream's input", frames.portable, files)
     for index, keyframe in enumerate(plan.stream.timeline):
-        mask, key, loc = keyframe.get("mask"), f"stream.timeline[{index}]", ("stream", "timeline", index)
-        if isinstance(mask, (ImageMask, ColorMask)):
-            yield _picture(f"{key}.mask", (*loc, "mask"), "the mask of a keyframe", mask.image)
+        mask, loc = keyframe.get("mask"), ("stream", "timeline", index)
+        if isinstance(mask, FileMask):
+            yield _picture((*loc, "mask"), "the mask of a keyframe", mask.image)
         if image := keyframe.get("image"):
-            what = "the background picture of a keyframe"
-            yield _picture(f"{key}.background.image", (*loc, "background", "image"), what, image)
+            yield _picture((*loc, "background", "image"), "the background picture of a keyframe", image)
 
 
 def model_files(plan: Plan, assets: Assets) -> Iterator[NamedFile]:
     """Yield the weights that a scene's model has from each place of `model`; `assets` are its files."""
     model, vae = plan.model, assets.components[assets.family.autoencoder].weights if plan.model.vae else ()
     own = tuple(path for path in assets.weights if path not in vae)
-    yield NamedFile("model.base", ("model", "base"), "the model's weights", model.base.portable, own)
+    yield NamedFile(("model", "base"), "the model's weights", model.base.portable, own)
     if model.vae:
-        yield NamedFile("model.vae", ("model", "vae"), "the autoencoder", model.vae.portable, vae)
+        yield NamedFile(("model", "vae"), "the autoencoder", model.vae.portable, vae)
     for index, (path, _) in enumerate(assets.loras):
         if index < len(model.loras):
-            key, name = f"model.loras[{index}]", model.loras[index].path.portable
-            yield NamedFile(key, ("model", "loras", index), "the LoRA", name, (path,))
+            name = model.loras[index].path.portable
+            yield NamedFile(("model", "loras", index), "the LoRA", name, (path,))
         else:
             name = model.lcm_lora.portable if model.lcm_lora else ""
-            yield NamedFile("model.lcm_lora", ("model", "lcm_lora"), "the LCM-LoRA", name, (path,))
+            yield NamedFile(("model", "lcm_lora"), "the LCM-LoRA", name, (path,))
     for index, inversion in enumerate(assets.textual_inversions):
-        key, loc = f"model.textual_inversions[{index}]", ("model", "textual_inversions", index)
-        name = model.textual_inversions[index].path.portable
-        yield NamedFile(key, loc, "the textual inversion", name, (inversion.path,))
+        loc, name = ("model", "textual_inversions", index), model.textual_inversions[index].path.portable
+        yield NamedFile(loc, "the textual inversion", name, (inversion.path,))
 
 
 def digests_of(files: Iterable[NamedFile]) -> dict[str, str]:
@@ -119,5 +122,5 @@ def changed_files(scene: OpenedScene, assets: Assets | None = None) -> list[Mess
     return [*changed, *(scene.locate("digests").says(f"the scene names no file at {key}") for key in unused)]
 
 
-def _picture(key: str, loc: Loc, what: str, image: Reference) -> NamedFile:
-    return NamedFile(key, loc, what, image.portable, (image.path,))
+def _picture(loc: Loc, what: str, image: Reference, region: str = "") -> NamedFile:
+    return NamedFile(loc, what, image.portable, (image.path,), region)

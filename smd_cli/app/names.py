@@ -13,14 +13,13 @@ from smd_cli.errors import UsageError
 from smd_cli.messages import Place
 from smd_cli.scene.explain import nearest
 from smd_cli.scene.resolve import Plan
+from smd_cli.scene.tree import steps_of
 
 if TYPE_CHECKING:
     from smd_cli.app.existing import ComingRecipes
 
 _LONGEST = 80  # bytes of a value; a file system takes some 255 of a whole name
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f-\x9f/\\<>:"|?*\u2028\u2029]+')
-_STEP = re.compile(r"(\w+)|\[([^\[\]]+)\]", re.ASCII)
-_PATH = re.compile(r"\w+(\.\w+|\[[^\[\]]+\])*", re.ASCII)
 _NUMBER_FORMAT = re.compile(r"0?[0-9]{0,2}(\.[0-9]f)?")
 _LENGTH = re.compile(r"[0-9]{1,3}")
 
@@ -108,10 +107,10 @@ def _value(key: str, picture: NamedPicture) -> Any:  # noqa: ANN401 - a value of
         return own[key]()
     value: Any = picture.plan.to_dict()
     known: Iterable[str] = dict.fromkeys([*own, *value])
-    if not _PATH.fullmatch(key):
+    steps = steps_of(key)
+    if steps is None:
         raise LookupError(_unknown(key, known))
-    for word, bracketed in _STEP.findall(key):
-        step = word or bracketed
+    for step in steps:
         items = value if isinstance(value, dict) else dict(_items(value)) if isinstance(value, list) else {}
         if step not in items:
             raise LookupError(_unknown(step, known))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from smd_cli.errors import AssetError
-from smd_cli.messages import Message, Place
+from smd_cli.messages import Locate, Message
 from smd_cli.prompt_text import read_prompt
 from smd_cli.scene.prompts import join_prompts
 from smd_cli.scene.resolve import ModelPlan
@@ -21,7 +21,7 @@ SURELY_SHORT = 75
 """Characters (UTF-8 bytes, without spaces) that are no more tokens than any text encoder reads at a time."""
 
 
-def note_lengths(scene: Scene, model: ModelPlan, locate: Callable[..., Place]) -> Iterator[Message]:
+def note_lengths(scene: Scene, model: ModelPlan, locate: Locate) -> Iterator[Message]:
     """Yield a note for each prompt that takes more chunks than its text has parts.
 
     Nothing is said where the model is not on this machine: its tokenizer tells.

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from smd_cli.app.learned_words import lint_words
 from smd_cli.app.prompt_lengths import note_lengths
@@ -15,7 +15,7 @@ from smd_cli.errors import SceneError, SmdError
 from smd_cli.media.frame_files import FIRST_FRAME
 from smd_cli.media.images import picture_size
 from smd_cli.media.paint import SceneImages, paint_scene
-from smd_cli.messages import Message, Place
+from smd_cli.messages import Locate, Message
 from smd_cli.scene.lints import lint
 from smd_cli.scene.loader import LoadedScene, load, load_data, load_text, looks_like_picture
 from smd_cli.scene.overrides import Override, override_of
@@ -26,14 +26,6 @@ from smd_cli.scene.text_lints import lint_texts
 
 _SHOWN_SEEDS = 10
 Source = str | Path | Mapping[str, Any]
-
-
-class Locate(Protocol):
-    """Says where a value stands: `scene.yaml:12:7: regions[1].prompt` of ("regions", 1, "prompt")."""
-
-    def __call__(self, *loc: str | int) -> Place:
-        """Return the place of the value."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from smd_cli.errors import SceneError
 from smd_cli.media.canvas import resize_note
 from smd_cli.media.images import OpenedPicture
 from smd_cli.scene.mask_specs import ColorMask
-from smd_cli.scene.resolve import Size
+from smd_cli.scene.resolve import Plan, Size
 
 MAX_COLORS = 254
 """How many colours of one map a scene can name."""
@@ -37,6 +37,15 @@ class ColorMap:
             raise SceneError(f"at most {MAX_COLORS} colours of one map can be named")
         own = self.colors.index(color.lower())
         return self.image.point([255 * (label == own) for label in range(256)])
+
+
+def color_masks(plan: Plan) -> dict[Path, list[ColorMask]]:
+    """Return the masks that are colours of painted maps, by the map's path."""
+    found: dict[Path, list[ColorMask]] = {}
+    for region in plan.regions:
+        if isinstance(region.mask, ColorMask):
+            found.setdefault(region.mask.image.path, []).append(region.mask)
+    return found
 
 
 def named_colors(specs: list[ColorMask]) -> tuple[str, ...]:

@@ -14,11 +14,10 @@ from smd_cli.errors import SceneError
 from smd_cli.media.canvas import resize_note
 from smd_cli.media.images import OpenedPicture
 from smd_cli.media.pixels import has_alpha
-from smd_cli.scene.mask_specs import BoxMask, ColorMask, EllipseMask, ImageMask, PolygonMask
+from smd_cli.scene.mask_specs import BoxMask, EllipseMask, FileMask, ImageMask, PolygonMask
 from smd_cli.scene.resolve import Size
 
 Shape = BoxMask | EllipseMask | PolygonMask
-FileMask = ImageMask | ColorMask
 _WRAP_OFFSETS = range(-3, 4)  # canvas widths by which a shape's coordinates can lie beside a wrapped canvas
 
 

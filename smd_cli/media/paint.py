@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -10,11 +10,10 @@ from PIL import Image, ImageChops
 
 from smd_cli.errors import AssetError, SceneError, SmdError
 from smd_cli.media.canvas import FittedPicture, fit_picture, repeat_edges
-from smd_cli.media.color_maps import ColorMap, named_colors, read_color_map
+from smd_cli.media.color_maps import ColorMap, color_masks, named_colors, read_color_map
 from smd_cli.media.image_cache import ImageCache
 from smd_cli.media.images import OpenedPicture, file_version, open_picture
 from smd_cli.media.mask_images import (
-    FileMask,
     MaskImage,
     Shape,
     covered_share,
@@ -26,13 +25,12 @@ from smd_cli.media.mask_images import (
     value_range,
 )
 from smd_cli.media.pixels import has_alpha, on_white
-from smd_cli.messages import Message, Place
-from smd_cli.scene.mask_specs import ColorMask, ImageMask, RestMask
+from smd_cli.messages import Locate, Message, Place
+from smd_cli.scene.mask_specs import ColorMask, FileMask, ImageMask, RestMask
 from smd_cli.scene.region import RegionPlan
 from smd_cli.scene.resolve import Plan
 from smd_cli.scene.tree import dotted
 
-Locate = Callable[..., Place]
 # Where two soft edges of the same mask overlap, their product is at most a quarter of 255; above that, some
 # of a region is visible between later ones.
 _VISIBLE = 64
@@ -129,15 +127,6 @@ class _Caches:
         self.backgrounds.trim()
 
 
-def _color_masks(plan: Plan) -> dict[Path, list[ColorMask]]:
-    """Return the masks that are colours of painted maps, by the map's path."""
-    found: dict[Path, list[ColorMask]] = {}
-    for region in plan.regions:
-        if isinstance(region.mask, ColorMask):
-            found.setdefault(region.mask.image.path, []).append(region.mask)
-    return found
-
-
 class _Painting:
     """The painting of one plan: collects notes and problems, so that all of them are reported at once."""
 
@@ -147,7 +136,7 @@ class _Painting:
         self.caches = caches
         self.canvas = (plan.canvas.width, plan.canvas.height)
         self.wraps = plan.canvas.wraps
-        self.maps = _color_masks(plan)
+        self.maps = color_masks(plan)
         self.notes: list[str] = []
         self.problems: list[SmdError] = []
 
@@ -166,10 +155,7 @@ class _Painting:
             fitted.new_area if fitted else None,
             tuple(dict.fromkeys(self.notes)),
             tuple(self._warnings(masks)),
-            {
-                path: tuple(self._unshifted_mask(spec)[1].image for spec in of)
-                for path, of in self.maps.items()
-            },
+            {path: self._unshifted_masks(specs) for path, specs in self.maps.items()},
         )
 
     def _masks(self) -> tuple[Image.Image, ...]:
@@ -213,7 +199,7 @@ class _Painting:
     def _unshifted_mask(self, spec: Shape | FileMask) -> tuple[Hashable, MaskImage]:
         """Return a mask where its spec puts it, at the plan's size, with its key in the cache."""
         size, wraps = self.plan.size, self.wraps
-        if not isinstance(spec, (ImageMask, ColorMask)):
+        if not isinstance(spec, FileMask):
             key: Hashable = (spec, size, wraps)
             return key, self.caches.masks.get(key, lambda: MaskImage(paint_shape(spec, size, wraps=wraps)))
         path = spec.image.path

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
-from smd_cli.messages import Message, Place
+from smd_cli.messages import Locate, Message
 from smd_cli.scene.edits import past_the_end
 from smd_cli.scene.frame_times import EvenTimes
 from smd_cli.scene.mask_specs import RestMask, can_ease
@@ -12,8 +12,6 @@ from smd_cli.scene.resolve import Plan
 from smd_cli.scene.schema import Bootstrap
 from smd_cli.scene.stream_plan import KeyframePlan, frame_of
 from smd_cli.scene.stream_section import DEFAULT_FPS
-
-Locate = Callable[..., Place]
 
 
 def lint(plan: Plan, locate: Locate) -> list[Message]:

@@ -97,7 +97,8 @@ class RestMask(Section):
     """The part of the canvas that no other region covers; written as the word `rest`."""
 
 
-MaskSpec = ImageMask | ColorMask | BoxMask | EllipseMask | PolygonMask | RestMask
+FileMask = ImageMask | ColorMask
+MaskSpec = FileMask | BoxMask | EllipseMask | PolygonMask | RestMask
 
 # Tags are in angle brackets, so that no key of a scene can be taken for one in the place of an error.
 MASK_FORMS: dict[str, type[Section]] = {
@@ -153,7 +154,7 @@ AnyMask = Annotated[
 
 def mask_at(mask: MaskSpec, base_dir: Path) -> MaskSpec:
     """Return a mask of a scene in a folder, at which its file, where it has one, starts."""
-    if isinstance(mask, (ImageMask, ColorMask)):
+    if isinstance(mask, FileMask):
         return mask.model_copy(update={"image": mask.image.at(base_dir)})
     return mask
 

@@ -6,7 +6,6 @@ They change the tree before it is validated, so the rules of a file apply to the
 from __future__ import annotations
 
 import copy
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,10 +18,7 @@ from smd_cli.scene.explain import did_you_mean
 from smd_cli.scene.paths import Reference
 from smd_cli.scene.reader import parse
 from smd_cli.scene.schema import SHORTHANDS
-from smd_cli.scene.tree import Node, Scalar
-
-_PATH = re.compile(r"\w+(\.\w+|\[[^\[\]]+\])*", re.ASCII)
-_STEP = re.compile(r"(\w+)|\[([^\[\]]+)\]", re.ASCII)
+from smd_cli.scene.tree import Node, Scalar, steps_of
 
 
 @dataclass(frozen=True)
@@ -57,10 +53,10 @@ def parse_override(text: str) -> Override:
     """Read `dotted.path[index or name]=yaml`. Raises UsageError."""
     path, equals, value = text.partition("=")
     option = f"--set {text}"
-    if not equals or not _PATH.fullmatch(path):
+    keys = steps_of(path)
+    if not equals or keys is None:
         hint = "write it as key=value, such as regions[0].prompt=a cat or sampler.tile=256"
         raise UsageError(Place(option, is_option=True).says(hint))
-    keys = tuple(match[1] or match[2] for match in _STEP.finditer(path))
     if not text.isprintable():
         place = Place(f"--set {text!r}", is_option=True)
         raise UsageError(place.says("holds control characters or is not UTF-8"))
@@ -86,10 +82,10 @@ def file_override(option: str, keys: Sequence[str], text: str) -> Override:
 def override_of(path: str, value: Any) -> Override:  # noqa: ANN401 - plain data of any shape
     """Make an override of a path and plain data: override_of("canvas.width", 512). Raises UsageError."""
     option = f"override {path}"
-    if not _PATH.fullmatch(path):
+    keys = steps_of(path)
+    if keys is None:
         hint = "write the place as in regions[0].prompt or sampler.tile"
         raise UsageError(Place(option, is_option=True).says(hint))
-    keys = tuple(match[1] or match[2] for match in _STEP.finditer(path))
     return Override(option, keys, from_data(value, option))
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from smd_cli.messages import Message, Place
+from smd_cli.messages import Locate, Message
 from smd_cli.prompt_text import MOST, read_prompt, whole_words
 from smd_cli.scene.explain import quoted
 from smd_cli.scene.schema import Scene
@@ -72,7 +72,7 @@ SYNTAXES = (
 )
 
 
-def lint_prompts(scene: Scene, locate: Callable[..., Place]) -> Iterator[Message]:
+def lint_prompts(scene: Scene, locate: Locate) -> Iterator[Message]:
     """Yield a warning for each notation that a scene's prompts use in vain, at the first place of it."""
     learned = whole_words(each.token for each in scene.model.textual_inversions if each.token)
     prompts = [
@@ -89,9 +89,7 @@ def _blank(match: re.Match[str]) -> str:
     return " " * len(match[0])
 
 
-def _warning(
-    prompt: WrittenPrompt, words: str, syntax: Syntax, others: int, locate: Callable[..., Place]
-) -> Message:
+def _warning(prompt: WrittenPrompt, words: str, syntax: Syntax, others: int, locate: Locate) -> Message:
     more = f" (as in {others} more prompt{'s' * (others > 1)})" * (others > 0)
     return locate(*prompt.loc).says(
         f"{quoted(words)} of {prompt.owner}{more} has no meaning here and is read as words: {syntax.instead}"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-import secrets
 from collections.abc import Iterator
+from random import SystemRandom
 from typing import Any
 
 LAST_SEED = 2**63 - 1
@@ -86,7 +86,7 @@ def _run(word: str) -> range | None:
 
 def _draw(taken: set[int]) -> int:
     """Draw a seed that is not taken, and take it."""
-    while (seed := secrets.randbelow(_DRAWN_BELOW)) in taken:
+    while (seed := SystemRandom().randrange(_DRAWN_BELOW)) in taken:
         pass
     taken.add(seed)
     return seed

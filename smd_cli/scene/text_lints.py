@@ -8,8 +8,9 @@ from dataclasses import replace
 from smd_cli.messages import Message
 from smd_cli.scene.schema import ASIDE
 from smd_cli.scene.tree import Loc, Node, dotted
+from smd_cli.scene.written_prompts import PREFIX, PROMPTS
 
-_PROMPTS = ("prompt", "negative_prompt", "negative_prefix")
+_PROMPTS = (*PROMPTS, *PREFIX)
 _CURLY_QUOTES = (("“", "”"), ("„", "“"), ("”", "”"), ("«", "»"))
 
 

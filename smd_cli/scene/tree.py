@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,8 @@ from smd_cli.messages import Place
 
 Scalar = str | int | float | bool | None
 Loc = tuple[str | int, ...]
+_PATH = re.compile(r"\w+(\.\w+|\[[^\[\]]+\])*", re.ASCII)
+_STEP = re.compile(r"(\w+)|\[([^\[\]]+)\]", re.ASCII)
 
 
 @dataclass
@@ -71,3 +74,10 @@ def dotted(loc: Loc) -> str:
         word = key if isinstance(key, int) or key.isidentifier() else repr(key)
         text += f"[{key}]" if isinstance(key, int) else f".{word}" if text else str(word)
     return text
+
+
+def steps_of(path: str) -> tuple[str, ...] | None:
+    """Read a place as users write it, its indices and names as texts; None: it is none."""
+    if not _PATH.fullmatch(path):
+        return None
+    return tuple(word or bracketed for word, bracketed in _STEP.findall(path))

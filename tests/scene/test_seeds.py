@@ -60,7 +60,7 @@ def test_seeds_that_cannot_be(given, said):
 
 def test_chance_draws_seeds_that_are_not_there_yet(monkeypatch):
     draws = iter([3, 8, 8, 5])
-    monkeypatch.setattr("smd_cli.scene.seeds.secrets.randbelow", lambda _: next(draws))
+    monkeypatch.setattr("smd_cli.scene.seeds.SystemRandom.randrange", lambda *_: next(draws))
     assert parse_seeds("random,3,random") == (8, 3, 5)
 
 
