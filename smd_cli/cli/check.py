@@ -133,7 +133,7 @@ class _Finding:
 def _presence(model: RequiredModel) -> str:
     """Say whether a model is here, and else why it cannot be used."""
     if model.problem:
-        return f"missing: {model.problem}"
+        return f"cannot be used: {model.problem}"
     return f"{model.source}: here" if model.present else f"{model.source}: not known without the model itself"
 
 

@@ -55,7 +55,8 @@ def test_what_is_missing_is_told_and_the_scene_is_good(scene, tmp_path, monkeypa
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
     done = smd("check", scene("./none.safetensors"))
     assert done.exit_code == 0
-    assert f"  model  missing: {tmp_path / 'none.safetensors'}: no such file" in done.stdout.splitlines()
+    told = f"  model  cannot be used: {tmp_path / 'none.safetensors'}: no such file"
+    assert told in done.stdout.splitlines()
     (hub,) = check(scene("owner/name@v1"))
     assert (hub["source"], hub["present"]) == ("owner/name@v1", False)
     assert "rendering without --offline fetches it" in hub["problem"]
