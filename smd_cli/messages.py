@@ -27,7 +27,7 @@ class Place:
     def __str__(self) -> str:
         start = f"{self.source}:{self.line}:{self.column}" if self.line else self.source
         # `--set regions[0].prompt=…` names the key already
-        is_named = not self.key or (not self.line and self.key in self.source)
+        is_named = not self.key or (self.is_option and self.key in self.source)
         return start if is_named else f"{start}: {self.key}"
 
     def says(self, text: str) -> Message:

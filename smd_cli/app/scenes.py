@@ -15,7 +15,7 @@ from smd_cli.errors import SceneError, SmdError
 from smd_cli.media.frame_files import FIRST_FRAME
 from smd_cli.media.images import picture_size
 from smd_cli.media.paint import SceneImages, paint_scene
-from smd_cli.messages import Locate, Message
+from smd_cli.messages import Locate, Message, Place
 from smd_cli.scene.lints import lint
 from smd_cli.scene.loader import LoadedScene, load, load_data, load_text, looks_like_picture
 from smd_cli.scene.overrides import Override, override_of
@@ -119,7 +119,12 @@ def _load(source: Source, overrides: Sequence[Override], base_dir: Path, task: s
 
         data, path = read_recipe(picture).to_scene(), Path(source)
         return load_data(
-            data, base_dir=path.parent, overrides=overrides, task=task, source=str(path), name=path.stem
+            data,
+            base_dir=path.parent,
+            overrides=overrides,
+            task=task,
+            place=Place(str(path)),
+            name=path.stem,
         )
     return load(source, overrides, task)
 

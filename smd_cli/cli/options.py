@@ -163,6 +163,7 @@ class ModelEdits(Edits):
 
 def seed_override(seeds: list[str] | None) -> list[Override]:
     """Return what --seed changes. Raises UsageError: it names no seeds."""
+    from smd_cli.messages import Place
     from smd_cli.scene.data import from_data
     from smd_cli.scene.overrides import Override
     from smd_cli.scene.seeds import parse_seeds
@@ -170,7 +171,7 @@ def seed_override(seeds: list[str] | None) -> list[Override]:
     if not seeds:
         return []
     option = " ".join(f"--seed {text}" for text in seeds)
-    change = Override(option, ("seed",), from_data(seeds, option))
+    change = Override(option, ("seed",), from_data(seeds, Place(option, is_option=True)))
     try:
         parse_seeds(seeds)
     except ValueError as error:

@@ -9,21 +9,22 @@ from typing import Any
 import yaml
 
 from smd_cli.errors import SceneError
+from smd_cli.messages import Place
 from smd_cli.scene.reader import parse
 from smd_cli.scene.tree import Node
 from smd_cli.scene.yaml_types import dump
 
 
-def from_data(data: Any, source: str) -> Node:  # noqa: ANN401 - plain data of any shape
-    """Build the tree of plain data, which has no lines: its places are the source alone.
+def from_data(data: Any, place: Place) -> Node:  # noqa: ANN401 - plain data of any shape
+    """Build the tree of plain data, which has no lines: all of it has one place.
 
     Raises SceneError: it holds what a scene cannot, or is too large or too deep.
     """
     try:
         text = dump(_as_plain(data))
     except (yaml.YAMLError, RecursionError) as error:
-        raise SceneError(f"{source}: holds what a scene cannot ({error})") from error
-    return parse(text, source, one_place=True)
+        raise SceneError(place.says(f"holds what a scene cannot ({error})")) from error
+    return parse(text, place)
 
 
 def _as_plain(data: Any) -> Any:  # noqa: ANN401

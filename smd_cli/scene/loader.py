@@ -82,11 +82,11 @@ def load_data(
     base_dir: Path = Path(),
     overrides: Sequence[Override] = (),
     task: str | None = None,
-    source: str = "scene",
+    place: Place = Place("scene", is_option=True),  # noqa: B008
     name: str = "scene",
 ) -> LoadedScene:
-    """Read a scene from plain data; `source` is its name in messages. Raises SceneError."""
-    return _load_tree(from_data(data, source), name, base_dir, overrides, task)
+    """Read a scene from plain data; `place` is where messages say that it is. Raises SceneError."""
+    return _load_tree(from_data(data, place), name, base_dir, overrides, task)
 
 
 def _load_tree(

@@ -53,15 +53,15 @@ def parse_override(text: str) -> Override:
     """Read `dotted.path[index or name]=yaml`. Raises UsageError."""
     path, equals, value = text.partition("=")
     option = f"--set {text}"
-    keys = steps_of(path)
+    place, keys = Place(option, is_option=True), steps_of(path)
     if not equals or keys is None:
         hint = "write it as key=value, such as regions[0].prompt=a cat or sampler.tile=256"
-        raise UsageError(Place(option, is_option=True).says(hint))
+        raise UsageError(place.says(hint))
     if not text.isprintable():
         place = Place(f"--set {text!r}", is_option=True)
         raise UsageError(place.says("holds control characters or is not UTF-8"))
     try:
-        return Override(option, keys, parse(value or "''", option, one_place=True))
+        return Override(option, keys, parse(value or "''", place))
     except SceneError as error:
         raise UsageError(*error.problems) from error
 
@@ -82,11 +82,11 @@ def file_override(option: str, keys: Sequence[str], text: str) -> Override:
 def override_of(path: str, value: Any) -> Override:  # noqa: ANN401 - plain data of any shape
     """Make an override of a path and plain data: override_of("canvas.width", 512). Raises UsageError."""
     option = f"override {path}"
-    keys = steps_of(path)
+    place, keys = Place(option, is_option=True), steps_of(path)
     if keys is None:
         hint = "write the place as in regions[0].prompt or sampler.tile"
-        raise UsageError(Place(option, is_option=True).says(hint))
-    return Override(option, keys, from_data(value, option))
+        raise UsageError(place.says(hint))
+    return Override(option, keys, from_data(value, place))
 
 
 def apply(tree: Node, overrides: Sequence[Override], base_dir: Path) -> None:

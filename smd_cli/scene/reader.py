@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import re
+from dataclasses import replace
 
 import yaml
 
@@ -26,13 +27,13 @@ _COLLECTIONS = (None, "!", f"{TAG}map", f"{TAG}seq")  # tags that mappings and l
 _CUT = re.compile(r" (#[^\s#].*)")
 
 
-def parse(text: str, source: str, *, one_place: bool = False) -> Node:
+def parse(text: str, source: str | Place) -> Node:
     """Read one YAML document.
 
-    `source` names the text in places (`scene.yaml`); with `one_place`, places are the source alone, without
-    line and column. Raises SceneError naming every problem.
+    `source` names the text in places, which have a line and column (`scene.yaml:2:7`), or is the one place of
+    all values. Raises SceneError naming every problem.
     """
-    reader = _Reader(text, source, one_place)
+    reader = _Reader(text, source)
     try:
         root = reader.document()
     except yaml.YAMLError as error:
@@ -57,7 +58,7 @@ def _syntax_problem(error: yaml.YAMLError, reader: _Reader) -> Message:
         return place.says("YAML syntax: a control character")
     mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
     if not isinstance(error, yaml.MarkedYAMLError) or mark is None:
-        return Place(reader.source, is_option=reader.one_place).says(f"YAML syntax: {error}")
+        return reader.whole.says(f"YAML syntax: {error}")
     if error.problem == _SCANNER_TOO_DEEP:
         return reader.place(mark.line, mark.column).says(TOO_DEEP)
     from smd_cli.scene.syntax import explain_syntax  # what it looks for takes time to compile
@@ -69,11 +70,11 @@ def _syntax_problem(error: yaml.YAMLError, reader: _Reader) -> Message:
 class _Reader:
     """Builds the tree from the parser's events, and stops where nesting or aliases exceed the limits."""
 
-    def __init__(self, text: str, source: str, one_place: bool) -> None:
+    def __init__(self, text: str, source: str | Place) -> None:
         self.text = text
         self.lines = text.splitlines()
-        self.source = source
-        self.one_place = one_place
+        self.whole = source if isinstance(source, Place) else Place(source)
+        self.has_lines = self.whole is not source
         self.problems: list[Message] = []
         self.anchors: dict[str, Node] = {}
         self.count = 0
@@ -99,11 +100,11 @@ class _Reader:
 
     def _nothing(self) -> Message:
         """Return the problem of a text that holds no document: nothing at all, or comments alone."""
-        if not self.one_place:
-            return Place(self.source).says("empty; `smd new NAME` writes a starter scene")
+        if self.has_lines:
+            return self.whole.says("empty; `smd new NAME` writes a starter scene")
         begins = self.text.lstrip().startswith("#")
         said = 'a # begins a comment; it needs quotes of its own: "#…"' if begins else "has no value"
-        return Place(self.source, is_option=True).says(said)
+        return self.whole.says(said)
 
     def _node(self, depth: int) -> Node:
         event = self.events.get_event()
@@ -197,13 +198,11 @@ class _Reader:
 
     def _place(self, event: yaml.Event) -> Place:
         mark = event.start_mark
-        return self.place(mark.line, mark.column) if mark else Place(self.source, is_option=self.one_place)
+        return self.place(mark.line, mark.column) if mark else self.whole
 
     def place(self, line: int, column: int) -> Place:
         """Return the place at a line and column counted from 0."""
-        if self.one_place:
-            return Place(self.source, is_option=True)
-        return Place(self.source, line + 1, column + 1)
+        return replace(self.whole, line=line + 1, column=column + 1) if self.has_lines else self.whole
 
 
 def _is_word_alone(key: yaml.ScalarEvent, value: yaml.Event) -> bool:

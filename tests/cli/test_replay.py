@@ -104,6 +104,7 @@ def test_a_changed_file_is_named(folder, change, monkeypatch):
     assert told.exit_code == 0, told.stderr
     (warning,) = json.loads(told.stdout)["warnings"]
     assert f"{warning['key']}: {warning['text']}" == line
+    assert (warning["file"], warning["option"]) == ("day.png", None)
     assert Path("b.png").read_bytes() != Path("day.png").read_bytes()
     Path("again.yaml").write_text(smd("inspect", "day.png", "--scene").stdout)
 
