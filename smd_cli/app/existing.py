@@ -69,7 +69,7 @@ def existing_file(target: Path | str, seed: int, size: Size) -> WrittenFile:
     """Describe a picture or stream that is there as if it had just been written."""
     path = Path(target)
     recipe = read_recipe(path / FIRST_FRAME if path.is_dir() else path)
-    return WrittenFile.at(str(target), seed, recipe.pixels or "", size)
+    return WrittenFile.at(str(target), seed, recipe.pixels, size)
 
 
 def _policy(existing: Existing) -> Existing:

@@ -19,7 +19,7 @@ class WrittenFile:
         path: of the file or folder; `-`: standard output.
         seed: of its noise.
         sha256: of the file; empty for a folder and standard output.
-        pixels_sha256: of what it shows, frame after frame (see `PixelDigest`).
+        pixels_sha256: of what it shows, frame after frame (see `PixelDigest`); None where nothing tells.
         width: in px.
         height: in px.
     """
@@ -27,12 +27,12 @@ class WrittenFile:
     path: str
     seed: int
     sha256: str
-    pixels_sha256: str
+    pixels_sha256: str | None
     width: int
     height: int
 
     @classmethod
-    def at(cls, target: str, seed: int, pixels: str, size: Size) -> WrittenFile:
+    def at(cls, target: str, seed: int, pixels: str | None, size: Size) -> WrittenFile:
         """Describe what lies at a target; a folder and standard output have no digest of their own."""
         path = Path(target)
         return cls(target, seed, digest_of([path]) if path.is_file() else "", pixels, *size)

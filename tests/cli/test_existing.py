@@ -103,6 +103,7 @@ def test_a_stream_is_compared_as_a_picture_is(target, monkeypatch):
     (there,) = skipped["skipped"]
     assert skipped["outputs"] == []
     assert (there["path"], there["sha256"]) == (target, made["outputs"][0]["sha256"])
+    assert there["pixels_sha256"] is None  # a stream's recipe is written before its frames
 
 
 def test_templates_name_files_and_folders():
