@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from typing import Any
 
 import typer
@@ -61,8 +60,8 @@ class Command(TyperCommand):
             print_error(SmdError("interrupted"))
             document.problems.append(Message("interrupted"))
             return INTERRUPTED
+        except BrokenPipeError:
+            raise  # the reader of our output has gone: click ends quietly
         except Exception as error:
-            if isinstance(error, OSError) and error.errno == errno.EPIPE:
-                raise  # the reader of our output has gone: click ends quietly
             document.problems.append(print_internal_error(error, verbose=bool(ctx.params.get("verbose"))))
             return 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import re
@@ -16,6 +15,7 @@ import typer
 from smd_cli.cli.document import Document, document
 from smd_cli.engine.events import Event, Noted, Warned
 from smd_cli.errors import SmdError
+from smd_cli.media.files import report_write_errors
 from smd_cli.messages import Message
 
 if TYPE_CHECKING:
@@ -32,15 +32,11 @@ def print_result(line: str) -> None:
 
     Flushed at once, so that a closed pipe is noticed here and not at exit.
 
-    Raises SmdError: it cannot be written; OSError: its reader has gone.
+    Raises SmdError: it cannot be written; BrokenPipeError: its reader has gone.
     """
-    try:
+    with report_write_errors("standard output"):
         is_seen = sys.stdout is not None and sys.stdout.isatty()
         print(_harmless(line) if is_seen else line, flush=True)  # noqa: T201 - the one place that writes results
-    except OSError as error:
-        if error.errno == errno.EPIPE:
-            raise
-        raise SmdError(f"standard output: cannot be written: {error.strerror}") from error
 
 
 def print_json(document: Any) -> None:  # noqa: ANN401 - any JSON document

@@ -109,9 +109,11 @@ class Draft:
 
 @contextmanager
 def report_write_errors(path: Path | str) -> Iterator[None]:
-    """Turn an OSError into an SmdError that names the path."""
+    """Turn an OSError into an SmdError that names the path, but for that of a pipe whose reader has gone."""
     try:
         yield
+    except BrokenPipeError:
+        raise
     except OSError as error:
         raise SmdError(f"{path}: cannot be written: {error.strerror or error}") from error
 

@@ -264,6 +264,14 @@ def test_raw_frames_fill_stdout_and_nothing_else_does(scene):
     assert done.stderr == b""
 
 
+def test_raw_frames_whose_reader_has_gone_end_quietly(scene):
+    command = [sys.executable, "-m", "smd_cli", "stream", scene, "--frames", "100000", "-o", "-"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        running.stdout.close()
+        assert running.stderr.read() == ""
+        assert running.wait() == 1
+
+
 def test_a_dry_run_writes_nothing(scene, tmp_path):
     done = smd("stream", scene, "--dry-run", "--json")
     assert json.loads(done.stdout)["work"]["model_evaluations"] == 4
