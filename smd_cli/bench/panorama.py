@@ -15,7 +15,7 @@ from smd_cli.bench.programs import Program
 from smd_cli.core.noise import SeededNoise
 from smd_cli.core.tiling import Box
 from smd_cli.engine.prepare import PreparedScene
-from smd_cli.models.configs import read_json
+from smd_cli.models.configs import SCHEDULER_CONFIG, read_json
 from smd_cli.models.sd15 import SD15
 
 
@@ -59,7 +59,7 @@ def diffusers_panorama(scene: PreparedScene) -> Program:
 
 def equal_tiles(scene: PreparedScene, backbone: SD15) -> EqualTiles:
     """Build the pipeline on a scene's tiles and a backbone's own networks, and this program's DDIM."""
-    config = read_json(backbone.assets.configs / "scheduler" / "scheduler_config.json")
+    config = read_json(backbone.assets.configs / SCHEDULER_CONFIG)
     published = {"clip_sample": False, "set_alpha_to_one": False, "steps_offset": 1}
     pipeline = EqualTiles(
         vae=backbone.vae,

@@ -11,7 +11,7 @@ import typer
 
 from smd_cli.cli import options
 from smd_cli.cli.command import Command
-from smd_cli.cli.console import print_layout, rich_console
+from smd_cli.cli.console import print_report
 from smd_cli.cli.document import document
 from smd_cli.cli.option_groups import expand_options
 from smd_cli.cli.quality import quality
@@ -140,11 +140,7 @@ def _print_report(report: Speed, reporting: options.Reporting) -> None:
     messages = reporting.messages()
     for doubt in _doubts(report.rows):
         messages(Warned(doubt))
-    if not reporting.json:
-        print_layout(_table(report.rows))
-        return
-    if not reporting.quiet:
-        rich_console().print(_table(report.rows))
+    print_report(_table(report.rows), json=reporting.json, quiet=reporting.quiet)
 
 
 def _doubts(rows: Sequence[Row]) -> Iterator[str]:

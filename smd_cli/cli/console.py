@@ -59,6 +59,14 @@ def print_layout(layout: RenderableType) -> None:
         print_result(line.rstrip())
 
 
+def print_report(layout: RenderableType, *, json: bool, quiet: bool) -> None:
+    """Print a benchmark's table as the result; where that is a JSON document, beside it, unless quiet."""
+    if not json:
+        print_layout(layout)
+    elif not quiet:
+        rich_console().print(layout)
+
+
 @dataclass(frozen=True)
 class MessagePrinter:
     """A listener that prints notes and warnings on stderr, each once a run; `quiet` leaves them out.

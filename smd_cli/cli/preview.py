@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from smd_cli.media.files import check_png, check_target, write_bytes
+from smd_cli.errors import UsageError
+from smd_cli.media.files import check_target, write_bytes
 
 if TYPE_CHECKING:
     from smd_cli.app.scenes import OpenedScene
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
 
 def check_preview(path: Path) -> None:
     """Raise UsageError, before any work, where the preview cannot be written."""
-    check_png(path, "--preview")
+    if path.suffix.lower() != ".png":
+        raise UsageError(f"--preview {path}: previews are written as PNG; give a name that ends in .png")
     check_target(path)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from smd_cli.cli import options
-from smd_cli.cli.console import print_layout, rich_console
+from smd_cli.cli.console import print_report
 from smd_cli.cli.document import document
 from smd_cli.cli.option_groups import expand_options
 from smd_cli.engine.events import WarningRoute
@@ -72,11 +72,7 @@ def quality(
         progress = partial(show_count, quiet=reporting.quiet)
         report = command.measure(bench, variants, singles=singles, progress=progress)
     document().add(**report.to_dict())
-    if not reporting.json:
-        print_layout(command.table(report))
-        return
-    if not reporting.quiet:
-        rich_console().print(command.table(report))
+    print_report(command.table(report), json=reporting.json, quiet=reporting.quiet)
 
 
 def _benchmark() -> ModuleType:

@@ -43,8 +43,8 @@ OutputDir = Annotated[Path, options.output_dir(DEFAULT_NAME)]
 
 
 @dataclass(frozen=True)
-class Place:
-    """Options for where pictures go."""
+class Naming:
+    """Options for where pictures go, and under what names."""
 
     output: Output = None
     output_dir: OutputDir = Path()
@@ -58,7 +58,7 @@ Target = tuple[int, Path]  # a seed and its file
 def render(
     context: typer.Context,
     scene: options.Scene,
-    place: Place = Place(),
+    naming: Naming = Naming(),
     seed: options.Seeds = None,
     edits: options.ModelEdits = options.ModelEdits(),  # noqa: B008
     compute: options.Compute = options.Compute(),  # noqa: B008
@@ -75,12 +75,12 @@ def render(
     if not dry_run:
         document().add(outputs=[], skipped=[])
     existing, settings = files.policy(), compute.settings(metadata=not no_metadata, strict=strict)
-    options.check_one_place(context, scene, place.output, place.name)
+    options.check_one_place(context, scene, naming.output, naming.name)
     overrides, messages = [*options.seed_override(seed), *edits.overrides()], reporting.messages()
     opened = load_scene(scene, overrides=overrides, task=context.command.name, listener=messages)
     coming = ComingRecipes(opened.plan, offline=settings.offline)
-    targets = _targets(opened, place, coming)
-    option = "--name" if place.output is None else "--output"
+    targets = _targets(opened, naming, coming)
+    option = "--name" if naming.output is None else "--output"
     _check_formats(targets, opened.plan.size, option, coming if settings.metadata else None)
     wanted = _wanted(targets, opened.plan.size, existing, coming, messages)
     if dry_run:
@@ -89,19 +89,19 @@ def render(
         _render(opened, wanted, settings, reporting)
 
 
-def _targets(opened: OpenedScene, place: Place, coming: ComingRecipes) -> list[Target]:
+def _targets(opened: OpenedScene, naming: Naming, coming: ComingRecipes) -> list[Target]:
     """Pair each seed with its file. Raises UsageError: one file is named for several seeds."""
     from smd_cli.app.names import name_pictures
 
     seeds = opened.seeds
-    if place.output is None:
-        names = name_pictures(place.name or DEFAULT_NAME, opened.plan, seeds, coming)
-        targets = [(seed, place.output_dir / name) for seed, name in zip(seeds, names, strict=True)]
+    if naming.output is None:
+        names = name_pictures(naming.name or DEFAULT_NAME, opened.plan, seeds, coming)
+        targets = [(seed, naming.output_dir / name) for seed, name in zip(seeds, names, strict=True)]
     elif len(seeds) == 1:
-        targets = [(seeds[0], place.output)]
+        targets = [(seeds[0], naming.output)]
     else:
         raise UsageError(
-            f"--output {place.output}: names one file for {len(seeds)} seeds; give --output-dir instead"
+            f"--output {naming.output}: names one file for {len(seeds)} seeds; give --output-dir instead"
         )
     return targets
 
@@ -155,8 +155,8 @@ def _render(
             show(event)
 
         with Renderer.of(settings, listener) as renderer:
-            for place, (number, path) in enumerate(targets, start=1):
-                listener(PictureStarted(place, len(targets)))
+            for index, (number, path) in enumerate(targets, start=1):
+                listener(PictureStarted(index, len(targets)))
                 picture = renderer.render(opened, seed=number)
                 outputs.append(picture.save(path, overwrite=True))
                 document().add(outputs=[asdict(output) for output in outputs])

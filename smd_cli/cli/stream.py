@@ -62,8 +62,8 @@ Input = Annotated[
 
 
 @dataclass(frozen=True)
-class Place:
-    """Options for where frames go."""
+class Naming:
+    """Options for where frames go, and under what names."""
 
     output: Output = None
     output_dir: OutputDir = Path()
@@ -108,7 +108,7 @@ class StreamEdits:
 def stream(
     context: typer.Context,
     scene: options.Scene,
-    place: Place = Place(),
+    naming: Naming = Naming(),
     seed: Seed = None,
     stream_edits: StreamEdits = StreamEdits(),
     edits: options.ModelEdits = options.ModelEdits(),  # noqa: B008
@@ -127,12 +127,12 @@ def stream(
     if not dry_run:
         document().add(outputs=[], skipped=[])
     existing, settings = files.policy(), compute.settings(metadata=not no_metadata, strict=strict)
-    options.check_one_place(context, scene, place.output, place.name)
-    if reporting.json and place.output == "-":
+    options.check_one_place(context, scene, naming.output, naming.name)
+    if reporting.json and naming.output == "-":
         raise UsageError("--output -: frames and --json both go to stdout; give a file name")
     overrides = [*_seed_override(seed), *stream_edits.overrides(), *edits.overrides()]
     messages = reporting.messages()
-    job = _open(scene, overrides, place, settings, messages)
+    job = _open(scene, overrides, naming, settings, messages)
     is_wanted = _is_wanted(job, existing, messages)
     if dry_run:
         print_plan(job.scene, settings, reporting, stream=job.source)
@@ -166,7 +166,7 @@ def _seed_override(seeds: list[str] | None) -> list[Override]:
 def _open(
     path: str,
     overrides: list[Override],
-    place: Place,
+    naming: Naming,
     settings: RenderSettings,
     messages: MessagePrinter,
 ) -> _Job:
@@ -177,11 +177,11 @@ def _open(
     from smd_cli.app.stream_input import check_apart, check_room, find_stream_input
 
     opened = load_scene(path, overrides=overrides, task="stream", listener=messages)
-    plan, target, option = opened.plan, place.output, "--output"
+    plan, target, option = opened.plan, naming.output, "--output"
     coming = ComingRecipes(plan, offline=settings.offline)
     if target is None:
-        (name,) = name_pictures(place.name or DEFAULT_NAME, plan, [plan.seed], coming)
-        target, option = f"{place.output_dir / name}{'/' * name.endswith('/')}", "--name"
+        (name,) = name_pictures(naming.name or DEFAULT_NAME, plan, [plan.seed], coming)
+        target, option = f"{naming.output_dir / name}{'/' * name.endswith('/')}", "--name"
     _check_target(target, option)
     check_apart(opened, target, option)
     source = find_stream_input(opened, messages)

@@ -55,13 +55,6 @@ def check_target(
     return True
 
 
-def check_png(path: Path, option: str = "") -> None:
-    """Raise UsageError where a name does not say that the file will be a PNG; it begins with the option."""
-    if path.suffix.lower() != ".png":
-        where = f"{option} {path}".strip()
-        raise UsageError(f"{where}: pictures are written as PNG; give a name that ends in .png")
-
-
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a file whole or not at all. Raises SmdError: the system refuses, the disk is full for example."""
     with replacing(path) as temporary:

@@ -222,7 +222,7 @@ def _loras(
 
 def _lora(files: Files) -> Path:
     """Fetch the file of a LoRA, the one that diffusers writes or the only one there, and its config."""
-    name = _LORA if _LORA in files and not files.file else only_weights(files, "LoRA")
+    name = only_weights(files, "LoRA", _LORA)
     config = str(PurePosixPath(name).with_name(ADAPTER_CONFIG))
     path, *_ = files.get(name, *(each for each in files.names if each == config))
     if not files.is_ours:

@@ -4,13 +4,10 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from smd_cli.errors import AssetError
-from smd_cli.models.configs import read_json
+from smd_cli.models.configs import CONFIG, INDEX, read_json
 from smd_cli.models.families import all_families
 from smd_cli.models.files import Files, listed
 from smd_cli.references import PICKLES, SAFETENSORS
-
-CONFIG = "config.json"
-INDEX = "model_index.json"
 
 
 def is_model_folder(files: Files) -> bool:
@@ -60,7 +57,7 @@ def _shards(files: Files, index: str) -> tuple[str, ...]:
     return tuple(names)
 
 
-def only_weights(files: Files, kind: str) -> str:
+def only_weights(files: Files, kind: str, usual: str = "") -> str:
     """Return the name of the only file of weights: of a plain one and its fp16 variant, the plain one.
 
     Files at the top come before those in folders. Those of networks, beside their configs, do not count.
@@ -68,14 +65,15 @@ def only_weights(files: Files, kind: str) -> str:
     Args:
         files: where to look.
         kind: what it should be, for errors, such as 'checkpoint'.
+        usual: what diffusers calls the file of that kind, which is taken whatever lies beside it.
 
     Raises:
         AssetError: there are none, only pickles, or several; lists them.
     """
     if files.file.endswith(PICKLES):
         raise AssetError(_only_pickles(files, [files.file]))
-    if files.file:
-        return files.file
+    if files.file or usual in files:
+        return files.file or usual
     found = _candidates(files, (SAFETENSORS,))
     if len(found) == 1:
         return found[0]

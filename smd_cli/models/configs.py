@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 Config = dict[str, Any]
 
+CONFIG, INDEX = "config.json", "model_index.json"
+"""Files of a network's folder, and of a model folder."""
+
 SCHEDULER_CONFIG = "scheduler/scheduler_config.json"
 """Where a model folder says what noise it was trained on."""
 
@@ -42,7 +45,7 @@ class ModelConfigs:
 
 def read_config(folder: Path) -> Config:
     """Read the config.json of a component's folder; errors are those of `read_json`."""
-    return read_json(folder / "config.json")
+    return read_json(folder / CONFIG)
 
 
 def read_json(path: Path) -> Config:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from smd_cli.errors import AssetError
-from smd_cli.models.choice import CONFIG, network_weights, only_weights
+from smd_cli.models.choice import network_weights, only_weights
+from smd_cli.models.configs import CONFIG
 from smd_cli.models.facts import check_channels
 from smd_cli.models.family import Family
 from smd_cli.models.files import Files

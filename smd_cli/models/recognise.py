@@ -5,7 +5,7 @@ from pathlib import Path
 
 from smd_cli.errors import AssetError
 from smd_cli.families import FAMILIES
-from smd_cli.models.configs import read_json
+from smd_cli.models.configs import INDEX, read_json
 from smd_cli.models.families import all_families
 from smd_cli.models.kinds import CHECKPOINT, place_of
 from smd_cli.models.weights import read_shapes
@@ -32,7 +32,7 @@ def recognise_folder(folder: Path) -> str:
     Raises:
         AssetError: no model there.
     """
-    index = folder / "model_index.json"
+    index = folder / INDEX
     if index.exists():
         pipeline = str(read_json(index).get("_class_name"))
         known = {name: family.name for family in all_families() for name in family.marks.pipelines}
@@ -42,7 +42,7 @@ def recognise_folder(folder: Path) -> str:
             return family.name
     if (folder / "unet").is_dir():
         return "sdxl"  # the only other family whose denoiser is a UNet of that folder
-    raise AssetError(f"{folder}: not a diffusers model folder (no model_index.json)")
+    raise AssetError(f"{folder}: not a diffusers model folder (no {INDEX})")
 
 
 def recognise_file(path: Path) -> str:

@@ -11,7 +11,7 @@ from smd_cli.errors import AssetError
 from smd_cli.models.choice import only_weights
 from smd_cli.models.configs import read_config
 from smd_cli.models.family import Family
-from smd_cli.models.files import Files, listed
+from smd_cli.models.files import listed
 from smd_cli.models.kinds import INVERSION, place_of
 from smd_cli.models.networks import Networks
 from smd_cli.models.sources import open_files
@@ -50,9 +50,9 @@ class TextualInversion:
 
 def find_file(reference: str, *, offline: bool) -> Path:
     """Find the file of a textual inversion, and fetch it where it is not there. Raises AssetError."""
-    files: Files = open_files(reference, offline=offline)
-    name = _FILE if _FILE in files and not files.file else only_weights(files, "textual inversion")
-    return files.get(name)[0]
+    files = open_files(reference, offline=offline)
+    (path,) = files.get(only_weights(files, "textual inversion", _FILE))
+    return path
 
 
 def token_of(path: Path, token: str | None) -> str:

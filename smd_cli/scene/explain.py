@@ -14,7 +14,7 @@ from smd_cli.prompt_text import LEARNED_WORD
 from smd_cli.scene.mask_specs import HEX_COLOR, MASK_FORMS
 from smd_cli.scene.schema import Scene
 from smd_cli.scene.section import Section
-from smd_cli.scene.seeds import RANDOM
+from smd_cli.scene.seeds import NO_SEED
 from smd_cli.scene.stream_section import TIME
 from smd_cli.scene.tree import Loc
 from smd_cli.scene.values import NOT_BLANK, PLAIN_NAME, PRINTABLE, SHA256
@@ -197,9 +197,7 @@ _MESSAGES: dict[str, Callable[[Any, dict[str, Any]], str]] = {
     "string_pattern_mismatch": lambda value, context: f"{quoted(value)} {_PATTERNS[context['pattern']]}",
     "literal_error": _one_of,
     "mask_form": _mask_form,
-    "no_seed": lambda _, context: (
-        f"{quoted(context['value'])} is no seed: give a number, several such as 1-4,9, or {RANDOM}"
-    ),
+    "no_seed": lambda _, context: f"{quoted(context['value'])} {NO_SEED}",
     "model_type": lambda value, _: f"should be a mapping (key: value), not {quoted(value)}",
     "dict_type": lambda value, _: f"should be a mapping (key: value), not {quoted(value)}",
     "tuple_type": _list,

@@ -10,6 +10,7 @@ from typing import Any
 LAST_SEED = 2**63 - 1
 MAX_SEEDS = 10_000
 RANDOM = "random"
+NO_SEED = f"is no seed: give a number, several such as 1-4,9, or {RANDOM}"
 _DRAWN_BELOW = 2**32  # short enough to type again
 _WORD = re.compile(r"([+-]?[0-9]{1,19})(?:\s*-\s*([0-9]{1,19}))?", re.ASCII)
 _ONE = rf"([0-9]+(\s*-\s*[0-9]+)?|{RANDOM})"
@@ -20,7 +21,7 @@ class NoSeed(ValueError):  # noqa: N818 - the value itself, which its reader quo
     """Something that is no seed at all."""
 
     def __init__(self, value: object) -> None:
-        super().__init__(f"{value!r} is no seed: give a number, several such as 1-4,9, or {RANDOM}")
+        super().__init__(f"{value!r} {NO_SEED}")
         self.value = value
 
 
