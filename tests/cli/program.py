@@ -1,12 +1,17 @@
 """Running the program inside a test."""
 
-from typing import Any
+from pathlib import Path
+from typing import Any, NoReturn
 
 import numpy as np
+import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
+import smd_cli
 from smd_cli.cli.app import app
+
+FLATLAND = Path(smd_cli.__file__).parent / "flatland" / "weights"
 
 
 def smd(*arguments: str, stdin: str | None = None) -> Result:
@@ -21,3 +26,12 @@ def pixels(path) -> np.ndarray:
 def told(text: str, **place: Any) -> dict[str, Any]:
     """A problem or warning of a JSON document."""
     return {"file": None, "line": None, "column": None, "key": None, "option": None, "text": text, **place}
+
+
+def no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the test fail where weights are loaded."""
+
+    def load(*_: object) -> NoReturn:
+        raise SystemExit("weights were loaded")
+
+    monkeypatch.setattr("smd_cli.app.models.load", load)

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from smd_cli.media.recipe import read_recipe
-from tests.cli.program import smd
+from tests.cli.program import no_weights, smd
 
 SCENE = """\
 smd: 1
@@ -33,13 +33,6 @@ def draw_mask(side: int) -> None:
     mask = Image.new("L", (64, 64))
     mask.paste(255, (0, 0, side, side))
     mask.save("sun.png")
-
-
-def no_weights(monkeypatch) -> None:
-    def load(*_):
-        raise SystemExit("weights were loaded")
-
-    monkeypatch.setattr("smd_cli.app.models.load", load)
 
 
 def test_the_default_name_depends_on_no_other_seed():

@@ -1,14 +1,13 @@
 """Recipes tell nothing of the machine: no output of any format names a folder outside the scene's."""
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image, ImageDraw
 
 from smd_cli.media.recipe import read_recipe
-from tests.cli.program import smd
+from tests.cli.program import FLATLAND, smd
 
 MARK = "zqmarker"
 SCENE = """\
@@ -30,7 +29,6 @@ stream:
     - {{at: 1, region: sun, mask: {outside}/second.png}}
     - {{at: 1, background: {{image: {outside}/later.png}}}}
 """
-FLATLAND = Path(sys.modules["smd_cli"].__file__).parent / "flatland" / "weights"
 
 
 def draw(path: Path, box: tuple[int, int, int, int], color: str = "white") -> None:

@@ -2,14 +2,13 @@
 
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from tests.cli.program import smd
+from tests.cli.program import FLATLAND, no_weights, smd
 
 SCENE = """\
 smd: 1
@@ -25,7 +24,6 @@ regions:
   - {name: sun, prompt: the sun, mask: sun.png}
   - {name: moon, prompt: the moon, mask: {box: [0.5, 0.5, 1, 1]}}
 """
-FLATLAND = Path(sys.modules["smd_cli"].__file__).parent / "flatland" / "weights"
 ENDING = "is not the file that the recipe was made with"
 
 
@@ -108,10 +106,7 @@ def test_a_changed_file_is_named(folder, change, monkeypatch):
     assert Path("b.png").read_bytes() != Path("day.png").read_bytes()
     Path("again.yaml").write_text(smd("inspect", "day.png", "--scene").stdout)
 
-    def load(*_):
-        raise SystemExit("weights were loaded")
-
-    monkeypatch.setattr("smd_cli.app.models.load", load)
+    no_weights(monkeypatch)
     strict = smd("generate", "again.yaml", "-o", "c.png", "--strict")
     assert strict.exit_code == 7, strict.stderr
     (error,) = strict.stderr.splitlines()
