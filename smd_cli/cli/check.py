@@ -83,16 +83,20 @@ class _Finding:
         """Return what a person reads about a good scene."""
         if self.opened is None:
             return
+        from smd_cli.media.mask_images import covered_share
+
+        images = self.opened.images
         width, height = self.opened.plan.size
         yield f"{self.scene}: good, {width}x{height} px"
         names = [region.name for region in self.opened.plan.regions]
         wide = max(map(len, ("region", *names)))
         if names:
-            yield f"  {'region':{wide}}  covers"
+            yield f"  {'region':{wide}}  covers  visible"
         for index, name in enumerate(names):
-            yield f"  {name:{wide}}  {self.opened.images.coverage(index):6.1%}"
-        for path in self.opened.images.maps:
-            yield f"  {self.opened.images.unclaimed(path):.1%} of {path.name} belongs to no region"
+            covered, visible = images.coverage(index), covered_share(images.visible(index))
+            yield f"  {name:{wide}}  {covered:6.1%}  {visible:7.1%}"
+        for path in images.maps:
+            yield f"  {images.unclaimed(path):.1%} of {path.name} belongs to no region"
         for model in self.models:
             yield f"  {_MODELS[model.role]}  {_presence(model)}"
 

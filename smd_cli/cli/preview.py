@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from smd_cli.errors import UsageError
-from smd_cli.media.files import check_target, write_bytes
+from smd_cli.media.files import check_plain_target, write_bytes
 
 if TYPE_CHECKING:
     from smd_cli.app.scenes import OpenedScene
@@ -18,7 +18,7 @@ def check_preview(path: Path) -> None:
     """Raise UsageError, before any work, where the preview cannot be written."""
     if path.suffix.lower() != ".png":
         raise UsageError(f"--preview {path}: previews are written as PNG; give a name that ends in .png")
-    check_target(path)
+    check_plain_target(path)
 
 
 def draw_scene(opened: OpenedScene, path: Path, tiles: Sequence[PixelBox] = ()) -> None:

@@ -11,7 +11,7 @@ import typer
 from smd_cli.cli import options
 from smd_cli.cli.console import print_result
 from smd_cli.cli.option_groups import expand_options
-from smd_cli.media.files import check_target, write_bytes
+from smd_cli.media.files import check_plain_target, write_bytes
 
 Output = Annotated[
     Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write it here instead of to stdout.")
@@ -32,6 +32,6 @@ def schema(
     policy = files.policy()
     if output is None:
         print_result(text.rstrip())
-    elif check_target(output, policy, hint=options.REPLACING):
+    elif check_plain_target(output, policy, hint=options.REPLACING):
         write_bytes(output, text.encode())
         print_result(str(output))

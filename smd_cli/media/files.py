@@ -55,6 +55,22 @@ def check_target(
     return True
 
 
+def check_plain_target(
+    path: Path, existing: Existing = Existing.REPLACE_OWN, *, hint: str = "give another name"
+) -> bool:
+    """Tell the same of a file without a recipe: what was rendered is not replaced by it unasked.
+
+    Raises UsageError: as `check_target`; or the file carries a recipe.
+    """
+    is_wanted = check_target(path, existing, hint=hint)
+    if existing is Existing.REPLACE_OWN and path.exists():
+        from smd_cli.media.recipe import carries_recipe  # imports Pillow
+
+        if carries_recipe(path):
+            raise UsageError(f"{path}: is a rendered picture; {hint}")
+    return is_wanted
+
+
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a file whole or not at all. Raises SmdError: the system refuses, the disk is full for example."""
     with replacing(path) as temporary:

@@ -118,6 +118,14 @@ class Recipe:
         return EDITED if stream.get("input") or any(pictures) else MADE
 
 
+def carries_recipe(path: Path) -> bool:
+    """Tell whether a file is a picture or film with a recipe, of whatever version."""
+    try:
+        return CHUNK in read_texts(path)
+    except (*UNREADABLE, Image.DecompressionBombError):
+        return False
+
+
 def read_recipe(path: Path) -> Recipe:
     """Read the recipe of a picture or video.
 

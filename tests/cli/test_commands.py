@@ -74,7 +74,17 @@ class TestCheck:
     def test_a_good_scene(self, scene: Path) -> None:
         done = smd("check", str(scene))
         assert (done.exit_code, done.stderr) == (0, "")
-        assert done.stdout.startswith(f"{scene}: good, 128x64 px\n  region  covers\n  boy      50.0%\n")
+        assert done.stdout.startswith(
+            f"{scene}: good, 128x64 px\n  region  covers  visible\n  boy      50.0%    50.0%\n"
+        )
+
+    def test_what_later_regions_leave_of_a_region_is_told(self, scene: Path) -> None:
+        scene.write_text(SCENE + "  - {name: meadow, prompt: grass, mask: {box: [0.25, 0, 1, 0.5]}}\n")
+        assert smd("check", str(scene)).stdout.splitlines()[1:4] == [
+            "  region  covers  visible",
+            "  boy      50.0%    37.5%",
+            "  meadow   37.5%    37.5%",
+        ]
 
     def test_quiet_leaves_the_exit_code(self, scene: Path) -> None:
         done = smd("check", str(scene), "-q")
@@ -116,7 +126,8 @@ class TestCheck:
         done = smd(
             "check", str(scene), "--set", "regions[boy].mask={box: [0,0,0.25,1]}", "-W", "256", "-H", "128"
         )
-        assert done.stdout.startswith(f"{scene}: good, 256x128 px\n  region  covers\n  boy      25.0%\n")
+        assert done.stdout.startswith(f"{scene}: good, 256x128 px\n")
+        assert done.stdout.splitlines()[2] == "  boy      25.0%    25.0%"
         assert smd("check", str(scene), "--set", "regions[boy].prompt_strength=2").exit_code == 3
         assert smd("check", str(scene), "--set", "regions[girl].prompt=x").exit_code == 2
         assert smd("check", str(scene), "--set", "nothing").exit_code == 2
@@ -128,7 +139,7 @@ class TestCheck:
         mask = "regions[boy].mask={image: map.png, color: '#2040c0'}"
         done = smd("check", str(scene), "--set", mask)
         assert done.stdout.splitlines()[2:4] == [
-            "  boy      75.0%",
+            "  boy      75.0%    75.0%",
             "  25.0% of map.png belongs to no region",
         ]
         (found,) = json.loads(smd("check", str(scene), "--json", "--set", mask).stdout)["scenes"]

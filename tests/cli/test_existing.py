@@ -130,3 +130,25 @@ def test_names_that_cannot_be(task, arguments, says, monkeypatch):
 
 def test_a_scene_from_standard_input_takes_the_name_it_is_given():
     assert smd("generate", "-", "--name", "x_{seed}.png", stdin=SCENE).stdout == "x_5.png\n"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("check", "day.yaml", "--preview", "day_5.png"),
+        ("plan", "day.yaml", "--preview", "day_5.png"),
+        ("schema", "-o", "day_5.png"),
+    ],
+)
+def test_what_is_not_rendered_replaces_no_rendered_picture(command):
+    assert smd("generate", "day.yaml").exit_code == 0
+    before = Path("day_5.png").read_bytes()
+    done = smd(*command)
+    assert done.exit_code == 2
+    assert "day_5.png: is a rendered picture; " in done.stderr
+    assert Path("day_5.png").read_bytes() == before
+
+
+def test_a_preview_replaces_a_preview():
+    for command in ("check", "plan", "check"):
+        assert smd(command, "day.yaml", "--preview", "map.png").exit_code == 0
