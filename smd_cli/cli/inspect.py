@@ -32,7 +32,7 @@ def inspect(
         raise UsageError("--scene and --json: give only one of them")
     picture = picture_at(image)
     if picture is None and image.is_dir():
-        raise AssetError(f"{image}: holds no {FIRST_FRAME}, the first of a stream's pictures")
+        raise AssetError(f"{image}: holds no frames of smd's ({FIRST_FRAME})")
     recipe = read_recipe(picture or image)
     if json:
         document().add(**asdict(recipe))

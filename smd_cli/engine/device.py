@@ -13,6 +13,7 @@ import torch
 from smd_cli.errors import DeviceError
 
 _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+_DEVICE = re.compile(r"cpu|cuda(:[0-9]+)?|mps")
 _CPU_TURN = threading.RLock()
 _NO_MEMORY = re.compile("out of memory|can't allocate memory")  # torch has a class for CUDA's alone
 
@@ -26,6 +27,8 @@ def choose_device(name: str = "auto") -> torch.device:
     there = _devices()
     if name == "auto":
         return torch.device(there[0])
+    if not _DEVICE.fullmatch(name):
+        raise DeviceError(f"device {name!r}: unknown device; give auto, cpu, cuda, cuda:N or mps")
     if name not in there:
         raise DeviceError(f"device {name}: not available here; choose auto or one of {', '.join(there)}")
     return torch.device(name)

@@ -10,11 +10,13 @@ from PIL import Image
 from smd_cli.errors import SceneError
 from smd_cli.media.canvas import resize_note
 from smd_cli.media.images import OpenedPicture
+from smd_cli.media.mask_images import read_mask
 from smd_cli.scene.mask_specs import ColorMask
 from smd_cli.scene.resolve import Plan, Size
 
 MAX_COLORS = 254
 """How many colours of one map a scene can name."""
+_SHOWN = 8  # colours of a map
 
 
 @dataclass(frozen=True)
@@ -63,3 +65,17 @@ def read_color_map(path: Path, colors: tuple[str, ...], picture: OpenedPicture, 
         return ColorMap(labels, colors, picture.notes)
     note = resize_note(path, labels.size, size)
     return ColorMap(resize_labels(labels, size), colors, (*picture.notes, note))
+
+
+def why_no_mask(spec: ColorMask, picture: OpenedPicture) -> str:
+    """Say that a picture has nothing of a mask's colour, and which colours it has; empty: it has some."""
+    from smd_cli.media.map_labels import main_colors  # imports NumPy
+
+    if read_mask(spec, picture, picture.image.size).image.getbbox():
+        return ""
+    missing = f"{spec.image.path}: has no {spec.color.lower()}"
+    colors = main_colors(picture.image)
+    if not colors:
+        return missing
+    more = f" and {len(colors) - _SHOWN} more" * (len(colors) > _SHOWN)
+    return f"{missing}; its colours are {', '.join(colors[:_SHOWN])}{more}"

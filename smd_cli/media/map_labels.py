@@ -10,6 +10,7 @@ imports NumPy, for which scenes without maps need not wait.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -45,8 +46,7 @@ def label_pixels(image: Image.Image, colors: Sequence[str]) -> Image.Image:
 
     `colors` are at most MAX_COLORS, each as `#rrggbb`. At least half transparent pixels belong to nobody.
     """
-    pixels = np.asarray(image.convert("RGB"))
-    opaque = np.asarray(image.getchannel("A")) >= 128 if has_alpha(image) else None
+    pixels, opaque = _pixels_of(image)
     named = np.array([ImageColor.getrgb(color)[:3] for color in colors], np.int16).reshape(-1, 3)
     labels = _Labels.of(pixels, opaque, _own_colors(pixels, opaque, named)).settled()
     labels[labels >= len(named)] = NOBODY
@@ -67,10 +67,24 @@ def resize_labels(labels: Image.Image, size: Size) -> Image.Image:
     return Image.fromarray(chosen)
 
 
+def main_colors(image: Image.Image) -> list[str]:
+    """Return the colours (`#rrggbb`) of a map's flat areas, the most frequent first; no two are alike."""
+    pixels, opaque = _pixels_of(image)
+    found = _distinct(*_flat_colors(pixels, opaque), _enough(pixels))
+    ordered = sorted(found, key=lambda one: one[1], reverse=True)
+    return ["#" + bytes(color.astype(np.uint8)).hex() for color, _ in ordered]
+
+
+def _pixels_of(image: Image.Image) -> tuple[Array, Flags | None]:
+    """Return a map's colours (height, width, 3), and which of its pixels count; None: all."""
+    opaque = np.asarray(image.getchannel("A")) >= 128 if has_alpha(image) else None
+    return np.asarray(image.convert("RGB")), opaque
+
+
 def _own_colors(pixels: Array, opaque: Flags | None, named: Array) -> Array:
     """Return the map's own colours (k, 3): the named ones as they occur in it, then its other flat ones."""
     found, counts = _flat_colors(pixels, opaque)
-    own, enough = named.copy(), max(_AREAS, _AREA_SHARE * min(_SAMPLES, pixels.shape[0] * pixels.shape[1]))
+    own = named.copy()
     if len(found) and len(named):
         away = np.abs(found[:, None] - named[None]).max(2)
         nearest, is_named = away.argmin(1), away.min(1) <= _SAME
@@ -78,13 +92,25 @@ def _own_colors(pixels: Array, opaque: Flags | None, named: Array) -> Array:
             if (mine := np.flatnonzero(is_named & (nearest == index))).size:
                 own[index] = found[mine[counts[mine].argmax()]]
         found, counts = found[~is_named], counts[~is_named]
-    while len(found) and len(own) < min(MAX_COLORS, len(named) + _MAX_OTHERS):
-        leader = found[counts.argmax()]
-        alike = np.abs(found - leader).max(1) <= _SAME
-        if counts[alike].sum() >= enough:
-            own = np.concatenate([own, leader[None]])
-        found, counts = found[~alike], counts[~alike]
-    return own
+    most = min(MAX_COLORS - len(named), _MAX_OTHERS)
+    others = [color for color, _ in islice(_distinct(found, counts, _enough(pixels)), most)]
+    return np.concatenate([own, np.array(others, np.int16).reshape(-1, 3)])
+
+
+def _enough(pixels: Array) -> float:
+    """Return at how many flat places a colour has to be to be one of a map's own."""
+    places: int = min(_SAMPLES, pixels.shape[0] * pixels.shape[1])
+    return max(_AREAS, _AREA_SHARE * places)
+
+
+def _distinct(colors: Array, counts: Array, enough: float) -> Iterator[tuple[Array, int]]:
+    """Yield colours that occur often enough, no two of them alike, and how often: each with those like it."""
+    while len(colors):
+        leader = colors[counts.argmax()]
+        alike = np.abs(colors - leader).max(1) <= _SAME
+        if (count := int(counts[alike].sum())) >= enough:
+            yield leader, count
+        colors, counts = colors[~alike], counts[~alike]
 
 
 def _flat_colors(pixels: Array, opaque: Flags | None) -> tuple[Array, Array]:

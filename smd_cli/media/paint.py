@@ -10,7 +10,7 @@ from PIL import Image, ImageChops
 
 from smd_cli.errors import AssetError, SceneError, SmdError
 from smd_cli.media.canvas import FittedPicture, fit_picture, repeat_edges
-from smd_cli.media.color_maps import ColorMap, color_masks, named_colors, read_color_map
+from smd_cli.media.color_maps import ColorMap, color_masks, named_colors, read_color_map, why_no_mask
 from smd_cli.media.image_cache import ImageCache
 from smd_cli.media.images import OpenedPicture, file_version, open_picture
 from smd_cli.media.mask_images import (
@@ -269,8 +269,14 @@ class _Painting:
         """Add a problem for each region whose mask is empty."""
         for index, mask in enumerate(masks):
             if not mask.getbbox():
-                problem = self._of_mask(index, " has an empty mask: no part of the canvas")
-                self.problems.append(SceneError(problem))
+                self.problems.append(SceneError(self._of_mask(index, self._why_empty(index))))
+
+    def _why_empty(self, index: int) -> str:
+        spec = self.plan.regions[index].mask
+        why = ""
+        if isinstance(spec, ColorMask) and not self._unshifted_mask(spec)[1].image.getbbox():
+            why = why_no_mask(spec, self._open(spec.image.path, file_version(spec.image.path)))
+        return f": {why}" if why else " has an empty mask: no part of the canvas"
 
     def _warnings(self, masks: Sequence[Image.Image]) -> list[Message]:
         """Return what is allowed but likely a mistake, in the order of the regions."""

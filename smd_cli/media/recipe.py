@@ -14,9 +14,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from smd_cli.errors import AssetError
+from smd_cli.media.images import check_file
 from smd_cli.media.png import UNREADABLE
 from smd_cli.media.texts import read_texts
 from smd_cli.media.xmp import EDITED, MADE, SOURCE_TYPE
@@ -131,10 +132,12 @@ def read_recipe(path: Path) -> Recipe:
 
     Raises AssetError: the file is missing or unreadable, or carries no recipe of a version that is known.
     """
+    check_file(path)
     try:
         text = read_texts(path).get(CHUNK)
-    except FileNotFoundError:
-        raise AssetError(f"{path}: no such file") from None
+    except UnidentifiedImageError:
+        hint = "; `smd check` reads scenes" if path.suffix.lower() in (".yaml", ".yml") else ""
+        raise AssetError(f"{path}: is not a picture or film of a format that smd writes{hint}") from None
     except (*UNREADABLE, Image.DecompressionBombError) as error:
         raise AssetError(f"{path}: not a readable picture ({error})") from error
     if text is None:

@@ -23,9 +23,16 @@ def test_auto_prefers_the_best_that_is_there(monkeypatch):
     assert choose_device("cpu") == CPU
 
 
-@pytest.mark.parametrize("name", ["cuda:9", "tpu", "", "cpu:3"])
+@pytest.mark.parametrize("name", ["cuda:9", "cuda:99"])
 def test_absent_devices_are_named_with_those_that_are_there(name):
     with pytest.raises(DeviceError, match=r"not available here; choose auto or one of .*cpu") as caught:
+        choose_device(name)
+    assert caught.value.exit_code == 5
+
+
+@pytest.mark.parametrize("name", ["gpu", "tpu", "", "cpu:3", "cuda:", "cuda:x", "CUDA"])
+def test_words_that_are_no_device_are_told_with_those_that_are(name):
+    with pytest.raises(DeviceError, match=r"unknown device; give auto, cpu, cuda, cuda:N or mps") as caught:
         choose_device(name)
     assert caught.value.exit_code == 5
 

@@ -208,3 +208,42 @@ def test_too_many_colours_of_a_map(tmp_path: Path) -> None:
         scene(tmp_path, *(colored(f"#{index:06x}") for index in range(255)))
     (problem,) = (problem for problem in caught.value.problems if "empty" not in str(problem))
     assert "region 'r254': at most 254 colours of one map can be named" in str(problem)
+
+
+@pytest.mark.parametrize("tolerance", ["", ", tolerance: 3"])
+def test_a_colour_that_is_not_there_is_told_with_those_that_are(tmp_path: Path, tolerance: str) -> None:
+    shares = {color: 16 * (index + 1) for index, color in enumerate(COLORS[:9])}
+    image = Image.new("RGBA", (64, sum(shares.values())))  # and some that is transparent
+    top = 0
+    for color, height in shares.items():
+        image.paste(color, (4, top, 64, top + height))
+        top += height
+    image.save(tmp_path / "map.png")
+    (text,) = problems_of(tmp_path, f'{{image: map.png, color: "#123456"{tolerance}}}')
+    most = ", ".join(sorted(shares, key=shares.__getitem__, reverse=True)[:8])
+    assert text.endswith(
+        f"region 'a': {tmp_path / 'map.png'}: has no #123456; its colours are {most} and 1 more"
+    )
+
+
+def test_a_colour_that_is_moved_away_is_there(tmp_path: Path) -> None:
+    Image.new("RGB", (64, 64), "#2040c0").save(tmp_path / "map.png")
+    (text,) = problems_of(tmp_path, '{image: map.png, color: "#2040c1"}', "shift: [1, 0]")
+    assert text.endswith("has an empty mask: no part of the canvas")
+
+
+def test_a_picture_without_flat_areas_has_no_colours_to_tell(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(128, 256, (64, 64, 3), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "map.png")
+    (text,) = problems_of(tmp_path, '{image: map.png, color: "#123456", tolerance: 0}')
+    assert text.endswith("map.png: has no #123456")
+
+
+def problems_of(folder: Path, mask: str, more: str = "mask_std: 0") -> tuple[str, ...]:
+    text = (
+        "smd: 1\ncanvas: {width: 64, height: 64}\nbackground: {prompt: x}\n"
+        f"regions: [{{name: a, prompt: x, mask: {mask}, {more}}}]\n"
+    )
+    with pytest.raises(SceneError) as caught:
+        paint_scene(resolve(load_text(text, "s.yaml").scene, "s", folder))
+    return tuple(str(problem) for problem in caught.value.problems)

@@ -94,3 +94,17 @@ def test_what_carries_none(tmp_path: Path) -> None:
         read_recipe(tmp_path / "x.png")
     with pytest.raises(AssetError, match="no such file"):
         read_recipe(tmp_path / "gone.png")
+    with pytest.raises(AssetError, match="is a directory, not a picture"):
+        read_recipe(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"), [("people.yaml", "; `smd check` reads scenes"), ("people.png", "")]
+)
+def test_what_is_no_picture_at_all_is_a_plain_sentence(tmp_path: Path, name: str, hint: str) -> None:
+    (tmp_path / name).write_text("smd: 1")
+    with pytest.raises(AssetError) as caught:
+        read_recipe(tmp_path / name)
+    assert str(caught.value) == (
+        f"{tmp_path / name}: is not a picture or film of a format that smd writes{hint}"
+    )
