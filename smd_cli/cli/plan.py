@@ -67,10 +67,10 @@ def print_plan(
     from smd_cli.engine.events import Warned, WarningRoute
 
     messages = reporting.messages()
-    for changed in changed_files(opened):
-        messages(Warned(changed))
     if opened.plan.task == "stream":
         stream = stream or find_stream_input(opened, messages)
+    for changed in changed_files(opened):
+        messages(Warned(changed))
     with WarningRoute(messages):
         from smd_cli.app.render_plan import plan_render  # imports torch
 

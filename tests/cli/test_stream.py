@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.cli.program import smd
+from tests.cli.program import no_weights, smd
 from tests.media.films import BEEP, described, encode, shown_at, sound_of
 from tests.media.frames import milliseconds
 
@@ -329,10 +329,7 @@ WRONG = {
 
 @pytest.mark.parametrize("name", WRONG)
 def test_a_mistake_is_one_line_before_any_weights_load(scene, tmp_path, name, monkeypatch):
-    def refuse(*_, **__):
-        raise AssertionError("weights were loaded")
-
-    monkeypatch.setattr("smd_cli.models.loading.load", refuse)
+    no_weights(monkeypatch)
     (tmp_path / "empty").mkdir()
     (tmp_path / "zero.gif").touch()
     (tmp_path / "shots").mkdir()
