@@ -120,8 +120,8 @@ Strict = Annotated[
     ),
 ]
 
-REPLACING = "--overwrite replaces it, --skip-existing leaves it"
-"""What to do about a file that exists, in commands that take these options."""
+REPLACING = "--overwrite replaces it"
+"""What to do about a file that exists, where this is an option: no other picture is ever skipped."""
 
 
 @dataclass(frozen=True)

@@ -123,19 +123,30 @@ def _wanted(
     coming: ComingRecipes,
     messages: MessagePrinter,
 ) -> list[Target]:
-    """Return the pictures that are to be made; tell those that are there. Raises UsageError."""
+    """Return the pictures that are to be made; tell those that are there.
+
+    Raises UsageError: as `check_picture`, a line for each file.
+    """
     from smd_cli.app.existing import check_picture, existing_file
 
     wanted: list[Target] = []
+    problems: list[str] = []
     skipped = []
     for seed, path in targets:
-        if check_picture(path, existing, partial(coming.of, seed), hint=options.REPLACING):
+        try:
+            is_wanted = check_picture(path, existing, partial(coming.of, seed), hint=options.REPLACING)
+        except UsageError as error:
+            problems += error.problems
+            continue
+        if is_wanted:
             wanted.append((seed, path))
         else:
             messages(Noted(f"{path}: exists, skipped"))
             skipped.append(asdict(existing_file(path, seed, size)))
     if skipped:
         document().add(skipped=skipped)
+    if problems:
+        raise UsageError(*problems)
     return wanted
 
 

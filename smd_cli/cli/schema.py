@@ -32,6 +32,6 @@ def schema(
     policy = files.policy()
     if output is None:
         print_result(text.rstrip())
-    elif check_plain_target(output, policy, hint=options.REPLACING):
+    elif check_plain_target(output, policy, hint=f"{options.REPLACING}, --skip-existing leaves it"):
         write_bytes(output, text.encode())
         print_result(str(output))

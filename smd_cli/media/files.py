@@ -45,8 +45,8 @@ def check_target(
                 raise UsageError(f"{path}: exists already; {hint}")
             if existing is Existing.SKIP:
                 return False
-            if existing is Existing.REPLACE_OWN and not _is_own(path):
-                raise UsageError(f"{path}: exists, and is no picture of smd's; {hint}")
+            if existing is Existing.REPLACE_OWN and (reason := _why_foreign(path)):
+                raise UsageError(f"{path}: exists, and {reason}; {hint}")
         folder = _nearest_folder(path)
         with tempfile.TemporaryFile(dir=folder):
             pass
@@ -127,10 +127,10 @@ def report_write_errors(path: Path | str) -> Iterator[None]:
         raise SmdError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
-def _is_own(path: Path) -> bool:
-    from smd_cli.media.texts import is_own  # imports Pillow, which most commands start without
+def _why_foreign(path: Path) -> str | None:
+    from smd_cli.media.texts import why_foreign  # imports Pillow, which most commands start without
 
-    return is_own(path)
+    return why_foreign(path)
 
 
 def _nearest_folder(path: Path) -> Path:

@@ -42,10 +42,19 @@ def read_texts(path: Path) -> dict[str, str]:
 
 def is_own(path: Path) -> bool:
     """Tell whether a file is a picture or video that smd wrote and marked as its own."""
+    return why_foreign(path) is None
+
+
+def why_foreign(path: Path) -> str | None:
+    """Return what shows that a file may be somebody else's; None: smd marked it as its own.
+
+    A picture without metadata could be smd's all the same.
+    """
     try:
-        return read_texts(path).get(PROGRAM, "").startswith("smd ")
+        texts = read_texts(path)
     except (*UNREADABLE, Image.DecompressionBombError):
-        return False
+        return "is no picture of smd's"
+    return None if texts.get(PROGRAM, "").startswith("smd ") else "carries no recipe"
 
 
 def _unpack_texts(comment: str | bytes) -> dict[str, str]:

@@ -55,7 +55,7 @@ def test_another_picture_is_never_replaced_unasked(monkeypatch):
             (problem,) = json.loads(done.stdout)["problems"]
             assert problem["text"] == (
                 "day_5.png: is another picture: bootstrap.steps 2, now 1, regions[0].prompt 'the sun', "
-                "now 'the moon'; --overwrite replaces it, --skip-existing leaves it"
+                "now 'the moon'; --overwrite replaces it"
             )
         draw_mask(40)
         done = smd("generate", "day.yaml")
@@ -77,6 +77,23 @@ def test_what_is_there_already_is_skipped_and_listed(monkeypatch):
     Path("day_4.png").write_bytes(b"mine")
     done = smd("generate", "day.yaml", "--seed", "3,4", "--skip-existing")
     assert (done.exit_code, "day_4.png: exists, and is no picture of smd's" in done.stderr) == (2, True)
+
+
+def test_all_files_that_are_in_the_way_are_named(monkeypatch):
+    assert smd("generate", "day.yaml", "--seed", "1,2").exit_code == 0
+    assert smd("generate", "day.yaml", "--seed", "3", "--no-metadata").exit_code == 0
+    no_weights(monkeypatch)
+    change = ("--seed", "1-4", "--set", "bootstrap.steps=1")
+    done = smd("generate", "day.yaml", *change, "--skip-existing")
+    assert (done.exit_code, done.stderr.splitlines()) == (
+        2,
+        [
+            "day_1.png: is another picture: bootstrap.steps 2, now 1; --overwrite replaces it",
+            "day_2.png: is another picture: bootstrap.steps 2, now 1; --overwrite replaces it",
+            "day_3.png: exists, and carries no recipe; --overwrite replaces it",
+        ],
+    )
+    assert not Path("day_4.png").exists()
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".webp", ".avif"])

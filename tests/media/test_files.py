@@ -78,7 +78,7 @@ def test_policies_for_a_file_that_exists(tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="no picture of smd's"):
             check_target(path)
     Image.new("RGB", (8, 8)).save(path)
-    with pytest.raises(UsageError, match="no picture of smd's"):
+    with pytest.raises(UsageError, match="carries no recipe"):
         check_target(path)
     assert check_target(path, Existing.OVERWRITE)
     assert not check_target(path, Existing.SKIP)
@@ -91,7 +91,7 @@ def test_pictures_of_its_own_are_replaced(tmp_path: Path) -> None:
     path.write_bytes(encode_png(Image.new("RGB", (8, 8)), {}))
     assert check_target(path)
     path.write_bytes(encode_png(Image.new("RGB", (8, 8)), None))
-    with pytest.raises(UsageError, match="no picture of smd's"):
+    with pytest.raises(UsageError, match="carries no recipe"):
         check_target(path)
 
 

@@ -261,7 +261,7 @@ def test_no_texts(tmp_path: Path, name: str) -> None:
     sink.close()
     assert CHUNK not in read_texts(tmp_path / name)
     assert b"smd" not in (tmp_path / name).read_bytes()
-    with pytest.raises(UsageError, match="no picture of smd's"):
+    with pytest.raises(UsageError, match="carries no recipe"):
         check_sink(tmp_path / name)
 
 
@@ -408,7 +408,7 @@ def test_a_folder_of_pictures_is_replaced_as_a_whole(tmp_path: Path) -> None:
 
 def test_pictures_of_others_in_a_folder_stay(tmp_path: Path) -> None:
     Image.new("RGB", (8, 8)).save(tmp_path / "000003.png")
-    with pytest.raises(UsageError, match=r"000003\.png: exists, and is no picture of smd's"):
+    with pytest.raises(UsageError, match=r"000003\.png: exists, and carries no recipe"):
         check_sink(tmp_path)
     write(tmp_path, list(moving(3)))
     assert (tmp_path / "000003.png").exists()
