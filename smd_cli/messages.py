@@ -24,6 +24,16 @@ class Place:
     key: str = ""
     is_option: bool = False
 
+    @classmethod
+    def of_option(cls, option: str) -> Place:
+        """Return the place of what an option gives: `--width 512`."""
+        return cls(option, is_option=True)
+
+    @classmethod
+    def of_file(cls, path: object, option: str = "") -> Place:
+        """Return the place of a file to write: `--output a.png`, or the path where no option names it."""
+        return cls.of_option(f"{option} {path}") if option else cls(str(path))
+
     def __str__(self) -> str:
         start = f"{self.source}:{self.line}:{self.column}" if self.line else self.source
         # `--set regions[0].prompt=…` names the key already

@@ -56,7 +56,7 @@ def fill_name(template: str, picture: NamedPicture) -> str:
 
     Raises UsageError: a key is unknown or has no single value, or the template cannot be read.
     """
-    place = Place(f"--name {template}", is_option=True)
+    place = Place.of_option(f"--name {template}")
     try:
         parts = list(Formatter().parse(template))
     except ValueError as error:
@@ -85,7 +85,7 @@ def name_pictures(template: str, plan: Plan, seeds: Sequence[int], coming: Comin
         if name in names:
             other = seeds[names.index(name)]
             problem = f"seeds {other} and {seed} have one name, {name}; add {{seed}}"
-            raise UsageError(Place(f"--name {template}", is_option=True).says(problem))
+            raise UsageError(Place.of_option(f"--name {template}").says(problem))
         names.append(name)
     return names
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from smd_cli.errors import UsageError
+from smd_cli.messages import Place
 from smd_cli.scene.seeds import in_range
 
 Batch = int | Literal["auto"]
@@ -42,7 +43,7 @@ def check_batch(batch: Batch | str, given: str) -> Batch:
     if batch == "auto":
         return "auto"
     if type(batch) is not int or not 1 <= batch <= MAX_BATCH:
-        raise UsageError(f"{given}: give auto or a number from 1 to {MAX_BATCH}")
+        raise UsageError(Place.of_option(given).says(f"give auto or a number from 1 to {MAX_BATCH}"))
     return batch
 
 

@@ -19,6 +19,7 @@ from smd_cli.media.paint import ScenePainter
 from smd_cli.media.sinks import LONGEST_FRAME, SinkKind, Target, sink_kind
 from smd_cli.media.sources import FrameSource, open_frame_source
 from smd_cli.media.video import Sound
+from smd_cli.messages import Place
 from smd_cli.scene.edits import conflicts_with_input, past_the_end
 from smd_cli.scene.frame_times import EvenTimes, FrameTimes, RecordedTimes, hold, resample, seconds_of
 from smd_cli.scene.stream_plan import Seconds, StreamPlan, frame_of, frames_in
@@ -166,10 +167,10 @@ def check_apart(opened: OpenedScene, target: str, option: str = "") -> None:
     if opened.plan.stream.input is None or target == "-":
         return
     source = opened.plan.stream.input.path
-    place = source.parent if is_pattern(source) else source
-    if Path(target).resolve() == place.resolve():
-        where = f"{option} {target}".strip()
-        raise UsageError(f"{where}: the input comes from there; give another name")
+    origin = source.parent if is_pattern(source) else source
+    if Path(target).resolve() == origin.resolve():
+        place = Place.of_file(target, option)
+        raise UsageError(place.says("the input comes from there; give another name"))
 
 
 def check_room(stream: StreamInput, target: Target, option: str = "") -> None:
@@ -179,9 +180,9 @@ def check_room(stream: StreamInput, target: Target, option: str = "") -> None:
     """
     most = LONGEST_FRAME.get(kind := sink_kind(target))
     if most is not None and stream.longest > most:
-        where = f"{option} {target}".strip()
+        place = Place.of_file(target, option)
         lasts = f"{kind} shows a frame for at most {most:,.0f} s, and one lasts {stream.longest:,.0f} s"
-        raise UsageError(f"{where}: {lasts}; give --fps, or an .mp4")
+        raise UsageError(place.says(f"{lasts}; give --fps, or an .mp4"))
 
 
 def _at(opened: OpenedScene, key: str, look: Callable[[], T]) -> T:

@@ -10,7 +10,7 @@ from typer.core import TyperCommand
 from smd_cli.cli.console import print_error, print_internal_error, print_json
 from smd_cli.cli.document import Document, begin_document
 from smd_cli.errors import INTERRUPTED, SmdError
-from smd_cli.messages import Message
+from smd_cli.messages import Message, Place
 
 
 class Command(TyperCommand):
@@ -27,7 +27,7 @@ class Command(TyperCommand):
         except Exception as error:
             # What Typer raises about options is private to it. It prints that, and exits with 2.
             if "--json" in given and hasattr(error, "format_message"):
-                print_json(Document(problems=[Message(error.format_message())]).to_dict())
+                print_json(Document(problems=[_problem_of(error)]).to_dict())
             raise
 
     def invoke(self, ctx: Any) -> None:  # noqa: ANN401
@@ -65,3 +65,10 @@ class Command(TyperCommand):
         except Exception as error:
             document.problems.append(print_internal_error(error, verbose=bool(ctx.params.get("verbose"))))
             return 1
+
+
+def _problem_of(error: Any) -> Message:  # noqa: ANN401 - one of Typer's, whose class is private to it
+    """Return what Typer says about an option or argument, at its place where it names one."""
+    names = getattr(error, "option_name", None) or getattr(getattr(error, "param", None), "opts", [""])[-1]
+    place = Place.of_option(names) if names.startswith("-") else None
+    return Message(error.format_message(), place)

@@ -12,6 +12,7 @@ from smd_cli.cli import options
 from smd_cli.cli.console import print_result
 from smd_cli.cli.document import document
 from smd_cli.errors import AssetError, UsageError
+from smd_cli.messages import Place
 
 Picture = Annotated[
     Path,
@@ -29,7 +30,7 @@ def inspect(
     from smd_cli.media.recipe import read_recipe
 
     if scene and json:
-        raise UsageError("--scene and --json: give only one of them")
+        raise UsageError(Place.of_option("--scene and --json").says("give only one of them"))
     picture = picture_at(image)
     if picture is None and image.is_dir():
         raise AssetError(f"{image}: holds no frames of smd's ({FIRST_FRAME})")

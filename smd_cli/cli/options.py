@@ -13,6 +13,7 @@ from smd_cli.cli.completion import complete_device, complete_dtype, complete_mod
 from smd_cli.cli.console import MessagePrinter
 from smd_cli.errors import UsageError
 from smd_cli.media.files import Existing
+from smd_cli.messages import Place
 
 if TYPE_CHECKING:
     from smd_cli.scene.overrides import Override
@@ -216,7 +217,11 @@ class ExistingFiles:
     def policy(self) -> Existing:
         """Return what to do about them. Raises UsageError: more than one option is given."""
         if self.overwrite + self.skip_existing + self.fail_existing > 1:
-            raise UsageError("--overwrite, --skip-existing and --fail-existing: give only one of them")
+            raise UsageError(
+                Place.of_option("--overwrite, --skip-existing and --fail-existing").says(
+                    "give only one of them"
+                )
+            )
         if self.skip_existing:
             return Existing.SKIP
         if self.fail_existing:
@@ -253,13 +258,14 @@ def check_one_place(context: typer.Context, scene: str, output: Path | str | Non
 
     Raises UsageError.
     """
+    given = Place.of_option(f"--output {output}")
     if output is not None and name is not None:
-        raise UsageError(f"--output {output}: --name names files as well; give only one of them")
+        raise UsageError(given.says("--name names files as well; give only one of them"))
     if scene == "-" and output is None and name is None:
         raise UsageError("-: a scene from standard input has no name; give --name or --output")
     source = context.get_parameter_source("output_dir")
     if output is not None and source is not None and source.name == "COMMANDLINE":
-        raise UsageError(f"--output {output}: --output-dir names a folder as well; give only one of them")
+        raise UsageError(given.says("--output-dir names a folder as well; give only one of them"))
 
 
 def _whole_number(text: str) -> int | str:

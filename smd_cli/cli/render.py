@@ -22,6 +22,7 @@ from smd_cli.cli.plan import print_plan
 from smd_cli.engine.events import Event, Noted, PictureStarted
 from smd_cli.errors import UsageError
 from smd_cli.media.files import Existing
+from smd_cli.messages import Place
 
 if TYPE_CHECKING:
     from smd_cli.app.existing import ComingRecipes
@@ -100,9 +101,8 @@ def _targets(opened: OpenedScene, naming: Naming, coming: ComingRecipes) -> list
     elif len(seeds) == 1:
         targets = [(seeds[0], naming.output)]
     else:
-        raise UsageError(
-            f"--output {naming.output}: names one file for {len(seeds)} seeds; give --output-dir instead"
-        )
+        named = Place.of_option(f"--output {naming.output}")
+        raise UsageError(named.says(f"names one file for {len(seeds)} seeds; give --output-dir instead"))
     return targets
 
 

@@ -20,6 +20,7 @@ from smd_cli.cli.plan import print_plan
 from smd_cli.engine.events import Noted
 from smd_cli.errors import UsageError
 from smd_cli.media.files import Existing
+from smd_cli.messages import Place
 from smd_cli.scene.seeds import parse_seeds
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ class StreamEdits:
         from smd_cli.scene.overrides import file_override, override
 
         if self.frames is not None and self.seconds is not None:
-            raise UsageError("--frames and --seconds: give only one of them")
+            raise UsageError(Place.of_option("--frames and --seconds").says("give only one of them"))
         values = {"frames": self.frames, "seconds": self.seconds, "fps": self.fps, "loop": self.loop}
         changes = [
             override(f"--{key} {value}", ("stream", key), value)
@@ -129,7 +130,9 @@ def stream(
     existing, settings = files.policy(), compute.settings(metadata=not no_metadata, strict=strict)
     options.check_one_place(context, scene, naming.output, naming.name)
     if reporting.json and naming.output == "-":
-        raise UsageError("--output -: frames and --json both go to stdout; give a file name")
+        raise UsageError(
+            Place.of_option("--output -").says("frames and --json both go to stdout; give a file name")
+        )
     overrides = [*_seed_override(seed), *stream_edits.overrides(), *edits.overrides()]
     messages = reporting.messages()
     job = _open(scene, overrides, naming, settings, messages)

@@ -13,6 +13,7 @@ from PIL import Image, features
 from smd_cli.errors import AssetError, UsageError
 from smd_cli.media.png import encode_png
 from smd_cli.media.texts import xmp_of
+from smd_cli.messages import Place
 
 
 @dataclass(frozen=True)
@@ -48,17 +49,17 @@ def check_still(path: Path, size: tuple[int, int], *, option: str = "") -> None:
 
     Raises UsageError, which begins with the option that names the file; AssetError: Pillow lacks the format.
     """
-    where, suffix = f"{option} {path}".strip(), path.suffix.lower()
+    place, suffix = Place.of_file(path, option), path.suffix.lower()
     if suffix not in SUFFIXES:
-        raise UsageError(f"{where}: give a name that ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")
+        raise UsageError(place.says(f"give a name that ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"))
     kind = _FORMATS.get(suffix)
     if kind is None:
         return
     if kind.name in features.get_supported() or kind is _JPEG:
         if max(size) > kind.longest_side:
-            raise UsageError(f"{where}: {suffix} holds at most {kind.longest_side} px a side; give a .png")
+            raise UsageError(place.says(f"{suffix} holds at most {kind.longest_side} px a side; give a .png"))
         return
-    raise AssetError(f"{where}: this Pillow writes no {suffix}; pip install -U pillow, or give a .png")
+    raise AssetError(place.says(f"this Pillow writes no {suffix}; pip install -U pillow, or give a .png"))
 
 
 def check_texts(path: Path, texts: Callable[[], Mapping[str, str]], *, option: str = "") -> None:
@@ -68,8 +69,10 @@ def check_texts(path: Path, texts: Callable[[], Mapping[str, str]], *, option: s
     """
     kind = _FORMATS.get(path.suffix.lower())
     if kind and kind.longest_texts and len(xmp_of(texts())) > kind.longest_texts:
-        where = f"{option} {path}".strip()
-        raise UsageError(f"{where}: the recipe is too long for {path.suffix}; give a .png, or --no-metadata")
+        place = Place.of_file(path, option)
+        raise UsageError(
+            place.says(f"the recipe is too long for {path.suffix}; give a .png, or --no-metadata")
+        )
 
 
 def encode_still(image: Image.Image, suffix: str, texts: Mapping[str, str] | None) -> bytes:

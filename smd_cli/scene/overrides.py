@@ -46,19 +46,19 @@ class Override:
     @property
     def place(self) -> Place:
         """Return the place of what the option gives."""
-        return Place(self.option, is_option=True)
+        return Place.of_option(self.option)
 
 
 def parse_override(text: str) -> Override:
     """Read `dotted.path[index or name]=yaml`. Raises UsageError."""
     path, equals, value = text.partition("=")
     option = f"--set {text}"
-    place, keys = Place(option, is_option=True), steps_of(path)
+    place, keys = Place.of_option(option), steps_of(path)
     if not equals or keys is None:
         hint = "write it as key=value, such as regions[0].prompt=a cat or sampler.tile=256"
         raise UsageError(place.says(hint))
     if not text.isprintable():
-        place = Place(f"--set {text!r}", is_option=True)
+        place = Place.of_option(f"--set {text!r}")
         raise UsageError(place.says("holds control characters or is not UTF-8"))
     try:
         return Override(option, keys, parse(value or "''", place))
@@ -71,7 +71,7 @@ def override(option: str, keys: Sequence[str], value: Scalar) -> Override:
 
     None removes a value, so that its default applies.
     """
-    return Override(option, tuple(keys), Node(value, Place(option, is_option=True)))
+    return Override(option, tuple(keys), Node(value, Place.of_option(option)))
 
 
 def file_override(option: str, keys: Sequence[str], text: str) -> Override:
@@ -82,7 +82,7 @@ def file_override(option: str, keys: Sequence[str], text: str) -> Override:
 def override_of(path: str, value: Any) -> Override:  # noqa: ANN401 - plain data of any shape
     """Make an override of a path and plain data: override_of("canvas.width", 512). Raises UsageError."""
     option = f"override {path}"
-    place, keys = Place(option, is_option=True), steps_of(path)
+    place, keys = Place.of_option(option), steps_of(path)
     if keys is None:
         hint = "write the place as in regions[0].prompt or sampler.tile"
         raise UsageError(place.says(hint))

@@ -40,8 +40,8 @@ def scene(old: str, new: str) -> str:
 
 MISTAKES = {
     "no command line": (["generate", "--json"], 2, "Missing argument 'SCENE'.", {}),
-    "unknown option": (["generate", "s.yaml", "--sed", "1"], 2, "No such option: --sed", {}),
-    "no number": (["stream", "s.yaml", "--frames", "many"], 2, "--frames", {}),
+    "unknown option": (["generate", "s.yaml", "--sed", "1"], 2, "No such option: --sed", {"option": "--sed"}),
+    "no number": (["stream", "s.yaml", "--frames", "many"], 2, "--frames", {"option": "--frames"}),
     "no scene": (["generate", "gone.yaml"], 3, "no such file", {"file": "gone.yaml"}),
     "a folder": (["generate", "folder.png"], 3, "is a directory", {"file": "folder.png"}),
     "bad override": (
@@ -66,7 +66,7 @@ MISTAKES = {
     "a folder's name": (["generate", "s.yaml", "-o", "folder.png"], 2, "folder.png: is a directory", {}),
     "device": (["generate", "s.yaml", "--device", "tpu"], 5, "tpu", {}),
     "dtype": (["generate", "s.yaml", "--dtype", "int4"], 5, "int4", {}),
-    "batch": (["generate", "s.yaml", "--batch", "0"], 2, "--batch 0: give auto or a number", {}),
+    "batch": (["generate", "s.yaml", "--batch", "0"], 2, "give auto or a number", {"option": "--batch 0"}),
     "model": (
         ["generate", "s.yaml", "--model", "nowhere.safetensors"],
         4,
@@ -84,7 +84,12 @@ MISTAKES = {
     ),
     "no recipe": (["inspect", "text.png"], 4, "text.png", {}),
     "plan": (["plan", "s.yaml", "--model", "nowhere.safetensors"], 4, "nowhere.safetensors", {}),
-    "preview": (["check", "s.yaml", "--preview", "p.jpg"], 2, "p.jpg", {}),
+    "preview": (
+        ["check", "s.yaml", "--preview", "p.jpg"],
+        2,
+        "written as PNG",
+        {"option": "--preview p.jpg"},
+    ),
 }
 
 
