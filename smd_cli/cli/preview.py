@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from smd_cli.errors import UsageError
 from smd_cli.media.files import check_plain_target, write_bytes
+from smd_cli.messages import Place
 
 if TYPE_CHECKING:
     from smd_cli.app.scenes import OpenedScene
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 def check_preview(path: Path) -> None:
     """Raise UsageError, before any work, where the preview cannot be written."""
     if path.suffix.lower() != ".png":
-        raise UsageError(f"--preview {path}: previews are written as PNG; give a name that ends in .png")
+        place = Place.of_file(path, "--preview")
+        raise UsageError(place.says("previews are written as PNG; give a name that ends in .png"))
     check_plain_target(path)
 
 
