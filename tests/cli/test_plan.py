@@ -228,7 +228,7 @@ class TestPreview:
     [
         (["--preview", "p.jpg"], 2, ".png"),
         (["--batch", "0"], 2, "auto or a number"),
-        (["--device", "tpu"], 5, "available"),
+        (["--device", "tpu"], 5, "unknown device"),
         (["--set", "regions[0].promt=x"], 3, "prompt"),
         (["-W", "512", "--set", "canvas.wrap=x", "--set", "sampler.tile=1024"], 3, "tile"),
     ],
