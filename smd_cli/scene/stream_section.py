@@ -55,7 +55,7 @@ class _Target(Section):
 
     at: At = Field(
         description="The first frame that shows the change, counted from 0, or its time: `1.5s` is the frame "
-        "that begins nearest to it."
+        "that begins nearest to it. With `autoflush` that frame shows all of it."
     )
     region: RegionName | None = Field(default=None, description="The name of the region to change.")
     background: BackgroundChange | None = Field(
@@ -103,7 +103,8 @@ class Stream(Section):
         default=False,
         description="How a keyframe takes effect: `true` starts its frame and those after it under the "
         "changed scene; `false` changes the scene for the remaining steps of the frames that are in the "
-        "batch already, so that the change comes in over a few frames.",
+        "batch already, so that the change comes in over a few frames. Give `true` for edits exactly at "
+        "their frame, and for masks that move.",
     )
     variation: Share = Field(
         default=0.0,
