@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from itertools import islice
+from pathlib import Path
 
 from PIL import Image
 
@@ -24,13 +25,14 @@ from smd_cli.engine.events import Clock, Noted, StreamProgress, Warned, WarningR
 from smd_cli.engine.layers import CanvasImages
 from smd_cli.engine.scene_preparer import InputFrame, ScenePreparer
 from smd_cli.engine.stream_pipeline import QUEUES, WORK, StreamRun, stream_pipeline
-from smd_cli.errors import UsageError
+from smd_cli.errors import AssetError, UsageError
 from smd_cli.media.files import Existing
 from smd_cli.media.gif import SHORTEST
 from smd_cli.media.paint import ScenePainter
 from smd_cli.media.pixel_digest import PixelDigest
 from smd_cli.media.recipe import Recipe
 from smd_cli.media.sinks import Sink, Target, open_sink, sink_kind
+from smd_cli.media.sources import count_frames
 from smd_cli.models.backbone import Backbone
 from smd_cli.scene.resolve import Plan
 from smd_cli.scene.timeline import plan_at
@@ -57,6 +59,7 @@ class SceneStream:
         seed: of its noise.
         progress: how far it is.
         recipe: what makes it; None where the renderer leaves metadata out.
+        report: what `write` did, all of it or what was kept of it; None: nothing yet.
     """
 
     def __init__(
@@ -73,6 +76,7 @@ class SceneStream:
         self.input = source
         self.seed = seed
         self.progress = StreamProgress(total=source.frames)
+        self.report: StreamReport | None = None
         self._backbone = backbone
         self._settings = settings
         self._clock = clock
@@ -110,30 +114,48 @@ class SceneStream:
     def write(self, target: Target, *, overwrite: bool = False) -> StreamReport:
         """Write the stream to a file, a folder or standard output (see `media.sinks`).
 
-        Whatever ends it, what was written before plays. Raises as iterating, and UsageError: the suffix is
-        unknown, the input comes from there or, without `overwrite`, a file is there that is not this stream;
-        SmdError: a frame cannot be written.
+        Whatever ends it, what was written before plays; a note and `report` tell what that is.
+
+        Raises as iterating, and UsageError: the suffix is unknown, the input comes from there or, without
+        `overwrite`, a file is there that is not this stream; SmdError: a frame cannot be written.
         """
         check_apart(self.scene, str(target or "-"))
         check_room(self.input, target)
         check_stream(target, Existing.OVERWRITE if overwrite else Existing.REPLACE_OWN, lambda: self.recipe)
-        began, saving, pixels = time.perf_counter(), 0.0, PixelDigest()
-        with enough_memory(self._backbone.device), self._sink(target) as sink:
-            for frame in self:
-                writing = time.perf_counter()
-                _write(sink, frame)
-                if frame.image is not None:
-                    pixels.add(frame.image)
-                saving += time.perf_counter() - writing
-        if self._run is None:
-            raise RuntimeError("the stream did not run")
-        loading, busy = self._clock.seconds["load"], zip(WORK, self._run.pipeline.busy(), strict=True)
-        timing = {"load_s": loading, **{f"{name}_s": seconds for name, seconds in busy}, "save_s": saving}
-        written = WrittenFile.at(str(target or "-"), self.seed, pixels.hexdigest(), self.scene.plan.size)
+        began, written = time.perf_counter(), _Written()
+        try:
+            with enough_memory(self._backbone.device), self._sink(target) as sink:
+                for frame in self:
+                    written.add(sink, frame)
+        finally:
+            if kept := self._kept(target, written.frames):
+                self.report = self._report(target, kept, written, time.perf_counter() - began)
+        if self.report is None:
+            raise RuntimeError("the stream left no frames")
+        return self.report
+
+    def _kept(self, target: Target, written: int) -> int:
+        """Return how many frames lie at a target now; tell where those are not all."""
+        total, kind = self.input.frames, sink_kind(target)
+        if target is None or kind == "raw" or written in (0, total):
+            return written
+        kept = 0
+        with suppress(AssetError):  # nothing is left of it, as what ended the stream tells
+            kept = count_frames(Path(target))
+            plays = "" if kind == "folder" else ", and play"
+            self._clock.listen(Noted(f"{target}: {kept} of {total} frames are written{plays}"))
+        return kept
+
+    def _report(self, target: Target, kept: int, written: _Written, seconds: float) -> StreamReport:
+        """Describe what was kept; of frames that are not those that were handed over, no digest is known."""
+        loading, run = self._clock.seconds["load"], self._run
+        busy = zip(WORK, run.pipeline.busy(), strict=True) if run else ()
+        timing = {"load_s": loading, **{f"{name}_s": spent for name, spent in busy}}
+        pixels = written.pixels.hexdigest() if kept == written.frames else None
         return StreamReport(
-            outputs=(written,),
-            progress=self.progress,
-            timing={**timing, "total_s": loading + time.perf_counter() - began},
+            outputs=(WrittenFile.at(str(target or "-"), self.seed, pixels, self.scene.plan.size),),
+            progress=replace(self.progress, frames=kept),
+            timing={**timing, "save_s": written.seconds, "total_s": loading + seconds},
             work=dict(self.work._asdict()),
             device=device_facts(self._backbone),
         )
@@ -200,9 +222,22 @@ class SceneStream:
             sink.close()
 
 
-def _write(sink: Sink, frame: StreamFrame) -> None:
-    """Write a frame, the last one again where it repeats that."""
-    if frame.is_repeat or frame.image is None:
-        sink.repeat()
-    else:
-        sink.add(frame.image)
+@dataclass
+class _Written:
+    """What a sink has been given: frames, what they show, and the seconds that it took."""
+
+    frames: int = 0
+    seconds: float = 0.0
+    pixels: PixelDigest = field(default_factory=PixelDigest)
+
+    def add(self, sink: Sink, frame: StreamFrame) -> None:
+        """Write a frame, the last one again where it repeats that."""
+        began = time.perf_counter()
+        if frame.is_repeat or frame.image is None:
+            sink.repeat()
+        else:
+            sink.add(frame.image)
+        if frame.image is not None:
+            self.pixels.add(frame.image)
+        self.frames += 1
+        self.seconds += time.perf_counter() - began

@@ -200,11 +200,19 @@ def _check_target(target: str, option: str) -> None:
 
 
 def _is_wanted(job: _Job, existing: Existing, messages: MessagePrinter) -> bool:
-    """Tell whether a stream is to be made; if not, say that it is there. Raises UsageError."""
+    """Tell whether a stream is to be made, as one that was cut short is; if not, say that it is there.
+
+    Raises UsageError.
+    """
     from smd_cli.app.existing import check_stream, existing_file
+    from smd_cli.media.sources import count_frames
 
     seed = job.scene.plan.seed
     if check_stream(job.target, existing, lambda: job.coming.of(seed), hint=options.REPLACING):
+        return True
+    found, frames = count_frames(Path(job.target)), job.source.frames
+    if found < frames:
+        messages(Noted(f"{job.target}: has {found} of {frames} frames; rendered again"))
         return True
     messages(Noted(f"{job.target}: exists, skipped"))
     document().add(skipped=[asdict(existing_file(job.target, seed, job.scene.plan.size))])
@@ -219,8 +227,11 @@ def _render(job: _Job, settings: RenderSettings, reporting: options.Reporting) -
     messages = reporting.messages()
     with show_progress(messages) as listener, Renderer.of(settings, listener) as renderer:
         stream = renderer.stream(job.scene, source=job.source)
-        report = stream.write(job.target, overwrite=True)
-    document().add(**report.to_dict())
+        try:
+            report = stream.write(job.target, overwrite=True)
+        finally:
+            if stream.report:
+                document().add(**stream.report.to_dict())
     if not reporting.quiet:
         print_stream_report(report)
 

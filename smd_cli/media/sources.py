@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
+from itertools import count
 from math import lcm
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-from smd_cli.media.frame_files import frame_files, is_pattern
+from smd_cli.media.frame_files import frame_files, is_pattern, numbered
 from smd_cli.media.images import check_file, open_image, open_picture, report_read_errors
 from smd_cli.media.pixels import on_white, shown_pixels
 from smd_cli.media.png_layout import check_rows
@@ -77,6 +78,20 @@ def open_frame_source(path: str | Path) -> FrameSource:
     with open_image(place) as image:
         frames = _shown_frames(image)
     return _animation_source(place, frames) if len(frames) > 1 else _picture_source([place])
+
+
+def count_frames(target: Path) -> int:
+    """Count the frames of an animation, a video, or a folder that holds a stream's numbered pictures.
+
+    Raises AssetError: it cannot be read.
+    """
+    if target.is_dir():
+        return next(number for number in count() if not (target / numbered(number)).exists())
+    if target.suffix.lower() in VIDEO_SUFFIXES:
+        check_file(target)
+        return len(probe_film(target).times.starts)
+    with open_image(target) as image:
+        return len(_shown_frames(image))
 
 
 def _picture_source(paths: Sequence[Path]) -> FrameSource:

@@ -1,11 +1,14 @@
 """Files that exist: the same picture is written again, another one never without being asked for."""
 
 import json
+from hashlib import sha256
 from pathlib import Path
 
+import av
 import pytest
 from PIL import Image
 
+from smd_cli.app.streaming import _Written
 from smd_cli.media.recipe import read_recipe
 from tests.cli.program import no_weights, smd
 
@@ -114,6 +117,45 @@ def test_a_stream_is_compared_as_a_picture_is(target, monkeypatch):
     assert skipped["outputs"] == []
     assert (there["path"], there["sha256"]) == (target, made["outputs"][0]["sha256"])
     assert there["pixels_sha256"] is None  # a stream's recipe is written before its frames
+
+
+def frames_of(target: str) -> int:
+    if target.endswith("/"):
+        return len(list(Path(target).iterdir()))
+    if target.endswith(".mp4"):
+        with av.open(target) as opened:
+            return sum(1 for _ in opened.decode(video=0))
+    with Image.open(target) as image:
+        return image.n_frames
+
+
+@pytest.mark.parametrize("target", ["a.gif", "a.webp", "a.apng", "a.mp4", "frames/"])
+def test_a_stream_that_was_cut_short_is_told_and_made_again(target, monkeypatch):
+    def add(self, sink, frame):
+        if frame.number == 2:
+            raise KeyboardInterrupt
+        whole(self, sink, frame)
+
+    whole, stream = _Written.add, ("stream", "day.yaml", "--frames", "4", "-o", target, "--json")
+    with monkeypatch.context() as context:
+        context.setattr(_Written, "add", add)
+        done = smd(*stream)
+    report = json.loads(done.stdout)
+    plays = "" if target == "frames/" else ", and play"
+    assert done.exit_code == 130, done.stderr
+    assert f"note: {target}: 2 of 4 frames are written{plays}\n" in done.stderr
+    assert (report["frames"], frames_of(target)) == (2, 2)
+    (kept,) = report["outputs"]
+    digest = "" if target == "frames/" else sha256(Path(target).read_bytes()).hexdigest()
+    assert (kept["path"], kept["sha256"]) == (target, digest)
+
+    done = smd(*stream, "--skip-existing")
+    assert done.exit_code == 0, done.stderr
+    assert f"note: {target}: has 2 of 4 frames; rendered again\n" in done.stderr
+    again = json.loads(done.stdout)
+    assert (again["skipped"], again["frames"], frames_of(target)) == ([], 4, 4)
+    no_weights(monkeypatch)
+    assert len(json.loads(smd(*stream, "--skip-existing").stdout)["skipped"]) == 1
 
 
 def test_templates_name_files_and_folders():
