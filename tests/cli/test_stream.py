@@ -365,7 +365,7 @@ def test_a_folder_of_frames_is_inspected_by_its_first(scene):
     assert smd("inspect", "frames").stdout == smd("inspect", "frames/000003.png").stdout
     done = smd("inspect", ".")
     assert done.exit_code == 4
-    assert ".: holds no 000000.png" in done.stderr
+    assert ".: holds no frames of smd's (000000.png)" in done.stderr
 
 
 def test_a_missing_codec_says_what_to_install(scene, tmp_path, monkeypatch):
