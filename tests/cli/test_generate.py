@@ -168,7 +168,7 @@ def test_no_metadata_leaves_the_recipe_out(scene):
         (("-o", "a.webp", "-W", "16384"), 2, "16383 px"),
         (("-o", "sunny.yaml/a.png"), 2, "not a folder"),
         (("-o", "a.png", "--output-dir", "made"), 2, "--output-dir"),
-        (("--device", "tpu"), 5, "available"),
+        (("--device", "tpu"), 5, "unknown device"),
         (("--dtype", "float16", "--device", "cpu"), 5, "float16"),
         (("--model", "someone/something", "--offline"), 4, "offline"),
         (("--model", "./nowhere"), 4, "nowhere"),
