@@ -163,17 +163,16 @@ def _open(
     from smd_cli.app.scenes import load_scene
     from smd_cli.app.unpainted import may_be_unpainted
 
-    opened = load_scene(scene, overrides=overrides, listener=messages)
+    opened, stream = load_scene(scene, overrides=overrides, listener=messages), None
     if opened.can_stream:
         from smd_cli.app.stream_input import find_stream_input  # imports what reads films
 
-        find_stream_input(opened.for_task("stream"), messages)
+        stream = find_stream_input(opened.for_task("stream"), messages)
     for message in changed_files(opened):
         messages(Warned(message))
     with WarningRoute(messages):
-        models = model_availability(opened.plan).required
-        if may_be_unpainted(opened):
-            from smd_cli.app.render_plan import plan_render  # imports torch
+        if not may_be_unpainted(opened):
+            return opened, model_availability(opened.plan).required
+        from smd_cli.app.render_plan import plan_render  # imports torch
 
-            plan_render(opened, RenderSettings(offline=True))
-    return opened, models
+        return opened, plan_render(opened, RenderSettings(offline=True), stream).models
