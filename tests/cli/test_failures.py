@@ -15,7 +15,6 @@ regions:
   - {name: boy, prompt: a boy, mask: {box: [0, 0, 0.5, 1]}}
 """
 CANVAS, MASK = "{width: 64, height: 64}", "{box: [0, 0, 0.5, 1]}"
-INPAINT = "smd: 1\ntask: inpaint\nbackground: {image: photo.png}\n"
 
 
 @pytest.fixture(autouse=True)

@@ -10,24 +10,11 @@ from PIL.PngImagePlugin import PngInfo
 from smd_cli.errors import AssetError, UsageError
 from smd_cli.media.files import check_target
 from smd_cli.media.png import encode_png
-from smd_cli.media.recipe import CHUNK, Recipe, read_recipe
+from smd_cli.media.recipe import CHUNK, read_recipe
+from tests.media.recipes import small_recipe
 
 PART = {"prompt": "an owl", "negative_prompt": "blur"}
-RECIPE = Recipe(
-    scene={
-        "task": "generate",
-        "seed": 5,
-        "model": {"base": "flatland"},
-        "canvas": {"width": 64, "height": 128},
-        "sampler": {"indices": [0, 25], "kind": "lcm", "guidance_scale": 1.0},
-        "background": PART,
-        "regions": [{**PART, "prompt": "a cat"}],
-    },
-    family="sd15",
-    revision="",
-    digests={"model.base": "ab" * 32},
-    versions={"smd-cli": "0.1.0"},
-)
+RECIPE = small_recipe(PART, {**PART, "prompt": "a cat"})
 
 
 def picture(path: Path, text: str, *, packed: bool = False) -> Path:

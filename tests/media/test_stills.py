@@ -16,23 +16,10 @@ from smd_cli.media.stills import check_still, check_texts, encode_still
 from smd_cli.media.texts import is_own, read_texts
 from smd_cli.media.xmp import read_xmp_comment, xmp_packet
 from smd_cli.scene.frame_times import EvenTimes
+from tests.media.recipes import small_recipe
 
 PART = {"prompt": 'größer & "kleiner" <b>\nzwei', "negative_prompt": ""}
-RECIPE = Recipe(
-    scene={
-        "task": "generate",
-        "seed": 5,
-        "model": {"base": "flatland"},
-        "canvas": {"width": 64, "height": 128},
-        "sampler": {"indices": [0, 25], "kind": "lcm", "guidance_scale": 1.0},
-        "background": PART,
-        "regions": [],
-    },
-    family="sd15",
-    revision="",
-    digests={"model.base": "ab" * 32},
-    versions={"smd-cli": "0.1.0"},
-)
+RECIPE = small_recipe(PART)
 SUFFIXES = [".png", ".jpg", ".webp", ".avif"]
 
 
