@@ -135,7 +135,7 @@ def stream(
         )
     overrides = [*_seed_override(seed), *stream_edits.overrides(), *edits.overrides()]
     messages = reporting.messages()
-    job = _open(scene, overrides, naming, settings, messages)
+    job = _open(scene, overrides, naming, messages, offline=settings.offline or dry_run)
     is_wanted = _is_wanted(job, existing, messages)
     if dry_run:
         print_plan(job.scene, settings, reporting, stream=job.source)
@@ -170,10 +170,14 @@ def _open(
     path: str,
     overrides: list[Override],
     naming: Naming,
-    settings: RenderSettings,
     messages: MessagePrinter,
+    *,
+    offline: bool,
 ) -> _Job:
-    """Open a scene and its input, and name the target. Raises UsageError: that is written over the input."""
+    """Open a scene and its input, and name the target; `offline`, without fetching a model for its hash.
+
+    Raises UsageError: the target is written over the input.
+    """
     from smd_cli.app.existing import ComingRecipes
     from smd_cli.app.names import name_pictures
     from smd_cli.app.scenes import load_scene
@@ -181,7 +185,7 @@ def _open(
 
     opened = load_scene(path, overrides=overrides, task="stream", listener=messages)
     plan, target, option = opened.plan, naming.output, "--output"
-    coming = ComingRecipes(plan, offline=settings.offline)
+    coming = ComingRecipes(plan, offline=offline)
     if target is None:
         (name,) = name_pictures(naming.name or DEFAULT_NAME, plan, [plan.seed], coming)
         target, option = f"{naming.output_dir / name}{'/' * name.endswith('/')}", "--name"

@@ -87,6 +87,20 @@ def test_check_asks_nobody_whether_a_model_is_here(hub, folder, tmp_path):
     assert hub.requests == []
 
 
+@pytest.mark.parametrize("command", [["generate", "-o", "a.jpg"], ["stream", "--name", "{hash}.gif"]])
+def test_a_dry_run_fetches_no_model_for_the_name_or_the_recipe(hub, folder, tmp_path, command):
+    hub.add("owner/model", folder)
+    scene = tmp_path / "scene.yaml"
+    scene.write_text(
+        "smd: 1\ncanvas: {width: 64, height: 64}\nbackground: {prompt: x}\n"
+        "sampler: {kind: ddim}\nmodel: owner/model\n"
+    )
+    program = [sys.executable, "-m", "smd_cli", *command, str(scene), "--dry-run"]
+    done = subprocess.run(program, capture_output=True, text=True, env=hub.environment(), check=False)
+    assert (done.returncode, "rendering without --offline fetches it" in done.stderr) == (4, True)
+    assert hub.requests == []
+
+
 def test_a_hub_that_is_down(hub, copy):
     hub.add("owner/model", copy)
     hub.is_down = True
