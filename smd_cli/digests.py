@@ -7,6 +7,8 @@ from functools import lru_cache
 from hashlib import file_digest, sha256
 from pathlib import Path
 
+from smd_cli.regular_files import open_regular
+
 
 def digest_of(files: Iterable[Path]) -> str:
     """Return the SHA-256 of files: a single file's own, of several that of their digests in order.
@@ -32,5 +34,5 @@ def _digest(path: Path) -> str:
 @lru_cache(maxsize=1024)
 def _read(path: Path, changed_ns: int, size: int) -> str:
     """Return the digest of a file that has been read; every picture of a batch asks for it."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return file_digest(file, "sha256").hexdigest()

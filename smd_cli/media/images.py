@@ -14,6 +14,7 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from smd_cli.errors import AssetError
 from smd_cli.media.pixels import shown_pixels
 from smd_cli.media.png_layout import check_rows
+from smd_cli.regular_files import UnfitFileError, check_regular
 from smd_cli.scene.paths import why_missing
 
 MAX_PIXELS = 200_000_000
@@ -112,10 +113,12 @@ def check_file(path: Path) -> None:
     try:
         if path.is_symlink() and not path.exists():
             raise AssetError(f"{path}: is a broken link to {path.readlink()}")
-        if not path.exists():
-            raise AssetError(f"{path}: no such file{why_missing(str(path))}")
-        if not path.is_file():
-            kind = "a directory" if path.is_dir() else "no regular file"
-            raise AssetError(f"{path}: is {kind}, not a picture")
+        check_regular(path)
+    except FileNotFoundError:
+        raise AssetError(f"{path}: no such file{why_missing(str(path))}") from None
+    except IsADirectoryError:
+        raise AssetError(f"{path}: is a directory, not a picture") from None
+    except UnfitFileError as error:
+        raise AssetError(f"{path}: is {error.strerror}") from None
     except OSError as error:
         raise AssetError(f"{path}: cannot be read: {error.strerror}") from error

@@ -7,20 +7,22 @@ import struct
 from pathlib import Path
 from typing import BinaryIO
 
+from smd_cli.regular_files import open_regular
+
 _PATH_TO_COMMENT = (b"moov", b"udta", b"meta", b"ilst", b"\xa9cmt", b"data")
 _MAX_COMMENT = 1 << 24  # bytes that are read at most
 
 
 def is_mp4(path: Path) -> bool:
     """Tell whether a file begins like an MP4 file. AVIF pictures begin like that too, but for their brand."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         kind, brand = struct.unpack("4x4s4s", file.read(12).ljust(12, b"\0"))
     return kind == b"ftyp" and brand not in (b"avif", b"avis")
 
 
 def read_comment(path: Path) -> bytes:
     """Return the comment in UTF-8, empty where there is none."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         start, end = 0, os.fstat(file.fileno()).st_size
         for kind in _PATH_TO_COMMENT:
             found = _find_box(file, kind, start, end)

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from smd_cli.regular_files import open_regular
+
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
 # Adam7's passes: the first column and row of each, and the steps to the next ones.
@@ -47,7 +49,7 @@ class _Header:
 
 def sample_bits(path: Path) -> int | None:
     """Return the bits of a sample of a PNG file; None for other files. Raises OSError."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         header = _read_header(file)
     return header.bits if header else None
 
@@ -57,7 +59,7 @@ def check_rows(path: Path) -> None:
 
     Raises OSError: rows are missing, or the file cannot be read.
     """
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         header = _read_header(file)
         if header is None:
             return

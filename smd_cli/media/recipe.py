@@ -22,6 +22,7 @@ from smd_cli.media.png import UNREADABLE
 from smd_cli.media.texts import read_texts
 from smd_cli.media.xmp import EDITED, MADE, SOURCE_TYPE
 from smd_cli.scene.explain import quoted
+from smd_cli.strict_json import parse
 
 CHUNK = "smd"
 VERSION = 2
@@ -145,7 +146,7 @@ def read_recipe(path: Path) -> Recipe:
             f"{path}: carries no smd recipe (was it saved with --no-metadata or by another program?)"
         )
     try:
-        data = json.loads(text)
+        data = parse(text)
         if data.pop("recipe") != VERSION:
             raise AssetError(f"{path}: its recipe is of a version that this smd does not know")
         recipe = Recipe(**data)

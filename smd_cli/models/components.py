@@ -7,13 +7,12 @@ from typing import Any
 
 import torch
 from accelerate import init_empty_weights
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from smd_cli.errors import AssetError
 from smd_cli.models.configs import Config, read_config
 from smd_cli.models.networks import ComponentFiles
-from smd_cli.models.weights import own_names
+from smd_cli.models.weights import open_weights, own_names
 
 Network = Any  # diffusers and transformers have no types
 Weights = dict[str, Tensor]
@@ -27,15 +26,12 @@ def read_tensors(files: ComponentFiles, prefix: str) -> Weights:
     """Read the tensors of a network: of a whole checkpoint those with its prefix, else all.
 
     Raises:
-        AssetError: a file cannot be read.
+        AssetError: as `open_weights`.
     """
     tensors: Weights = {}
     for path in files.weights:
-        try:
-            with safe_open(path, framework="pt") as file:
-                tensors |= {name: file.get_tensor(name) for name in own_names(file.keys(), prefix)}
-        except (SafetensorError, OSError) as error:
-            raise AssetError(f"{path}: not readable ({summary(error)})") from error
+        with open_weights(path, "pt") as file:
+            tensors |= {name: file.get_tensor(name) for name in own_names(file.keys(), prefix)}
     return tensors
 
 

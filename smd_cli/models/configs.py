@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from smd_cli.errors import AssetError
 from smd_cli.models.content import real_kind
+from smd_cli.regular_files import MAX_CONFIG, UnfitFileError, read_text
+from smd_cli.strict_json import parse
 
 if TYPE_CHECKING:
     from smd_cli.models.prediction import Training
@@ -55,13 +56,15 @@ def read_json(path: Path) -> Config:
         AssetError: it cannot be read, or is none.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse(read_text(path, MAX_CONFIG))
     except FileNotFoundError:
         raise AssetError(f"{path}: no such file; the model folder is incomplete") from None
     except PermissionError:
         raise AssetError(f"{path}: permission denied") from None
+    except UnfitFileError as error:
+        raise AssetError(f"{path}: is {error.strerror}") from None
     except OSError as error:
-        raise AssetError(f"{path}: not readable ({error})") from error
+        raise AssetError(f"{path}: not readable ({error.strerror})") from error
     except ValueError as error:
         kind = real_kind(path)
         problem = f"not JSON but {kind}" if kind else f"not readable as JSON ({error})"

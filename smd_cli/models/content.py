@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from smd_cli.regular_files import open_regular
+
 _READ = 512  # bytes that tell
 _PICKLES = (
     b"PK\x03\x04",
@@ -49,5 +51,5 @@ def text_in_place(path: Path) -> str:
 
 
 def _start(path: Path) -> bytes:
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return file.read(_READ)

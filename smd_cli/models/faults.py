@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
 
 from smd_cli.models.assets import Assets
 from smd_cli.models.backbone import dtype_name
-from smd_cli.models.weights import own_names
+from smd_cli.models.weights import open_weights, own_names
 
 
 def faulty_files(assets: Assets, dtype: torch.dtype) -> tuple[str, ...]:
@@ -31,7 +30,7 @@ def faulty_files(assets: Assets, dtype: torch.dtype) -> tuple[str, ...]:
 def _faults(path: Path, prefix: str, dtype: torch.dtype) -> Iterator[str]:
     """Yield what is wrong with the tensors of a network in a file, a line for each kind of fault."""
     broken, too_large = [], []
-    with safe_open(path, framework="pt") as file:
+    with open_weights(path, "pt") as file:
         for name in own_names(file.keys(), prefix):
             tensor = file.get_tensor(name)
             if not tensor.isfinite().all():

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
-from safetensors import safe_open
 from torch import nn
 
 from smd_cli.models.textual_inversions import TextualInversion
+from smd_cli.models.weights import open_weights
 
 Learned = dict[str, tuple[int, ...]]
 """The token numbers of each learned word, one for each of its vectors."""
@@ -23,7 +23,7 @@ def learn_words(encoder: Any, component: str, inversions: Iterable[TextualInvers
     own: nn.Embedding = encoder.get_input_embeddings()
     rows, learned = [own.weight], Learned()
     for inversion in inversions:
-        with safe_open(inversion.path, framework="pt") as file:
+        with open_weights(inversion.path, "pt") as file:
             vectors = file.get_tensor(inversion.tensors[component]).reshape(-1, own.embedding_dim)
         start = sum(map(len, rows))
         learned[inversion.token] = tuple(range(start, start + len(vectors)))

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors import safe_open
 from torch import Tensor, nn
 
 from smd_cli.errors import AssetError
@@ -15,6 +14,7 @@ from smd_cli.models.adapters import Adapter
 from smd_cli.models.family import Family
 from smd_cli.models.layer_names import plain_name
 from smd_cli.models.peft_config import Scale, read_scales
+from smd_cli.models.weights import open_weights
 
 Networks = Mapping[str, Any]
 """The modules of a family's components; diffusers and transformers have no types."""
@@ -46,7 +46,7 @@ def _read(path: Path) -> Adapters:
     """Read what a file holds for each layer, by the layers' plain names."""
     parts: dict[str, dict[str, Tensor]] = {}
     names: dict[str, str] = {}
-    with safe_open(path, framework="pt") as file:
+    with open_weights(path, "pt") as file:
         scales = read_scales(path, file.metadata() or {})
         for name in file.keys():  # noqa: SIM118 - no mapping
             layer, part = split(name) or (name, "")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from typing import Any
 
 from smd_cli.errors import AssetError
 from smd_cli.models.configs import read_json
+from smd_cli.strict_json import parse
 
 _FILE, ADAPTER_CONFIG = "adapter_model.safetensors", "adapter_config.json"
 """What peft calls an adapter's tensors, and its config in the same folder."""
@@ -49,7 +49,7 @@ def read_scales(path: Path, header: Mapping[str, str]) -> dict[str, Scale]:
     try:
         if path.name == _FILE and config.exists():
             return {"": _scale(config, read_json(config), "")}
-        written: dict[str, Any] = json.loads(header.get(_HEADER, "{}"))
+        written: dict[str, Any] = parse(header.get(_HEADER, "{}"))
         components = {key.rpartition(".")[0] for key in written}
         return {
             component: _scale(path, written, f"{component}." if component else "") for component in components

@@ -17,6 +17,7 @@ import yaml
 from smd_cli.models.configs import Config
 from smd_cli.models.weights import read_header
 from smd_cli.references import SAFETENSORS
+from smd_cli.regular_files import UnfitFileError, read_text
 
 _log = logging.getLogger(__name__)
 
@@ -115,17 +116,14 @@ def _of_header(path: Path, names: Iterable[str], metadata: dict[str, str]) -> It
 def _of_inference_config(checkpoint: Path) -> Iterator[Said]:
     """Yield what the YAML file beside a checkpoint says; one that is no inference config says nothing."""
     for path in map(checkpoint.with_name, inference_configs(checkpoint.name)):
-        if not path.is_file():
+        if not path.exists() or path.is_dir():
             continue
-        with path.open("rb") as file:
-            data = file.read(MAX_YAML + 1)
         try:
-            if len(data) > MAX_YAML:
-                raise ValueError(f"larger than {MAX_YAML // 1024} KiB")
             # texts and their containers alone: no tags, no merging, no numbers
-            node = yaml.load(data.decode("utf-8"), Loader=yaml.BaseLoader)  # noqa: S506
-        except (ValueError, yaml.YAMLError, RecursionError) as error:
-            _log.warning("%s: not read as the config of %s (%s)", path, checkpoint.name, _line(error))
+            node = yaml.load(read_text(path, MAX_YAML), Loader=yaml.BaseLoader)  # noqa: S506
+        except (ValueError, yaml.YAMLError, RecursionError, UnfitFileError) as error:
+            reason = error.strerror if isinstance(error, UnfitFileError) else _line(error)
+            _log.warning("%s: not read as the config of %s (%s)", path, checkpoint.name, reason)
             continue
         for key in ("model", "params", "parameterization"):
             node = node.get(key) if isinstance(node, dict) else None

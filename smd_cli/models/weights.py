@@ -1,13 +1,16 @@
 """Safetensors files, looked into without reading their tensors. Pickled weights are never opened."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
 from smd_cli.errors import AssetError
 from smd_cli.models.content import real_kind, text_in_place
 from smd_cli.references import PICKLES
+from smd_cli.regular_files import UnfitFileError, open_regular
 
 _REAL = ("F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2")
 Shapes = dict[str, tuple[int, ...]]
@@ -30,17 +33,24 @@ def check_real(path: Path, names: Iterable[str]) -> None:
     """Check that tensors hold real numbers, as no quantised ones do: those mean nothing without their scales.
 
     Raises:
-        AssetError: as `read_header`; or one holds other numbers.
+        AssetError: as `open_weights`; or one holds other numbers.
     """
-    read_header(path)
-    with safe_open(path, framework="numpy") as file:
+    with open_weights(path) as file:
         for name in names:
             if (kind := file.get_slice(name).get_dtype()) not in _REAL:
                 raise AssetError(f"{path}: {name} holds {kind} numbers; get the file in F16, BF16 or F32")
 
 
 def read_header(path: Path) -> Header:
-    """Read the header of a file, which proves that the file is whole.
+    """Read the header of a file, which proves that the file is whole. Raises as `open_weights`."""
+    with open_weights(path) as file:
+        names = file.keys()
+        return {name: tuple(file.get_slice(name).get_shape()) for name in names}, file.metadata() or {}
+
+
+@contextmanager
+def open_weights(path: Path, framework: str = "numpy") -> Iterator[Any]:
+    """Open a safetensors file, by `safe_open`, for its tensors in a framework, 'numpy' or 'pt'.
 
     Raises:
         AssetError: missing, unreadable, truncated, or no safetensors file.
@@ -50,14 +60,15 @@ def read_header(path: Path) -> Header:
             f"{path}: pickled weights can run code and are never opened; convert to .safetensors"
         )
     try:
-        path.open("rb").close()  # safe_open calls every file that it cannot open missing
-        with safe_open(path, framework="numpy") as file:
-            names = file.keys()
-            return {name: tuple(file.get_slice(name).get_shape()) for name in names}, file.metadata() or {}
+        open_regular(path).close()  # safe_open opens pipes, and calls what it cannot open missing
+        with safe_open(path, framework=framework) as file:
+            yield file
     except FileNotFoundError:
         raise AssetError(f"{path}: no such file") from None
     except PermissionError:
         raise AssetError(f"{path}: permission denied") from None
+    except UnfitFileError as error:
+        raise AssetError(f"{path}: is {error.strerror}") from None
     except (SafetensorError, OSError) as error:
         raise AssetError(f"{path}: {_what_is_wrong(path, error)}") from error
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from smd_cli.errors import SceneError
 from smd_cli.messages import Message, Place
+from smd_cli.regular_files import UnfitFileError, open_regular
 from smd_cli.scene.data import from_data
 from smd_cli.scene.overrides import Override, apply
 from smd_cli.scene.reader import parse
@@ -60,7 +61,7 @@ def load(path: str | Path, overrides: Sequence[Override] = (), task: str | None 
 
 def looks_like_picture(path: Path) -> bool:
     """Tell whether a file begins like a picture or film, as no scene does. Raises OSError."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return _PICTURES.match(file.read(16)) is not None
 
 
@@ -125,10 +126,13 @@ def _read(path: Path) -> bytes:
             raise SceneError(place.says("is a directory, not a scene file"))
         if path.is_symlink() and not path.exists():
             raise SceneError(place.says(f"is a broken link to {path.readlink()}"))
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         raise SceneError(place.says("no such file")) from None
+    except UnfitFileError as error:
+        hint = "give - as the scene to read standard input"
+        raise SceneError(place.says(f"is {error.strerror}; {hint}")) from None
     except OSError as error:
         raise SceneError(place.says(f"cannot be read: {error.strerror}")) from error
 

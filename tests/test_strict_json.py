@@ -1,0 +1,40 @@
+"""JSON whose meaning does not depend on who reads it."""
+
+import pytest
+
+from smd_cli.strict_json import parse
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ('{"a": [1, -2.5, 1e3, null, true], "b": {}}', {"a": [1, -2.5, 1000.0, None, True], "b": {}}),
+        (r'"\ud83d\ude00 \u0120"', "😀 Ġ"),
+        (str(2**63 - 1), 2**63 - 1),
+        ("[" * 64 + "]" * 64, None),
+    ],
+)
+def test_ordinary_json_is_read(text, value):
+    assert value is None or parse(text) == value
+    parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "Expecting value"),
+        ('{"a": 1, "b": 2, "a": 3}', "the key 'a' is there twice"),
+        ("[NaN]", "NaN is no finite number"),
+        ("[-Infinity]", "-Infinity is no finite number"),
+        ("[1e999]", "1e999 is no finite number"),
+        (str(2**63), "too large a number"),
+        ("-" + "9" * 10_000, "too large a number"),
+        (r'{"a": "\ud800"}', "half of a character"),
+        (r'{"\udfff": 1}', "half of a character"),
+        ("[" * 65 + "]" * 65, "nested too deeply"),
+        ('{"a":' * 300_000 + "1" + "}" * 300_000, "nested too deeply"),
+    ],
+)
+def test_what_readers_would_take_differently_is_refused(text, why):
+    with pytest.raises(ValueError, match=why):
+        parse(text)
