@@ -10,6 +10,7 @@ from typing import Any
 
 _MAX_DEPTH = 64
 _MAX_INTEGER = 2**63
+_LONGEST = 20  # digits and sign of an integer below that
 
 
 def parse(text: str) -> Any:  # noqa: ANN401 - any JSON value
@@ -17,17 +18,13 @@ def parse(text: str) -> Any:  # noqa: ANN401 - any JSON value
 
     Raises:
         ValueError: it is no JSON, has a key twice, a number or a text that no program means, or is nested too
-            deeply to be gone through by recursion.
+            deeply to be gone through by recursion. It names the key.
     """
     try:
-        value = json.loads(
-            text, object_pairs_hook=_once, parse_constant=_finite, parse_float=_finite, parse_int=_integer
-        )
+        value = json.loads(text, object_pairs_hook=_once, parse_int=_integer)
     except RecursionError:
         raise ValueError("nested too deeply") from None
-    _check_depth(value)
-    if "\\u" in text:
-        _check_writable(value)
+    _check(value)
     return value
 
 
@@ -36,38 +33,53 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) < len(pairs):
         ((twice, _),) = Counter(key for key, _ in pairs).most_common(1)
-        raise ValueError(f"the key {twice[:80]!r} is there twice")
+        raise ValueError(f"the key {_shown(twice)} is there twice")
     return value
 
 
-def _finite(number: str) -> float:
-    value = float(number)
-    if not math.isfinite(value):
-        raise ValueError(f"{number[:20]} is no finite number")
-    return value
+def _integer(number: str) -> float:
+    return int(number) if len(number) <= _LONGEST else math.inf
 
 
-def _integer(number: str) -> int:
-    if len(number) > 20 or abs(value := int(number)) >= _MAX_INTEGER:
-        raise ValueError(f"{number[:20]}… is too large a number")
-    return value
-
-
-def _check_depth(value: Any) -> None:  # noqa: ANN401 - any JSON value
-    level = [value]
-    for _ in range(_MAX_DEPTH):
-        level = [each for above in level for each in _below(above) if isinstance(each, (dict, list))]
+def _check(value: Any) -> None:  # noqa: ANN401 - any JSON value
+    """Look at all values, level by level; raise ValueError for one that no program means."""
+    level = [("", value)]
+    for _ in range(_MAX_DEPTH + 1):
+        for key, each in level:
+            if problem := _problem(each):
+                raise ValueError(f"{key}: {problem}" if key else problem)
+            if not key.isascii() and not _is_writable(key):
+                raise ValueError(f"the key {_shown(key)} holds half of a character (a lone surrogate)")
+        level = [pair for key, each in level for pair in _below(key, each)]
         if not level:
             return
     raise ValueError("nested too deeply")
 
 
-def _below(value: Any) -> Iterable[Any]:  # noqa: ANN401 - any JSON value
-    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+def _problem(value: Any) -> str:  # noqa: ANN401 - any JSON value
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"{value} is no finite number"
+    if isinstance(value, int) and abs(value) >= _MAX_INTEGER:
+        return f"{value} is too large a number"
+    if isinstance(value, str) and not _is_writable(value):
+        return "holds half of a character (a lone surrogate)"
+    return ""
 
 
-def _check_writable(value: Any) -> None:  # noqa: ANN401 - any JSON value
+def _below(key: str, value: Any) -> Iterable[tuple[str, Any]]:  # noqa: ANN401 - any JSON value
+    """Return the values in a value, each with the last key that leads to it."""
+    if isinstance(value, dict):
+        return value.items()
+    return ((key, each) for each in value) if isinstance(value, list) else ()
+
+
+def _is_writable(text: str) -> bool:
     try:
-        json.dumps(value, ensure_ascii=False).encode()
+        text.encode()
     except UnicodeEncodeError:
-        raise ValueError("a text holds half of a character (a lone surrogate)") from None
+        return False
+    return True
+
+
+def _shown(key: str) -> str:
+    return ascii(key[:80])
