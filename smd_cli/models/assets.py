@@ -8,7 +8,7 @@ from smd_cli.errors import AssetError
 from smd_cli.models import families
 from smd_cli.models.adapter_files import check_lora
 from smd_cli.models.choice import config_names, is_model_folder, only_weights
-from smd_cli.models.content import real_kind
+from smd_cli.models.configs import CONFIG, read_json
 from smd_cli.models.facts import ModelFacts, read_facts
 from smd_cli.models.family import Family
 from smd_cli.models.files import Files
@@ -112,7 +112,7 @@ def locate(spec: ModelSpec, *, few_step: bool = False, offline: bool = False) ->
         assets = find(spec, files, offline=offline)
         if not files.is_ours:
             check_networks(assets.components, assets.family, assets.facts.latent_channels)
-        _check_tokenizers(assets)
+            _check_tokenizers(assets)
         needed = few_step and not assets.facts.few_step
         loras = _loras(spec, files, assets.family if needed else None, offline=offline)
         words = find_inversions(spec.textual_inversions, assets.family, assets.components, offline=offline)
@@ -179,17 +179,15 @@ def _vae(spec: ModelSpec, configs: Path, family: Family, *, offline: bool) -> Co
 
 
 def _check_tokenizers(assets: Assets) -> None:
-    """Raise AssetError unless every text encoder has a tokenizer, in files that are what they are called."""
-    tokenizers = (assets.family.components[name].tokenizer for name in assets.components)
-    for tokenizer in (assets.configs / folder for folder in tokenizers if folder):
-        found = [path for name in ("tokenizer.json", "vocab.json") if (path := tokenizer / name).exists()]
-        if not found:
-            raise AssetError(
-                f"{tokenizer}: no tokenizer.json and no vocab.json; the model folder is incomplete"
+    """Raise AssetError unless every text encoder has a tokenizer, all of whose tokens it knows."""
+    from smd_cli.models.clip_tokenizer import read_clip_tokenizer  # imports tokenizers
+
+    for name, files in assets.components.items():
+        if folder := assets.family.components[name].tokenizer:
+            config = files.config / CONFIG
+            read_clip_tokenizer(assets.configs / folder).check_known(
+                read_json(config).get("vocab_size"), config
             )
-        for path in found:
-            if kind := real_kind(path):
-                raise AssetError(f"{path}: not a tokenizer but {kind}")
 
 
 def lcm_lora_of(spec: ModelSpec, base: Files, family: Family) -> str:

@@ -6,15 +6,11 @@ needs; where a comma or the like is near, a chunk ends there rather than amid wh
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from copy import deepcopy
 from dataclasses import dataclass, field
 from itertools import accumulate, groupby
-from pathlib import Path
 
-from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
-from tokenizers.models import BPE
+from tokenizers import Tokenizer
 
-from smd_cli.errors import AssetError
 from smd_cli.prompt_text import Span, read_prompt, whole_words
 
 MARKERS = 2
@@ -24,7 +20,6 @@ BACKTRACK = 20
 """How many tokens of a full chunk at most are left to the next one, so that it ends in a good place."""
 
 _PHRASE_ENDS = frozenset(",.;:!?")
-_WORDS = r"'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+"  # as CLIP was trained
 
 
 @dataclass(frozen=True)
@@ -38,22 +33,6 @@ class Vocabulary:
 
     tokenizer: Tokenizer
     learned: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, tokenizer: Tokenizer, learned: Mapping[str, tuple[int, ...]]) -> "Vocabulary":
-        """Make a vocabulary of a tokenizer, which is left as it is, and of learned words."""
-        whole = deepcopy(tokenizer)
-        whole.no_truncation()
-        whole.no_padding()
-        return cls(whole, learned)
-
-    @classmethod
-    def load(cls, folder: Path, learned: Mapping[str, tuple[int, ...]]) -> "Vocabulary":
-        """Read a tokenizer folder: tokenizer.json, or vocab.json and merges.txt. Raises AssetError."""
-        try:
-            return cls.of(_read_tokenizer(folder), learned)
-        except Exception as error:  # the tokenizers library raises nothing narrower
-            raise AssetError(f"{folder}: no readable tokenizer ({str(error).splitlines()[0]})") from error
 
     def words(self, text: str) -> Iterator[tuple[str, tuple[int, ...]]]:
         """Yield the words of a text: what the last of its tokens stands for, and all of them."""
@@ -112,28 +91,6 @@ class Splitter:
         """Return the chunks of a prompt, one at least."""
         parts = (_words(part, self.vocabulary, self.room) for part in read_prompt(prompt).parts)
         return tuple(chunk for words in parts for chunk in _chunks(words, self.room))
-
-
-def _read_tokenizer(folder: Path) -> Tokenizer:
-    """Read a tokenizer without transformers, which takes a second to import; it makes the same tokens."""
-    if (folder / "tokenizer.json").exists():
-        return Tokenizer.from_file(str(folder / "tokenizer.json"))
-    model = BPE.from_file(
-        str(folder / "vocab.json"),
-        str(folder / "merges.txt"),
-        unk_token="<|endoftext|>",  # noqa: S106 - no password
-        continuing_subword_prefix="",
-        end_of_word_suffix="</w>",
-    )
-    tokenizer = Tokenizer(model)
-    tokenizer.normalizer = normalizers.Sequence(
-        [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()]
-    )
-    words = pre_tokenizers.Split(Regex(_WORDS), behavior="removed", invert=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [words, pre_tokenizers.ByteLevel(add_prefix_space=False)]
-    )
-    return tokenizer
 
 
 def _words(spans: Iterable[Span], vocabulary: Vocabulary, room: int) -> list[Word]:

@@ -49,14 +49,14 @@ def read_config(folder: Path) -> Config:
     return read_json(folder / CONFIG)
 
 
-def read_json(path: Path) -> Config:
-    """Read a JSON object from a file.
+def read_json(path: Path, limit: int = MAX_CONFIG) -> Config:
+    """Read a JSON object from a file of at most `limit` bytes.
 
     Raises:
         AssetError: it cannot be read, or is none.
     """
     try:
-        content = parse(read_text(path, MAX_CONFIG))
+        content = parse(read_text(path, limit))
     except FileNotFoundError:
         raise AssetError(f"{path}: no such file; the model folder is incomplete") from None
     except PermissionError:

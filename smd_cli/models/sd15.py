@@ -209,10 +209,12 @@ def schedules(configs: Path, facts: ModelFacts) -> DiffusionSchedules:
 def splitter(assets: Assets) -> Splitter:
     """Read what splits prompts, which counts tokens but does not number those of learned words."""
     from smd_cli.models.chunks import Splitter, Vocabulary
+    from smd_cli.models.clip_tokenizer import read_clip_tokenizer
 
     length = read_config(assets.configs / "text_encoder").get("max_position_embeddings", CLIP_LENGTH)
     learned = {each.token: (0,) * each.count("text_encoder") for each in assets.textual_inversions}
-    return Splitter(Vocabulary.load(assets.configs / "tokenizer", learned), length)
+    clip = read_clip_tokenizer(assets.configs / "tokenizer")
+    return Splitter(Vocabulary(clip.tokenizer, learned), length)
 
 
 FAMILY = Family(

@@ -15,6 +15,12 @@ def facts(model, **choices):
     return locate(ModelSpec(str(model), **choices), offline=True).facts
 
 
+def text_of(tokenizer, chunk):
+    """The text of a chunk's tokens, with spaces between all of its words."""
+    tokens = map(tokenizer.clip.tokenizer.id_to_token, chunk.tokens)
+    return "".join(tokens).replace("</w>", " ").strip()
+
+
 def failure(spec, **how):
     """The one line that a bad model earns."""
     with pytest.raises(AssetError) as caught:

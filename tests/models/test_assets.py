@@ -116,7 +116,7 @@ def test_config_without_its_facts(copy):
 
 def test_damaged_tokenizer(copy):
     (copy / "tokenizer/vocab.json").write_text("{")
-    assert "no readable tokenizer" in failure(ModelSpec(str(copy)))
+    assert "tokenizer/vocab.json: not readable as JSON" in failure(ModelSpec(str(copy)))
 
 
 def test_weights_that_do_not_fill_the_model(copy, single_file, make, tmp_path, folder):

@@ -11,6 +11,7 @@ from smd_cli.models.assets import ModelSpec, locate
 from smd_cli.models.loading import load
 from tests import embedded
 from tests.core.models import model_input
+from tests.models.outcomes import text_of
 
 LONG = "a red house, " * 18
 
@@ -61,7 +62,7 @@ def test_weights_are_what_compel_makes_of_them(backbone, folder, fragments):
 def test_chunks_are_encoded_each_by_itself(backbone):
     chunks = backbone.tokenizer.chunks(LONG)
     assert len(chunks) == 3
-    alone = [states(backbone, backbone.tokenizer.clip.decode(chunk.tokens)) for chunk in chunks]
+    alone = [states(backbone, text_of(backbone.tokenizer, chunk)) for chunk in chunks]
     torch.testing.assert_close(states(backbone, LONG), torch.cat(alone, dim=1))
 
 
