@@ -126,7 +126,7 @@ def find_stream_input(opened: OpenedScene, listener: Listener = ignore_events) -
     """
     stream, source = opened.plan.stream, None
     if (frames := stream.input) is not None:
-        source = _at(opened, "input", lambda: open_frame_source(frames.path))
+        source = _at(opened, "input", lambda: open_frame_source(frames.path, opened.plan.size))
         for note in source.notes:
             listener(Noted(note))
     possible = _all_frames(source, stream.fps)

@@ -29,17 +29,19 @@ class FittedPicture:
     notes: tuple[str, ...]
 
 
-def fit_picture(picture: Image.Image, path: Path, plan: Plan) -> FittedPicture:
+def fit_picture(picture: Image.Image, path: Path, plan: Plan, size: Size | None = None) -> FittedPicture:
     """Bring an RGB picture, opened from `path`, to the canvas of the plan as its background says.
+
+    `size` is the picture's own, where it was reduced; a picture that is placed must not be.
 
     Raises SceneError: the plan places it outside the canvas.
     """
-    picture_box = _picture_box(picture.size, plan.size, plan.background)
+    size = size or picture.size
+    picture_box = _picture_box(size, plan.size, plan.background)
     visible = _visible_part(picture_box, plan.size)
     if visible[0] >= visible[2] or visible[1] >= visible[3]:
         raise SceneError(
-            f"the picture of {_size_text(picture.size)} px lies outside the canvas of "
-            f"{_size_text(plan.size)} px"
+            f"the picture of {_size_text(size)} px lies outside the canvas of {_size_text(plan.size)} px"
         )
     new_area = None
     if _box_size(visible) != plan.size:
@@ -47,7 +49,7 @@ def fit_picture(picture: Image.Image, path: Path, plan: Plan) -> FittedPicture:
         new_area.paste(0, visible)
     part = _scale_and_crop(picture, picture_box, visible)
     image = repeat_edges(part, visible[:2], (plan.canvas.width, plan.canvas.height))
-    return FittedPicture(image, new_area, tuple(_notes(path, picture.size, picture_box, visible)))
+    return FittedPicture(image, new_area, tuple(_notes(path, size, picture_box, visible)))
 
 
 def fit_frame(image: Image.Image, size: Size, fit: Fit) -> Image.Image:

@@ -7,6 +7,8 @@ from io import BytesIO
 
 from PIL import Image, ImageCms
 
+from smd_cli.media.pixels import in_mode
+
 _MAX_BYTES = 1 << 24  # of a profile; the largest published ones, for print, have a few MB
 _MAX_NAME = 40  # characters of a profile's name that are shown
 _SAME = 2  # levels: a profile that changes no colour by more is sRGB under some name
@@ -77,7 +79,7 @@ def _transform(profile: ImageCms.ImageCmsProfile, mode: str) -> ImageCms.ImageCm
 
 def _apply(transform: ImageCms.ImageCmsTransform, colors: Image.Image) -> Image.Image:
     """Return colours in sRGB; grey stays grey."""
-    converted = transform.apply(colors.convert(transform.input_mode))
+    converted = transform.apply(in_mode(colors, transform.input_mode))
     return converted.convert("L") if colors.mode == "L" else converted
 
 

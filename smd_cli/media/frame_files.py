@@ -6,9 +6,8 @@ import re
 from glob import glob, has_magic
 from pathlib import Path
 
-from PIL import Image
-
 from smd_cli.errors import AssetError
+from smd_cli.media.rasters import has_raster_name
 from smd_cli.scene.paths import why_missing
 
 NUMBERED = "[0-9]" * 6 + ".png"
@@ -41,12 +40,7 @@ def is_pattern(path: Path) -> bool:
 
 def _pictures_in(folder: Path) -> list[Path]:
     """List the pictures of a folder in natural order; ignore its other files."""
-    Image.init()
-    found = [
-        path
-        for path in folder.iterdir()
-        if Image.EXTENSION.get(path.suffix.lower()) in Image.OPEN and not path.name.startswith(".")
-    ]
+    found = [path for path in folder.iterdir() if has_raster_name(path) and not path.name.startswith(".")]
     if not found:
         raise AssetError(f"{folder}: holds no pictures")
     return sorted(found, key=_natural_order)

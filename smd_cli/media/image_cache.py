@@ -34,10 +34,10 @@ class ImageCache(Generic[Value]):
         self._values.move_to_end(key)
         return self._values[key]
 
-    def trim(self) -> None:
-        """Remove the least recently used values until the others are within the limit."""
+    def trim(self, *, keep: int = 0) -> None:
+        """Remove the least recently used values until the others are within the limit, or but `keep`."""
         used = sum(_bytes(value.image) for value in self._values.values())
-        while used > self._limit:
+        while used > self._limit and len(self._values) > keep:
             _, value = self._values.popitem(last=False)
             used -= _bytes(value.image)
 

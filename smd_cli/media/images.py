@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import warnings
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,54 +13,105 @@ from pathlib import Path
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from smd_cli.errors import AssetError
+from smd_cli.media.jpeg_layout import check_scans
 from smd_cli.media.pixels import shown_pixels
 from smd_cli.media.png_layout import check_rows
+from smd_cli.media.rasters import KNOWN, MAX_PIXELS, open_raster
 from smd_cli.regular_files import UnfitFileError, check_regular
 from smd_cli.scene.paths import why_missing
+from smd_cli.scene.resolve import Size
 
-MAX_PIXELS = 200_000_000
-Image.MAX_IMAGE_PIXELS = MAX_PIXELS  # Pillow's own guard, for every picture that this program opens
+MAX_SIDE = 65_535
+"""Of a picture, in px: as long as JPEG knows."""
+PHOTO_PIXELS = 120_000_000
+"""Of a picture for any canvas: as many as cameras take."""
+_TIMES = 64  # canvases that a larger picture may have the pixels of
 _QUARTER_TURNS = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 # What Pillow's decoders raise on damaged files, besides OSError.
-_DECODER_ERRORS = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, MemoryError)
+_DECODER_ERRORS = (
+    *(OSError, SyntaxError, ValueError, TypeError, AttributeError, ArithmeticError, LookupError),
+    *(EOFError, struct.error, zlib.error, MemoryError, RecursionError),
+)
+_FINER = 3  # times the canvas that a reduced picture has at least a side, so that nothing is lost
 
 
 @dataclass(frozen=True)
 class OpenedPicture:
-    """An upright picture as L, LA, RGB or RGBA in 8-bit sRGB, and notes on what was left out or changed."""
+    """An upright picture as L, LA, RGB or RGBA in 8-bit sRGB.
+
+    Attributes:
+        image: its pixels.
+        notes: what was left out or changed, one line each.
+        full_size: its own width and height in px, where it was reduced; None: it was not.
+    """
 
     image: Image.Image
     notes: tuple[str, ...] = ()
+    full_size: Size | None = None
 
 
-def open_picture(path: Path) -> OpenedPicture:
-    """Open a picture and read all of it.
+def open_picture(path: Path, canvas: Size | None = None, *, may_reduce: bool = False) -> OpenedPicture:
+    """Open a picture for a canvas of some size, if that is known, and read all of it.
 
-    Raises AssetError: there is no readable picture of at most MAX_PIXELS at that path.
+    With `may_reduce`, one that is much larger than the canvas is reduced by a power of 2 while it is decoded,
+    where its format can (JPEG).
+
+    Raises AssetError: there is no readable picture at that path, or it is larger than `check_size` allows.
     """
-    with open_image(path) as image:
-        frames = getattr(image, "n_frames", 1)
+    with open_image(path, canvas) as image:
+        frames, full_size = getattr(image, "n_frames", 1), _upright_size(image)
+        check_scans(path)
+        is_reduced = may_reduce and canvas is not None and _reduce(image, canvas)
         image.load()
         check_rows(path)
-        is_known = _orientation(image) is not None
-        shown = shown_pixels(ImageOps.exif_transpose(image) if is_known else image, path)
+        orientation = _orientation(image)
+        upright = image if orientation in (None, 1) else ImageOps.exif_transpose(image)
+        shown = shown_pixels(upright, path)
     notes = [f"{path}: has {frames} frames; the first is used"] * (frames > 1)
-    notes += [f"{path}: its EXIF data are damaged, so that it may lie on its side"] * (not is_known)
-    return OpenedPicture(shown.image, (*notes, *shown.notes))
+    notes += [f"{path}: its EXIF data are damaged, so that it may lie on its side"] * (orientation is None)
+    return OpenedPicture(shown.image, (*notes, *shown.notes), full_size if is_reduced else None)
 
 
-def picture_size(path: Path) -> tuple[int, int]:
+def picture_size(path: Path) -> Size:
     """Return the width and height in px of the upright picture, from its header.
 
     A PNG file may hold its orientation after its pixels: one without it in the header is read to the end.
 
-    Raises AssetError: there is no picture of at most MAX_PIXELS at that path.
+    Raises AssetError: there is no picture at that path, or it is larger than `check_size` allows.
     """
     with open_image(path) as image:
-        width, height = image.size
-        turned = _orientation(image) in _QUARTER_TURNS
-        # Of a TIFF file, Pillow gives the upright size.
-        return (height, width) if turned and image.format != "TIFF" else (width, height)
+        return _upright_size(image)
+
+
+def check_size(path: Path, size: Size, canvas: Size | None = None) -> None:
+    """Check the size of a picture before its pixels are read.
+
+    Raises AssetError: a side is longer than MAX_SIDE, or the picture has more pixels than MAX_PIXELS; or,
+        where the canvas is known, more than PHOTO_PIXELS and than 64 such canvases.
+    """
+    if max(size) > MAX_SIDE:
+        raise AssetError(f"{path}: is {size[0]}x{size[1]} px; a side can have {MAX_SIDE:,} px at most")
+    pixels = size[0] * size[1]
+    if pixels > MAX_PIXELS:
+        raise AssetError(f"{path}: has more than {MAX_PIXELS // 10**6} megapixels")
+    if canvas and pixels > (most := max(PHOTO_PIXELS, _TIMES * canvas[0] * canvas[1])):
+        needed = f"a canvas of {canvas[0]}x{canvas[1]} px needs, and {most // 10**6} megapixels"
+        raise AssetError(f"{path}: has {pixels // 10**6} megapixels, far more than {needed} are read at most")
+
+
+def _reduce(image: Image.Image, canvas: Size) -> bool:
+    """Let an image, not yet loaded, be decoded smaller where its format can; tell whether it will be."""
+    before = image.size
+    image.draft(None, (_FINER * max(canvas),) * 2)
+    return image.size != before
+
+
+def _upright_size(image: Image.Image) -> Size:
+    """Return the size of an image, not yet loaded, as it is meant to be looked at."""
+    width, height = image.size
+    turned = _orientation(image) in _QUARTER_TURNS
+    # Of a TIFF file, Pillow gives the upright size.
+    return (height, width) if turned and image.format != "TIFF" else (width, height)
 
 
 def _orientation(image: Image.Image) -> object:
@@ -82,13 +134,16 @@ def file_version(path: Path) -> tuple[int, int, int]:
 
 
 @contextmanager
-def open_image(path: Path) -> Iterator[Image.Image]:
-    """Open an image file, and turn what Pillow raises meanwhile into an AssetError."""
+def open_image(path: Path, canvas: Size | None = None) -> Iterator[Image.Image]:
+    """Open an image file of a size that `check_size` allows; no pixel is read yet.
+
+    What Pillow raises meanwhile turns into an AssetError.
+    """
     check_file(path)
     with report_read_errors(path), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        with Image.open(path) as image:
+        with open_raster(path) as image:
+            check_size(path, image.size, canvas)
             yield image
 
 
@@ -97,10 +152,12 @@ def report_read_errors(path: Path) -> Iterator[None]:
     """Turn what Pillow raises about a file into an AssetError that names it."""
     try:
         yield
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+    except Image.DecompressionBombError:
         raise AssetError(f"{path}: has more than {MAX_PIXELS // 10**6} megapixels") from None
     except UnidentifiedImageError:
-        raise AssetError(f"{path}: is not a picture of a known format") from None
+        raise AssetError(f"{path}: is damaged, or not a picture of a known format ({KNOWN})") from None
+    except UnfitFileError as error:
+        raise AssetError(f"{path}: is {error.strerror}") from None
     except _DECODER_ERRORS as error:
         raise AssetError(f"{path}: is damaged or cannot be read: {error}") from error
 

@@ -121,14 +121,19 @@ def _channel_mask(mask: ImageMask, image: Image.Image) -> Image.Image:
     elif mask.channel in ("auto", "luminance"):
         found = image.convert("L")
     else:
-        found = image.convert("RGB").getchannel(mask.channel[0].upper())
+        found = _colored(image).getchannel(mask.channel[0].upper())
     return ImageChops.invert(found) if mask.invert else found
+
+
+def _colored(image: Image.Image) -> Image.Image:
+    """Return an image with channels of red, green and blue, and perhaps alpha."""
+    return image if image.mode.startswith("RGB") else image.convert("RGB")
 
 
 def _within(color: tuple[int, ...], tolerance: int, image: Image.Image) -> Image.Image:
     """Return white where every channel is within the tolerance and the picture is not transparent."""
     found = Image.new("L", image.size, 255)
-    for band, wanted in zip(image.convert("RGB").split(), color, strict=True):
+    for band, wanted in zip(_colored(image).split()[:3], color, strict=True):
         near = [255 if abs(value - wanted) <= tolerance else 0 for value in range(256)]
         found = ImageChops.darker(found, band.point(near))
     if has_alpha(image):

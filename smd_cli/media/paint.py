@@ -220,8 +220,13 @@ class _Painting:
         )
         return MaskImage(read.mask(spec.color), read.notes)
 
-    def _open(self, path: Path, version: Hashable) -> OpenedPicture:
-        return self.caches.opened.get((path, version), lambda: open_picture(path))
+    def _open(self, path: Path, version: Hashable, *, may_reduce: bool = False) -> OpenedPicture:
+        """Return a picture of a file; those that were opened before may make room for it."""
+        size, opened = self.plan.size, self.caches.opened
+        key = (path, version, size, may_reduce)
+        picture = opened.get(key, lambda: open_picture(path, size, may_reduce=may_reduce))
+        opened.trim(keep=1)
+        return picture
 
     def _background(self) -> FittedPicture | None:
         """Return the background picture at canvas size; None without one, and after a problem."""
@@ -243,13 +248,14 @@ class _Painting:
         """Return a picture at canvas size. Raises SceneError: it lies outside the canvas."""
         background, version = self.plan.background, file_version(path)
         key = (path, version, background.fit, background.place, self.plan.size, self.canvas)
-        return self.caches.backgrounds.get(key, lambda: self._fit(path, self._open(path, version)))
+        return self.caches.backgrounds.get(key, lambda: self._fit(path, version))
 
-    def _fit(self, path: Path, picture: OpenedPicture) -> FittedPicture:
+    def _fit(self, path: Path, version: Hashable) -> FittedPicture:
+        picture = self._open(path, version, may_reduce=self.plan.background.place is None)
         notes = picture.notes
         if has_alpha(picture.image) and value_range(picture.image.getchannel("A"))[0] < 255:
             notes += (f"{path}: its transparent parts are laid on white",)
-        fitted = fit_picture(on_white(picture.image), path, self.plan)
+        fitted = fit_picture(on_white(picture.image), path, self.plan, picture.full_size)
         return replace(fitted, notes=(*notes, *fitted.notes))
 
     def _check_background(self, fitted: FittedPicture) -> None:

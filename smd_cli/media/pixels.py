@@ -53,10 +53,15 @@ def has_alpha(image: Image.Image) -> bool:
 def on_white(image: Image.Image) -> Image.Image:
     """Return what `shown_pixels` returned as RGB, on white where it is transparent."""
     if not has_alpha(image):
-        return image.convert("RGB")
+        return in_mode(image, "RGB")
     flat = Image.new("RGB", image.size, "white")
-    flat.paste(image.convert("RGB"), mask=image.getchannel("A"))
+    flat.paste(image, mask=image.getchannel("A"))
     return flat
+
+
+def in_mode(image: Image.Image, mode: str) -> Image.Image:
+    """Return an image in a mode: itself, where it has that, since a large one's copy takes as much memory."""
+    return image if image.mode == mode else image.convert(mode)
 
 
 def _alpha(image: Image.Image, path: Path) -> Image.Image | None:
@@ -106,4 +111,4 @@ def _opaque_colors(image: Image.Image, path: Path) -> Image.Image:
         return grey.point(lambda value: value * (1 / 257) + 0.5).convert("L")
     if image.mode in _OWN_SPACES:
         return image
-    return image.convert("L" if image.mode in _GREY else "RGB")
+    return in_mode(image, "L" if image.mode in _GREY else "RGB")

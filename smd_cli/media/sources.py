@@ -13,23 +13,29 @@ from typing import Any
 
 from PIL import Image
 
+from smd_cli.errors import AssetError
 from smd_cli.media.frame_files import frame_files, is_pattern, numbered
-from smd_cli.media.images import check_file, open_image, open_picture, report_read_errors
+from smd_cli.media.images import check_file, check_size, open_image, open_picture, report_read_errors
 from smd_cli.media.pixels import on_white, shown_pixels
 from smd_cli.media.png_layout import check_rows
+from smd_cli.media.rasters import open_raster
 from smd_cli.media.video import Sound, probe_film, read_film
 from smd_cli.scene.frame_times import RecordedTimes, seconds_of
+from smd_cli.scene.resolve import Size
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
-_OF_VIEWS = ("MPO", "PSD")  # formats whose further frames are other views, or layers, of one picture
+_OF_VIEWS = ("MPO",)  # formats whose further frames are other views of one picture
 _DEFAULT_DURATION = 100  # ms that browsers show a frame of an animation that says 0
 _MAX_DENOMINATOR = 0xFFFF  # of a frame's seconds in an animated PNG; other formats have rounder ones
 _FINEST_CLOCK = 1_000_000  # ticks a second
+_ANIMATED_PIXELS = 1 << 32  # of all frames of an animation, which are looked at before the stream begins
 
 
 @dataclass(frozen=True)
 class FrameSource:
     """Frames to read; iterating over it yields them as RGB, each time from the first one on.
+
+    Iterating raises AssetError where a frame cannot be read, with its number, counted from 0.
 
     Attributes:
         size: width and height in px of the first frame; other frames can differ from it.
@@ -47,7 +53,13 @@ class FrameSource:
     notes: tuple[str, ...] = ()
 
     def __iter__(self) -> Iterator[Image.Image]:
-        return self._read()
+        frame = 0
+        try:
+            for image in self._read():
+                yield image
+                frame += 1
+        except AssetError as error:
+            raise error if self.still else _unreadable(frame, self.frames, error) from error
 
     @property
     def still(self) -> bool:
@@ -65,19 +77,29 @@ class FrameSource:
         }
 
 
-def open_frame_source(path: str | Path) -> FrameSource:
+def open_frame_source(path: str | Path, canvas: Size | None = None) -> FrameSource:
     """Open a picture, an animation, a video, a folder of pictures, or the pictures of a glob pattern.
 
-    Raises AssetError: there is no frame, or the first one cannot be read.
+    `canvas` is the size of the canvas that frames are for, if that is known (see `check_size`).
+
+    Raises AssetError: there is no frame, the first one cannot be read, or another one of an animation; a film
+        is cut off.
     """
     place = Path(path)
     if place.is_dir() or is_pattern(place):
-        return _picture_source(frame_files(place))
+        return _picture_source(frame_files(place), canvas)
     if place.suffix.lower() in VIDEO_SUFFIXES:
-        return _video_source(place)
-    with open_image(place) as image:
-        frames = _shown_frames(image)
-    return _animation_source(place, frames) if len(frames) > 1 else _picture_source([place])
+        return _video_source(place, canvas)
+    with open_image(place, canvas) as image:
+        frames, size = _shown_frames(image), image.size
+    if len(frames) == 1:
+        return _picture_source([place], canvas)
+    if len(frames) * size[0] * size[1] > _ANIMATED_PIXELS:
+        raise AssetError(
+            f"{place}: {len(frames)} frames of {size[0]}x{size[1]} px are too many for an animation; "
+            "give a film, such as an .mp4"
+        )
+    return _animation_source(place, frames, canvas)
 
 
 def count_frames(target: Path) -> int:
@@ -94,17 +116,22 @@ def count_frames(target: Path) -> int:
         return len(_shown_frames(image))
 
 
-def _picture_source(paths: Sequence[Path]) -> FrameSource:
-    def read() -> Iterator[Image.Image]:
-        return (on_white(open_picture(path).image) for path in paths)
+def _unreadable(frame: int, frames: int, error: AssetError) -> AssetError:
+    return AssetError(f"frame {frame} of {frames} cannot be read: {error}")
 
-    first = open_picture(paths[0])
+
+def _picture_source(paths: Sequence[Path], canvas: Size | None) -> FrameSource:
+    def read() -> Iterator[Image.Image]:
+        return (on_white(open_picture(path, canvas).image) for path in paths)
+
+    first = open_picture(paths[0], canvas)
     return FrameSource(first.image.size, len(paths), None, read, notes=first.notes)
 
 
-def _video_source(path: Path) -> FrameSource:
+def _video_source(path: Path, canvas: Size | None) -> FrameSource:
     check_file(path)
     film = probe_film(path)
+    check_size(path, film.size, canvas)
     frames, read = len(film.times.starts), partial(read_film, film)
     return FrameSource(film.size, frames, film.times, read, film.sound, film.notes)
 
@@ -117,12 +144,12 @@ def _shown_frames(image: Image.Image) -> range:
     return range(int(getattr(image, "default_image", False)), getattr(image, "n_frames", 1))
 
 
-def _animation_source(path: Path, frames: range) -> FrameSource:
+def _animation_source(path: Path, frames: range, canvas: Size | None) -> FrameSource:
+    """Look at every frame of an animation: some formats tell how long one lasts only when it is decoded."""
     seconds, sizes = [], []
-    with open_image(path) as image:
+    with report_read_errors(path), open_raster(path) as image:
         for number in frames:
-            image.seek(number)
-            image.load()  # some formats give the duration only then
+            _seek(image, path, number, frames, canvas)
             ms = float(image.info.get("duration") or _DEFAULT_DURATION)
             seconds.append(Fraction(ms / 1000).limit_denominator(_MAX_DENOMINATOR))
             sizes.append(image.size)
@@ -134,8 +161,19 @@ def _animation_source(path: Path, frames: range) -> FrameSource:
     return FrameSource(sizes[0], len(frames), times, read, notes=notes)
 
 
+def _seek(image: Image.Image, path: Path, number: int, frames: range, canvas: Size | None) -> None:
+    """Load one of an animation's frames. Raises AssetError: it cannot be read, or is too large."""
+    try:
+        with report_read_errors(path):
+            image.seek(number)
+            check_size(path, image.size, canvas)
+            image.load()
+    except AssetError as error:
+        raise _unreadable(number - frames.start, len(frames), error) from error
+
+
 def _read_animation(path: Path, frames: range) -> Iterator[Image.Image]:
-    with report_read_errors(path), Image.open(path) as image:
+    with report_read_errors(path), open_raster(path) as image:
         for number in frames:
             image.seek(number)
             yield on_white(shown_pixels(image, path).image)

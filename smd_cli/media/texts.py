@@ -12,6 +12,7 @@ from PIL import Image
 
 from smd_cli.media.mp4 import is_mp4, read_comment
 from smd_cli.media.png import PROGRAM, UNREADABLE, with_program_mark
+from smd_cli.media.rasters import open_raster
 from smd_cli.media.xmp import SOURCE_TYPE, read_xmp_comment, xmp_packet
 
 
@@ -32,7 +33,7 @@ def read_texts(path: Path) -> dict[str, str]:
     """
     if is_mp4(path):
         return _unpack_texts(read_comment(path))
-    with Image.open(path) as image:
+    with open_raster(path) as image:
         if image.format == "GIF":
             return _unpack_texts(image.info.get("comment", b""))
         if image.format != "PNG":

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, cast
 from PIL import Image
 
 from smd_cli.errors import AssetError
-from smd_cli.media.images import MAX_PIXELS
 from smd_cli.media.pixels import on_white
+from smd_cli.media.rasters import MAX_PIXELS
 from smd_cli.scene.frame_times import RecordedTimes, hold
 
 if TYPE_CHECKING:

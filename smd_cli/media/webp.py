@@ -50,7 +50,7 @@ class Webp:
 
     def repeat(self) -> bytes:
         """Return a frame of one pixel as it is already: the top left one of the last frame, decoded."""
-        with Image.open(BytesIO(self._last)) as last:
+        with Image.open(BytesIO(self._last)) as last:  # noqa: TID251 - this program's own
             pixel = last.convert("RGB").crop((0, 0, 1, 1))
         return self._frame_chunk(_encode(pixel, lossless=True), self._corner, pixel.size)
 
