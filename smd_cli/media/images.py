@@ -59,12 +59,13 @@ def open_picture(path: Path, canvas: Size | None = None, *, may_reduce: bool = F
     Raises AssetError: there is no readable picture at that path, or it is larger than `check_size` allows.
     """
     with open_image(path, canvas) as image:
-        frames, full_size = getattr(image, "n_frames", 1), _upright_size(image)
+        frames, full_size = getattr(image, "n_frames", 1), image.size
         check_scans(path)
         is_reduced = may_reduce and canvas is not None and _reduce(image, canvas)
         image.load()
         check_rows(path)
-        orientation = _orientation(image)
+        if (orientation := _orientation(image)) in _QUARTER_TURNS:
+            full_size = full_size[::-1]
         upright = image if orientation in (None, 1) else ImageOps.exif_transpose(image)
         shown = shown_pixels(upright, path)
     notes = [f"{path}: has {frames} frames; the first is used"] * (frames > 1)
@@ -80,7 +81,10 @@ def picture_size(path: Path) -> Size:
     Raises AssetError: there is no picture at that path, or it is larger than `check_size` allows.
     """
     with open_image(path) as image:
-        return _upright_size(image)
+        width, height = image.size
+        turned = _orientation(image) in _QUARTER_TURNS
+        # Of a TIFF file, Pillow gives the upright size.
+        return (height, width) if turned and image.format != "TIFF" else (width, height)
 
 
 def check_size(path: Path, size: Size, canvas: Size | None = None) -> None:
@@ -104,14 +108,6 @@ def _reduce(image: Image.Image, canvas: Size) -> bool:
     before = image.size
     image.draft(None, (_FINER * max(canvas),) * 2)
     return image.size != before
-
-
-def _upright_size(image: Image.Image) -> Size:
-    """Return the size of an image, not yet loaded, as it is meant to be looked at."""
-    width, height = image.size
-    turned = _orientation(image) in _QUARTER_TURNS
-    # Of a TIFF file, Pillow gives the upright size.
-    return (height, width) if turned and image.format != "TIFF" else (width, height)
 
 
 def _orientation(image: Image.Image) -> object:
@@ -155,7 +151,7 @@ def report_read_errors(path: Path) -> Iterator[None]:
     except Image.DecompressionBombError:
         raise AssetError(f"{path}: has more than {MAX_PIXELS // 10**6} megapixels") from None
     except UnidentifiedImageError:
-        raise AssetError(f"{path}: is damaged, or not a picture of a known format ({KNOWN})") from None
+        raise AssetError(f"{path}: is not a picture of a known format ({KNOWN}), or is damaged") from None
     except UnfitFileError as error:
         raise AssetError(f"{path}: is {error.strerror}") from None
     except _DECODER_ERRORS as error:

@@ -28,7 +28,9 @@ _OF_VIEWS = ("MPO",)  # formats whose further frames are other views of one pict
 _DEFAULT_DURATION = 100  # ms that browsers show a frame of an animation that says 0
 _MAX_DENOMINATOR = 0xFFFF  # of a frame's seconds in an animated PNG; other formats have rounder ones
 _FINEST_CLOCK = 1_000_000  # ticks a second
-_ANIMATED_PIXELS = 1 << 32  # of all frames of an animation, which are looked at before the stream begins
+# Of an animation, all of whose frames are looked at before the stream begins.
+_ANIMATED_FRAMES = 20_000
+_ANIMATED_PIXELS = 1 << 32
 
 
 @dataclass(frozen=True)
@@ -94,11 +96,9 @@ def open_frame_source(path: str | Path, canvas: Size | None = None) -> FrameSour
         frames, size = _shown_frames(image), image.size
     if len(frames) == 1:
         return _picture_source([place], canvas)
-    if len(frames) * size[0] * size[1] > _ANIMATED_PIXELS:
-        raise AssetError(
-            f"{place}: {len(frames)} frames of {size[0]}x{size[1]} px are too many for an animation; "
-            "give a film, such as an .mp4"
-        )
+    if len(frames) > _ANIMATED_FRAMES or len(frames) * size[0] * size[1] > _ANIMATED_PIXELS:
+        has = f"has {len(frames):,} frames of {size[0]}x{size[1]} px"
+        raise AssetError(f"{place}: {has}, too many for an animation; give a film, such as an .mp4")
     return _animation_source(place, frames, canvas)
 
 
@@ -176,4 +176,5 @@ def _read_animation(path: Path, frames: range) -> Iterator[Image.Image]:
     with report_read_errors(path), open_raster(path) as image:
         for number in frames:
             image.seek(number)
-            yield on_white(shown_pixels(image, path).image)
+            shown = on_white(shown_pixels(image, path).image)
+            yield shown.copy() if shown is image else shown

@@ -104,7 +104,6 @@ def test_a_palette_with_a_transparent_entry(bits: int, tmp_path: Path) -> None:
         ("x.gif", "RGBA", {}),
         ("x.tiff", "RGBA", {}),
         ("x.tiff", "LA", {}),
-        ("x.tga", "RGBA", {}),
     ],
 )
 def test_other_files_with_transparency(
