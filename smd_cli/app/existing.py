@@ -14,7 +14,7 @@ from smd_cli.errors import AssetError, UsageError
 from smd_cli.media.files import Existing, check_target
 from smd_cli.media.frame_files import FIRST_FRAME
 from smd_cli.media.recipe import Recipe, read_recipe
-from smd_cli.media.sinks import Target, check_sink, recipe_file
+from smd_cli.media.sinks import AdmitAt, Target, check_sink, recipe_file
 from smd_cli.models.assets import Assets
 from smd_cli.models.hub import go_offline
 from smd_cli.scene.resolve import Plan, Size
@@ -54,15 +54,28 @@ def check_picture(path: Path, existing: Existing, coming: Coming, *, hint: str =
 
     Raises UsageError: as `check_target`; or the file is another picture, or cannot be compared.
     """
-    check_target(path, _policy(existing), hint=hint)
+    check_target(path, again(existing), hint=hint)
     return _is_to_be_made(path, existing, coming, hint)
 
 
 def check_stream(target: Target, existing: Existing, coming: Coming, *, hint: str = GIVE_ANOTHER) -> bool:
     """Tell the same of a stream, before any work. Raises as `check_sink` and `check_picture`."""
-    check_sink(target, _policy(existing), hint=hint)
+    check_sink(target, again(existing), hint=hint)
     path = recipe_file(target)
     return path is None or _is_to_be_made(path, existing, coming, hint)
+
+
+def admission(target: Target, existing: Existing, coming: Coming, *, hint: str = GIVE_ANOTHER) -> AdmitAt:
+    """Return what looks at files that appear while a stream is written; raises as `check_stream`."""
+    carrier, policy = recipe_file(target), again(existing)
+
+    def admit(path: Path) -> None:
+        if path == carrier:
+            check_picture(path, policy, coming, hint=hint)
+        else:
+            check_target(path, policy, hint=hint)
+
+    return admit
 
 
 def existing_file(target: Path | str, seed: int, size: Size) -> WrittenFile:
@@ -72,8 +85,11 @@ def existing_file(target: Path | str, seed: int, size: Size) -> WrittenFile:
     return WrittenFile.at(str(target), seed, recipe.pixels, size)
 
 
-def _policy(existing: Existing) -> Existing:
-    """Return how files without a recipe are checked: one that is skipped could be another picture."""
+def again(existing: Existing) -> Existing:
+    """Return how a file is looked at once it is known that its picture is to be made.
+
+    One that is skipped could be another picture, so it is looked at like one to be replaced.
+    """
     return Existing.REPLACE_OWN if existing is Existing.SKIP else existing
 
 

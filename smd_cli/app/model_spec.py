@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from smd_cli.models.assets import Assets, ModelSpec, locate
@@ -24,6 +25,19 @@ def model_spec(model: ModelPlan) -> ModelSpec:
         lcm_lora=source(model.lcm_lora),
         textual_inversions=tuple((each.path.source, each.token) for each in model.textual_inversions),
     )
+
+
+def named_models(model: ModelPlan) -> Iterator[tuple[str, Reference]]:
+    """Yield what a plan names of its model, files, folders or places on the hub, and what each is."""
+    yield "the model", model.base
+    single = {
+        "the autoencoder": model.vae,
+        "the model's config": model.config,
+        "the LCM-LoRA": model.lcm_lora,
+    }
+    yield from ((what, reference) for what, reference in single.items() if reference is not None)
+    yield from (("a LoRA", lora.path) for lora in model.loras)
+    yield from (("a textual inversion", each.path) for each in model.textual_inversions)
 
 
 def needs_few_step(plan: Plan) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ from typing import Any
 import torch
 from PIL import Image
 
-from smd_cli.app.existing import check_picture
+from smd_cli.app.apart import check_apart
+from smd_cli.app.existing import GIVE_ANOTHER, again, check_picture
 from smd_cli.app.models import device_facts
 from smd_cli.app.recipes import build_recipe
 from smd_cli.app.reports import WrittenFile
@@ -53,22 +55,31 @@ class RenderedPicture:
     work: Work
     device: dict[str, Any]
     steps: int
+    _scene: OpenedScene = field(repr=False)
     _listener: Listener = field(repr=False)
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> WrittenFile:
         """Write a PNG, JPEG, WebP or AVIF file by its suffix, whole or not at all, with its recipe.
 
-        Raises UsageError: the suffix is none of these or, without `overwrite`, a file is there that
-        is not this picture; SmdError: the system refuses.
+        Raises UsageError: the suffix is none of these, the scene is made of that file or, without
+        `overwrite`, a file is there that is not this picture; SmdError: the system refuses.
         """
-        target = Path(path)
+        return self.save_as(Path(path), Existing.OVERWRITE if overwrite else Existing.REPLACE_OWN)
+
+    def save_as(self, target: Path, existing: Existing, *, hint: str = GIVE_ANOTHER) -> WrittenFile:
+        """Write a file as `save` does; `hint` is what the user can do about one that must stay.
+
+        What lies there is looked at again when the picture takes its place: it may have appeared meanwhile.
+        """
         texts = self.recipe.texts() if self.recipe else None
         check_still(target, self.image.size)
         check_texts(target, lambda: texts or {})
-        check_picture(target, Existing.OVERWRITE if overwrite else Existing.REPLACE_OWN, lambda: self.recipe)
+        check_apart(self._scene, target)
+        admit = partial(check_picture, target, again(existing), lambda: self.recipe, hint=hint)
+        admit()
         with Clock(self._listener).phase("save"), enough_memory(torch.device("cpu")):
             data = encode_still(self.image, target.suffix, texts)
-            write_bytes(target, data)
+            write_bytes(target, data, admit)
         digest = sha256(data).hexdigest()
         return WrittenFile(str(target), self.seed, digest, self.pixels_sha256, *self.image.size)
 
@@ -97,6 +108,7 @@ def render_picture(
         work=prepared.work,
         device=device_facts(backbone),
         steps=len(prepared.method.schedule),
+        _scene=scene,
         _listener=clock.listen,
     )
 

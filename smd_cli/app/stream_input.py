@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain, pairwise, repeat
-from pathlib import Path
 from typing import Any, TypeVar
 
 from PIL import Image
@@ -14,7 +13,6 @@ from smd_cli.app.scenes import OpenedScene
 from smd_cli.engine.events import Listener, Noted, Warned, ignore_events
 from smd_cli.errors import SceneError, SmdError, UsageError
 from smd_cli.media.canvas import fit_frame
-from smd_cli.media.frame_files import is_pattern
 from smd_cli.media.paint import ScenePainter
 from smd_cli.media.sinks import LONGEST_FRAME, SinkKind, Target, sink_kind
 from smd_cli.media.sources import FrameSource, open_frame_source
@@ -157,20 +155,6 @@ def _frames_asked_for(stream: StreamPlan, possible: StreamInput) -> int:
     if stream.frames is not None:
         return stream.frames
     return DEFAULT_FRAMES if possible.is_endless else possible.frames
-
-
-def check_apart(opened: OpenedScene, target: str, option: str = "") -> None:
-    """Raise UsageError where a stream would write over, or among, the frames that it reads.
-
-    The message begins with the option that names the target, if any.
-    """
-    if opened.plan.stream.input is None or target == "-":
-        return
-    source = opened.plan.stream.input.path
-    origin = source.parent if is_pattern(source) else source
-    if Path(target).resolve() == origin.resolve():
-        place = Place.of_file(target, option)
-        raise UsageError(place.says("the input comes from there; give another name"))
 
 
 def check_room(stream: StreamInput, target: Target, option: str = "") -> None:

@@ -11,14 +11,15 @@ from pathlib import Path
 
 from PIL import Image
 
-from smd_cli.app.existing import check_stream
+from smd_cli.app.apart import check_apart
+from smd_cli.app.existing import GIVE_ANOTHER, admission, again, check_stream
 from smd_cli.app.models import device_facts
 from smd_cli.app.recipes import build_recipe
 from smd_cli.app.rendering import canvas_images
 from smd_cli.app.reports import StreamReport, WrittenFile
 from smd_cli.app.scenes import OpenedScene
 from smd_cli.app.settings import RenderSettings
-from smd_cli.app.stream_input import StreamInput, check_apart, check_room
+from smd_cli.app.stream_input import StreamInput, check_room
 from smd_cli.core.regions import Work
 from smd_cli.engine.device import enough_memory
 from smd_cli.engine.events import Clock, Noted, StreamProgress, Warned, WarningRoute
@@ -31,7 +32,7 @@ from smd_cli.media.gif import SHORTEST
 from smd_cli.media.paint import ScenePainter
 from smd_cli.media.pixel_digest import PixelDigest
 from smd_cli.media.recipe import Recipe
-from smd_cli.media.sinks import Sink, Target, open_sink, sink_kind
+from smd_cli.media.sinks import AdmitAt, Sink, Target, open_sink, sink_kind
 from smd_cli.media.sources import count_frames
 from smd_cli.models.backbone import Backbone
 from smd_cli.scene.resolve import Plan
@@ -119,29 +120,41 @@ class SceneStream:
         Raises as iterating, and UsageError: the suffix is unknown, the input comes from there or, without
         `overwrite`, a file is there that is not this stream; SmdError: a frame cannot be written.
         """
-        check_apart(self.scene, str(target or "-"))
+        return self.write_as(target, Existing.OVERWRITE if overwrite else Existing.REPLACE_OWN)
+
+    def write_as(self, target: Target, existing: Existing, *, hint: str = GIVE_ANOTHER) -> StreamReport:
+        """Write the stream as `write` does; `hint` is what the user can do about a file that must stay.
+
+        What lies there is looked at again when a file takes its place: it may have appeared meanwhile.
+        """
+        check_apart(self.scene, target)
         check_room(self.input, target)
-        check_stream(target, Existing.OVERWRITE if overwrite else Existing.REPLACE_OWN, lambda: self.recipe)
+        check_stream(target, again(existing), lambda: self.recipe, hint=hint)
+        admit = admission(target, existing, lambda: self.recipe, hint=hint)
         began, written = time.perf_counter(), _Written()
         try:
-            with enough_memory(self._backbone.device), self._sink(target) as sink:
+            with enough_memory(self._backbone.device), self._sink(target, admit, written) as sink:
                 for frame in self:
                     written.add(sink, frame)
         finally:
-            if kept := self._kept(target, written.frames):
+            if kept := self._kept(target, written):
                 self.report = self._report(target, kept, written, time.perf_counter() - began)
         if self.report is None:
             raise RuntimeError("the stream left no frames")
         return self.report
 
-    def _kept(self, target: Target, written: int) -> int:
+    def _kept(self, target: Target, written: _Written) -> int:
         """Return how many frames lie at a target now; tell where those are not all."""
         total, kind = self.input.frames, sink_kind(target)
-        if target is None or kind == "raw" or written in (0, total):
-            return written
+        if target is None or kind == "raw" or not written.frames:
+            return written.frames
+        if written.is_closed and written.frames == total:
+            return total
+        if not written.is_closed and kind != "folder":
+            return 0
         kept = 0
         with suppress(AssetError):  # nothing is left of it, as what ended the stream tells
-            kept = count_frames(Path(target))
+            kept = min(count_frames(Path(target)), written.frames)
             plays = "" if kind == "folder" else ", and play"
             self._clock.listen(Noted(f"{target}: {kept} of {total} frames are written{plays}"))
         return kept
@@ -203,7 +216,7 @@ class SceneStream:
         self._clock.listen(self.progress)
 
     @contextmanager
-    def _sink(self, target: Target) -> Iterator[Sink]:
+    def _sink(self, target: Target, admit: AdmitAt, written: _Written) -> Iterator[Sink]:
         """Give a sink; whatever ends the block, what was written is brought into its place."""
         plan, recipe = self.scene.plan, self.recipe
         texts = recipe.texts() if recipe else None
@@ -214,19 +227,27 @@ class SceneStream:
             asked = f"programs show frames of a GIF for 0.1 s that should be gone in less than {SHORTEST:g} s"
             self._clock.listen(Warned(f"{target}: {asked}; give --fps 50 at most, or another format"))
         sink = open_sink(
-            target, size=plan.size, times=self.input.times, loop=plan.stream.loop, texts=texts, sound=sound
+            target,
+            size=plan.size,
+            times=self.input.times,
+            loop=plan.stream.loop,
+            texts=texts,
+            sound=sound,
+            admit=admit,
         )
         try:
             yield sink
         finally:
             sink.close()
+            written.is_closed = True
 
 
 @dataclass
 class _Written:
-    """What a sink has been given: frames, what they show, and the seconds that it took."""
+    """What a sink has been given: frames, what they show, the seconds that took; whether it closed well."""
 
     frames: int = 0
+    is_closed: bool = False
     seconds: float = 0.0
     pixels: PixelDigest = field(default_factory=PixelDigest)
 

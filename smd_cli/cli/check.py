@@ -59,7 +59,7 @@ def check(
     overrides, messages = edits.overrides(), reporting.messages()
     findings = [_check_one(scene, overrides, messages) for scene in scenes]
     if preview and (opened := findings[0].opened):
-        draw_scene(opened, preview)
+        draw_scene(opened.for_task("stream") if opened.can_stream else opened, preview)
     document().add(scenes=[finding.to_dict() for finding in findings])
     if not reporting.json and not reporting.quiet:
         for line in (line for finding in findings for line in finding.lines()):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated
@@ -24,5 +25,6 @@ def new(name: Name, verbose: options.Verbose = False) -> None:
         raise UsageError("NAME: give a file name")
     path = name if name.suffix in (".yaml", ".yml") else Path(f"{name}.yaml")
     check_target(path, Existing.FAIL)
-    write_bytes(path, files("smd_cli.scene").joinpath("starter.yaml").read_bytes())
+    starter = files("smd_cli.scene").joinpath("starter.yaml").read_bytes()
+    write_bytes(path, starter, partial(check_target, path, Existing.FAIL))
     print_result(str(path))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,11 +25,16 @@ def check_preview(path: Path) -> None:
 
 
 def draw_scene(opened: OpenedScene, path: Path, tiles: Sequence[PixelBox] = ()) -> None:
-    """Write the region map of a scene; `tiles` (left, top, right, bottom), px, are outlined on it."""
+    """Write the region map of a scene; `tiles` (left, top, right, bottom), px, are outlined on it.
+
+    Raises UsageError: the scene is made of that file, or it has become one that must stay; SmdError.
+    """
+    from smd_cli.app.apart import check_apart
     from smd_cli.media.png import encode_png
     from smd_cli.media.preview import draw_preview
 
     plan = opened.plan
     names = [region.name for region in plan.regions]
     picture = draw_preview(names, opened.images, (plan.canvas.width, plan.canvas.height), tiles=tiles)
-    write_bytes(path, encode_png(picture, {}))
+    check_apart(opened, path, "--preview")
+    write_bytes(path, encode_png(picture, {}), partial(check_plain_target, path))

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from smd_cli.cli import options
-from smd_cli.cli.console import MessagePrinter, print_result
+from smd_cli.cli.console import MessagePrinter
 from smd_cli.cli.document import document
 from smd_cli.cli.option_groups import expand_options
+from smd_cli.cli.pictures import Pictures, Target
 from smd_cli.cli.plan import print_plan
-from smd_cli.engine.events import Event, Noted, PictureStarted
+from smd_cli.engine.events import Event, Noted
 from smd_cli.errors import UsageError
 from smd_cli.media.files import Existing
 from smd_cli.messages import Place
@@ -52,9 +53,6 @@ class Naming:
     name: options.Name = None
 
 
-Target = tuple[int, Path]  # a seed and its file
-
-
 @expand_options
 def render(
     context: typer.Context,
@@ -70,6 +68,7 @@ def render(
     reporting: options.Reporting = options.Reporting(),  # noqa: B008
 ) -> None:
     """Render a scene; the name of the command that was called is its task."""
+    from smd_cli.app.apart import check_apart
     from smd_cli.app.existing import ComingRecipes
     from smd_cli.app.scenes import load_scene
 
@@ -82,12 +81,14 @@ def render(
     coming = ComingRecipes(opened.plan, offline=settings.offline or dry_run)
     targets = _targets(opened, naming, coming)
     option = "--name" if naming.output is None else "--output"
+    for _, path in targets:
+        check_apart(opened, path, option)
     _check_formats(targets, opened.plan.size, option, coming if settings.metadata else None)
     wanted = _wanted(targets, opened.plan.size, existing, coming, messages)
     if dry_run:
         print_plan(opened, settings, reporting)
     elif wanted:
-        _render(opened, wanted, settings, reporting)
+        _render(opened, wanted, existing, settings, reporting)
 
 
 def _targets(opened: OpenedScene, naming: Naming, coming: ComingRecipes) -> list[Target]:
@@ -151,35 +152,36 @@ def _wanted(
 
 
 def _render(
-    opened: OpenedScene, targets: list[Target], settings: RenderSettings, reporting: options.Reporting
+    opened: OpenedScene,
+    targets: list[Target],
+    existing: Existing,
+    settings: RenderSettings,
+    reporting: options.Reporting,
 ) -> None:
-    """Render and write pictures, showing how it goes; each path is printed as soon as its file is there."""
+    """Render and write pictures, showing how it goes. Raises PartialError: some failed, as has been told."""
     from smd_cli.app.renderer import Renderer
     from smd_cli.app.reports import PhaseTimes, RenderReport
     from smd_cli.cli.progress import print_render_report, show_progress
 
-    times, began, outputs = PhaseTimes(), time.perf_counter(), []
+    times, began = PhaseTimes(), time.perf_counter()
     with show_progress(reporting.messages()) as show:
 
         def listener(event: Event) -> None:
             times(event)
             show(event)
 
+        pictures = Pictures(opened, targets, existing, listener, prints_paths=not reporting.json)
         with Renderer.of(settings, listener) as renderer:
-            for index, (number, path) in enumerate(targets, start=1):
-                listener(PictureStarted(index, len(targets)))
-                picture = renderer.render(opened, seed=number)
-                outputs.append(picture.save(path, overwrite=True))
-                document().add(outputs=[asdict(output) for output in outputs])
-                if not reporting.json:
-                    print_result(str(path))
-    report = RenderReport(
-        outputs=tuple(outputs),
-        timing=times.timing(time.perf_counter() - began),
-        work={name: count * len(outputs) for name, count in picture.work._asdict().items()},
-        device=picture.device,
-        steps=picture.steps,
-    )
-    document().add(**report.to_dict())
-    if not reporting.quiet:
-        print_render_report(report)
+            pictures.make(renderer)
+    if pictures.outputs and (last := pictures.last):
+        report = RenderReport(
+            outputs=tuple(pictures.outputs),
+            timing=times.timing(time.perf_counter() - began),
+            work={name: count * len(pictures.outputs) for name, count in last.work._asdict().items()},
+            device=last.device,
+            steps=last.steps,
+        )
+        document().add(**report.to_dict())
+        if not reporting.quiet:
+            print_render_report(report)
+    pictures.check_whole()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +12,7 @@ import typer
 from smd_cli.cli import options
 from smd_cli.cli.console import print_result
 from smd_cli.cli.option_groups import expand_options
-from smd_cli.media.files import check_plain_target, write_bytes
+from smd_cli.media.files import Existing, check_plain_target, write_bytes
 
 Output = Annotated[
     Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write it here instead of to stdout.")
@@ -32,6 +33,9 @@ def schema(
     policy = files.policy()
     if output is None:
         print_result(text.rstrip())
-    elif check_plain_target(output, policy, hint=f"{options.REPLACING}, --skip-existing leaves it"):
-        write_bytes(output, text.encode())
+        return
+    hint = f"{options.REPLACING}, --skip-existing leaves it"
+    if check_plain_target(output, policy, hint=hint):
+        again = Existing.FAIL if policy is Existing.SKIP else policy
+        write_bytes(output, text.encode(), partial(check_plain_target, output, again, hint=hint))
         print_result(str(output))

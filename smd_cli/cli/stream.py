@@ -143,7 +143,7 @@ def stream(
     if not is_wanted:
         return
     with _terminated_like_interrupted():
-        _render(job, settings, reporting)
+        _render(job, existing, settings, reporting)
     if job.target != "-" and not reporting.json:
         print_result(job.target)
 
@@ -178,10 +178,11 @@ def _open(
 
     Raises UsageError: the target is written over the input.
     """
+    from smd_cli.app.apart import check_apart
     from smd_cli.app.existing import ComingRecipes
     from smd_cli.app.names import name_pictures
     from smd_cli.app.scenes import load_scene
-    from smd_cli.app.stream_input import check_apart, check_room, find_stream_input
+    from smd_cli.app.stream_input import check_room, find_stream_input
 
     opened = load_scene(path, overrides=overrides, task="stream", listener=messages)
     plan, target, option = opened.plan, naming.output, "--output"
@@ -190,8 +191,8 @@ def _open(
         (name,) = name_pictures(naming.name or DEFAULT_NAME, plan, [plan.seed], coming)
         target, option = f"{naming.output_dir / name}{'/' * name.endswith('/')}", "--name"
     _check_target(target, option)
-    check_apart(opened, target, option)
     source = find_stream_input(opened, messages)
+    check_apart(opened, target, option)
     check_room(source, target, option)
     return _Job(opened, source, target, coming)
 
@@ -223,7 +224,7 @@ def _is_wanted(job: _Job, existing: Existing, messages: MessagePrinter) -> bool:
     return False
 
 
-def _render(job: _Job, settings: RenderSettings, reporting: options.Reporting) -> None:
+def _render(job: _Job, existing: Existing, settings: RenderSettings, reporting: options.Reporting) -> None:
     """Render and write a stream, showing how it goes."""
     from smd_cli.app.renderer import Renderer
     from smd_cli.cli.progress import print_stream_report, show_progress
@@ -232,7 +233,7 @@ def _render(job: _Job, settings: RenderSettings, reporting: options.Reporting) -
     with show_progress(messages) as listener, Renderer.of(settings, listener) as renderer:
         stream = renderer.stream(job.scene, source=job.source)
         try:
-            report = stream.write(job.target, overwrite=True)
+            report = stream.write_as(job.target, existing, hint=options.REPLACING)
         finally:
             if stream.report:
                 document().add(**stream.report.to_dict())

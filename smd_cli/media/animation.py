@@ -11,7 +11,8 @@ from typing import Protocol
 from PIL import Image, ImageChops
 
 from smd_cli.errors import SmdError
-from smd_cli.media.files import Draft, report_write_errors
+from smd_cli.media.drafts import Admit, Draft
+from smd_cli.media.files import report_write_errors
 from smd_cli.scene.frame_times import FrameTimes
 
 Patch = tuple[int, bytes]  # an offset in the file, in bytes, and what to write there
@@ -62,8 +63,9 @@ class Delays:
 class AnimationWriter:
     """A sink that writes an animation: each frame replaces the tail, then the header gets the new totals."""
 
-    def __init__(self, path: Path, container: Container) -> None:
+    def __init__(self, path: Path, container: Container, admit: Admit) -> None:
         self._path = path
+        self._admit = admit
         self._container = container
         self._draft = Draft(path)
         self._file: FileIO | None = None
@@ -79,13 +81,18 @@ class AnimationWriter:
         self._append(self._container.repeat())
 
     def close(self) -> None:
-        """Move the file to its path; without a frame, leave none."""
-        if self._file:
-            self._file.close()
-        if not self._frames:
-            return self._draft.discard()
-        with report_write_errors(self._path):
-            return self._draft.commit()
+        """Move the file to its path; without a frame, leave none.
+
+        Raises SmdError: the system refuses; UsageError: a file has appeared there that must stay.
+        """
+        try:
+            with report_write_errors(self._path):
+                if self._file:
+                    self._file.close()
+                if self._frames:
+                    self._draft.commit(self._admit)
+        finally:
+            self._draft.discard()
 
     def discard(self) -> None:
         """Remove what was written."""
@@ -111,7 +118,7 @@ class AnimationWriter:
 
     def _open(self) -> FileIO:
         """Open the file without a buffer, so that a write that fails does so at once."""
-        self._draft.make_folders()
+        self._draft.create()
         return FileIO(self._draft.temporary, "w")
 
 

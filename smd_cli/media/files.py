@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
-import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 
 from smd_cli.errors import SmdError, UsageError
-
-_DRAFT_NUMBERS = itertools.count()  # several files of one folder can be written at the same time
+from smd_cli.media.drafts import Admit, Draft, anything
 
 
 class Existing(StrEnum):
@@ -71,10 +68,16 @@ def check_plain_target(
     return is_wanted
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all. Raises SmdError: the system refuses, the disk is full for example."""
-    with replacing(path) as temporary:
-        temporary.write_bytes(data)
+def write_bytes(path: Path, data: bytes, admit: Admit = anything) -> None:
+    """Write a file whole or not at all.
+
+    `admit` looks at a file that has appeared there (see `Draft.commit`).
+
+    Raises SmdError: the system refuses, the disk is full for example; and what `admit` raises.
+    """
+    with _draft_of(path) as draft:
+        draft.temporary.write_bytes(data)
+        draft.commit(admit)
 
 
 @contextmanager
@@ -83,37 +86,20 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Create missing folders; write through a link. Raises SmdError: the system refuses.
     """
+    with _draft_of(path) as draft:
+        yield draft.temporary
+        draft.commit()
+
+
+@contextmanager
+def _draft_of(path: Path) -> Iterator[Draft]:
     draft = Draft(path)
     try:
         with report_write_errors(path):
-            draft.make_folders()
-            yield draft.temporary
-            draft.commit()
+            draft.create()
+            yield draft
     finally:
         draft.discard()
-
-
-class Draft:
-    """A hidden file, `temporary`, beside the path that it will have once it is committed."""
-
-    def __init__(self, path: Path) -> None:
-        self._target = path.resolve()
-        self.temporary = self._target.with_name(
-            f".smd-{os.getpid()}-{next(_DRAFT_NUMBERS)}.part{self._target.suffix}"
-        )
-
-    def make_folders(self) -> None:
-        """Create missing folders."""
-        self._target.parent.mkdir(parents=True, exist_ok=True)
-
-    def commit(self) -> None:
-        """Move the file to its final path."""
-        self.temporary.replace(self._target)
-
-    def discard(self) -> None:
-        """Remove the file, unless it was committed."""
-        with suppress(OSError):
-            self.temporary.unlink()
 
 
 @contextmanager

@@ -1,9 +1,10 @@
-"""The comment of an MP4 file, read without a video library: nested boxes, each with its size and kind."""
+"""MP4 files without a video library: nested boxes, each with its size and kind."""
 
 from __future__ import annotations
 
 import os
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -36,8 +37,35 @@ def read_comment(path: Path) -> bytes:
         return file.read(min(max(0, end - start), _MAX_COMMENT))
 
 
+def cut_to_fragments(path: Path, end: int | None) -> bool:
+    """Cut a file that is written in fragments to those that are whole; return whether there is one.
+
+    A full disk ends a file in the middle of a fragment; what follows `end`, in bytes, was written after that.
+    Raises OSError.
+    """
+    with path.open("r+b") as file:
+        size, kept = os.fstat(file.fileno()).st_size, 0
+        end = size if end is None else min(size, end)
+        for kind, _, stop in _boxes(file, 0, end):
+            if stop > end:
+                break
+            if kind in (b"mdat", b"mfra"):  # a fragment's last box, and the table after all of them
+                kept = stop
+        if kept < size:
+            file.truncate(kept)
+        return kept > 0
+
+
 def _find_box(file: BinaryIO, kind: bytes, start: int, end: int) -> tuple[int, int] | None:
     """Return where the content of the first box of a kind between `start` and `end` begins and ends."""
+    for found, content, stop in _boxes(file, start, end):
+        if found == kind:
+            return content, min(stop, end)
+    return None
+
+
+def _boxes(file: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """Yield the kind of each box between `start` and `end`, and where its content begins and should end."""
     while start + 8 <= end:
         file.seek(start)
         header = file.read(16)
@@ -46,8 +74,6 @@ def _find_box(file: BinaryIO, kind: bytes, start: int, end: int) -> tuple[int, i
             size, content = int.from_bytes(header[8:16], "big"), start + 16
         stop = end if size == 0 else start + size  # 0: up to the end
         if stop < content:
-            return None
-        if header[4:8] == kind:
-            return content, min(stop, end)
+            return
+        yield header[4:8], content, stop
         start = stop
-    return None

@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Literal, Protocol
 
 from PIL import Image
 
-from smd_cli.errors import UsageError
+from smd_cli.errors import SmdError, UsageError
 from smd_cli.media import apng, gif, webp
 from smd_cli.media.animation import AnimationWriter, Container
 from smd_cli.media.apng import Apng
 from smd_cli.media.files import Existing, check_target, report_write_errors, write_bytes
+from smd_cli.media.folder_lock import FolderLock, check_unlocked
 from smd_cli.media.frame_files import FIRST_FRAME, NUMBERED, numbered
 from smd_cli.media.gif import Gif
 from smd_cli.media.png import encode_png
@@ -26,6 +28,7 @@ from smd_cli.scene.frame_times import FrameTimes
 
 SinkKind = Literal["gif", "webp", "apng", "mp4", "folder", "raw"]
 Target = Path | str | None  # a file or folder; None or `-`: standard output
+AdmitAt = Callable[[Path], object]  # an `Admit` of the path that it is given
 
 _KINDS: Mapping[str, SinkKind] = {
     ".gif": "gif",
@@ -33,7 +36,6 @@ _KINDS: Mapping[str, SinkKind] = {
     ".apng": "apng",
     ".png": "apng",
     ".mp4": "mp4",
-    "": "folder",
 }
 _CONTAINERS: Mapping[SinkKind, Callable[[FrameTimes, int, Mapping[str, str] | None], Container]] = {
     "gif": Gif,
@@ -68,11 +70,11 @@ def sink_kind(target: Target) -> SinkKind:
     """
     if target is None or str(target) == "-":
         return "raw"
-    if str(target).endswith("/") or os.path.isdir(target):  # noqa: PTH112 - Path's raises if a name is too long
+    if is_folder(target):
         return "folder"
     kind = _KINDS.get(Path(target).suffix.lower())
     if kind is None:
-        known = ", ".join(suffix for suffix in _KINDS if suffix)
+        known = ", ".join(_KINDS)
         raise UsageError(
             f"{target}: unknown suffix {Path(target).suffix!r}; give one of {known}, a folder (ending in /) "
             "or -"
@@ -96,10 +98,21 @@ def check_sink(
         return True
     if kind == "mp4":
         check_encoder()
-    paths = [Path(target)]
     if kind == "folder":
-        paths = sorted(Path(target).glob(NUMBERED)) or [Path(target) / FIRST_FRAME]
+        check_unlocked(Path(target))
+    paths = files_at(target) or [Path(target) / FIRST_FRAME]
     return all(check_target(path, existing, hint=hint) for path in paths)
+
+
+def is_folder(target: Path | str) -> bool:
+    """Tell whether a target is a folder, for numbered pictures."""
+    is_one = os.path.isdir(target)  # noqa: PTH112 - of a name too long, Path's raises
+    return is_one or str(target).endswith("/") or not Path(target).suffix
+
+
+def files_at(target: Path | str) -> list[Path]:
+    """Return the files that writing to a target may replace or remove; those of a file need not exist."""
+    return sorted(Path(target).glob(NUMBERED)) if is_folder(target) else [Path(target)]
 
 
 def recipe_file(target: Target) -> Path | None:
@@ -118,11 +131,13 @@ def open_sink(
     loop: int,
     texts: Mapping[str, str] | None,
     sound: Sound | None = None,
+    admit: AdmitAt = lambda _: None,
 ) -> Sink:
     """Open a sink for frames of `size` (width, height in px), each shown at its time.
 
     `loop` is how often an animation plays, 0 for ever. `texts` are stored in the file by keyword, beside the
-    program's mark; None leaves out even the mark. `sound` is copied into a film.
+    program's mark; None leaves out even the mark. `sound` is copied into a film. `admit` looks at a
+    file that has appeared at a path to be written.
 
     Raises UsageError and AssetError as `check_sink` does; SmdError: the system refuses.
     """
@@ -132,44 +147,70 @@ def open_sink(
             raise UsageError("standard output is closed; give a file name")
         return RawWriter()
     if kind == "folder":
-        return FolderWriter(Path(target), texts)
+        return FolderWriter(Path(target), texts, admit)
     if kind == "mp4":
-        return VideoWriter(Path(target), size, times, texts, sound)
-    return AnimationWriter(Path(target), _CONTAINERS[kind](times, loop, texts))
+        return VideoWriter(Path(target), size, times, texts, sound, partial(admit, Path(target)))
+    return AnimationWriter(Path(target), _CONTAINERS[kind](times, loop, texts), partial(admit, Path(target)))
 
 
 class FolderWriter:
-    """A sink that writes numbered pictures, from 000000.png on, into a folder."""
+    """A sink that writes numbered pictures, from 000000.png on, into a folder that no other run writes to.
 
-    def __init__(self, folder: Path, texts: Mapping[str, str] | None) -> None:
+    A folder that is removed or replaced meanwhile is an error: it would have some of the frames.
+    """
+
+    def __init__(self, folder: Path, texts: Mapping[str, str] | None, admit: AdmitAt) -> None:
         self._folder = folder
         self._texts = texts
+        self._admit = admit
+        self._lock = FolderLock(folder)
         self._frames = 0
         self._last = b""
 
     def add(self, image: Image.Image) -> None:
-        """Write a picture."""
+        """Write a picture. Raises UsageError: another run writes to the folder; SmdError: it is gone."""
         self._last = encode_png(image, self._texts)
         self.repeat()
 
     def repeat(self) -> None:
         """Write the last picture again, under the next number."""
-        write_bytes(self._folder / numbered(self._frames), self._last)
+        if self._frames:
+            self._check_there()
+        else:
+            self._begin()
+        path = self._folder / numbered(self._frames)
+        write_bytes(path, self._last, partial(self._admit, path))
         self._frames += 1
 
     def close(self) -> None:
         """Remove smd's own pictures with higher numbers, which are left from an earlier, longer stream."""
+        if not self._frames:
+            return
         number = self._frames
-        with report_write_errors(self._folder):
-            while number and is_own(left := self._folder / numbered(number)):
-                left.unlink()
-                number += 1
+        try:
+            self._check_there()
+            with report_write_errors(self._folder):
+                while is_own(left := self._folder / numbered(number)):
+                    left.unlink()
+                    number += 1
+        finally:
+            self._lock.release()
 
     def discard(self) -> None:
         """Remove what was written."""
         with report_write_errors(self._folder):
             for number in range(self._frames):
                 (self._folder / numbered(number)).unlink()
+        self._lock.release()
+
+    def _begin(self) -> None:
+        with report_write_errors(self._folder):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._lock.take()
+
+    def _check_there(self) -> None:
+        if not self._lock.is_held():
+            raise SmdError(f"{self._folder}: was removed or replaced while frames were written to it")
 
 
 class RawWriter:

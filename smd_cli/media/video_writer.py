@@ -12,7 +12,9 @@ from PIL import Image
 
 from smd_cli.errors import AssetError, SmdError
 from smd_cli.media.canvas import repeat_edges
-from smd_cli.media.files import Draft, report_write_errors
+from smd_cli.media.drafts import Admit, Draft
+from smd_cli.media.files import report_write_errors
+from smd_cli.media.mp4 import cut_to_fragments
 from smd_cli.media.texts import pack_texts
 from smd_cli.media.video import Sound, open_film, pyav
 from smd_cli.scene.frame_times import FrameTimes, seconds_of
@@ -53,8 +55,10 @@ class VideoWriter:
         times: FrameTimes,
         texts: Mapping[str, str] | None,
         sound: Sound | None,
+        admit: Admit,
     ) -> None:
         self._path = path
+        self._admit = admit
         self._size = size[0] + size[0] % 2, size[1] + size[1] % 2
         self._times = times
         self._comment = pack_texts(texts)
@@ -64,7 +68,7 @@ class VideoWriter:
         self._sound: SoundCopy | None = None
         self._added = self._muxed = 0  # frames
         self._last_key = 0  # tick
-        self._has_failed = False
+        self._failed_at: int | None = None  # bytes of the file when the system refused
 
     def add(self, image: Image.Image) -> None:
         """Write a frame."""
@@ -83,28 +87,34 @@ class VideoWriter:
     def close(self) -> None:
         """Finish the file and move it to its path; without a frame, leave none.
 
-        Raises SmdError: the system refuses, and no earlier call has raised that.
+        Raises SmdError: the system refuses, and no earlier call has raised that; UsageError: a file has
+        appeared there that must stay.
         """
         try:
-            if self._film is not None and not self._has_failed:
+            if self._film is not None and self._failed_at is None:
                 with self._reported():
                     self._encode(self._film, None)
                     self._film.close()
         finally:
             self._release()
-            written = self._draft.temporary
-            if written.exists() and written.stat().st_size:
-                with report_write_errors(self._path):
-                    self._draft.commit()
-            self._draft.discard()
+            self._keep()
 
     def discard(self) -> None:
         """Remove what was written."""
         self._release()
         self._draft.discard()
 
+    def _keep(self) -> None:
+        """Move the file to its path, up to the last fragment that is whole; without one, leave none."""
+        try:
+            with report_write_errors(self._path):
+                if self._muxed and cut_to_fragments(self._draft.temporary, self._failed_at):
+                    self._draft.commit(self._admit)
+        finally:
+            self._draft.discard()
+
     def _open(self) -> OutputContainer:
-        self._draft.make_folders()
+        self._draft.create()
         film: OutputContainer = pyav().open(str(self._draft.temporary), "w", format="mp4", options=_FRAGMENTS)
         if self._comment:
             film.metadata["comment"] = self._comment
@@ -156,7 +166,7 @@ class VideoWriter:
         try:
             yield
         except (pyav().error.FFmpegError, OSError) as error:
-            self._has_failed = True
+            self._failed_at = self._draft.size()
             raise SmdError(f"{self._path}: cannot be written: {error.strerror or error}") from error
 
 

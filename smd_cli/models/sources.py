@@ -1,6 +1,7 @@
 """From what a user writes for a model to the files that it names."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import smd_cli
@@ -42,6 +43,16 @@ def open_files(reference: str, *, offline: bool) -> Files:
         f"{reference}: no such model; give an embedded one ({', '.join(EMBEDDED)}), a diffusers folder, "
         "a .safetensors file or a Hugging Face id (owner/name)"
     )
+
+
+def local_files(reference: str) -> list[Path]:
+    """Return the files of this disk that a path names, one or those of a folder; none for other names."""
+    path = Path(reference).expanduser()
+    if not path.is_absolute() and not is_path(reference):
+        return []
+    with suppress(OSError):  # which finding the model reports
+        return [path / name for name in _names(path, _DEPTH)] if path.is_dir() else [path]
+    return []
 
 
 def _here(reference: str, path: Path, *, is_ours: bool = False) -> Files:

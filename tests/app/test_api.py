@@ -169,7 +169,10 @@ def test_a_stream_s_file_is_guarded(tmp_path):
     (tmp_path / "theirs.gif").write_bytes(b"not ours")
     scene = smd.load_scene(SMALL, overrides={"stream": {"frames": 1, "input": str(tmp_path / "in.gif")}})
     with smd.Renderer() as renderer:
-        for name, says in (("in.gif", "the input comes from there"), ("theirs.gif", "no picture of smd's")):
+        for name, says in (
+            ("in.gif", "is the stream's input, which is read"),
+            ("theirs.gif", "no picture of smd's"),
+        ):
             with pytest.raises(smd.UsageError, match=says):
                 renderer.stream(scene).write(tmp_path / name)
     assert (tmp_path / "theirs.gif").read_bytes() == b"not ours"

@@ -1,14 +1,21 @@
 """Writing: whole or not at all, and only where the user wants it."""
 
+import errno
 import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from smd_cli.errors import SmdError, UsageError
+from smd_cli.media.drafts import Draft, clear_leftovers
 from smd_cli.media.files import Existing, check_target, replacing, write_bytes
 from smd_cli.media.png import encode_png
+from smd_cli.media.runs import LONGEST_SILENCE, Machine
 
 
 def files(folder: Path) -> list[str]:
@@ -113,3 +120,127 @@ def test_targets_that_cannot_be_files(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written_to() -> None:
     with pytest.raises(UsageError, match="cannot be written"):
         check_target(Path("/proc/self/x.png"))
+
+
+def test_a_file_that_appears_meanwhile_is_looked_at(tmp_path: Path) -> None:
+    path = tmp_path / "x.png"
+
+    def refuse() -> None:
+        assert path.read_bytes() == b"theirs"
+        raise UsageError("appeared")
+
+    write_bytes(path, b"theirs", refuse)  # nothing is in the way
+    with pytest.raises(UsageError, match="appeared"):
+        write_bytes(path, b"ours", refuse)
+    assert path.read_bytes() == b"theirs"
+    write_bytes(path, b"ours", lambda: check_target(path, Existing.OVERWRITE))
+    assert path.read_bytes() == b"ours"
+    assert files(tmp_path) == ["x.png"]
+
+
+@pytest.mark.parametrize("error", [errno.EPERM, errno.EOPNOTSUPP])
+def test_file_systems_without_hard_links(tmp_path: Path, error: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def link(*_: object, **__: object) -> None:
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr(os, "link", link)
+    path = tmp_path / "x.png"
+    write_bytes(path, b"one", lambda: check_target(path, Existing.FAIL))
+    with pytest.raises(UsageError, match="exists already"):
+        write_bytes(path, b"two", lambda: check_target(path, Existing.FAIL))
+    assert path.read_bytes() == b"one"
+    draft = Draft(tmp_path / "gone.png")
+    draft.create()
+    draft.temporary.unlink()
+    with pytest.raises(FileNotFoundError):
+        draft.commit()
+    draft.discard()
+    assert files(tmp_path) == ["x.png"]
+
+
+RACE = """
+import os, sys
+from functools import partial
+from pathlib import Path
+from smd_cli.errors import UsageError
+from smd_cli.media.files import Existing, check_target, write_bytes
+won = 0
+for number in range(int(sys.argv[2])):
+    path = Path(sys.argv[1], f"{number}.bin")
+    try:
+        write_bytes(path, f"{os.getpid()} ".encode() * 1000, partial(check_target, path, Existing.FAIL))
+        won += 1
+    except UsageError:
+        pass
+print(won)
+"""
+
+
+def test_of_runs_that_write_at_once_one_wins(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", RACE, str(tmp_path / "f"), "100"]
+    racers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    won = [int(racer.communicate()[0]) for racer in racers]
+    assert sum(won) == 100
+    assert len(files(tmp_path / "f")) == 100
+    for path in (tmp_path / "f").iterdir():
+        first, *others = path.read_text().split()
+        assert others == 999 * [first]
+
+
+WRITING = """
+import sys, time
+from pathlib import Path
+from smd_cli.media.drafts import Draft
+draft = Draft(Path(sys.argv[1], "film.mp4"))
+draft.create()
+draft.temporary.write_bytes(b"half")
+print(draft.temporary.name, flush=True)
+time.sleep(60)
+"""
+
+
+def write_again(folder: Path) -> list[str]:
+    """The files that a new run finds and leaves beside its own."""
+    clear_leftovers.cache_clear()
+    write_bytes(folder / "x.bin", b"")
+    return [name for name in files(folder) if name != "x.bin"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no locks that end with their run")
+def test_what_a_killed_run_left_is_cleared(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", WRITING, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        name = running.stdout.readline().strip()
+        assert write_again(tmp_path) == [name]  # it lives
+        running.send_signal(signal.SIGKILL)
+        running.wait()
+        assert write_again(tmp_path) == []
+
+
+def test_what_may_be_another_machine_s_stays_for_a_day(tmp_path: Path) -> None:
+    here = Machine.this()
+    other, twin = Machine("0" * 8, "1" * 8), Machine(here.name, "1" * 8)
+    parts = {machine: tmp_path / f".smd-{machine.tag}-17-0123abcd.part.png" for machine in (other, twin)}
+    for part in parts.values():
+        part.touch()
+    assert len(write_again(tmp_path)) == 2
+    os.utime(parts[twin], (1, 1))  # before this machine was started
+    now = time.time()
+    os.utime(parts[other], (now - LONGEST_SILENCE + 60,) * 2)
+    assert write_again(tmp_path) == [parts[other].name]
+    os.utime(parts[other], (now - LONGEST_SILENCE - 60,) * 2)
+    assert write_again(tmp_path) == []
+
+
+def test_other_hidden_files_stay(tmp_path: Path) -> None:
+    tag = Machine.this().tag
+    mine = tmp_path / "mine"
+    mine.touch()
+    (tmp_path / ".smd-notes.part").touch()
+    (tmp_path / f".smd-{tag}-17-0123abcd.txt").touch()
+    (tmp_path / f".smd-{tag}-17-0123abcd.part.d").mkdir()
+    (tmp_path / f".smd-{tag}-17-0123abcd.part.png").symlink_to(mine)
+    os.mkfifo(tmp_path / f".smd-{tag}-17-0123abcd.part.gif")
+    before = files(tmp_path)
+    assert write_again(tmp_path) == before

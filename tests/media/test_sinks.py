@@ -1,10 +1,14 @@
 """Sinks: every frame is there, in its place and for its time; whatever ends a stream, what is done plays."""
 
+import os
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,8 +16,10 @@ import pytest
 from PIL import Image
 
 from smd_cli.errors import AssetError, SmdError, UsageError
-from smd_cli.media.files import Existing
+from smd_cli.media.files import Existing, check_target
+from smd_cli.media.folder_lock import LOCK
 from smd_cli.media.recipe import CHUNK
+from smd_cli.media.runs import LONGEST_SILENCE, Machine
 from smd_cli.media.sinks import Sink, check_sink, open_sink
 from smd_cli.media.sources import open_frame_source
 from smd_cli.media.texts import is_own, read_texts
@@ -309,7 +315,8 @@ def test_on_a_full_disk_what_is_done_plays(tmp_path: Path, name: str) -> None:
     noise = Image.effect_noise((256, 256), 90).convert("RGB")
     path = tmp_path / name
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, hard))
+    limit = 3_000_000 if name == "x.mp4" else 400_000  # a fragment takes more than 1 MB
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
     try:
         sink = open_sink(path, size=noise.size, times=EvenTimes.of(12), loop=0, texts={})
         added = add_until_refused(sink, noise)
@@ -456,3 +463,122 @@ def test_memory_does_not_grow_with_the_frames(tmp_path: Path, name: str) -> None
         with Image.open(tmp_path / name) as image:
             assert image.n_frames == 2000
         assert sum(milliseconds(tmp_path / name)) == pytest.approx(2_000_000 / 12, abs=10)
+
+
+LOCKED = """
+import sys
+from tests.media.frames import scenery, SIZE
+from smd_cli.media.sinks import open_sink
+from smd_cli.scene.frame_times import EvenTimes
+sink = open_sink(sys.argv[1], size=SIZE, times=EvenTimes.of(12), loop=0, texts={})
+sink.add(scenery())
+print(flush=True)
+sys.stdin.readline()
+sink.add(scenery())
+sink.close()
+"""
+
+
+def open_frames(folder: Path) -> Sink:
+    return open_sink(folder, size=SIZE, times=EvenTimes.of(12), loop=0, texts={})
+
+
+class TestFoldersOfFrames:
+    def test_are_written_by_one_run_at_a_time(self, tmp_path: Path) -> None:
+        folder = tmp_path / "f"
+        command = [sys.executable, "-c", LOCKED, str(folder)]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+            assert other.stdout is not None
+            other.stdout.readline()
+            says = rf"another run \(process {other.pid} on .*\) writes frames there; give another folder$"
+            before = (folder / "000000.png").stat().st_mtime_ns
+            with pytest.raises(UsageError, match=says):
+                check_sink(folder)
+            sink = open_frames(folder)
+            with pytest.raises(UsageError, match=says):
+                sink.add(scenery().rotate(90))
+            sink.close()
+            assert left_in(folder) == [".smd.lock", "000000.png"]
+            assert (folder / "000000.png").stat().st_mtime_ns == before
+            other.communicate("\n")
+            assert other.returncode == 0
+        assert left_in(folder) == ["000000.png", "000001.png"]
+        write(folder, [scenery()])
+        assert left_in(folder) == ["000000.png"]
+
+    @pytest.mark.skipif(os.name == "nt", reason="no locks that end with their run")
+    def test_are_free_once_their_run_was_killed(self, tmp_path: Path) -> None:
+        command = [sys.executable, "-c", LOCKED, str(tmp_path)]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+            assert other.stdout is not None
+            other.stdout.readline()
+            other.kill()
+        assert left_in(tmp_path) == [".smd.lock", "000000.png"]
+        assert check_sink(tmp_path)
+        write(tmp_path, [scenery()])
+        assert left_in(tmp_path) == ["000000.png"]
+
+    def test_of_another_machine_are_its_for_a_day(self, tmp_path: Path) -> None:
+        lock = tmp_path / LOCK
+        lock.write_text(f"{Machine('0' * 8, '1' * 8).tag}\nprocess 5 on far\n")
+        says = r"another run \(process 5 on far\) writes frames there; .*, or delete .*\.smd\.lock if"
+        with pytest.raises(UsageError, match=says):
+            check_sink(tmp_path)
+        assert "process 5" in lock.read_text()
+        os.utime(lock, (time.time() - LONGEST_SILENCE - 60,) * 2)
+        assert check_sink(tmp_path)
+        assert left_in(tmp_path) == []
+
+    @pytest.mark.parametrize("end", ["removed", "made again", "a file", "removed at the end"])
+    def test_that_go_meanwhile_are_an_error(self, tmp_path: Path, end: str) -> None:
+        folder = tmp_path / "f"
+        sink = open_frames(folder)
+        sink.add(scenery())
+        shutil.rmtree(folder)
+        if end == "made again":
+            folder.mkdir()
+        elif end == "a file":
+            folder.write_text("mine")
+        with pytest.raises(SmdError, match="was removed or replaced"):
+            if end == "removed at the end":
+                sink.close()
+            else:
+                sink.add(scenery())
+        with suppress(SmdError):
+            sink.close()
+        assert left_in(tmp_path) == [] if end.startswith("removed") else ["f"]
+        assert end != "made again" or left_in(folder) == []
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_film_whose_folder_goes_is_an_error(tmp_path: Path, name: str) -> None:
+    sink = open_sink(tmp_path / "f" / name, size=SIZE, times=EvenTimes.of(12), loop=0, texts={})
+    sink.add(scenery())
+    shutil.rmtree(tmp_path / "f")
+    with pytest.raises(SmdError, match="cannot be written: No such file"):
+        sink.close()
+    assert left_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_film_replaces_nothing_that_has_appeared(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    sink = open_sink(
+        path,
+        size=SIZE,
+        times=EvenTimes.of(12),
+        loop=0,
+        texts={},
+        admit=lambda at: check_target(at, Existing.REPLACE_OWN),
+    )
+    sink.add(scenery())
+    theirs = path / "000001.png" if name == "x" else path
+    theirs.write_bytes(b"theirs")
+    with pytest.raises(UsageError, match="is no picture of smd's"):
+        if name == "x":
+            sink.add(scenery())
+        sink.close()
+    if name == "x":
+        sink.close()
+    assert theirs.read_bytes() == b"theirs"
+    assert left_in(tmp_path) == [name]
