@@ -54,7 +54,7 @@ class DeviceError(SmdError):
 
 
 class PartialError(SmdError):
-    """Some renders of a batch failed; the others were written."""
+    """Some of several pictures failed; the others were written."""
 
     exit_code = 6
 

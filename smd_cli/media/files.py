@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -128,5 +130,6 @@ def _nearest_folder(path: Path) -> Path:
     while not folder.exists():
         folder = folder.parent
     if not folder.is_dir():
-        raise UsageError(f"{path}: {folder} is a file, not a folder")
+        cause = NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        raise UsageError(f"{path}: {folder} is a file, not a folder") from cause
     return folder

@@ -15,7 +15,7 @@ SCENE = """\
 smd: 1
 canvas: {width: 64, height: 64}
 seed: 5
-model: {base: ./model, loras: [{path: lora.png}]}
+model: {base: ./model, loras: [{path: ./lora.png}]}
 background: {image: back.png}
 regions:
   - {name: sun, prompt: the sun, mask: mask.png}
@@ -59,7 +59,7 @@ def refused(*arguments: str) -> str:
     return done.stderr
 
 
-INPAINT = ("stream.input=null", "stream.timeline=[]", "stream.frames=2")
+INPAINT = ("--set", "stream.input=null", "--set", "stream.timeline=[]")
 
 
 @pytest.mark.parametrize("policy", [(), ("--overwrite",)])
@@ -67,7 +67,7 @@ INPAINT = ("stream.input=null", "stream.timeline=[]", "stream.frames=2")
     ("target", "what"),
     [
         ("mask.png", "the mask of region 'sun'"),
-        ("./links/../mask.png", "the mask of region 'sun'"),
+        ("links/../mask.png", "the mask of region 'sun'"),
         ("links/soft.png", "the mask of region 'sun'"),
         ("links/hard.png", "the mask of region 'sun'"),
         ("back.png", "the background picture"),
@@ -78,19 +78,12 @@ INPAINT = ("stream.input=null", "stream.timeline=[]", "stream.frames=2")
 def test_a_picture(target: str, what: str, policy: tuple[str, ...]) -> None:
     if target == "model/model.png":
         Path(target).write_bytes(Path("mask.png").read_bytes())
-    for command in (("inpaint",), ("plan", "--preview")):
-        edits = [part for edit in INPAINT for part in ("--set", edit)]
-        if command[0] == "plan":
-            said = refused("plan", "scene.yaml", *edits, "--preview", target)
-            assert f"--preview {target}: is {what}, which is read; give another name\n" in said
-        else:
-            said = refused("inpaint", "scene.yaml", *edits, "-o", target, *policy)
-            assert said == f"--output {target}: is {what}, which is read; give another name\n"
+    said = refused("inpaint", "scene.yaml", *INPAINT, "-o", target, *policy)
+    assert said == f"--output {target}: is {what}, which is read; give another name\n"
 
 
 def test_the_scene_itself() -> None:
-    edits = [part for edit in INPAINT for part in ("--set", edit)]
-    said = refused("inpaint", "scene.png", *edits, "-o", "scene.png", "--overwrite")
+    said = refused("inpaint", "scene.png", *INPAINT, "-o", "scene.png", "--overwrite")
     assert "is the scene, which is read" in said
 
 
@@ -127,14 +120,20 @@ def test_a_folder_is_not_joined_by_other_frames() -> None:
         assert said == "--output frames/: the input comes from there; give another name\n"
 
 
-def test_check_s_preview_and_a_frame() -> None:
-    edits = ("--set", "background.image=null")
-    said = refused("check", "scene.yaml", *edits, "--preview", "frames/000001.png")
-    assert "--preview frames/000001.png: is the stream's input, which is read" in said
+@pytest.mark.parametrize(
+    ("command", "target", "what"),
+    [
+        (("check", *STREAM[:2]), "frames/000001.png", "the stream's input"),
+        (("check", *STREAM[:2]), "mask.png", "the mask of region 'sun'"),
+        (("plan", *INPAINT), "lora.png", "a LoRA"),
+    ],
+)
+def test_a_preview(command: tuple[str, ...], target: str, what: str) -> None:
+    said = refused(command[0], "scene.yaml", *command[1:], "--preview", target)
+    assert f"--preview {target}: is {what}, which is read; give another name\n" in said
 
 
 def test_names_that_only_look_alike_are_free() -> None:
-    edits = [part for edit in INPAINT for part in ("--set", edit)]
     Path("new").mkdir()
-    done = smd("inpaint", "scene.yaml", *edits, "-o", "new/mask.png", "--dry-run")
+    done = smd("inpaint", "scene.yaml", *INPAINT, "-o", "new/mask.png", "--dry-run")
     assert done.exit_code != 2, done.stderr

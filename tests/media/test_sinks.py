@@ -10,6 +10,7 @@ import sys
 import time
 from contextlib import suppress
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -539,11 +540,9 @@ class TestFoldersOfFrames:
             folder.mkdir()
         elif end == "a file":
             folder.write_text("mine")
+        go_on = sink.close if end == "removed at the end" else partial(sink.add, scenery())
         with pytest.raises(SmdError, match="was removed or replaced"):
-            if end == "removed at the end":
-                sink.close()
-            else:
-                sink.add(scenery())
+            go_on()
         with suppress(SmdError):
             sink.close()
         assert left_in(tmp_path) == [] if end.startswith("removed") else ["f"]
@@ -574,10 +573,9 @@ def test_a_film_replaces_nothing_that_has_appeared(tmp_path: Path, name: str) ->
     sink.add(scenery())
     theirs = path / "000001.png" if name == "x" else path
     theirs.write_bytes(b"theirs")
+    go_on = partial(sink.add, scenery()) if name == "x" else sink.close
     with pytest.raises(UsageError, match="is no picture of smd's"):
-        if name == "x":
-            sink.add(scenery())
-        sink.close()
+        go_on()
     if name == "x":
         sink.close()
     assert theirs.read_bytes() == b"theirs"
