@@ -1,18 +1,18 @@
 """The `smd` program."""
 
 import atexit
-import codecs
 import gc
-import io
 import os
 import sys
 import warnings
 
 from smd_cli.errors import INTERRUPTED
+from smd_cli.standard_streams import close_standard_streams, open_standard_streams
 
 
 def main() -> None:
     """Run the command line; Ctrl-C ends it alike while its parts are still being imported."""
+    open_standard_streams()
     try:
         _run()
     except KeyboardInterrupt:
@@ -29,11 +29,10 @@ def _run() -> None:
     atexit.register(gc.freeze)
     from smd_cli.cli.program import program
 
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # A path is printed as its bytes, whatever they are; a narrow encoding gets names spelled out.
-        is_utf_8 = codecs.lookup(sys.stdout.encoding).name == "utf-8"
-        sys.stdout.reconfigure(errors="surrogateescape" if is_utf_8 else "backslashreplace")
-    program(*sys.argv[1:2])(prog_name="smd")
+    try:
+        program(*sys.argv[1:2])(prog_name="smd")
+    finally:
+        close_standard_streams()
 
 
 if __name__ == "__main__":

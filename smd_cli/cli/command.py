@@ -35,11 +35,7 @@ class Command(TyperCommand):
         document = begin_document()
         code = self._run(ctx, document)
         if ctx.params.get("json"):
-            try:
-                print_json(document.to_dict())
-            except SmdError as error:
-                print_error(error)
-                code = code or error.exit_code
+            print_json(document.to_dict())
         if code:
             raise typer.Exit(code)
 

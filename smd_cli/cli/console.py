@@ -1,10 +1,13 @@
-"""What the commands print: results on stdout, everything else on stderr, one line each."""
+"""What the commands print: results on stdout, everything else on stderr, one line each.
+
+All of it is visible text: the streams spell out what is not (see `cli.streams`). What is coloured here is
+spelled out here, and written behind them.
+"""
 
 from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 import traceback
 from dataclasses import dataclass, field
@@ -13,50 +16,45 @@ from typing import TYPE_CHECKING, Any, TextIO
 import typer
 
 from smd_cli.cli.document import Document, document
+from smd_cli.cli.streams import behind
 from smd_cli.engine.events import Event, Noted, Warned
 from smd_cli.errors import SmdError
-from smd_cli.media.files import report_write_errors
 from smd_cli.messages import Message
+from smd_cli.visible import visible, visible_lines
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
-
-_CONTROLS = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
-"""What moves the cursor, colours, or turns the direction of text around; all but line feeds."""
 
 _WIDE = 10_000  # columns of a page that is not shown
 
 
 def print_result(line: str) -> None:
-    """Print a result on stdout, for a terminal without what could command it, for a program as it is.
+    """Print a result of one line on stdout. Raises BrokenPipeError: its reader has gone."""
+    _print(visible(line), sys.stdout)
 
-    Flushed at once, so that a closed pipe is noticed here and not at exit.
 
-    Raises SmdError: it cannot be written; BrokenPipeError: its reader has gone.
-    """
-    with report_write_errors("standard output"):
-        is_seen = sys.stdout is not None and sys.stdout.isatty()
-        print(_harmless(line) if is_seen else line, flush=True)  # noqa: T201 - the one place that writes results
+def print_text(text: str) -> None:
+    """Print a result of several lines on stdout. Raises BrokenPipeError: its reader has gone."""
+    _print(visible_lines(text), sys.stdout)
 
 
 def print_json(document: Any) -> None:  # noqa: ANN401 - any JSON document
-    """Print a result as the one JSON document of the run."""
-    print_result(json.dumps(document, indent=2))
+    """Print a result as the one JSON document of the run, in ASCII: what it tells is exact."""
+    print_text(json.dumps(document, indent=2).replace("\x7f", r"\u007f"))
 
 
 def print_layout(layout: RenderableType) -> None:
     """Print a result that Rich lays out: in colour, to fit a terminal; elsewhere in plain lines."""
-    from rich.console import Console
+    from smd_cli.cli.rich_console import VisibleConsole
 
-    console = Console(highlight=False)
+    console = VisibleConsole(file=sys.stdout and behind(sys.stdout), highlight=False)
     if console.is_terminal:
         console.print(layout)
         return
-    plain = Console(width=_WIDE, highlight=False, color_system=None)
+    plain = VisibleConsole(width=_WIDE, highlight=False, color_system=None)
     with plain.capture() as captured:
         plain.print(layout)
-    for line in captured.get().splitlines():
-        print_result(line.rstrip())
+    print_text("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
 def print_report(layout: RenderableType, *, json: bool, quiet: bool) -> None:
@@ -90,13 +88,13 @@ class MessagePrinter:
     def _print(self, kind: str, color: str, line: str) -> None:
         if not self.quiet and line not in self.document.printed:
             self.document.printed.add(line)
-            _print_to_stderr(f"{_colored(kind, color)}: {_one_line(line)}")
+            _print_message(f"{_colored(kind, color)}: {visible(line)}")
 
 
 def print_error(error: SmdError) -> None:
     """Print an error: its lines as they are, so that each begins with the place where one has to go."""
     for line in error.problems:
-        _print_to_stderr(_colored(_one_line(line), "red"))
+        _print_message(_colored(visible(line), "red"))
 
 
 def print_internal_error(error: Exception, *, verbose: bool) -> Message:
@@ -106,28 +104,25 @@ def print_internal_error(error: Exception, *, verbose: bool) -> Message:
     hint = "" if verbose else " (run with -v for the traceback)"
     text = " ".join(str(error).split())
     line = Message(f"internal error: {type(error).__name__}: {text}{hint}")
-    _print_to_stderr(_colored(_one_line(line), "red"))
+    _print_message(_colored(visible(line), "red"))
     return line
 
 
 def rich_console() -> Console:
     """Make a Rich console on stderr, for progress and tables."""
-    from rich.console import Console
+    from smd_cli.cli.rich_console import VisibleConsole
 
-    return Console(stderr=True)
-
-
-def _print_to_stderr(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)  # noqa: T201 - the one place that writes messages
+    return VisibleConsole(file=behind(sys.stderr))
 
 
-def _harmless(text: str) -> str:
-    """Return text with control characters spelled out: names and prompts come from other people's files."""
-    return _CONTROLS.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+def _print_message(line: str) -> None:
+    """Print a line of visible text and colours."""
+    _print(line, behind(sys.stderr))
 
 
-def _one_line(text: str) -> str:
-    return _harmless(text).replace("\n", "\\n")
+def _print(text: str, stream: TextIO) -> None:
+    """Print text, and hand it on at once, so that a closed pipe is noticed here and not at exit."""
+    print(text, file=stream, flush=True)
 
 
 def _colored(text: str, color: str) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from smd_cli.cli import options
-from smd_cli.cli.console import print_result
+from smd_cli.cli.console import print_text
 from smd_cli.cli.document import document
 from smd_cli.errors import AssetError, UsageError
 from smd_cli.messages import Place
@@ -40,6 +40,6 @@ def inspect(
     elif scene:
         from smd_cli.scene.yaml_types import dump
 
-        print_result(dump(recipe.to_scene()))
+        print_text(dump(recipe.to_scene()))
     else:
-        print_result(recipe.parameters())
+        print_text(recipe.parameters())

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from importlib import import_module
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from smd_cli import __version__
 from smd_cli.cli.command import Command
+from smd_cli.cli.console import print_error, print_internal_error, print_result
+from smd_cli.cli.streams import visible_streams
+from smd_cli.errors import SmdError
 
 _OUTPUT = "The path of each picture goes to stdout, progress and timing to stderr."
 _HELP = {
@@ -25,10 +31,12 @@ _COMMANDS: Mapping[str, str] = {
 }
 """The function of each command, and of that name the module that holds it."""
 
+_VERBOSE = {"-v", "--verbose"}
+
 
 def _version(asked: bool) -> None:
     if asked:
-        typer.echo(f"smd {__version__}")
+        print_result(f"smd {__version__}")
         raise typer.Exit
 
 
@@ -40,6 +48,33 @@ def smd(
     """Compose pictures region by region with few-step diffusion, from declarative scene files."""
 
 
+class Program(TyperGroup):
+    """All commands. Whatever they print, and whatever is printed of them, is visible text."""
+
+    def main(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - click's own signature
+        """Run a command line, and exit."""
+        with visible_streams() as results:
+            code = _exit_code(partial(super().main, *args, **options))
+            if results.problem:
+                print_error(results.problem)
+            sys.exit(code or (results.problem.exit_code if results.problem else 0))
+
+
+def _exit_code(run: Callable[[], object]) -> Any:  # noqa: ANN401 - what sys.exit takes
+    """Run a command line; return the exit code."""
+    try:
+        run()
+        return 0
+    except SystemExit as ended:
+        return ended.code
+    except SmdError as error:
+        print_error(error)
+        return error.exit_code
+    except Exception as error:  # of what is no command's: options, help, the version
+        print_internal_error(error, verbose=not _VERBOSE.isdisjoint(sys.argv))
+        return 1
+
+
 def program(asked: str | None = None) -> typer.Typer:
     """Make the program; where `asked` names a command, with that one alone.
 
@@ -47,6 +82,7 @@ def program(asked: str | None = None) -> typer.Typer:
     """
     app = typer.Typer(
         name="smd",
+        cls=Program,
         help="Compose pictures region by region with few-step diffusion, from declarative scene files.",
         no_args_is_help=True,
         rich_markup_mode=None,  # plain help: Rich's costs as much time as the whole command

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from smd_cli.cli.console import MessagePrinter, rich_console
+from smd_cli.cli.streams import visible_streams
 from smd_cli.engine.events import (
     Advanced,
     Event,
@@ -64,6 +66,7 @@ def _bars(*columns: ProgressColumn, quiet: bool) -> Progress:
         console=console,
         transient=True,
         disable=quiet or not console.is_terminal,
+        redirect_stdout=sys.stdout is not None and sys.stdout.isatty(),  # a path is no result on stderr
         speed_estimate_period=SPEED_PERIOD,
     )
 
@@ -81,7 +84,8 @@ def show_progress(messages: MessagePrinter) -> Iterator[Listener]:
         _Time(),
         TextColumn("{task.fields[detail]}", style="dim"),
     )
-    with _bars(*columns, quiet=messages.quiet) as bars:
+    # While bars are drawn, Rich stands in for the streams, to print above them.
+    with _bars(*columns, quiet=messages.quiet) as bars, visible_streams():
         yield _Bars(bars, messages)
 
 
@@ -142,7 +146,7 @@ class _Bars:
 def show_count(total: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
     """Give a function to call after each picture of a benchmark; it draws a bar where someone can see it."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Time())
-    with _bars(*columns, quiet=quiet) as bars:
+    with _bars(*columns, quiet=quiet) as bars, visible_streams():
         task = bars.add_task("pictures", total=total)
         yield lambda: bars.advance(task)
 

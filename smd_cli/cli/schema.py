@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from smd_cli.cli import options
-from smd_cli.cli.console import print_result
+from smd_cli.cli.console import print_result, print_text
 from smd_cli.cli.option_groups import expand_options
 from smd_cli.media.files import Existing, check_plain_target, write_bytes
 
@@ -32,7 +32,7 @@ def schema(
     text = resources.files("smd_cli.scene").joinpath("scene.schema.json").read_text("utf-8")
     policy = files.policy()
     if output is None:
-        print_result(text.rstrip())
+        print_text(text.rstrip())
         return
     hint = f"{options.REPLACING}, --skip-existing leaves it"
     if check_plain_target(output, policy, hint=hint):

@@ -95,6 +95,8 @@ def check_sink(
     """
     kind = sink_kind(target)
     if target is None or kind == "raw":
+        if sys.stdout is None:
+            raise UsageError("standard output is closed; give a file name")
         return True
     if kind == "mp4":
         check_encoder()
@@ -143,8 +145,6 @@ def open_sink(
     """
     kind = sink_kind(target)
     if target is None or kind == "raw":
-        if sys.stdout is None:
-            raise UsageError("standard output is closed; give a file name")
         return RawWriter()
     if kind == "folder":
         return FolderWriter(Path(target), texts, admit)

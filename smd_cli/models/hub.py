@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -119,8 +118,7 @@ class _Repository:
         from huggingface_hub import snapshot_download, try_to_load_from_cache
         from huggingface_hub.utils.tqdm import disable_progress_bars
 
-        if not sys.stderr.isatty():
-            disable_progress_bars()
+        disable_progress_bars()  # they would draw over this program's
         with self._errors():
             missing = [
                 name

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from smd_cli.errors import SceneError
+from smd_cli.errors import SceneError, UsageError
 from smd_cli.messages import Message, Place
 from smd_cli.regular_files import UnfitFileError, open_regular
 from smd_cli.scene.data import from_data
@@ -53,7 +53,7 @@ def load(path: str | Path, overrides: Sequence[Override] = (), task: str | None 
     Raises SceneError with every problem, one line each.
     """
     if str(path) == STDIN:
-        text = _decode(sys.stdin.buffer.read(MAX_BYTES + 1), "stdin")
+        text = _decode(_read_stdin(), "stdin")
         return load_text(text, "stdin", overrides=overrides, task=task)
     file = Path(path)
     return load_text(_decode(_read(file), str(file)), str(file), file.stem, file.parent, overrides, task)
@@ -135,6 +135,16 @@ def _read(path: Path) -> bytes:
         raise SceneError(place.says(f"is {error.strerror}; {hint}")) from None
     except OSError as error:
         raise SceneError(place.says(f"cannot be read: {error.strerror}")) from error
+
+
+def _read_stdin() -> bytes:
+    """Return the bytes of standard input, at most one more than the limit."""
+    if sys.stdin is None:
+        raise UsageError("-: standard input is closed; give a scene file")
+    try:
+        return sys.stdin.buffer.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise SceneError(Place("stdin").says(f"cannot be read: {error.strerror}")) from error
 
 
 def _decode(raw: bytes, source: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from smd_cli.scene.tree import Scalar
+from smd_cli.visible import visible, visible_lines
 
 _C_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 MERGE = "<<"
@@ -75,5 +76,17 @@ _Text.add_implicit_resolver(f"{TAG}merge", re.compile(rf"{MERGE}$"), [MERGE[0]])
 
 
 def dump(data: Any) -> str:  # noqa: ANN401 - plain data of any shape
-    """Write plain data as YAML that `parse` reads back unchanged; keys keep their order."""
-    return yaml.dump(data, Dumper=_Text, sort_keys=False, allow_unicode=True).rstrip("\n")
+    """Write plain data as YAML that `parse` reads back unchanged; keys keep their order.
+
+    What does not show itself is spelled out, in double quotes, where YAML reads such escapes.
+    """
+    text = yaml.dump(data, Dumper=_Text, sort_keys=False, allow_unicode=True)
+    return visible_lines(text.rstrip("\n"))
+
+
+def _write_text(dumper: _Text, text: str) -> yaml.ScalarNode:
+    shows_all = all(visible(line) == line for line in text.split("\n"))
+    return dumper.represent_scalar(f"{TAG}str", text, style=None if shows_all else '"')
+
+
+_Text.add_representer(str, _write_text)

@@ -1,0 +1,32 @@
+"""What Rich draws, without what could command a terminal. Imported where something is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import IO, Literal
+
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+
+from smd_cli.visible import visible_lines
+
+
+class VisibleConsole(Console):
+    """A console that draws text as it is, brackets too, and spells out what does not show itself."""
+
+    def __init__(
+        self,
+        *,
+        file: IO[str] | None = None,
+        width: int | None = None,
+        highlight: bool = True,
+        color_system: Literal["auto"] | None = "auto",
+    ) -> None:
+        super().__init__(
+            file=file, width=width, highlight=highlight, color_system=color_system, markup=False, emoji=False
+        )
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Render something into segments of visible text, and Rich's own commands."""
+        for text, style, control in super().render(renderable, options):
+            yield Segment(text if control else visible_lines(text), style, control)
