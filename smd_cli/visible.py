@@ -34,9 +34,9 @@ def visible(text: str) -> str:
     return _spelled_out(text, kept="")
 
 
-def visible_lines(text: str) -> str:
-    """Return a text that shows all it holds, in its own lines."""
-    return _spelled_out(text, kept="\n")
+def visible_lines(text: str, *, kept: str = "\n") -> str:
+    """Return a text that shows all it holds, in its own lines; what is `kept` stays as it is."""
+    return _spelled_out(text, kept)
 
 
 def is_visible(character: str, before: str = "") -> bool:

@@ -18,6 +18,7 @@ from smd_cli.cli.preview import check_preview, draw_scene
 from smd_cli.engine.events import Warned, WarningRoute
 from smd_cli.errors import SmdError, UsageError
 from smd_cli.messages import Message
+from smd_cli.visible import visible
 
 if TYPE_CHECKING:
     from smd_cli.app.model_availability import RequiredModel
@@ -88,7 +89,7 @@ class _Finding:
         images = self.opened.images
         width, height = self.opened.plan.size
         yield f"{self.scene}: good, {width}x{height} px"
-        names = [region.name for region in self.opened.plan.regions]
+        names = [visible(region.name) for region in self.opened.plan.regions]
         wide = max(map(len, ("region", *names)))
         if names:
             yield f"  {'region':{wide}}  covers  visible"

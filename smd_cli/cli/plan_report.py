@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from smd_cli.scene.frame_times import RecordedTimes, seconds_of
+from smd_cli.visible import visible
 
 if TYPE_CHECKING:
     from smd_cli.app.render_plan import Forecast, RenderPlan, StepWork
@@ -41,7 +42,7 @@ class _Share:
 
 def layout_of(found: RenderPlan) -> RenderableType:
     """Lay out the plan of a render."""
-    title = Text.assemble((found.plan.name, "bold"), ("  " + found.plan.task, "dim"))
+    title = Text.assemble((visible(found.plan.name), "bold"), ("  " + found.plan.task, "dim"))
     parts: list[RenderableType] = [title, Text(), _facts(found), Text()]
     if found.forecast:
         parts.append(_work(found.forecast))
@@ -66,7 +67,7 @@ def _facts(found: RenderPlan) -> Table:
         table.add_row("memory", f"about {known.memory_bytes / MIB:,.0f} MiB")
     for model in found.models:
         presence = {True: ("here", "green"), False: ("missing", "red"), None: ("not known", "dim")}
-        fact = Text.assemble(model.source, "  ", presence[model.present])
+        fact = Text.assemble(visible(model.source), "  ", presence[model.present])
         table.add_row(model.role.replace("_", " "), fact)
     return table
 
@@ -74,7 +75,7 @@ def _facts(found: RenderPlan) -> Table:
 def _prediction(facts: ModelFacts) -> Text:
     """Name what is predicted and the file that says so; its folder is in the JSON document."""
     zero_snr = ", zero terminal SNR" * facts.zero_terminal_snr
-    source = PurePath(facts.prediction_source).name
+    source = visible(PurePath(facts.prediction_source).name)
     return Text.assemble(f"{facts.prediction_type}{zero_snr}  ", (source, "dim"))
 
 

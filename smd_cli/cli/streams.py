@@ -15,6 +15,9 @@ from smd_cli.errors import SmdError
 from smd_cli.visible import visible_lines
 
 
+_LAID_OUT = "\n\t"  # what is printed of other people's is spelled out before; shells read completions by tabs
+
+
 class _Stream:
     """A text stream in front of another one; what it does not do itself, that one does."""
 
@@ -46,7 +49,7 @@ class _Visible(_Stream):
 
     def write(self, text: str) -> int:
         """Write text."""
-        self.behind.write(visible_lines(text))
+        self.behind.write(visible_lines(text, kept=_LAID_OUT))
         return len(text)
 
 
