@@ -94,8 +94,8 @@ class _Finding:
         if names:
             yield f"  {'region':{wide}}  covers  visible"
         for index, name in enumerate(names):
-            covered, visible = images.coverage(index), covered_share(images.visible(index))
-            yield f"  {name:{wide}}  {covered:6.1%}  {visible:7.1%}"
+            covered, left = images.coverage(index), covered_share(images.visible(index))
+            yield f"  {name:{wide}}  {covered:6.1%}  {left:7.1%}"
         for path in images.maps:
             yield f"  {images.unclaimed(path):.1%} of {path.name} belongs to no region"
         for model in self.models:

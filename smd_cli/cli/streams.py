@@ -14,7 +14,6 @@ from typing import Any, TextIO, cast
 from smd_cli.errors import SmdError
 from smd_cli.visible import visible_lines
 
-
 _LAID_OUT = "\n\t"  # what is printed of other people's is spelled out before; shells read completions by tabs
 
 
