@@ -5,9 +5,13 @@ Every error carries one line per problem; a line says where, what, and the way o
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import ClassVar, Self
 
 from smd_cli.messages import Message, Place
+
+Part = tuple[str | int, ...]
+"""Which part of a model a problem is about, by its keys: ("loras", 0)."""
 
 INTERRUPTED = 130  # the exit code of Ctrl-C, which is no error
 
@@ -42,9 +46,30 @@ class SceneError(SmdError):
 
 
 class AssetError(SmdError):
-    """A picture, a mask file or a model is missing or unreadable."""
+    """A picture, a mask file or a model is missing or unreadable.
+
+    `parts` has one for each problem; an empty one is about no model, or nobody has said so far.
+    """
 
     exit_code = 4
+
+    def __init__(self, *problems: str, parts: Sequence[Part] = ()) -> None:
+        super().__init__(*problems)
+        self.parts = tuple(parts) or ((),) * len(problems)
+
+    def of_part(self, *part: str | int) -> Self:
+        """Return the error with a part for its problems that have none."""
+        return type(self)(*self.problems, parts=[each or part for each in self.parts])
+
+    def of_model(self, place_of: Callable[[Part], Place]) -> Self:
+        """Return the error with a place for its problems that are about a part of a model."""
+        return type(self)(
+            *(
+                problem.at(place_of(part)) if part else problem
+                for problem, part in zip(self.problems, self.parts, strict=True)
+            ),
+            parts=self.parts,
+        )
 
 
 class DeviceError(SmdError):

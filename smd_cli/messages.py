@@ -40,6 +40,16 @@ class Place:
         is_named = not self.key or (self.is_option and self.key in self.source)
         return start if is_named else f"{start}: {self.key}"
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the place for a JSON document; what there is none of is null."""
+        return {
+            "file": None if self.is_option else self.source or None,
+            "line": self.line or None,
+            "column": self.column or None,
+            "key": self.key or None,
+            "option": self.source if self.is_option else None,
+        }
+
     def says(self, text: str) -> Message:
         """Return a message about the value."""
         return Message(text, self)
@@ -74,15 +84,7 @@ class Message(str):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the message for a JSON document; what there is none of is null."""
-        place = self.place or Place("")
-        return {
-            "file": None if place.is_option else place.source or None,
-            "line": place.line or None,
-            "column": place.column or None,
-            "key": place.key or None,
-            "option": place.source if place.is_option else None,
-            "text": self.text,
-        }
+        return {**(self.place or Place("")).to_dict(), "text": self.text}
 
 
 class Locate(Protocol):

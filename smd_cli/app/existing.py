@@ -7,9 +7,10 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
-from smd_cli.app.model_spec import find_model
+from smd_cli.app.model_spec import at_model, find_model
 from smd_cli.app.recipes import build_recipe
 from smd_cli.app.reports import WrittenFile
+from smd_cli.app.scenes import OpenedScene
 from smd_cli.errors import AssetError, UsageError
 from smd_cli.media.files import Existing, check_target
 from smd_cli.media.frame_files import FIRST_FRAME
@@ -17,7 +18,7 @@ from smd_cli.media.recipe import Recipe, read_recipe
 from smd_cli.media.sinks import AdmitAt, Target, check_sink, recipe_file
 from smd_cli.models.assets import Assets
 from smd_cli.models.hub import go_offline
-from smd_cli.scene.resolve import Plan, Size
+from smd_cli.scene.resolve import Size
 
 Coming = Callable[[], Recipe | None]
 GIVE_ANOTHER = "give another name"
@@ -25,15 +26,15 @@ _SHOWN = 3  # differences
 
 
 class ComingRecipes:
-    """The recipes that the pictures of a plan will have; the model's files are looked for once, if at all."""
+    """The recipes that a scene's pictures will have; the model's files are looked for once, if at all."""
 
-    def __init__(self, plan: Plan, *, offline: bool) -> None:
-        self._plan = plan
+    def __init__(self, scene: OpenedScene, *, offline: bool) -> None:
+        self._scene = scene
         self._offline = offline
 
     def of(self, seed: int) -> Recipe:
         """Return the recipe of a seed's picture, without its pixels. Raises AssetError: a file is missing."""
-        return build_recipe(self._plan, seed, self._assets)
+        return build_recipe(self._scene.plan, seed, self._assets)
 
     def texts(self, seed: int) -> dict[str, str]:
         """Return what the file of a seed's picture will carry. Raises as `of`."""
@@ -43,7 +44,8 @@ class ComingRecipes:
     def _assets(self) -> Assets:
         if self._offline:
             go_offline()
-        return find_model(self._plan, offline=self._offline)
+        with at_model(self._scene.locate):
+            return find_model(self._scene.plan, offline=self._offline)
 
 
 def check_picture(path: Path, existing: Existing, coming: Coming, *, hint: str = GIVE_ANOTHER) -> bool:

@@ -5,30 +5,42 @@ Fetches nothing, reads no weights, and imports no torch.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from smd_cli.app.model_spec import model_spec, needs_few_step
-from smd_cli.errors import AssetError
-from smd_cli.models.assets import Assets, ModelSpec, lcm_lora_of, locate
+from smd_cli.app.model_spec import model_spec, needs_few_step, place_in_scene
+from smd_cli.app.scenes import OpenedScene
+from smd_cli.errors import AssetError, Part
+from smd_cli.messages import Message, Place
+from smd_cli.models.assets import Assets, lcm_lora_of, locate
 from smd_cli.models.networks import NoAutoencoderError
 from smd_cli.models.sources import open_files
-from smd_cli.scene.resolve import Plan
+from smd_cli.models.spec import ModelSpec
+
+_CONFIG: Part = ("config",)
+"""What gives a base model its configs, which has no role of its own."""
 
 Role = Literal["base", "vae", "lora", "lcm_lora", "textual_inversion"]
 
 
 @dataclass(frozen=True)
 class RequiredModel:
-    """A model that a scene needs; `problem` says why it cannot be used, and is empty where it can.
+    """A model that a scene needs.
 
-    `present` is None where something is there, but not the base model, so that nobody knows whether it fits.
+    Attributes:
+        role: what for.
+        source: what the scene names, or the model or its family does.
+        place: where the scene names it, or the model that needs it.
+        present: it can be used. None: something is there, but not the base model, so that nobody knows.
+        problem: why it cannot be used; None where it can.
     """
 
     role: Role
     source: str
+    place: Place
     present: bool | None
-    problem: str = ""
+    problem: Message | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the model's part of a JSON document."""
@@ -36,7 +48,8 @@ class RequiredModel:
             "role": self.role,
             "source": self.source,
             "present": self.present,
-            "problem": self.problem or None,
+            **self.place.to_dict(),
+            "problem": self.problem,
         }
 
 
@@ -48,30 +61,35 @@ class Availability:
     assets: Assets | None
 
 
-def model_availability(plan: Plan) -> Availability:
-    """Look for a plan's models; the checks of `locate` decide what is present."""
-    spec, few_step = model_spec(plan.model), needs_few_step(plan)
+def model_availability(scene: OpenedScene) -> Availability:
+    """Look for a scene's models; the checks of `locate` decide what is present."""
+    spec, few_step = model_spec(scene.plan.model), needs_few_step(scene.plan)
     bare, base = _base(spec)
-    required = [_required("base", spec.base, base)]
-    extras: list[tuple[Role, str, ModelSpec]] = [
-        *(("vae", vae, replace(bare, vae=vae)) for vae in [spec.vae] if vae is not None),
-        *(("lora", lora[0], replace(bare, loras=(lora,))) for lora in spec.loras),
-        *(
-            ("textual_inversion", each[0], replace(bare, textual_inversions=(each,)))
-            for each in spec.textual_inversions
-        ),
-    ]
+    look = _Look(scene)
+    required = [look.for_("base", spec.base, ("base",), base)]
+    extras = list(_extras(spec, bare))
     if isinstance(base, AssetError):
-        required += [_unproven(role, source) for role, source, _ in extras]
+        required += [look.unproven(role, source, part) for role, source, part, _ in extras]
         return Availability(tuple(required), None)
-    required += [_required(role, source, _locate(with_it)) for role, source, with_it in extras]
+    required += [look.for_(role, source, part, _locate(with_it)) for role, source, part, with_it in extras]
     lcm_lora = lcm_lora_of(spec, base.base, base.family)
     if few_step and lcm_lora not in (source for source, _ in spec.loras):
         found = _locate(replace(bare, lcm_lora=spec.lcm_lora), few_step=True)
         if isinstance(found, AssetError) or found.loras:
-            required.append(_required("lcm_lora", lcm_lora, found))
+            required.append(look.for_("lcm_lora", lcm_lora, spec.lora_part(len(spec.loras)), found))
     whole = _locate(spec, few_step=few_step)
     return Availability(tuple(required), base if isinstance(whole, AssetError) else whole)
+
+
+def _extras(spec: ModelSpec, bare: ModelSpec) -> Iterator[tuple[Role, str, Part, ModelSpec]]:
+    """Yield what is listed beside a base model: its role, source and part, and the bare model with it."""
+    if spec.vae is not None:
+        yield "vae", spec.vae, ("vae",), replace(bare, vae=spec.vae)
+    for index, lora in enumerate(spec.loras):
+        yield "lora", lora[0], ("loras", index), replace(bare, loras=(lora,))
+    for index, each in enumerate(spec.textual_inversions):
+        part = "textual_inversions", index
+        yield "textual_inversion", each[0], part, replace(bare, textual_inversions=(each,))
 
 
 def _base(spec: ModelSpec) -> tuple[ModelSpec, Assets | AssetError]:
@@ -84,19 +102,28 @@ def _base(spec: ModelSpec) -> tuple[ModelSpec, Assets | AssetError]:
     return bare, base
 
 
-def _required(role: Role, source: str, found: Assets | AssetError) -> RequiredModel:
-    if isinstance(found, AssetError):
-        return RequiredModel(role, source, present=False, problem=str(found))
-    return RequiredModel(role, source, present=True)
+@dataclass(frozen=True)
+class _Look:
+    """Says what was found for the parts of a scene's model."""
 
+    scene: OpenedScene
 
-def _unproven(role: Role, source: str) -> RequiredModel:
-    """Look for a model whose fit to the base model cannot be told."""
-    try:
-        open_files(source, offline=True)
-    except (AssetError, OSError) as error:
-        return RequiredModel(role, source, present=False, problem=str(error))
-    return RequiredModel(role, source, present=None)
+    def for_(self, role: Role, source: str, part: Part, found: Assets | AssetError) -> RequiredModel:
+        """Return a part that was looked for."""
+        place = place_in_scene(self.scene.locate, part)
+        if isinstance(found, AssetError):
+            at_fault = place_in_scene(self.scene.locate, _CONFIG) if _CONFIG in found.parts else place
+            return RequiredModel(role, source, place, present=False, problem=found.at(at_fault).problems[0])
+        return RequiredModel(role, source, place, present=True)
+
+    def unproven(self, role: Role, source: str, part: Part) -> RequiredModel:
+        """Look for a part whose fit to the base model cannot be told."""
+        place = place_in_scene(self.scene.locate, part)
+        try:
+            open_files(source, offline=True)
+        except (AssetError, OSError) as error:
+            return RequiredModel(role, source, place, present=False, problem=place.says(str(error)))
+        return RequiredModel(role, source, place, present=None)
 
 
 def _locate(spec: ModelSpec, *, few_step: bool = False) -> Assets | AssetError:

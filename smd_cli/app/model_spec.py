@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
-from smd_cli.models.assets import Assets, ModelSpec, locate
+from smd_cli.errors import AssetError, Part
+from smd_cli.messages import Locate, Place
+from smd_cli.models.assets import Assets, locate
+from smd_cli.models.spec import ModelSpec
 from smd_cli.scene.paths import Reference
 from smd_cli.scene.resolve import ModelPlan, Plan
 
@@ -43,6 +47,21 @@ def named_models(model: ModelPlan) -> Iterator[tuple[str, Reference]]:
 def needs_few_step(plan: Plan) -> bool:
     """Tell whether ordinary weights have to be made few-step ones for a plan's sampler."""
     return plan.sampler.facts.few_step and not plan.model.is_few_step
+
+
+@contextmanager
+def at_model(locate: Locate) -> Iterator[None]:
+    """Put what is said meanwhile of parts of a model at their places in the scene."""
+    try:
+        yield
+    except AssetError as error:
+        raise error.of_model(lambda part: place_in_scene(locate, part)) from error
+
+
+def place_in_scene(locate: Locate, part: Part) -> Place:
+    """Return the place of a part of a `ModelSpec`; of the base, that of `model` where that is one word."""
+    place, whole = locate("model", *part), locate("model")
+    return whole if part == ("base",) and replace(place, key=whole.key) == whole else place
 
 
 def find_model(plan: Plan, *, offline: bool, vae: str | None = None) -> Assets:

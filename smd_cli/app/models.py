@@ -101,7 +101,8 @@ def check_fit(scene: OpenedScene, assets: Assets) -> None:
             f"{assets.configs / SCHEDULER_CONFIG}: only noise is left at timestep "
             f"{int(schedule.timesteps[steps[0]])} ({cause}), where predicted noise tells nothing of the "
             "picture; set prediction_type there to v_prediction if the model was trained for that, or avoid "
-            "this timestep (sampler.indices, sampler.steps)"
+            "this timestep (sampler.indices, sampler.steps)",
+            parts=[assets.spec.configs_part if assets.base.file else ("base",)],
         )
 
 

@@ -115,11 +115,18 @@ def changed_files(scene: OpenedScene, assets: Assets | None = None) -> list[Mess
     changed = [
         scene.locate(*file.loc).says(f"{file.what}{file.name and f', {file.name},'} {_CHANGED}")
         for file in named
-        if file.sha256 != wanted.get(file.key, file.sha256)
+        if file.key in wanted and _digest(file, scene) != wanted[file.key]
     ]
     places = [file.key for file in named]
     unused = [key for key in wanted if key not in places]
     return [*changed, *(scene.locate("digests").says(f"the scene names no file at {key}") for key in unused)]
+
+
+def _digest(file: NamedFile, scene: OpenedScene) -> str:
+    try:
+        return file.sha256
+    except AssetError as error:
+        raise error.at(scene.locate(*file.loc)) from error
 
 
 def _picture(loc: Loc, what: str, image: Reference, region: str = "") -> NamedFile:

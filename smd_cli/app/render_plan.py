@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from smd_cli.app.model_availability import RequiredModel, model_availability
+from smd_cli.app.model_spec import at_model
 from smd_cli.app.models import check_fit, choose_place
 from smd_cli.app.rendering import canvas_images
 from smd_cli.app.scenes import OpenedScene
@@ -85,12 +86,13 @@ def plan_render(
     if scene.plan.task == "stream":
         stream = stream or find_stream_input(scene)
     device, dtype = choose_place(settings)
-    models = model_availability(scene.plan)
+    models = model_availability(scene)
     if models.assets is None:
         return RenderPlan(scene.plan, models.required, None, stream)
     facts = models.assets.facts
-    check_fit(scene, models.assets)
-    schedules = models.assets.family.schedules(models.assets.configs, facts)
+    with at_model(scene.locate):
+        check_fit(scene, models.assets)
+        schedules = models.assets.family.schedules(models.assets.configs, facts)
     layout = make_layout(scene.plan, canvas_images(scene.images), facts, schedules)
     at_most = MOST[device.type] if settings.batch == "auto" else settings.batch
     at_once = min(at_most, max(len(views) for views in layout.regions.views))

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
-from smd_cli.app.model_spec import model_spec, needs_few_step
+from smd_cli.app.model_spec import at_model, model_spec, needs_few_step
 from smd_cli.app.named_files import changed_files
 from smd_cli.app.scenes import OpenedScene
 from smd_cli.app.settings import Batch, RenderSettings, check_seed
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from smd_cli.app.rendering import RenderedPicture
     from smd_cli.app.streaming import SceneStream
     from smd_cli.engine.prepare import PreparedScene
-    from smd_cli.models.assets import Assets, ModelSpec
+    from smd_cli.models.assets import Assets
     from smd_cli.models.backbone import Backbone
+    from smd_cli.models.spec import ModelSpec
 
 
 class Renderer:
@@ -118,14 +119,16 @@ class Renderer:
             with clock.phase("load", None) as progress:
                 from smd_cli.app.models import find_checked, load_found  # imports torch
 
-                found = find_checked(scene, self.settings)
-                self._compare(scene, found.assets)
-                self._release()  # only now: two models at once may not fit the memory
-                self._model = key, load_found(found, progress)
+                with at_model(scene.locate):
+                    found = find_checked(scene, self.settings)
+                    self._compare(scene, found.assets)
+                    self._release()  # only now: two models at once may not fit the memory
+                    self._model = key, load_found(found, progress)
             return self._model[1]
         from smd_cli.app.models import check_fit
 
-        check_fit(scene, self._model[1].assets)
+        with at_model(scene.locate):
+            check_fit(scene, self._model[1].assets)
         self._compare(scene, self._model[1].assets)
         return self._model[1]
 

@@ -13,6 +13,7 @@ from PIL import Image
 
 from smd_cli.app.apart import check_apart
 from smd_cli.app.existing import GIVE_ANOTHER, again, check_picture
+from smd_cli.app.model_spec import at_model
 from smd_cli.app.models import device_facts
 from smd_cli.app.recipes import build_recipe
 from smd_cli.app.reports import WrittenFile
@@ -86,7 +87,7 @@ class RenderedPicture:
 
 def prepare_scene(scene: OpenedScene, backbone: Backbone, settings: RenderSettings) -> PreparedScene:
     """Prepare a scene for its model. Raises DeviceError: the memory is not enough."""
-    with enough_memory(backbone.device):
+    with at_model(scene.locate), enough_memory(backbone.device):
         return prepare(scene.plan, canvas_images(scene.images), backbone, batch=settings.batch)
 
 
@@ -96,7 +97,7 @@ def render_picture(
     """Render the picture of a seed. Raises DeviceError: the memory is not enough."""
     backbone = prepared.backbone
     recipe = build_recipe(scene.plan, seed, backbone.assets) if settings.metadata else None
-    with enough_memory(backbone.device):
+    with at_model(scene.locate), enough_memory(backbone.device):
         image = render(prepared, seed, clock)
     pixels = pixel_digest(image)
     return RenderedPicture(

@@ -13,6 +13,7 @@ from PIL import Image
 
 from smd_cli.app.apart import check_apart
 from smd_cli.app.existing import GIVE_ANOTHER, admission, again, check_stream
+from smd_cli.app.model_spec import at_model
 from smd_cli.app.models import device_facts
 from smd_cli.app.recipes import build_recipe
 from smd_cli.app.rendering import canvas_images
@@ -185,7 +186,8 @@ class SceneStream:
         self._run = stream_pipeline(self.scene.plan, preparer, self._inputs(asked), self.seed, warnings)
         warnings.attach()
         try:
-            with enough_memory(self._backbone.device), self._run.pipeline as outputs:
+            device = self._backbone.device
+            with at_model(self.scene.locate), enough_memory(device), self._run.pipeline as outputs:
                 for output in outputs:
                     is_repeat = output.image is None
                     last = last if is_repeat else output.image

@@ -12,7 +12,7 @@ import torch
 from PIL import Image, ImageChops
 
 from smd_cli import __version__
-from smd_cli.app.model_spec import find_model
+from smd_cli.app.model_spec import at_model, find_model
 from smd_cli.app.models import choose_place
 from smd_cli.app.rendering import canvas_images
 from smd_cli.app.scenes import OpenedScene
@@ -46,7 +46,8 @@ def make_case(
     scene: OpenedScene, settings: RenderSettings, *, rival: Rival = "plain loop", vae: str | None = None
 ) -> Case:
     """Make a case of a scene; `vae` is another autoencoder for its model. Raises AssetError."""
-    assets = find_model(scene.plan, offline=settings.offline, vae=vae)
+    with at_model(scene.locate):
+        assets = find_model(scene.plan, offline=settings.offline, vae=vae)
     return Case(scene.plan, canvas_images(scene.images), assets, rival)
 
 

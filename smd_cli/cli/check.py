@@ -173,7 +173,7 @@ def _open(
         messages(Warned(message))
     with WarningRoute(messages):
         if not may_be_unpainted(opened):
-            return opened, model_availability(opened.plan).required
+            return opened, model_availability(opened).required
         from smd_cli.app.render_plan import plan_render  # imports torch
 
         return opened, plan_render(opened, RenderSettings(offline=True), stream).models

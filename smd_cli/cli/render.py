@@ -78,7 +78,7 @@ def render(
     options.check_one_place(context, scene, naming.output, naming.name)
     overrides, messages = [*options.seed_override(seed), *edits.overrides()], reporting.messages()
     opened = load_scene(scene, overrides=overrides, task=context.command.name, listener=messages)
-    coming = ComingRecipes(opened.plan, offline=settings.offline or dry_run)
+    coming = ComingRecipes(opened, offline=settings.offline or dry_run)
     targets = _targets(opened, naming, coming)
     option = "--name" if naming.output is None else "--output"
     for _, path in targets:

@@ -186,7 +186,7 @@ def _open(
 
     opened = load_scene(path, overrides=overrides, task="stream", listener=messages)
     plan, target, option = opened.plan, naming.output, "--output"
-    coming = ComingRecipes(plan, offline=offline)
+    coming = ComingRecipes(opened, offline=offline)
     if target is None:
         (name,) = name_pictures(naming.name or DEFAULT_NAME, plan, [plan.seed], coming)
         target, option = f"{naming.output_dir / name}{'/' * name.endswith('/')}", "--name"

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from smd_cli.core.guidance import Guidance
-from smd_cli.errors import AssetError, SmdError
+from smd_cli.errors import SmdError
 from smd_cli.models.backbone import Backbone
 from smd_cli.models.faults import faulty_files
 
@@ -25,7 +25,7 @@ def not_finite(backbone: Backbone, place: str, guidance: Guidance | None = None)
     It is an AssetError where files of the model hold them, which are searched for it.
     """
     if faults := faulty_files(backbone.assets, backbone.dtype):
-        return AssetError(*faults)
+        return faults
     ways = []
     if guidance is not None and guidance.kind != "none":
         ways.append(f"lower sampler.guidance_scale ({guidance.scale:g})")

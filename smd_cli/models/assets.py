@@ -4,11 +4,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from smd_cli.digests import digest_of
-from smd_cli.errors import AssetError
+from smd_cli.errors import AssetError, Part
 from smd_cli.models import families
 from smd_cli.models.adapter_files import check_lora
 from smd_cli.models.choice import config_names, is_model_folder, only_weights
-from smd_cli.models.configs import CONFIG, read_json
+from smd_cli.models.configs import CONFIG, read_config, read_json
 from smd_cli.models.facts import ModelFacts, read_facts
 from smd_cli.models.family import Family
 from smd_cli.models.files import Files
@@ -16,7 +16,7 @@ from smd_cli.models.networks import (
     ComponentFiles,
     Networks,
     check_checkpoint,
-    check_networks,
+    check_network,
     fetch_autoencoder,
     fetch_folder,
     parts_of_folder,
@@ -25,7 +25,9 @@ from smd_cli.models.peft_config import ADAPTER_CONFIG
 from smd_cli.models.prediction import inference_configs
 from smd_cli.models.recognise import check_family, recognise_file, recognise_folder
 from smd_cli.models.sources import open_files
+from smd_cli.models.spec import ModelSpec, asked_for
 from smd_cli.models.textual_inversions import TextualInversion, find_inversions
+from smd_cli.models.vae import autoencoder_of
 
 LCM_LORA = "lcm_lora"
 """Folder in which a model may bring an LCM-LoRA of its own."""
@@ -34,35 +36,12 @@ _LORA = "pytorch_lora_weights.safetensors"
 
 
 @dataclass(frozen=True)
-class ModelSpec:
-    """A user's choice of model. References are what `open_files` takes.
-
-    Attributes:
-        base: an embedded model's name, a diffusers folder, a .safetensors file or a hub id.
-        family: a key of `FAMILIES`, or 'auto' to read it from the checkpoint.
-        vae: another autoencoder; None keeps the checkpoint's own.
-        loras: adapters to fuse and their weights, in order.
-        config: model folder or hub id that gives a single file its configs and tokenizer; None: the family's.
-        lcm_lora: the LoRA that makes ordinary weights few-step ones; None: the model's own in
-            its folder `lcm_lora`, else the family's.
-        textual_inversions: learned words: a reference and the word; None: as the file calls it.
-    """
-
-    base: str
-    family: str = "auto"
-    vae: str | None = None
-    loras: tuple[tuple[str, float], ...] = ()
-    config: str | None = None
-    lcm_lora: str | None = None
-    textual_inversions: tuple[tuple[str, str | None], ...] = ()
-
-
-@dataclass(frozen=True)
 class Assets:
     """A model's files on this disk, recognised and whole.
 
     Attributes:
-        base: what was asked for: the files of a model folder, or a single file.
+        spec: what was asked for.
+        base: its files of a model folder, or a single file.
         configs: model folder with the scheduler's config and the tokenizer.
         facts: what the configs say.
         components: files for each of the family's components that the model has.
@@ -70,6 +49,7 @@ class Assets:
         textual_inversions: learned words.
     """
 
+    spec: ModelSpec
     base: Files
     configs: Path
     facts: ModelFacts
@@ -81,6 +61,10 @@ class Assets:
     def family(self) -> Family:
         """Return the family that loads them."""
         return families.family(self.facts.family)
+
+    def part_of(self, component: str) -> Part:
+        """Return which part of the spec a network comes from."""
+        return ("vae",) if self.spec.vae and component == self.family.autoencoder else ("base",)
 
     @property
     def weights(self) -> tuple[Path, ...]:
@@ -106,18 +90,14 @@ def locate(spec: ModelSpec, *, few_step: bool = False, offline: bool = False) ->
     Raises:
         AssetError: not found, not cached, of another family, or damaged; nothing has been loaded then.
     """
-    try:
+    with asked_for(spec.base, "base"):
         files = open_files(spec.base, offline=offline)
         find = _folder if is_model_folder(files) else _checkpoint
         assets = find(spec, files, offline=offline)
-        if not files.is_ours:
-            check_networks(assets.components, assets.family, assets.facts.latent_channels)
-            _check_tokenizers(assets)
+        _check_components(assets)
         needed = few_step and not assets.facts.few_step
         loras = _loras(spec, files, assets.family if needed else None, offline=offline)
         words = find_inversions(spec.textual_inversions, assets.family, assets.components, offline=offline)
-    except OSError as error:
-        raise AssetError(f"{error.filename or spec.base}: {error.strerror or error}") from error
     return replace(assets, loras=loras, textual_inversions=words)
 
 
@@ -131,7 +111,7 @@ def _folder(spec: ModelSpec, files: Files, *, offline: bool) -> Assets:
     vae = networks[family.autoencoder].config if given else folder / family.autoencoder
     facts = read_facts(folder, vae, family)
     networks |= fetch_folder(files, folder, family, [name for name in parts if name not in given])
-    return Assets(files, folder, facts, {name: networks[name] for name in parts})
+    return Assets(spec, files, folder, facts, {name: networks[name] for name in parts})
 
 
 def _checkpoint(spec: ModelSpec, files: Files, *, offline: bool) -> Assets:
@@ -149,45 +129,56 @@ def _checkpoint(spec: ModelSpec, files: Files, *, offline: bool) -> Assets:
     if spec.vae is not None:
         networks[family.autoencoder] = _vae(spec, configs, family, offline=offline)
     facts = read_facts(configs, networks[family.autoencoder].config, family, path)
-    return Assets(replace(files, file=name), configs, facts, networks)
+    return Assets(spec, replace(files, file=name), configs, facts, networks)
 
 
 def _configs(spec: ModelSpec, family: Family, *, offline: bool) -> Path:
     """Find the model folder that supplies the configs and tokenizer which a single file lacks."""
-    try:
-        files = open_files(spec.config or family.config, offline=offline)
-        if files.file:
-            raise AssetError(f"{files.reference}: one file, not a diffusers folder")
-        folder = files.fetch(config_names(files))
-    except AssetError as error:
-        raise AssetError(
-            f"{spec.base}: a single file needs the configs and the tokenizer of its family; {error}, "
-            "or set model.config to a diffusers folder of that family"
-        ) from error
-    check_family(family.name, recognise_folder(folder), folder)
+    with asked_for(spec.config or family.config, *spec.configs_part):
+        try:
+            files = open_files(spec.config or family.config, offline=offline)
+            if files.file:
+                raise AssetError(f"{files.reference}: one file, not a diffusers folder")
+            folder = files.fetch(config_names(files))
+        except AssetError as error:
+            raise AssetError(
+                f"{spec.base}: a single file needs the configs and the tokenizer of its family; {error}, "
+                "or set model.config to a diffusers folder of that family"
+            ) from error
+        check_family(family.name, recognise_folder(folder), folder)
     return folder
 
 
 def _vae(spec: ModelSpec, configs: Path, family: Family, *, offline: bool) -> ComponentFiles:
     """Find a user's autoencoder: a folder of one, a model folder, or a file that fits the model's config."""
     name = family.autoencoder
-    found = fetch_autoencoder(open_files(str(spec.vae), offline=offline), family.components[name].stem, name)
-    if isinstance(found, ComponentFiles):
-        return found
-    folder = configs if (configs / name).is_dir() else _configs(spec, family, offline=offline)
-    return ComponentFiles(folder / name, (found,))
+    with asked_for(spec.vae, "vae"):
+        files = open_files(str(spec.vae), offline=offline)
+        found = fetch_autoencoder(files, family.components[name].stem, name)
+        if isinstance(found, ComponentFiles):
+            autoencoder_of(read_config(found.config), family.autoencoders, found.config)
+            return found
+        folder = configs if (configs / name).is_dir() else _configs(spec, family, offline=offline)
+        return ComponentFiles(folder / name, (found,))
 
 
-def _check_tokenizers(assets: Assets) -> None:
-    """Raise AssetError unless every text encoder has a tokenizer, all of whose tokens it knows."""
+def _check_components(assets: Assets) -> None:
+    """Raise AssetError unless every network is whole, and each text encoder knows its tokenizer's tokens."""
+    for name, files in assets.components.items():
+        part = assets.part_of(name)
+        if assets.base.is_ours and part == ("base",):
+            continue
+        with asked_for(files.config, *part):
+            check_network(files, assets.family, name, assets.facts.latent_channels)
+        if folder := assets.family.components[name].tokenizer:
+            with asked_for(folder, *(assets.spec.configs_part if assets.base.file else ("base",))):
+                _check_tokenizer(assets.configs / folder, files.config / CONFIG)
+
+
+def _check_tokenizer(folder: Path, encoder: Path) -> None:
     from smd_cli.models.clip_tokenizer import read_clip_tokenizer  # imports tokenizers
 
-    for name, files in assets.components.items():
-        if folder := assets.family.components[name].tokenizer:
-            config = files.config / CONFIG
-            read_clip_tokenizer(assets.configs / folder).check_known(
-                read_json(config).get("vocab_size"), config
-            )
+    read_clip_tokenizer(folder).check_known(read_json(encoder).get("vocab_size"), encoder)
 
 
 def lcm_lora_of(spec: ModelSpec, base: Files, family: Family) -> str:
@@ -200,21 +191,25 @@ def _loras(
     spec: ModelSpec, base: Files, family: Family | None, *, offline: bool
 ) -> tuple[tuple[Path, float], ...]:
     """Find the user's LoRAs and, for a family where it is needed, the LCM-LoRA unless they name it."""
-    found = [(_lora(open_files(reference, offline=offline)), weight) for reference, weight in spec.loras]
+    found = []
+    for index, (reference, weight) in enumerate(spec.loras):
+        with asked_for(reference, *spec.lora_part(index)):
+            found.append((_lora(open_files(reference, offline=offline)), weight))
     if family is None:
         return tuple(found)
     lcm_lora = lcm_lora_of(spec, base, family)
     if lcm_lora in (reference for reference, _ in spec.loras):
         return tuple(found)
     is_own = spec.lcm_lora is None and base.has_folder(LCM_LORA)
-    try:
-        files = base.folder(LCM_LORA) if is_own else open_files(lcm_lora, offline=offline)
-        found.append((_lora(files), 1.0))
-    except AssetError as error:
-        raise AssetError(
-            f"{spec.base}: the lcm sampler needs few-step weights, so an LCM-LoRA; {error}; or set "
-            "model.lcm_lora to its file, or sampler.kind to ddim"
-        ) from error
+    with asked_for(lcm_lora, *spec.lora_part(len(spec.loras))):
+        try:
+            files = base.folder(LCM_LORA) if is_own else open_files(lcm_lora, offline=offline)
+            found.append((_lora(files), 1.0))
+        except AssetError as error:
+            raise AssetError(
+                f"{spec.base}: the lcm sampler needs few-step weights, so an LCM-LoRA; {error}; or set "
+                "model.lcm_lora to its file, or sampler.kind to ddim"
+            ) from error
     return tuple(found)
 
 

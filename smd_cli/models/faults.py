@@ -7,24 +7,34 @@ from pathlib import Path
 
 import torch
 
+from smd_cli.errors import AssetError, Part
 from smd_cli.models.assets import Assets
 from smd_cli.models.backbone import dtype_name
 from smd_cli.models.weights import open_weights, own_names
 
 
-def faulty_files(assets: Assets, dtype: torch.dtype) -> tuple[str, ...]:
-    """Return a line for each file whose numbers are not finite, as they are or in the dtype of a model.
+def faulty_files(assets: Assets, dtype: torch.dtype) -> AssetError | None:
+    """Return an error with a line for each file whose numbers are not finite; None: all are.
 
-    LoRAs are added in float32, so that theirs are looked at as they are.
+    They are looked at as they are and in the dtype of a model; LoRAs, which are added in float32, in that.
     """
-    networks = (
-        (path, assets.family.components[name].prefix, dtype)
-        for name, component in assets.components.items()
-        for path in component.weights
-    )
-    loras = ((path, "", torch.float32) for path, _ in assets.loras)
-    words = ((each.path, "", dtype) for each in assets.textual_inversions)
-    return tuple(line for part in (*networks, *loras, *words) for line in _faults(*part))
+    found = [
+        (line, part)
+        for part, path, prefix, wanted in _files(assets, dtype)
+        for line in _faults(path, prefix, wanted)
+    ]
+    return AssetError(*(line for line, _ in found), parts=[part for _, part in found]) if found else None
+
+
+def _files(assets: Assets, dtype: torch.dtype) -> Iterator[tuple[Part, Path, str, torch.dtype]]:
+    """Yield each file of a model: the part it is of, how names begin in it that count, and in what dtype."""
+    for name, component in assets.components.items():
+        for path in component.weights:
+            yield assets.part_of(name), path, assets.family.components[name].prefix, dtype
+    for index, (path, _) in enumerate(assets.loras):
+        yield assets.spec.lora_part(index), path, "", torch.float32
+    for index, inversion in enumerate(assets.textual_inversions):
+        yield ("textual_inversions", index), inversion.path, "", dtype
 
 
 def _faults(path: Path, prefix: str, dtype: torch.dtype) -> Iterator[str]:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from smd_cli.models.spec import asked_for
 from smd_cli.models.textual_inversions import TextualInversion
 from smd_cli.models.weights import open_weights
 
@@ -22,8 +23,9 @@ def learn_words(encoder: Any, component: str, inversions: Iterable[TextualInvers
     """
     own: nn.Embedding = encoder.get_input_embeddings()
     rows, learned = [own.weight], Learned()
-    for inversion in inversions:
-        with open_weights(inversion.path, "pt") as file:
+    for index, inversion in enumerate(inversions):
+        part = "textual_inversions", index
+        with asked_for(inversion.path, *part), open_weights(inversion.path, "pt") as file:
             vectors = file.get_tensor(inversion.tensors[component]).reshape(-1, own.embedding_dim)
         start = sum(map(len, rows))
         learned[inversion.token] = tuple(range(start, start + len(vectors)))

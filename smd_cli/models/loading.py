@@ -7,6 +7,7 @@ import torch
 
 from smd_cli.models.assets import Assets
 from smd_cli.models.backbone import Backbone
+from smd_cli.models.spec import asked_for
 from smd_cli.models.weights import own_names, read_shapes
 
 _LOADING = Lock()  # networks are built on torch's meta device by patching torch, for all threads alike
@@ -33,7 +34,7 @@ def load(
         done += more
         reached(done, total)
 
-    with _LOADING:
+    with _LOADING, asked_for(assets.base.reference, "base"):
         _silence_libraries()
         return assets.family.load(assets, Destination(device, dtype, arrived))
 

@@ -102,12 +102,10 @@ def fetch_autoencoder(files: Files, stem: str, name: str) -> ComponentFiles | Pa
     return ComponentFiles(config.parent, tuple(weights))
 
 
-def check_networks(networks: Networks, family: Family, latent_channels: int) -> None:
-    """Raise AssetError unless every file is whole, and the denoiser reads latents and nothing beside them."""
-    paths = dict.fromkeys(path for files in networks.values() for path in files.weights)
-    shapes = {path: read_shapes(path) for path in paths}
-    denoiser = family.components[family.denoiser]
-    for path in networks[family.denoiser].weights:
-        for name, shape in shapes[path].items():
-            if name.removeprefix(denoiser.prefix) in denoiser.inputs and len(shape) > 1:
+def check_network(files: ComponentFiles, family: Family, name: str, latent_channels: int) -> None:
+    """Raise AssetError unless the files of a network are whole, and a denoiser reads latents alone."""
+    component = family.components[name]
+    for path in files.weights:
+        for tensor, shape in read_shapes(path).items():
+            if tensor.removeprefix(component.prefix) in component.inputs and len(shape) > 1:
                 check_channels(path, shape[1], latent_channels)

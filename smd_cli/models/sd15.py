@@ -11,6 +11,7 @@ from smd_cli.models.configs import Config, ModelConfigs, read_config
 from smd_cli.models.facts import ModelFacts, unet_facts
 from smd_cli.models.family import Component, Family, Marks
 from smd_cli.models.layer_names import LayerNames, clip_spellings, unet_spellings
+from smd_cli.models.spec import asked_for
 from smd_cli.models.vae import KL, TINY, autoencoder_of
 
 if TYPE_CHECKING:
@@ -136,8 +137,9 @@ def load(assets: Assets, to: Destination) -> Backbone:
     from smd_cli.models.tokens import Tokenizer
 
     networks = _load_networks(assets, to)
-    for path, strength in assets.loras:
-        fuse_lora(path, strength, networks, FAMILY)
+    for index, (path, strength) in enumerate(assets.loras):
+        with asked_for(path, *assets.spec.lora_part(index)):
+            fuse_lora(path, strength, networks, FAMILY)
         to.arrived(1)
     text_encoder, unet = networks["text_encoder"], networks["unet"]
     learned = learn_words(text_encoder, "text_encoder", assets.textual_inversions)
@@ -178,7 +180,8 @@ def _load_networks(assets: Assets, to: Destination) -> dict[str, Any]:
         tensors = read_tensors(files, prefix)
         if name == "text_encoder":  # transformers does not know the prefixes of single files, diffusers does
             tensors = {key.removeprefix(prefix): tensor for key, tensor in tensors.items()}
-        networks[name] = load_component(network_class, files, tensors, to).to(memory_format=memory)
+        with asked_for(files.config, *assets.part_of(name)):
+            networks[name] = load_component(network_class, files, tensors, to).to(memory_format=memory)
     return networks
 
 

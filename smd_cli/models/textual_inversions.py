@@ -15,6 +15,7 @@ from smd_cli.models.files import listed
 from smd_cli.models.kinds import INVERSION, place_of
 from smd_cli.models.networks import Networks
 from smd_cli.models.sources import open_files
+from smd_cli.models.spec import asked_for
 from smd_cli.models.weights import Shapes, check_real, read_shapes
 from smd_cli.prompt_text import LEARNED_WORD, LONGEST_WORD
 
@@ -82,15 +83,16 @@ def find_inversions(
         AssetError: one is not found, is none, is for other text encoders, or has the word of another.
     """
     found: dict[str, TextualInversion] = {}
-    for reference, token in wanted:
-        path = find_file(reference, offline=offline)
-        each = TextualInversion(token_of(path, token), path, _tensors(path, family, networks))
-        if each.token in found:
-            raise AssetError(
-                f"{path}: its word {each.token} is that of {found[each.token].path} too; "
-                "give one of them another, by model.textual_inversions[].token"
-            )
-        found[each.token] = each
+    for index, (reference, token) in enumerate(wanted):
+        with asked_for(reference, "textual_inversions", index):
+            path = find_file(reference, offline=offline)
+            each = TextualInversion(token_of(path, token), path, _tensors(path, family, networks))
+            if each.token in found:
+                raise AssetError(
+                    f"{path}: its word {each.token} is that of {found[each.token].path} too; "
+                    "give one of them another, by model.textual_inversions[].token"
+                )
+            found[each.token] = each
     return tuple(found.values())
 
 

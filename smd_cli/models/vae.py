@@ -45,7 +45,7 @@ def autoencoder_of(config: Config, known: Sequence[Autoencoder], folder: Path) -
     Raises:
         AssetError: none of them.
     """
-    name = config["_class_name"]
+    name = config.get("_class_name")
     for autoencoder in known:
         if autoencoder.name == name:
             return autoencoder

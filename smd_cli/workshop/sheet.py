@@ -14,9 +14,10 @@ from smd_cli.engine.events import Clock
 from smd_cli.engine.layers import CanvasImages
 from smd_cli.engine.prepare import prepare
 from smd_cli.engine.render import render
-from smd_cli.models.assets import ModelSpec, locate
+from smd_cli.models.assets import locate
 from smd_cli.models.backbone import Backbone
 from smd_cli.models.loading import load
+from smd_cli.models.spec import ModelSpec
 from smd_cli.scene.loader import load_text
 from smd_cli.scene.resolve import resolve
 from smd_cli.workshop.prompts import PROMPTS, SIZE, scene_of

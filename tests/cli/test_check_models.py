@@ -46,16 +46,17 @@ def test_the_embedded_model_is_here(scene):
         "  model  flatland: here",
         "  model.lcm_lora  flatland/lcm_lora: here",
     ]
-    assert check(scene(), "--set", "sampler.kind=ddim") == [
-        {"role": "base", "source": "flatland", "present": True, "problem": None}
-    ]
+    (base,) = check(scene(), "--set", "sampler.kind=ddim")
+    place = {"file": scene(), "line": 4, "column": 8, "key": "model", "option": None}
+    assert base == {"role": "base", "source": "flatland", "present": True, **place, "problem": None}
 
 
 def test_what_is_missing_is_told_and_the_scene_is_good(scene, tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
     done = smd("check", scene("./none.safetensors"))
     assert done.exit_code == 0
-    told = f"  model  cannot be used: {tmp_path / 'none.safetensors'}: no such file"
+    place = f"{tmp_path / 'scene.yaml'}:4:8: model"
+    told = f"  model  cannot be used: {place}: {tmp_path / 'none.safetensors'}: no such file"
     assert told in done.stdout.splitlines()
     (hub,) = check(scene("owner/name@v1"))
     assert (hub["source"], hub["present"]) == ("owner/name@v1", False)

@@ -19,9 +19,10 @@ from smd_cli.bench.speed import machine
 from smd_cli.digests import digest_of
 from smd_cli.engine.batching import Batch
 from smd_cli.engine.prepare import PreparedScene
-from smd_cli.models.assets import ModelSpec, locate
+from smd_cli.models.assets import locate
 from smd_cli.models.backbone import Backbone
 from smd_cli.models.loading import load
+from smd_cli.models.spec import ModelSpec
 from smd_cli.workshop.judge.crops import draw_picture_crop
 from smd_cli.workshop.judge.network import Judge, judge_crops
 from smd_cli.workshop.prompts import PROMPTS, scene_of

@@ -1,0 +1,57 @@
+"""A user's choice of model, and which part of it an error is about. Knows no torch."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from smd_cli.errors import AssetError, Part
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A user's choice of model. References are what `open_files` takes.
+
+    Attributes:
+        base: an embedded model's name, a diffusers folder, a .safetensors file or a hub id.
+        family: a key of `FAMILIES`, or 'auto' to read it from the checkpoint.
+        vae: another autoencoder; None keeps the checkpoint's own.
+        loras: adapters to fuse and their weights, in order.
+        config: model folder or hub id that gives a single file its configs and tokenizer; None: the family's.
+        lcm_lora: the LoRA that makes ordinary weights few-step ones; None: the model's own in
+            its folder `lcm_lora`, else the family's.
+        textual_inversions: learned words: a reference and the word; None: as the file calls it.
+    """
+
+    base: str
+    family: str = "auto"
+    vae: str | None = None
+    loras: tuple[tuple[str, float], ...] = ()
+    config: str | None = None
+    lcm_lora: str | None = None
+    textual_inversions: tuple[tuple[str, str | None], ...] = ()
+
+    @property
+    def configs_part(self) -> Part:
+        """Return the part that gives a single file its configs and tokenizer."""
+        return ("config",) if self.config else ("base",)
+
+    def lora_part(self, index: int) -> Part:
+        """Return the part that a LoRA comes from; the LCM-LoRA follows those that are listed."""
+        if index < len(self.loras):
+            return "loras", index
+        return ("lcm_lora",) if self.lcm_lora else ("base",)
+
+
+@contextmanager
+def asked_for(reference: object, *part: str | int) -> Iterator[None]:
+    """Say of what goes wrong meanwhile that it is about a part of a `ModelSpec`, unless that is said already.
+
+    Raises AssetError: in place of an OSError too; `reference` is what was looked at then.
+    """
+    try:
+        yield
+    except AssetError as error:
+        raise error.of_part(*part) from error
+    except OSError as error:
+        line = f"{error.filename or reference}: {error.strerror or error}"
+        raise AssetError(line, parts=[part]) from error
