@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import struct
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from importlib import import_module
@@ -14,35 +14,37 @@ from typing import TYPE_CHECKING, Any, cast
 from PIL import Image
 
 from smd_cli.errors import AssetError
-from smd_cli.media.pixels import on_white
+from smd_cli.media.film_layout import check_parts
+from smd_cli.media.film_pictures import frame_picture
+from smd_cli.media.images import check_size
 from smd_cli.media.rasters import MAX_PIXELS
 from smd_cli.scene.frame_times import RecordedTimes, hold
 
 if TYPE_CHECKING:
     from av import VideoFrame
-    from av.buffer import Buffer
     from av.container import InputContainer
     from av.stream import Stream
     from av.video.stream import VideoStream
 
-# Other formats, such as playlists, can make ffmpeg read any file or address.
-_ALLOWED = {"format_whitelist": "mov,mp4,matroska,webm,avi", "protocol_whitelist": "file"}
+_DECODERS = (
+    "h264,hevc,av1,libdav1d,libaom-av1,vp8,vp9,libvpx,libvpx-vp9,theora,mpeg1video,mpeg2video,mpeg4,msmpeg4,"
+    "msmpeg4v2,h263,wmv1,wmv2,wmv3,vc1,dvvideo,mjpeg,png,qtrle,cinepak,rawvideo,v210,ffv1,huffyuv,ffvhuff,"
+    "utvideo,prores,dnxhd,cfhd"
+)
+_SOUND_DECODERS = "aac,mp3,mp3float,ac3,eac3,opus,libopus,vorbis,libvorbis,flac,alac,pcm_s16le,pcm_s16be"
+# Other formats, such as playlists, can make ffmpeg read any file or address; other decoders are of old games
+# and rare cameras, and few have looked at them closely.
+_ALLOWED = {
+    "format_whitelist": "mov,mp4,matroska,webm,avi",
+    "protocol_whitelist": "file",
+    "codec_whitelist": f"{_DECODERS},{_SOUND_DECODERS}",
+}
 _IN_MP4 = ("aac", "mp3", "ac3", "eac3", "opus", "flac", "alac")  # sound that players know in an MP4 file
 _WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # decoders of what ffmpeg's own leave out
 _HDR = {16: "PQ", 18: "HLG"}  # transfer functions, by their number in ITU-T H.273
 _MICROSECONDS = 1_000_000  # of ffmpeg's clock in a second
 _MISSED = 0.5  # seconds; headers are not exact
 _GUESSED_RATE = 25  # frames a second of a film of one frame that does not say how long it lasts
-_TURNS: Mapping[tuple[int, ...], Image.Transpose] = {
-    (-1, 0, 0, 1): Image.Transpose.FLIP_LEFT_RIGHT,
-    (1, 0, 0, -1): Image.Transpose.FLIP_TOP_BOTTOM,
-    (-1, 0, 0, -1): Image.Transpose.ROTATE_180,
-    (0, -1, 1, 0): Image.Transpose.ROTATE_90,
-    (0, 1, -1, 0): Image.Transpose.ROTATE_270,
-    (0, 1, 1, 0): Image.Transpose.TRANSPOSE,
-    (0, -1, -1, 0): Image.Transpose.TRANSVERSE,
-}
-"""What a display matrix asks for: where it takes (1, 0) and (0, 1), with y downwards."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,9 @@ def probe_film(path: Path) -> Film:
     """
     with open_film(path) as film:
         stream, heard = _pictures(film, path), film.streams.best("audio")
-        spans, end = _spans(film, [stream, heard] if heard else [stream])
+        check_size(path, (stream.codec_context.width, stream.codec_context.height))
+        spans, end, is_whole = _spans(film, [stream, heard] if heard else [stream])
+        _check_whole(path, len(spans[stream.index]), is_whole=is_whole)
         notes = _cut_off(film, end, path)
         if not spans[stream.index]:
             raise AssetError(f"{path}: is a video without frames")
@@ -130,7 +134,10 @@ def probe_film(path: Path) -> Film:
         frame = next(_decoded(film, stream), None)
         if frame is None:
             raise AssetError(f"{path}: is a video without frames")
-        size, transfer = _picture(frame, stream.sample_aspect_ratio, path).size, _HDR.get(frame.color_trc)
+        size, transfer = (
+            frame_picture(frame, stream.sample_aspect_ratio, path).size,
+            _HDR.get(frame.color_trc),
+        )
     if transfer:
         notes = (*notes, f"{path}: is HDR video ({transfer}); its colours will look pale")
     return Film(path, size, times, first, sound, notes)
@@ -139,15 +146,17 @@ def probe_film(path: Path) -> Film:
 def read_film(film: Film) -> Iterator[Image.Image]:
     """Yield a picture (RGB) for each frame of a film; the same one again where the decoder has none for it.
 
-    Raises AssetError: the rest cannot be read.
+    Raises AssetError: the next one cannot be read.
     """
     with open_film(film.path) as opened:
         stream = _pictures(opened, film.path)
         stream.thread_type = "AUTO"
         shown = image = None
         for frame in hold(film.times.starts, _timed(opened, stream, film)):
+            if isinstance(frame, AssetError):
+                raise frame
             if image is None or frame is not shown:
-                shown, image = frame, _picture(frame, stream.sample_aspect_ratio, film.path)
+                shown, image = frame, frame_picture(frame, stream.sample_aspect_ratio, film.path)
             yield image
 
 
@@ -158,27 +167,45 @@ def _pictures(film: InputContainer, path: Path) -> VideoStream:
         raise AssetError(f"{path}: is no readable video: it holds no pictures")
     if stream.codec_context is None:
         raise AssetError(f"{path}: is no readable video: its pictures are of an unknown kind")
+    if (decoder := stream.codec_context.codec.name) not in _DECODERS.split(","):
+        raise AssetError(f"{path}: is no readable video: {decoder} is not decoded")
+    stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
     return cast("VideoStream", stream)
 
 
 def _spans(
     film: InputContainer, streams: Sequence[Stream]
-) -> tuple[Mapping[int, list[tuple[int, int]]], Fraction]:
+) -> tuple[Mapping[int, list[tuple[int, int]]], Fraction, bool]:
     """Return the begin and duration of all that is shown of each stream, by its index, in its time base.
 
-    Beside it, when the last of all streams ends, in seconds.
+    Beside it, when the last of all streams ends, in seconds, and whether all packets are there as a whole.
     """
     spans: dict[int, list[tuple[int, int]]] = {stream.index: [] for stream in streams}
-    end = Fraction(0)
+    end, packets, is_whole = Fraction(0), Counter[int](), True
     for packet in film.demux():
         begin = packet.dts if _is_ordered(film) else packet.pts
+        packets[packet.stream_index] += 1
+        is_whole &= not packet.is_corrupt
         if not packet.size or begin is None:
             continue
         lasts = packet.duration or 0
         end = max(end, (begin + lasts) * (packet.time_base or Fraction(0)))
         if packet.stream_index in spans and not packet.is_discard:
             spans[packet.stream_index].append((begin, lasts))
-    return spans, end
+    # The index of an MP4 file lists every packet, that of another one some.
+    is_whole &= all(packets[stream.index] >= len(stream.index_entries) for stream in streams)
+    return spans, end, is_whole
+
+
+def _check_whole(path: Path, frames: int, *, is_whole: bool) -> None:
+    """Raise AssetError where a part of a film's file is missing or damaged; `frames` are those found."""
+    hint = f"{frames} of its frames are there, and ffmpeg can write those as a film of their own"
+    try:
+        check_parts(path)
+    except OSError as error:
+        raise AssetError(f"{path}: is {error}; {hint}") from None
+    if not is_whole:
+        raise AssetError(f"{path}: is cut off; {hint}")
 
 
 def _cut_off(film: InputContainer, end: Fraction, path: Path) -> tuple[str, ...]:
@@ -215,47 +242,38 @@ def _sound(path: Path, stream: Stream, spans: Sequence[tuple[int, int]], begin: 
 
 
 def _decoded(film: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
-    """Yield the frames of a stream, transparent ones too."""
-    name = _WITH_ALPHA.get(stream.codec_context.name)
-    if name is None or stream.metadata.get("alpha_mode") != "1":
-        yield from film.decode(stream)
-        return
-    decoder = pyav().CodecContext.create(name, "r")
+    """Yield the frames of a stream, transparent ones too; all that there are before what is damaged."""
+    decoder = stream.codec_context
+    if stream.metadata.get("alpha_mode") == "1" and (name := _WITH_ALPHA.get(decoder.name)):
+        decoder = pyav().CodecContext.create(name, "r")
     for packet in film.demux(stream):
-        yield from decoder.decode(packet)
+        try:
+            yield from decoder.decode(packet)
+        except pyav().error.FFmpegError:
+            with suppress(pyav().error.FFmpegError):
+                yield from decoder.decode(None)
+            raise
 
 
-def _timed(opened: InputContainer, stream: VideoStream, film: Film) -> Iterator[tuple[int, VideoFrame]]:
-    """Yield each decoded frame with the tick at which it begins."""
-    frames = _decoded(opened, stream)
-    if _is_ordered(opened):
-        yield from zip(film.times.starts, frames, strict=False)
+def _timed(
+    opened: InputContainer, stream: VideoStream, film: Film
+) -> Iterator[tuple[int, VideoFrame | AssetError]]:
+    """Yield each decoded frame with the tick at which it begins, and an error for what cannot be decoded."""
+    latest, starts = -1, iter(film.times.starts)
+    try:
+        for frame in _decoded(opened, stream):
+            tick = next(starts, latest + 1) if _is_ordered(opened) else _tick(frame, stream, film)
+            if tick is not None:
+                latest = max(latest, tick)
+                yield tick, AssetError(f"{film.path}: is damaged") if frame.is_corrupt else frame
+    except pyav().error.FFmpegError as error:
+        yield latest + 1, AssetError(f"{film.path}: is damaged: {error.strerror}")
         return
-    for frame in frames:
-        if frame.pts is not None and frame.time_base is not None:
-            yield frame.pts * frame.time_base.numerator - film.first, frame
+    if not _is_ordered(opened) and latest < film.times.starts[-1]:
+        yield latest + 1, AssetError(f"{film.path}: is damaged: nothing can be decoded of it")
 
 
-def _picture(frame: VideoFrame, aspect: Fraction | None, path: Path) -> Image.Image:
-    """Return a frame as RGB, upright; `aspect` is the width of its pixels over their height."""
-    width, height = frame.width, frame.height
-    if aspect and aspect > 1:
-        width = round(width * aspect)
-    elif aspect:
-        height = round(height / aspect)
-    if width * height > MAX_PIXELS:
-        raise AssetError(f"{path}: has more than {MAX_PIXELS // 10**6} megapixels")
-    channels = "rgba" if any(part.is_alpha for part in frame.format.components) else "rgb24"
-    pixels = frame.to_ndarray(format=channels, width=width, height=height, interpolation="BICUBIC")
-    image, turn = on_white(Image.fromarray(pixels)), _turn(frame)
-    return image if turn is None else image.transpose(turn)
-
-
-def _turn(frame: VideoFrame) -> Image.Transpose | None:
-    """Return how a frame is to be turned or mirrored; None: it is upright, or turned by no quarter."""
-    matrix = frame.side_data.get("DISPLAYMATRIX")
-    if matrix is None:
-        return None
-    a, b, _, c, d, *_ = struct.unpack("=9i", bytes(cast("Buffer", matrix)))
-    most = max(map(abs, (a, b, c, d))) or 1
-    return _TURNS.get(tuple(round(value / most) for value in (a, b, c, d)))
+def _tick(frame: VideoFrame, stream: VideoStream, film: Film) -> int | None:
+    """Return when a frame begins, in the film's own time; None: that is not known."""
+    base = frame.time_base or stream.time_base
+    return None if frame.pts is None or base is None else frame.pts * base.numerator - film.first
