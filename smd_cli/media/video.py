@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.stream import Stream
     from av.video.stream import VideoStream
+
+_log = logging.getLogger(__name__)
 
 _DECODERS = (
     "h264,hevc,av1,libdav1d,libaom-av1,vp8,vp9,libvpx,libvpx-vp9,theora,mpeg1video,mpeg2video,mpeg4,msmpeg4,"
@@ -150,7 +154,6 @@ def read_film(film: Film) -> Iterator[Image.Image]:
     """
     with open_film(film.path) as opened:
         stream = _pictures(opened, film.path)
-        stream.thread_type = "AUTO"
         shown = image = None
         for frame in hold(film.times.starts, _timed(opened, stream, film)):
             if isinstance(frame, AssetError):
@@ -265,12 +268,21 @@ def _timed(
             tick = next(starts, latest + 1) if _is_ordered(opened) else _tick(frame, stream, film)
             if tick is not None:
                 latest = max(latest, tick)
-                yield tick, AssetError(f"{film.path}: is damaged") if frame.is_corrupt else frame
-    except pyav().error.FFmpegError as error:
-        yield latest + 1, AssetError(f"{film.path}: is damaged: {error.strerror}")
+                if frame.is_corrupt:
+                    number = bisect_right(film.times.starts, tick) - 1
+                    _log.warning(
+                        "%s: frame %d is damaged; what can be decoded of it is used", film.path, number
+                    )
+                yield tick, frame
+    except pyav().error.FFmpegError:
+        yield latest + 1, _damaged(film)
         return
     if not _is_ordered(opened) and latest < film.times.starts[-1]:
-        yield latest + 1, AssetError(f"{film.path}: is damaged: nothing can be decoded of it")
+        yield latest + 1, _damaged(film)
+
+
+def _damaged(film: Film) -> AssetError:
+    return AssetError(f"{film.path}: is damaged there; ffmpeg can write what it can decode as another film")
 
 
 def _tick(frame: VideoFrame, stream: VideoStream, film: Film) -> int | None:

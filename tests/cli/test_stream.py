@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from tests.cli.program import no_weights, smd
-from tests.media.films import BEEP, described, encode, shown_at, sound_of
+from tests.media.films import BEEP, damaged, described, encode, shown_at, sound_of
 from tests.media.frames import milliseconds
 
 SCENE = """\
@@ -355,9 +355,22 @@ def test_an_input_that_breaks_on_the_way_is_named_and_what_is_written_plays(scen
     (tmp_path / "shots" / "4.png").write_bytes(bytes(40))
     done = smd("stream", scene, "--input", "shots", "--set", "stream.similarity=null", "-o", "a.gif")
     assert done.exit_code == 4
-    assert done.stderr.splitlines()[-1].startswith("--input shots: stream.input: ")
-    assert "4.png" in done.stderr.splitlines()[-1]
+    where = f"--input shots: stream.input: frame 4 of 6 cannot be read: {tmp_path}/shots/4.png: "
+    assert done.stderr.splitlines()[-1].startswith(where)
     assert 1 <= len(frames("a.gif")) <= 4
+
+
+def test_a_film_that_is_damaged_on_the_way_is_no_shorter_film(scene, tmp_path):
+    source = ("-f", "lavfi", "-i", "testsrc2=s=64x64:d=1:r=8")
+    damaged(encode(tmp_path / "a.mov", "-c:v", "png", source=source), 5)
+    done = smd("stream", scene, "--input", "a.mov", "--set", "stream.similarity=null", "-o", "a.gif")
+    assert done.exit_code == 4
+    note, last = done.stderr.splitlines()[-2:]
+    where = f"--input a.mov: stream.input: frame 5 of 8 cannot be read: {tmp_path}/a.mov: is damaged there"
+    assert last.startswith(where)
+    kept = len(frames("a.gif"))
+    assert 1 <= kept <= 5
+    assert note.startswith(f"note: a.gif: {kept} of 8 frames are written")
 
 
 def test_a_folder_of_frames_is_inspected_by_its_first(scene):

@@ -4,6 +4,7 @@ import re
 import subprocess
 from pathlib import Path
 
+import av
 import imageio_ffmpeg
 
 BARS = ("-f", "lavfi", "-i", "testsrc=s=64x48:d=2:r=30000/1001")
@@ -51,3 +52,19 @@ def uneven(path: Path, *arguments: str) -> Path:
 
 
 UNEVEN = (0, 0.1, 0.2, 1.2, 1.3, 2, 2.5)
+
+
+def place_of(path: Path, frame: int) -> tuple[int, int]:
+    """Where a frame lies in its film's file: its first byte and the one behind its last."""
+    with av.open(path) as film:
+        packets = [bytes(packet) for packet in film.demux(video=0) if packet.size]
+    start = path.read_bytes().index(packets[frame])
+    return start, start + len(packets[frame])
+
+
+def damaged(path: Path, frame: int) -> Path:
+    """A film with nothing in the second half of a frame."""
+    (start, end), data = place_of(path, frame), path.read_bytes()
+    middle = (start + end) // 2
+    path.write_bytes(data[:middle] + bytes(end - middle) + data[end:])
+    return path
