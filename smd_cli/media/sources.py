@@ -30,7 +30,7 @@ _MAX_DENOMINATOR = 0xFFFF  # of a frame's seconds in an animated PNG; other form
 _FINEST_CLOCK = 1_000_000  # ticks a second
 # Of an animation, all of whose frames are looked at before the stream begins.
 _ANIMATED_FRAMES = 20_000
-_ANIMATED_PIXELS = 1 << 32
+_ANIMATED_PIXELS = 4_000_000_000
 
 
 @dataclass(frozen=True)
