@@ -77,7 +77,7 @@ def write_bytes(path: Path, data: bytes, admit: Admit = anything) -> None:
 
     Raises SmdError: the system refuses, the disk is full for example; and what `admit` raises.
     """
-    with _draft_of(path) as draft:
+    with drafting(path) as draft:
         draft.temporary.write_bytes(data)
         draft.commit(admit)
 
@@ -88,13 +88,14 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Create missing folders; write through a link. Raises SmdError: the system refuses.
     """
-    with _draft_of(path) as draft:
+    with drafting(path) as draft:
         yield draft.temporary
         draft.commit()
 
 
 @contextmanager
-def _draft_of(path: Path) -> Iterator[Draft]:
+def drafting(path: Path) -> Iterator[Draft]:
+    """Yield a draft to write and commit, and remove it otherwise. Raises SmdError: the system refuses."""
     draft = Draft(path)
     try:
         with report_write_errors(path):

@@ -31,6 +31,11 @@ class FolderLock:
                 return
         raise UsageError(f"{self._folder}: other runs write frames there; give another folder")
 
+    @property
+    def is_taken(self) -> bool:
+        """Tell whether this run has taken the lock."""
+        return self._file is not None
+
     def is_held(self) -> bool:
         """Tell whether the folder is still the one that was locked, and show others that this run lives."""
         if self._file is None or not is_at(self._file, self._path):

@@ -37,23 +37,24 @@ def read_comment(path: Path) -> bytes:
         return file.read(min(max(0, end - start), _MAX_COMMENT))
 
 
-def cut_to_fragments(path: Path, end: int | None) -> bool:
-    """Cut a file that is written in fragments to those that are whole; return whether there is one.
+def cut_to_fragments(path: Path, end: int | None) -> tuple[bool, bool]:
+    """Cut a file that is written in fragments to those that are whole.
 
     A full disk ends a file in the middle of a fragment; what follows `end`, in bytes, was written after that.
-    Raises OSError.
+
+    Return whether a fragment is there, and whether the table is that follows the last one. Raises OSError.
     """
     with path.open("r+b") as file:
-        size, kept = os.fstat(file.fileno()).st_size, 0
+        size, kept, last = os.fstat(file.fileno()).st_size, 0, b""
         end = size if end is None else min(size, end)
         for kind, _, stop in _boxes(file, 0, end):
             if stop > end:
                 break
-            if kind in (b"mdat", b"mfra"):  # a fragment's last box, and the table after all of them
-                kept = stop
+            if kind in (b"mdat", b"mfra"):  # a fragment's last box, and that table
+                kept, last = stop, kind
         if kept < size:
             file.truncate(kept)
-        return kept > 0
+        return kept > 0, last == b"mfra"
 
 
 def _find_box(file: BinaryIO, kind: bytes, start: int, end: int) -> tuple[int, int] | None:

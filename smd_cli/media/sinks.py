@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Literal, Protocol
@@ -15,7 +16,7 @@ from smd_cli.errors import SmdError, UsageError
 from smd_cli.media import apng, gif, webp
 from smd_cli.media.animation import AnimationWriter, Container
 from smd_cli.media.apng import Apng
-from smd_cli.media.files import Existing, check_target, report_write_errors, write_bytes
+from smd_cli.media.files import Existing, check_target, drafting, report_write_errors
 from smd_cli.media.folder_lock import FolderLock, check_unlocked
 from smd_cli.media.frame_files import FIRST_FRAME, NUMBERED, numbered
 from smd_cli.media.gif import Gif
@@ -164,6 +165,7 @@ class FolderWriter:
         self._texts = texts
         self._admit = admit
         self._lock = FolderLock(folder)
+        self._is_new = not folder.exists()
         self._frames = 0
         self._last = b""
 
@@ -174,43 +176,61 @@ class FolderWriter:
 
     def repeat(self) -> None:
         """Write the last picture again, under the next number."""
-        if self._frames:
+        if self._lock.is_taken:
             self._check_there()
         else:
-            self._begin()
+            self._take()
         path = self._folder / numbered(self._frames)
-        write_bytes(path, self._last, partial(self._admit, path))
+        with drafting(path) as draft:
+            draft.temporary.write_bytes(self._last)
+            if not self._frames:
+                self._remove_others()
+            draft.commit(partial(self._admit, path))
         self._frames += 1
 
     def close(self) -> None:
-        """Remove smd's own pictures with higher numbers, which are left from an earlier, longer stream."""
-        if not self._frames:
-            return
-        number = self._frames
+        """Let go of the folder. Raises SmdError: it is gone."""
         try:
-            self._check_there()
-            with report_write_errors(self._folder):
-                while is_own(left := self._folder / numbered(number)):
-                    left.unlink()
-                    number += 1
+            if self._frames:
+                self._check_there()
         finally:
-            self._lock.release()
+            self._release()
 
     def discard(self) -> None:
         """Remove what was written."""
         with report_write_errors(self._folder):
             for number in range(self._frames):
                 (self._folder / numbered(number)).unlink()
-        self._lock.release()
+        self._frames = 0
+        self._release()
 
-    def _begin(self) -> None:
+    def _take(self) -> None:
         with report_write_errors(self._folder):
             self._folder.mkdir(parents=True, exist_ok=True)
             self._lock.take()
 
+    def _release(self) -> None:
+        self._lock.release()
+        if self._is_new and not self._frames:
+            with suppress(OSError):
+                self._folder.rmdir()
+
     def _check_there(self) -> None:
         if not self._lock.is_held():
             raise SmdError(f"{self._folder}: was removed or replaced while frames were written to it")
+
+    def _remove_others(self) -> None:
+        """Remove smd's own pictures of an earlier stream, but for the first, which is replaced.
+
+        So the frames of two streams are never taken for one's, even if this one is killed.
+        """
+        others = [path for path in files_at(self._folder) if is_own(path)]
+        for path in others:
+            self._admit(path)
+        with report_write_errors(self._folder):
+            for path in others:
+                if path.name != FIRST_FRAME:
+                    path.unlink()
 
 
 class RawWriter:

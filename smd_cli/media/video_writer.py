@@ -108,8 +108,13 @@ class VideoWriter:
         """Move the file to its path, up to the last fragment that is whole; without one, leave none."""
         try:
             with report_write_errors(self._path):
-                if self._muxed and cut_to_fragments(self._draft.temporary, self._failed_at):
+                if not self._muxed:
+                    return
+                has_fragment, is_whole = cut_to_fragments(self._draft.temporary, self._failed_at)
+                if has_fragment:
                     self._draft.commit(self._admit)
+            if not is_whole and self._failed_at is None:  # what was written last, ffmpeg does not tell of
+                raise SmdError(f"{self._path}: cannot be written: the disk is full, or a limit is reached")
         finally:
             self._draft.discard()
 

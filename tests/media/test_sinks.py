@@ -580,3 +580,28 @@ def test_a_film_replaces_nothing_that_has_appeared(tmp_path: Path, name: str) ->
         sink.close()
     assert theirs.read_bytes() == b"theirs"
     assert left_in(tmp_path) == [name]
+
+
+def test_a_killed_stream_is_never_taken_for_the_one_before(tmp_path: Path) -> None:
+    write(tmp_path, list(moving(5)))
+    first = (tmp_path / "000000.png").read_bytes()
+    sink = open_frames(tmp_path)
+    sink.add(scenery())
+    assert left_in(tmp_path) == [LOCK, "000000.png"]  # as SIGKILL would leave it
+    assert (tmp_path / "000000.png").read_bytes() != first
+    sink.close()
+
+
+def test_frames_that_must_stay_all_stay(tmp_path: Path) -> None:
+    write(tmp_path, list(moving(5)))  # by a run that was faster
+    times = EvenTimes.of(12)
+
+    def refuse(path: Path) -> None:
+        if path.name == "000000.png":
+            raise UsageError("another stream's")
+
+    sink = open_sink(tmp_path, size=SIZE, times=times, loop=0, texts={}, admit=refuse)
+    with pytest.raises(UsageError, match="another stream's"):
+        sink.add(scenery())
+    sink.close()
+    assert left_in(tmp_path) == [f"00000{number}.png" for number in range(5)]
