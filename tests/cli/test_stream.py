@@ -295,7 +295,7 @@ def test_a_stream_that_is_stopped_leaves_a_file_that_plays(scene, tmp_path, stop
 
 WRONG = {
     "no suffix, which might be a slip": (["-o", "film"], 2, "--output film: no suffix"),
-    "its own input as the output": (["--input", "film.gif", "-o", "film.gif"], 2, "the input comes from"),
+    "its own input as the output": (["--input", "film.gif", "-o", "film.gif"], 2, "is the stream's input"),
     "the folder of its input": (["--input", "shots", "-o", "shots/"], 2, "the input comes from there"),
     "the folder of its pattern": (["--input", "shots/*.png", "-o", "shots/"], 2, "the input comes from"),
     "an unknown suffix": (["-o", "a.mpg"], 2, "unknown suffix"),
