@@ -7,11 +7,13 @@ if any is.
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 from smd_cli.errors import SmdError
+from smd_cli.interrupts import WORDS
 from smd_cli.scene.reference import json_schema, scene_reference
 
 ROOT = Path(__file__).parents[1]
@@ -39,7 +41,9 @@ def cli_reference() -> str:
     text = subprocess.run(  # noqa: S603 - our own interpreter and module
         [*command, "--title", "Command line"], check=True, capture_output=True, text=True, cwd=ROOT
     ).stdout
-    codes = {0: "All went well.", 130: "Interrupted."}
+    codes = {0: "All went well."}
+    for name, word in WORDS.items():
+        codes[128 + signal.Signals[name]] = f"{word.capitalize()} ({name})."
     kinds: tuple[type[SmdError], ...] = (SmdError, *SmdError.__subclasses__())
     for kind in kinds:
         codes[kind.exit_code] = (kind.__doc__ or "").splitlines()[0]

@@ -6,21 +6,15 @@ import os
 import sys
 import warnings
 
-from smd_cli.errors import INTERRUPTED
+from smd_cli.interrupts import handle_signals, ignore_signals
 from smd_cli.standard_streams import close_standard_streams, open_standard_streams
 
 
 def main() -> None:
-    """Run the command line; Ctrl-C ends it alike while its parts are still being imported."""
+    """Run the command line. A signal ends it alike while its parts are still being imported."""
     open_standard_streams()
-    try:
-        _run()
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted\n")
-        sys.exit(INTERRUPTED)
-
-
-def _run() -> None:
+    handle_signals()
+    atexit.register(ignore_signals)  # the first to be registered is the last to be called
     # pydantic would search every installed package for plugins, which takes longer than reading a scene.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     if not sys.warnoptions:  # what libraries tell their developers says nothing of a user's mistake

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -26,7 +26,7 @@ from smd_cli.engine.device import enough_memory
 from smd_cli.engine.events import Clock, Noted, StreamProgress, Warned, WarningRoute
 from smd_cli.engine.layers import CanvasImages
 from smd_cli.engine.scene_preparer import InputFrame, ScenePreparer
-from smd_cli.engine.stream_pipeline import QUEUES, WORK, StreamRun, stream_pipeline
+from smd_cli.engine.stream_pipeline import QUEUES, WORK, OutputFrame, StreamRun, stream_pipeline
 from smd_cli.errors import AssetError, UsageError
 from smd_cli.media.files import Existing
 from smd_cli.media.gif import SHORTEST
@@ -83,7 +83,7 @@ class SceneStream:
         self._settings = settings
         self._clock = clock
         self._run: StreamRun | None = None
-        self._has_begun = False
+        self._has_begun = self._is_closed = False
 
     @property
     def recipe(self) -> Recipe | None:
@@ -103,20 +103,24 @@ class SceneStream:
         Raises UsageError: they have been asked for before; DeviceError: the memory of the device is not
         enough; AssetError: an input frame cannot be read.
         """
-        if self._has_begun:
-            raise UsageError("a stream is rendered once; ask the renderer for another")
-        self._has_begun = True
+        self._begin()
         return self._render()
 
+    def _render(self) -> Iterator[StreamFrame]:
+        with self._running() as frames:
+            yield from frames
+
     def close(self) -> None:
-        """End the work on frames to come."""
+        """End the work on frames to come. May be called from anywhere, a handler of signals for example."""
+        self._is_closed = True
         if self._run is not None:
-            self._run.pipeline.close()
+            self._run.close()
 
     def write(self, target: Target, *, overwrite: bool = False) -> StreamReport:
         """Write the stream to a file, a folder or standard output (see `media.sinks`).
 
-        Whatever ends it, what was written before plays; a note and `report` tell what that is.
+        Whatever ends it, what was written before plays; a note and `report` tell what that is. Only then are
+        the threads waited for that work on frames to come.
 
         Raises as iterating, and UsageError: the suffix is unknown, the input comes from there or, without
         `overwrite`, a file is there that is not this stream; SmdError: a frame cannot be written.
@@ -132,14 +136,16 @@ class SceneStream:
         check_room(self.input, target)
         check_stream(target, again(existing), lambda: self.recipe, hint=hint)
         admit = admission(target, existing, lambda: self.recipe, hint=hint)
+        self._begin()
         began, written = time.perf_counter(), _Written()
-        try:
-            with enough_memory(self._backbone.device), self._sink(target, admit, written) as sink:
-                for frame in self:
-                    written.add(sink, frame)
-        finally:
-            if kept := self._kept(target, written):
-                self.report = self._report(target, kept, written, time.perf_counter() - began)
+        with self._running() as frames:
+            try:
+                with self._sink(target, admit, written) as sink:
+                    for frame in frames:
+                        written.add(sink, frame)
+            finally:
+                if kept := self._kept(target, written):
+                    self.report = self._report(target, kept, written, time.perf_counter() - began)
         if self.report is None:
             raise RuntimeError("the stream left no frames")
         return self.report
@@ -174,7 +180,15 @@ class SceneStream:
             device=device_facts(self._backbone),
         )
 
-    def _render(self) -> Iterator[StreamFrame]:
+    def _begin(self) -> None:
+        """Raise UsageError where the stream has been rendered before."""
+        if self._has_begun:
+            raise UsageError("a stream is rendered once; ask the renderer for another")
+        self._has_begun = True
+
+    @contextmanager
+    def _running(self) -> Iterator[Iterator[StreamFrame]]:
+        """Run the pipeline during a block, and give its frames; at the end, wait for its threads."""
         asked: dict[int, float] = {}
         painter, warnings = ScenePainter(), WarningRoute(self._clock.listen)
 
@@ -182,19 +196,24 @@ class SceneStream:
             return canvas_images(painter.paint(plan, may_leave=True))
 
         preparer = ScenePreparer(self._backbone, paint, batch=self._settings.batch)
-        began, last = time.perf_counter(), None
         self._run = stream_pipeline(self.scene.plan, preparer, self._inputs(asked), self.seed, warnings)
+        if self._is_closed:
+            self._run.close()
         warnings.attach()
         try:
             device = self._backbone.device
             with at_model(self.scene.locate), enough_memory(device), self._run.pipeline as outputs:
-                for output in outputs:
-                    is_repeat = output.image is None
-                    last = last if is_repeat else output.image
-                    yield StreamFrame(output.frame, last, is_repeat)
-                    self._advance(began, asked.pop(output.frame), is_repeat=is_repeat)
+                yield self._frames(outputs, asked)
         finally:
             warnings.detach()
+
+    def _frames(self, outputs: Iterable[OutputFrame], asked: dict[int, float]) -> Iterator[StreamFrame]:
+        began, last = time.perf_counter(), None
+        for output in outputs:
+            is_repeat = output.image is None
+            last = last if is_repeat else output.image
+            yield StreamFrame(output.frame, last, is_repeat)
+            self._advance(began, asked.pop(output.frame), is_repeat=is_repeat)
 
     def _inputs(self, asked: dict[int, float]) -> Iterator[InputFrame]:
         """Read the frames to come; `asked` notes when each was asked for."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import typer
@@ -10,6 +11,7 @@ from typer.core import TyperCommand
 from smd_cli.cli.console import print_error, print_internal_error, print_json
 from smd_cli.cli.document import Document, begin_document
 from smd_cli.errors import INTERRUPTED, SmdError
+from smd_cli.interrupts import finishing, forget, last_words
 from smd_cli.messages import Message, Place
 
 
@@ -32,10 +34,18 @@ class Command(TyperCommand):
 
     def invoke(self, ctx: Any) -> None:  # noqa: ANN401
         """Run the command."""
-        document = begin_document()
-        code = self._run(ctx, document)
-        if ctx.params.get("json"):
+        document, is_told = begin_document(), ctx.params.get("json")
+
+        def tell(word: str) -> None:
+            document.problems.append(Message(word))
             print_json(document.to_dict())
+
+        with last_words(tell) if is_told else nullcontext():
+            code = self._run(ctx, document)
+            if is_told:
+                with finishing():
+                    forget(tell)
+                    print_json(document.to_dict())
         if code:
             raise typer.Exit(code)
 

@@ -15,6 +15,7 @@ from smd_cli.cli.console import print_error, print_result
 from smd_cli.cli.document import document
 from smd_cli.engine.events import Listener, Noted, PictureStarted
 from smd_cli.errors import PartialError, SmdError, UsageError
+from smd_cli.interrupts import finishing
 from smd_cli.media.files import Existing
 from smd_cli.messages import Message, Place
 
@@ -58,7 +59,8 @@ class Pictures:
             self.listener(PictureStarted(index, len(self.targets)))
             with self._noted(seed, path):
                 self.last = renderer.render(self.scene, seed=seed)
-                self._write(self.last, path)
+                with finishing():
+                    self._write(self.last, path)
 
     def check_whole(self) -> None:
         """Raise PartialError where some of several pictures failed; where all did, what most are like."""

@@ -34,6 +34,7 @@ from smd_cli.engine.events import (
     StreamProgress,
     Warned,
 )
+from smd_cli.interrupts import last_words
 
 if TYPE_CHECKING:
     from smd_cli.app.reports import RenderReport, StreamReport
@@ -58,10 +59,11 @@ def _minutes(seconds: float) -> str:
     return "{}:{:02}".format(*divmod(round(seconds), 60))
 
 
-def _bars(*columns: ProgressColumn, quiet: bool) -> Progress:
-    """Make bars, which are drawn where someone can see them."""
+@contextmanager
+def _bars(*columns: ProgressColumn, quiet: bool) -> Iterator[Progress]:
+    """Give bars, which are drawn where someone can see them; whatever ends the block, they are gone then."""
     console = rich_console()
-    return Progress(
+    bars = Progress(
         *columns,
         console=console,
         transient=True,
@@ -69,6 +71,8 @@ def _bars(*columns: ProgressColumn, quiet: bool) -> Progress:
         redirect_stdout=sys.stdout is not None and sys.stdout.isatty(),  # a path is no result on stderr
         speed_estimate_period=SPEED_PERIOD,
     )
+    with last_words(lambda _: bars.stop()), bars:
+        yield bars
 
 
 @contextmanager

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import os
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from smd_cli.cli import options
 from smd_cli.cli.console import MessagePrinter, print_result
-from smd_cli.cli.document import document
+from smd_cli.cli.document import Document, document
 from smd_cli.cli.option_groups import expand_options
 from smd_cli.cli.plan import print_plan
 from smd_cli.engine.events import Noted
 from smd_cli.errors import UsageError
+from smd_cli.interrupts import finishing, last_words
 from smd_cli.media.files import Existing
 from smd_cli.messages import Place
 from smd_cli.scene.seeds import parse_seeds
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from smd_cli.app.scenes import OpenedScene
     from smd_cli.app.settings import RenderSettings
     from smd_cli.app.stream_input import StreamInput
+    from smd_cli.app.streaming import SceneStream
     from smd_cli.scene.overrides import Override
 
 DEFAULT_NAME = "{scene}_{seed}.gif"
@@ -142,8 +142,7 @@ def stream(
         return
     if not is_wanted:
         return
-    with _terminated_like_interrupted():
-        _render(job, existing, settings, reporting)
+    _render(job, existing, settings, reporting)
     if job.target != "-" and not reporting.json:
         print_result(job.target)
 
@@ -232,24 +231,17 @@ def _render(job: _Job, existing: Existing, settings: RenderSettings, reporting: 
     messages = reporting.messages()
     with show_progress(messages) as listener, Renderer.of(settings, listener) as renderer:
         stream = renderer.stream(job.scene, source=job.source)
-        try:
-            report = stream.write_as(job.target, existing, hint=options.REPLACING)
-        finally:
-            if stream.report:
-                document().add(**stream.report.to_dict())
+        kept = partial(_add_report, document(), stream)
+        with finishing(stream.close), last_words(lambda _: kept()):
+            try:
+                report = stream.write_as(job.target, existing, hint=options.REPLACING)
+            finally:
+                kept()
     if not reporting.quiet:
         print_stream_report(report)
 
 
-@contextmanager
-def _terminated_like_interrupted() -> Iterator[None]:
-    """Let a request to terminate end the stream as Ctrl-C does: what is written plays."""
-
-    def interrupt(*_: Any) -> None:  # noqa: ANN401 - a signal's number and frame
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+def _add_report(told: Document, stream: SceneStream) -> None:
+    """Add to the document what was kept of a stream, if anything was."""
+    if stream.report:
+        told.add(**stream.report.to_dict())

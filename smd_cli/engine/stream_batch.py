@@ -14,12 +14,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from smd_cli.core.guidance import ModelInput, Predict
 from smd_cli.core.noise import NoiseSource, Purpose
 from smd_cli.core.regions import Work
 from smd_cli.core.rows import Rows
 from smd_cli.core.sample import sample
 from smd_cli.core.step import denoise_step
 from smd_cli.engine.batching import Evaluator
+from smd_cli.engine.pipeline import Closed
 from smd_cli.engine.prepare import PreparedScene
 
 
@@ -82,6 +84,11 @@ class StreamSampler:
         )  # of each, on the device: reading them would wait
         self._jobs: deque[FrameJob] = deque()  # the same frames
         self._evaluator: Evaluator | None = None
+        self._is_cancelled = False
+
+    def cancel(self) -> None:
+        """Evaluate no more views: whoever waits for frames meets Closed."""
+        self._is_cancelled = True
 
     @torch.inference_mode()
     def batched(self, jobs: Iterable[FrameJob | SkippedFrame]) -> Iterator[RenderedFrame | SkippedFrame]:
@@ -182,12 +189,17 @@ class StreamSampler:
         noise = torch.cat([self._noise(purpose, step, scene.shape) for step in steps])
         return noise.to(scene.backbone.device)
 
-    def _predict(self, scene: PreparedScene) -> Evaluator:
+    def _predict(self, scene: PreparedScene) -> Predict:
         """Return the model under the prompts of a scene; how many rows its memory holds is remembered."""
-        if self._evaluator is None:
-            self._evaluator = Evaluator(scene.backbone, scene.table)
-        self._evaluator.table = scene.table
-        return self._evaluator
+        evaluator = self._evaluator = self._evaluator or Evaluator(scene.backbone, scene.table)
+        evaluator.table = scene.table
+
+        def predict(asked: ModelInput) -> Tensor:
+            if self._is_cancelled:
+                raise Closed
+            return evaluator(asked)
+
+        return predict
 
 
 def _finite_rows(x: Tensor) -> Tensor:

@@ -36,6 +36,11 @@ class StreamRun:
     pipeline: Pipeline
     sampler: StreamSampler
 
+    def close(self) -> None:
+        """Take no more frames; the threads end soon, the one that samples after the views that it is at."""
+        self.sampler.cancel()
+        self.pipeline.close()
+
 
 def stream_pipeline(
     plan: Plan,

@@ -11,6 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from smd_cli.errors import SmdError, UsageError
+from smd_cli.interrupts import finishing
 from smd_cli.media.drafts import Admit, Draft, anything
 
 
@@ -97,12 +98,13 @@ def replacing(path: Path) -> Iterator[Path]:
 def drafting(path: Path) -> Iterator[Draft]:
     """Yield a draft to write and commit, and remove it otherwise. Raises SmdError: the system refuses."""
     draft = Draft(path)
-    try:
-        with report_write_errors(path):
-            draft.create()
-            yield draft
-    finally:
-        draft.discard()
+    with finishing():
+        try:
+            with report_write_errors(path):
+                draft.create()
+                yield draft
+        finally:
+            draft.discard()
 
 
 @contextmanager

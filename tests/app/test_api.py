@@ -10,6 +10,7 @@ import pytest
 
 import smd_cli as smd
 from smd_cli.engine.events import Noted, Started, StreamProgress, Warned
+from smd_cli.media.sources import count_frames
 
 ROOT = Path(__file__).parents[2]
 SMALL = {
@@ -160,6 +161,33 @@ def test_a_stream_can_be_left_early_and_ends_with_its_renderer():
             iter(stream)
     assert len(list(frames)) < 20
     assert threading.active_count() == before
+
+
+def test_a_stream_that_is_closed_has_its_file_in_place_before_its_threads_end(tmp_path, monkeypatch):
+    """A frame of a large canvas can take a minute."""
+    from smd_cli.engine.batching import Evaluator
+
+    target, is_told, found = tmp_path / "a.gif", threading.Event(), []
+
+    def evaluate(self, asked):
+        if list(tmp_path.iterdir()):  # the first frame is being written, or has been
+            stream.close()
+            is_told.wait(60)
+            found.append(is_told.is_set())
+        return whole(self, asked)
+
+    def listen(event):
+        if isinstance(event, Noted) and "are written, and play" in event.text:
+            is_told.set()
+
+    whole = Evaluator.__call__
+    monkeypatch.setattr(Evaluator, "__call__", evaluate)
+    with smd.Renderer(listener=listen) as renderer:
+        stream = renderer.stream(smd.load_scene(SMALL, overrides={"stream.frames": 100}))
+        report = stream.write(target)
+    assert found
+    assert all(found)
+    assert report.progress.frames == count_frames(target)
 
 
 def test_a_stream_s_file_is_guarded(tmp_path):

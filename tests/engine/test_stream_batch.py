@@ -13,6 +13,7 @@ from torch import Tensor
 from smd_cli.core.noise import SeededNoise
 from smd_cli.engine.events import Clock
 from smd_cli.engine.layers import CanvasImages
+from smd_cli.engine.pipeline import Closed
 from smd_cli.engine.prepare import prepare
 from smd_cli.engine.render import denoise
 from smd_cli.engine.scene_preparer import InputFrame, ScenePreparer
@@ -264,3 +265,14 @@ def test_edits_at_every_tick_neither_leak_nor_drift():
     again = preparer()
     jobs = (FrameJob(frame, again.scene(edited(frame))) for frame in range(290, 300))
     assert close(list(fresh.batched(jobs))[-1].latent, last.latent)
+
+
+@pytest.mark.parametrize("way", ["batched", "sequential"])
+def test_cancelled_it_evaluates_no_more(way):
+    made = plan()
+    sampler = StreamSampler(SeededNoise(5), StreamOptions())
+    frames = getattr(sampler, way)(preparer().jobs(takes(made, 12)))
+    assert next(frames).frame == 0
+    sampler.cancel()
+    with pytest.raises(Closed):
+        next(frames)
