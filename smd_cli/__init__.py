@@ -9,23 +9,20 @@
 docs/api.md tells all of it. Importing this package imports no torch; rendering does.
 """
 
+from __future__ import annotations
+
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
-from smd_cli.errors import (
-    AssetError,
-    DeviceError,
-    SceneError,
-    SmdError,
-    UsageError,
-)
-
+TYPE_CHECKING = False  # as in typing, which takes longer to import than the program does to handle signals
 if TYPE_CHECKING:
+    from typing import Any
+
     from smd_cli.app.api import OpenedScene, Renderer, load_scene, plan
     from smd_cli.app.render_plan import RenderPlan
     from smd_cli.app.rendering import RenderedPicture
     from smd_cli.app.streaming import SceneStream, StreamFrame
     from smd_cli.engine import events
+    from smd_cli.errors import AssetError, DeviceError, SceneError, SmdError, UsageError
 
 __version__ = "0.1.0"
 __all__ = [
@@ -45,6 +42,7 @@ __all__ = [
     "plan",
 ]
 _PLACES = {
+    **dict.fromkeys(("AssetError", "DeviceError", "SceneError", "SmdError", "UsageError"), "errors"),
     "OpenedScene": "app.api",
     "RenderPlan": "app.render_plan",
     "RenderedPicture": "app.rendering",
@@ -57,7 +55,10 @@ _PLACES = {
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - any of the names above
-    """Import the API when one of its names is first asked for: commands import what they need of it."""
+    """Import the API when one of its names is first asked for.
+
+    Commands import what they need of it, and none of it before the program handles signals.
+    """
     if name == "events":
         return import_module("smd_cli.engine.events")
     if name in _PLACES:

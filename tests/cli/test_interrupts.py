@@ -133,14 +133,14 @@ Path.write_bytes = write_bytes
 def test_what_is_half_done_and_stuck_is_not_waited_for_long():
     stuck = """
 from smd_cli import interrupts
-from smd_cli.media import files
+from smd_cli.media import drafts
 interrupts.NOTICE = interrupts.PATIENCE = 0.2
-def commit(self):
+def commit(self, *_):
     send(signal.SIGINT)
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     while True:
         pass
-files.Draft.commit = commit
+drafts.Draft.commit = commit
 """
     assert ended(run(stuck, "new", "mine")) == (130, "", "interrupted\n")
 
