@@ -116,7 +116,6 @@ def _end(number: int) -> NoReturn:
     for say in reversed(_last_words):
         with suppress(Exception):  # whatever the program was in the middle of
             say(word)
-    if sys.stderr is not None:
-        with suppress(OSError, ValueError):
-            os.write(sys.stderr.fileno(), f"{word}\n".encode())
+    with suppress(OSError):
+        os.write(2, f"{word}\n".encode())  # sys.stderr may be in the middle of something
     os._exit(128 + number)
