@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from smd_cli.app.existing import GIVE_ANOTHER
 from smd_cli.app.model_spec import named_models
 from smd_cli.app.named_files import picture_files
 from smd_cli.app.scenes import OpenedScene, picture_at
-from smd_cli.errors import UsageError
+from smd_cli.errors import AssetError, UsageError
 from smd_cli.media.frame_files import frame_files
 from smd_cli.media.sinks import Target, files_at, is_folder
 from smd_cli.messages import Place
@@ -24,7 +25,7 @@ def check_apart(opened: OpenedScene, target: Target, option: str = "") -> None:
     Files are compared as the system knows them, whatever links or spellings lead to them. The message begins
     with the option that names the target, if any.
 
-    Raises UsageError: it does; AssetError: the stream's input is a folder without frames.
+    Raises UsageError: it does. An input without frames is left to what opens it.
     """
     if target is None or str(target) == "-":
         return
@@ -50,13 +51,14 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 def _files_read(opened: OpenedScene) -> Iterator[tuple[str, Path]]:
-    """Yield what each file is that a scene is made of, and the file. Raises AssetError: an input has none."""
+    """Yield what each file is that a scene is made of, and the file."""
     source = opened.locate().source
     yield "the scene", picture_at(source) or Path(source)
-    for named in picture_files(opened.plan):
-        yield from ((named.what, path) for path in named.files)
     for what, reference in named_models(opened.plan.model):
         yield from ((what, path) for path in local_files(reference.source))
+    with suppress(AssetError):
+        for named in picture_files(opened.plan):
+            yield from ((named.what, path) for path in named.files)
 
 
 def _input_folders(plan: Plan) -> set[Path]:
@@ -64,4 +66,6 @@ def _input_folders(plan: Plan) -> set[Path]:
     frames = plan.stream.input
     if frames is None or plan.task != "stream":
         return set()
-    return {path.parent for path in frame_files(frames.path) if path != frames.path}
+    with suppress(AssetError):
+        return {path.parent for path in frame_files(frames.path) if path != frames.path}
+    return set()

@@ -190,8 +190,8 @@ def _open(
         (name,) = name_pictures(naming.name or DEFAULT_NAME, plan, [plan.seed], coming)
         target, option = f"{naming.output_dir / name}{'/' * name.endswith('/')}", "--name"
     _check_target(target, option)
-    source = find_stream_input(opened, messages)
     check_apart(opened, target, option)
+    source = find_stream_input(opened, messages)
     check_room(source, target, option)
     return _Job(opened, source, target, coming)
 

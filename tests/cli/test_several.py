@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from smd_cli.app.streaming import StreamFrame, _Written
 from smd_cli.cli import pictures
 from smd_cli.media.recipe import read_recipe
+from smd_cli.media.sinks import Sink
 from tests.cli.program import smd
 
 SCENE = """\
@@ -147,3 +149,23 @@ def test_two_runs_at_once(policy: str) -> None:
         assert sum(len(report["problems"]) > 0 for report, _ in ended) >= 1
     assert files(Path()) == ["day.yaml", "day_1.png", "day_2.png"]
     assert [read_recipe(Path(f"day_{seed}.png")).seed for seed in (1, 2)] == [1, 2]
+
+
+@pytest.mark.parametrize("target", ["new/a.gif", "new/a.mp4", "new/frames/"])
+@pytest.mark.parametrize("at", [1, 2])
+def test_a_folder_that_goes_while_a_stream_is_written(
+    target: str, at: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = _Written.add
+
+    def add(self: _Written, sink: Sink, frame: StreamFrame) -> None:
+        whole(self, sink, frame)
+        if self.frames == at:  # of two
+            shutil.rmtree("new")
+
+    monkeypatch.setattr(_Written, "add", add)
+    done = smd("stream", "day.yaml", "-o", target, "--json")
+    assert done.exit_code == 1, done.output
+    assert done.stderr.splitlines()[-1].startswith(f"{target.rstrip('/')}: ")
+    assert json.loads(done.stdout)["outputs"] == []
+    assert files(Path()) == ["day.yaml"]
