@@ -4,8 +4,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from smd_cli.app.model_availability import RequiredModel, model_availability
+from smd_cli.app.model_fit import check_fit
 from smd_cli.app.model_spec import at_model
-from smd_cli.app.models import check_fit, choose_place
+from smd_cli.app.models import choose_place
 from smd_cli.app.rendering import canvas_images
 from smd_cli.app.scenes import OpenedScene
 from smd_cli.app.settings import RenderSettings

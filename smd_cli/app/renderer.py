@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
+from smd_cli.app.model_fit import check_fit
 from smd_cli.app.model_spec import at_model, model_spec, needs_few_step
 from smd_cli.app.named_files import changed_files
 from smd_cli.app.scenes import OpenedScene
@@ -125,8 +126,6 @@ class Renderer:
                     self._release()  # only now: two models at once may not fit the memory
                     self._model = key, load_found(found, progress)
             return self._model[1]
-        from smd_cli.app.models import check_fit
-
         with at_model(scene.locate):
             check_fit(scene, self._model[1].assets)
         self._compare(scene, self._model[1].assets)

@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from smd_cli.app.settings import RenderSettings
 from smd_cli.cli import options
 from smd_cli.cli.console import MessagePrinter, print_error, print_result
 from smd_cli.cli.document import document
 from smd_cli.cli.option_groups import expand_options
 from smd_cli.cli.preview import check_preview, draw_scene
-from smd_cli.engine.events import Warned, WarningRoute
 from smd_cli.errors import SmdError, UsageError
 from smd_cli.messages import Message
 from smd_cli.visible import visible
@@ -50,8 +48,9 @@ def check(
     """Check scenes: every key, mask and picture; of a stream its input and keyframes. Nothing is rendered.
 
     All scenes are checked, and all problems of each are reported; the exit code is 0 when all are good, which
-    with --quiet is the whole answer. Which of their models are on this machine is told beside it: nothing is
-    fetched, and no weights are read.
+    with --quiet is the whole answer. What passes renders, where its model and the memory are there. Which
+    of their models are on this machine is told beside it, and one that cannot be used, or does not suit the
+    scene, is a problem: nothing is fetched, and no weights are read.
     """
     if preview and len(scenes) > 1:
         raise UsageError("--preview draws one scene; give only one")
@@ -159,21 +158,8 @@ def _open(
     scene: str, overrides: list[Override], messages: MessagePrinter
 ) -> tuple[OpenedScene, tuple[RequiredModel, ...]]:
     """Open a scene, look at all that it names, and return it and its models. Raises SmdError."""
-    from smd_cli.app.model_availability import model_availability
-    from smd_cli.app.named_files import changed_files
+    from smd_cli.app.checking import check_scene
     from smd_cli.app.scenes import load_scene
-    from smd_cli.app.unpainted import may_be_unpainted
 
-    opened, stream = load_scene(scene, overrides=overrides, listener=messages), None
-    if opened.can_stream:
-        from smd_cli.app.stream_input import find_stream_input  # imports what reads films
-
-        stream = find_stream_input(opened.for_task("stream"), messages)
-    for message in changed_files(opened):
-        messages(Warned(message))
-    with WarningRoute(messages):
-        if not may_be_unpainted(opened):
-            return opened, model_availability(opened).required
-        from smd_cli.app.render_plan import plan_render  # imports torch
-
-        return opened, plan_render(opened, RenderSettings(offline=True), stream).models
+    opened = load_scene(scene, overrides=overrides, listener=messages)
+    return opened, check_scene(opened, messages)

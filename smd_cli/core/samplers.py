@@ -100,6 +100,10 @@ def _lcm_timesteps(training_steps: int, grid: int) -> Tensor:
     """Spread `grid` timesteps evenly over those of the teacher, noisiest first."""
     if not 1 <= grid <= LCM_GRID:
         raise ValueError(f"the grid of an LCM schedule has 1 to {LCM_GRID} steps, got {grid}")
+    if training_steps < LCM_GRID:
+        raise ValueError(
+            f"LCM takes steps of {LCM_GRID} and more training timesteps, not of the {training_steps}"
+        )
     teacher = torch.arange(LCM_GRID, 0, -1) * (training_steps // LCM_GRID) - 1
     return teacher[torch.arange(grid) * LCM_GRID // grid]
 
@@ -107,7 +111,10 @@ def _lcm_timesteps(training_steps: int, grid: int) -> Tensor:
 def _lcm_schedule(training: TrainingSchedule, steps: SamplerSteps) -> Schedule:
     """Take as many steps, nearer to the picture: consistency models can start anywhere on their grid."""
     grid, strength = steps.grid, steps.strength
-    indices = sorted({int(grid * (1 - strength) + strength * index) for index in steps.indices})
+    nearer = {int(grid * (1 - strength) + strength * index) for index in steps.indices}
+    indices = sorted(
+        {min(index, grid - 1) for index in nearer}
+    )  # the last step remains of the least strength
     return lcm(training, indices, grid=grid)
 
 

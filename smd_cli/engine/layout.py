@@ -8,7 +8,7 @@ from smd_cli.core.samplers import SamplerSteps, ScheduleMaker
 from smd_cli.core.schedule import Schedule
 from smd_cli.engine.layers import CanvasImages, Layer, scene_layers
 from smd_cli.engine.soft_masks import SoftMasks, quantized_masks, soft_masks
-from smd_cli.errors import SceneError
+from smd_cli.engine.tile_size import tile_side
 from smd_cli.models.facts import ModelFacts
 from smd_cli.scene.resolve import Plan
 
@@ -66,17 +66,3 @@ def sampler_steps(plan: Plan, view: tuple[int, int]) -> SamplerSteps:
     sampler, has_input = plan.sampler, plan.task == "stream" and plan.stream.input is not None
     strength = plan.stream.strength if has_input else plan.background.strength
     return SamplerSteps(sampler.steps, sampler.indices, view, 1.0 if strength is None else strength)
-
-
-def tile_side(plan: Plan, facts: ModelFacts) -> int:
-    """Return the side of a tile in px.
-
-    Raises SceneError: the canvas wraps and is narrower than that.
-    """
-    tile = facts.native_size if plan.sampler.tile == "native" else plan.sampler.tile
-    if plan.canvas.wraps and plan.canvas.width < tile:
-        raise SceneError(
-            f"{plan.canvas.width} px cannot close into a ring of tiles of {tile} px; make the canvas "
-            "wider, or set sampler.tile"
-        )
-    return tile

@@ -143,6 +143,7 @@ class _Painting:
     def scene_images(self, *, may_leave: bool) -> SceneImages:
         """Paint everything. Raises SceneError or AssetError with all problems."""
         masks, fitted = self._masks(), self._background()
+        self._check_something_painted()
         if not may_leave:
             self._check_not_empty(masks)
         if self.problems:
@@ -270,6 +271,19 @@ class _Painting:
             raise SceneError(
                 "leaves nothing to paint: the picture covers the canvas; give a region or background.strength"
             )
+
+    def _check_something_painted(self) -> None:
+        """Add a problem where a keyframe has taken all that was painted."""
+        background = self.plan.background
+        if background.prompt or (self.plan.regions and background.strength is None):
+            return
+        if background.strength is not None:
+            text = "the picture is repainted from the background's prompt, which is empty here"
+        elif background.image is None:
+            text = "there is nothing to paint: no region, and no background prompt"
+        else:
+            return  # what the picture leaves is looked at where it is fitted
+        self.problems.append(SceneError(self.locate("background", "prompt").says(text)))
 
     def _check_not_empty(self, masks: Sequence[Image.Image]) -> None:
         """Add a problem for each region whose mask is empty."""

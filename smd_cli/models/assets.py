@@ -141,7 +141,7 @@ def _configs(spec: ModelSpec, family: Family, *, offline: bool) -> Path:
                 raise AssetError(f"{files.reference}: one file, not a diffusers folder")
             folder = files.fetch(config_names(files))
         except AssetError as error:
-            raise AssetError(
+            raise type(error)(
                 f"{spec.base}: a single file needs the configs and the tokenizer of its family; {error}, "
                 "or set model.config to a diffusers folder of that family"
             ) from error
@@ -206,7 +206,7 @@ def _loras(
             files = base.folder(LCM_LORA) if is_own else open_files(lcm_lora, offline=offline)
             found.append((_lora(files), 1.0))
         except AssetError as error:
-            raise AssetError(
+            raise type(error)(
                 f"{spec.base}: the lcm sampler needs few-step weights, so an LCM-LoRA; {error}; or set "
                 "model.lcm_lora to its file, or sampler.kind to ddim"
             ) from error

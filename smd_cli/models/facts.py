@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import inf
+from math import inf, log1p
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from smd_cli.errors import AssetError
-from smd_cli.models.configs import SCHEDULER_CONFIG, ModelConfigs, read_config, read_json
+from smd_cli.models.configs import SCHEDULER_CONFIG, Config, ModelConfigs, read_config, read_json
 from smd_cli.models.prediction import ASSUMED, read_training
 from smd_cli.models.vae import autoencoder_of
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from smd_cli.models.family import Family
 
 Prediction = Literal["epsilon", "v_prediction"]
+LEAST_SIGNAL = -60.0
+"""Logarithm of the share of a picture's variance that a usual noise schedule keeps; float32 holds less."""
 _PREDICTIONS: Mapping[str, Prediction] = {"epsilon": "epsilon", "v_prediction": "v_prediction"}
 
 
@@ -33,6 +35,8 @@ class ModelFacts:
         prediction_source: the file and key that say so.
         zero_terminal_snr: its last training timestep is noise alone (Lin et al., 2305.08891).
         few_step: the weights were distilled for few-step sampling (LCM, 2310.04378).
+        has_usual_noise: its training timesteps are 1000, and something of the picture is left at all of them;
+            False: only the schedule itself tells.
     """
 
     family: str
@@ -43,6 +47,7 @@ class ModelFacts:
     few_step: bool
     prediction_source: str = field(default=ASSUMED, compare=False)
     zero_terminal_snr: bool = False
+    has_usual_noise: bool = field(default=False, compare=False)
 
 
 def read_facts(
@@ -100,7 +105,22 @@ def unet_facts(configs: ModelConfigs, family: str) -> ModelFacts:
         prediction_type=prediction_type,
         prediction_source=training.source,
         zero_terminal_snr=training.zero_terminal_snr,
+        has_usual_noise=_has_usual_noise(scheduler) and not training.zero_terminal_snr,
         few_step=scheduler.get("_class_name") == "LCMScheduler" or unet.get("time_cond_proj_dim") is not None,
+    )
+
+
+def _has_usual_noise(scheduler: Config) -> bool:
+    """Tell whether a scheduler's config surely leaves something of the picture at each of 1000 timesteps."""
+    betas = scheduler.get("trained_betas")
+    if betas is None and scheduler.get("beta_schedule", "linear") in ("linear", "scaled_linear"):
+        betas = [scheduler.get("beta_start", 0.0001), scheduler.get("beta_end", 0.02)]
+        betas = [max(betas)] * 1000 if all(type(beta) is float for beta in betas) else None
+    if not isinstance(betas, list) or not len(betas) == scheduler.get("num_train_timesteps", 1000) == 1000:
+        return False
+    return (
+        all(type(beta) is float and 0 < beta < 1 for beta in betas)
+        and sum(log1p(-beta) for beta in betas) > LEAST_SIGNAL
     )
 
 

@@ -4,11 +4,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from smd_cli.errors import AssetError
+
 _LISTED = 8
 """How many files an error lists at most."""
 
 Fetch = Callable[[Sequence[str]], Path]
 """Makes files, by their names, files of this disk, and returns the folder from which the names start."""
+
+
+class NotHereError(AssetError):
+    """Nothing is at a reference: on another machine, or with the network, there may be."""
 
 
 @dataclass(frozen=True)

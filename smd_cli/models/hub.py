@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from smd_cli.errors import AssetError
-from smd_cli.models.files import Files, listed
+from smd_cli.models.files import Files, NotHereError, listed
 from smd_cli.references import SAFETENSORS, is_link
 
 if TYPE_CHECKING:
@@ -159,15 +159,15 @@ class _Repository:
                 f"{self.reference}: Hugging Face download failed ({_first_line(error)})"
             ) from error
 
-    def _absent(self, error: Exception) -> AssetError:
+    def _absent(self, error: Exception) -> NotHereError:
         if not self.offline:
             reason = _first_line(error.__cause__ or error)
-            return AssetError(
+            return NotHereError(
                 f"{self.reference}: not in the Hugging Face cache, and the hub cannot be reached ({reason})"
             )
         from huggingface_hub.constants import HF_HUB_CACHE
 
-        return AssetError(
+        return NotHereError(
             f"{self.reference}: neither a path here nor whole in the Hugging Face cache ({HF_HUB_CACHE}); "
             "rendering without --offline fetches it"
         )

@@ -59,7 +59,8 @@ def quoted(value: Any) -> str:  # noqa: ANN401 - what a file says, of any shape
     if isinstance(value, (dict, tuple, list)):
         return "a mapping" if isinstance(value, dict) else "a list"
     text = repr(value)
-    return text if len(text) <= 40 else f"{text[:37]}…'"
+    end = "…'" if isinstance(value, str) else "…"
+    return text if len(text) <= 40 else f"{text[:37]}{end}"
 
 
 def nearest(word: object, known: Iterable[str]) -> str | None:

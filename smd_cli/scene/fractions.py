@@ -9,10 +9,12 @@ from typing import Any
 from smd_cli.scene.explain import Problem
 from smd_cli.scene.tree import Loc
 from smd_cli.scene.valid import Data, valid_value
+from smd_cli.scene.values import MAX_SIDE
 
 _SHAPES = {"box": ", 0 to 1", "ellipse": ", 0 to 1", "polygon": ", 0 to 1", "shift": ""}
 _PLACE = "place"
 _MOST = 4.0  # canvases; a larger number is no fraction that somebody means
+_MOST_PX = 10 * MAX_SIDE  # a larger one is no place on a canvas either
 _UNIT = re.compile(r"\s*(-?[0-9]+(?:\.[0-9]+)?)\s*(px|%)\s*", re.ASCII)
 
 
@@ -41,7 +43,7 @@ def _explained(shape: Loc, data: Data) -> str | None:
         number = float(unit[1]) if unit else value
         if unit and unit[2] == "%":
             return f"{start}; {number:g}% is {number / 100:.3g}"
-        if unit or (isinstance(number, (int, float)) and abs(number) > _MOST):
+        if unit or (isinstance(number, (int, float)) and _MOST < abs(number) <= _MOST_PX):
             side = _side(data, axis)
             return (
                 f"{start}; {number:g} px of {side} is {number / side:.3g}" if side else f"{start}, not in px"
@@ -50,7 +52,9 @@ def _explained(shape: Loc, data: Data) -> str | None:
 
 
 def _in_px(fraction: float, side: int | None) -> str:
-    return f"is in px; {fraction:g} of {side} px is {fraction * side:.0f}" if side else "is in whole px"
+    if side is None or not abs(fraction) <= _MOST:  # nor is NaN
+        return "is in whole px"
+    return f"is in px; {fraction:g} of {side} px is {fraction * side:.0f}"
 
 
 def _side(data: Data, axis: int) -> int | None:

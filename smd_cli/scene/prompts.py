@@ -31,8 +31,8 @@ class PromptMix:
         return self.weights[-1][0]
 
     def __bool__(self) -> bool:
-        """Tell whether there is a prompt: whether `text` is not empty."""
-        return self.text != ""
+        """Tell whether there is a prompt: whether any of its texts is not empty."""
+        return any(text for text, _ in self.weights)
 
     def lerp(self, target: PromptMix, share: float) -> PromptMix:
         """Return the mix between this prompt (share 0) and a target (share 1)."""

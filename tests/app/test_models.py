@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 import smd_cli as smd
+from smd_cli.app.model_fit import check_fit
 from smd_cli.app.model_spec import find_model, needs_few_step
-from smd_cli.app.models import check_fit
 from smd_cli.scene import samplers
 
 SCENE = "smd: 1\ncanvas: {width: 72, height: 64}\nbackground: {prompt: grass}\n"

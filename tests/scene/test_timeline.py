@@ -220,6 +220,11 @@ def test_the_plan_of_a_frame_is_one_without_a_timeline() -> None:
     assert (during.canvas, during.sampler, during.background) == (film.canvas, film.sampler, film.background)
 
 
-def test_a_prompt_eased_to_none_has_none_from_the_beginning() -> None:
+def test_a_prompt_eased_to_none_is_there_until_then() -> None:
     keyframe = "at: 4, background: {prompt: ''}, ease: linear"
-    assert [bool(show(frame, keyframe).background.prompt) for frame in (0, 1, 4)] == [True, False, False]
+    assert [bool(show(frame, keyframe).background.prompt) for frame in (0, 1, 3, 4)] == [
+        True,
+        True,
+        True,
+        False,
+    ]

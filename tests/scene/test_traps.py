@@ -170,6 +170,9 @@ SHAPES = {
     "{ellipse: [0.5, 64, 9, 9]}": "mask.ellipse: is in fractions of the canvas, 0 to 1; 64 px of 128 is 0.5",
     "{polygon: [[0, 0], [64, 3], [1, 1]]}": "mask.polygon: is in fractions of the canvas, 0 to 1; 64 px of",
     "{box: [0, 0, 1.5, 1]}": "mask.box[2]: 1.5 is above 1",
+    f"{{box: [0, {'9' * 400}, 1, 1]}}": f"mask.box[1]: {'9' * 37}… is not a number",
+    "{box: [0, .inf, 1, 1]}": "mask.box[1]: inf is not a finite number",
+    "{box: [0, 1e308, 1, 1]}": "mask.box[1]: 1e+308 is above 1",
 }
 
 
@@ -185,6 +188,8 @@ def test_wherever_a_shape_or_place_stands():
     assert "stream.timeline[0].mask.box: is in fractions" in told(keyframe)
     placed = changed(FLOW, "prompt: grass", "prompt: grass, image: b.png, place: [0.5, 0.25]")
     assert told(placed) == "s:3:50: background.place: is in px; 0.5 of 256 px is 128"
+    endless = changed(FLOW, "prompt: grass", "prompt: grass, image: b.png, place: [.inf, 1e308]")
+    assert told(endless) == "s:3:50: background.place: is in whole px"
     unknown = changed(BLOCK, "canvas: {width: 256, height: 128}", "canvas: {width: wide, height: 128}")
     with pytest.raises(SceneError) as caught:
         load_text(changed(unknown, "rest", "{box: [50, 20, 120, 200]}"), "s")

@@ -1,0 +1,45 @@
+"""Checking a scene: the first half of each run that can render it, up to where weights would be read."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from smd_cli.app.model_availability import RequiredModel, model_availability
+from smd_cli.app.model_fit import find_fitting
+from smd_cli.app.model_spec import at_model
+from smd_cli.app.named_files import changed_files
+from smd_cli.app.scenes import OpenedScene
+from smd_cli.app.settings import RenderSettings
+from smd_cli.app.unpainted import may_be_unpainted
+from smd_cli.engine.events import Listener, Warned, WarningRoute, ignore_events
+from smd_cli.models.files import NotHereError
+
+
+def check_scene(scene: OpenedScene, listener: Listener = ignore_events) -> tuple[RequiredModel, ...]:
+    """Look at all that a scene names, as its runs do, and return the models that it needs.
+
+    A scene that names no task and has a section `stream` is checked for both of its commands. A model that
+    is not on this machine is no mistake of the scene; one that is here and cannot be used is.
+
+    Raises:
+        SceneError, AssetError: what a run would raise.
+    """
+    runs, stream = [scene], None
+    if scene.can_stream:
+        from smd_cli.app.stream_input import find_stream_input  # imports what reads films
+
+        streamed = scene.for_task("stream")
+        stream = find_stream_input(streamed, listener)
+        runs = [scene] if streamed is scene else [scene, streamed]
+    for message in changed_files(scene):
+        listener(Warned(message))
+    with WarningRoute(listener):
+        required = model_availability(scene).required
+        with suppress(NotHereError), at_model(scene.locate):
+            for run in runs:
+                find_fitting(run, offline=True)
+        if may_be_unpainted(scene):
+            from smd_cli.app.render_plan import plan_render  # imports torch
+
+            plan_render(scene, RenderSettings(offline=True), stream)
+    return required

@@ -1,0 +1,82 @@
+"""Whether a scene and its model go together: found out before any weight is read, by `check` as by a run.
+
+Imports torch only for models of unusual noise levels.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from smd_cli.app.model_spec import find_model
+from smd_cli.engine.tile_size import tile_side
+from smd_cli.errors import AssetError, SceneError
+from smd_cli.models.configs import SCHEDULER_CONFIG
+
+if TYPE_CHECKING:
+    from smd_cli.app.scenes import OpenedScene
+    from smd_cli.models.assets import Assets
+
+
+def find_fitting(scene: OpenedScene, *, offline: bool) -> Assets:
+    """Find and check the files of a scene's model.
+
+    Raises:
+        AssetError: the model is not available, or not usable.
+        SceneError: the scene does not suit the model.
+    """
+    assets = find_model(scene.plan, offline=offline)
+    check_fit(scene, assets)
+    return assets
+
+
+def check_fit(scene: OpenedScene, assets: Assets) -> None:
+    """Check sampler, canvas and tile against what the model can do.
+
+    Raises:
+        SceneError: they do not go together, with their places.
+        AssetError: the model's noise levels leave nothing to predict from at a step.
+    """
+    plan, family = scene.plan, assets.family
+    multiple = family.size_multiple
+    sides = {
+        ("canvas", "width"): plan.canvas.width,
+        ("canvas", "height"): plan.canvas.height,
+        ("sampler", "tile"): plan.sampler.tile,
+    }
+    problems = [
+        scene.locate(*place).says(f"{side} is not a multiple of {multiple}, as {family.name} models need")
+        for place, side in sides.items()
+        if isinstance(side, int) and side % multiple
+    ]
+    if not plan.sampler.facts.supports(family.name):
+        text = f"{plan.sampler.kind} does not go with {family.name} models"
+        problems.append(scene.locate("sampler", "kind").says(text))
+    if problems:
+        raise SceneError(*problems)
+    try:
+        tile_side(plan, assets.facts)
+    except SceneError as error:
+        raise error.at(scene.locate("canvas", "width")) from error
+    if not assets.facts.has_usual_noise:
+        _check_steps(scene, assets)
+
+
+def _check_steps(scene: OpenedScene, assets: Assets) -> None:
+    """Check each step of the sampler on the noise levels that the model was trained on."""
+    from smd_cli.engine.layout import scene_schedule
+
+    try:
+        schedule = scene_schedule(
+            scene.plan, assets.facts, assets.family.schedules(assets.configs, assets.facts)
+        )
+    except ValueError as error:  # the model was trained on fewer timesteps than usual
+        raise SceneError(scene.locate("sampler", "steps").says(f"{error} of this model")) from error
+    if steps := schedule.undefined_steps():
+        cause = "rescale_betas_zero_snr" if assets.facts.zero_terminal_snr else "its betas"
+        raise AssetError(
+            f"{assets.configs / SCHEDULER_CONFIG}: only noise is left at timestep "
+            f"{int(schedule.timesteps[steps[0]])} ({cause}), where predicted noise tells nothing of the "
+            "picture; set prediction_type there to v_prediction if the model was trained for that, or avoid "
+            "this timestep (sampler.indices, sampler.steps)",
+            parts=[assets.spec.configs_part if assets.base.file else ("base",)],
+        )

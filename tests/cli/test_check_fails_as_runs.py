@@ -1,0 +1,107 @@
+"""What a run would refuse before it renders, `smd check` refuses with the same line and code."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from smd_cli.models.sources import open_files
+from tests.cli.program import no_weights, smd
+
+START = "smd: 1\ncanvas: {width: 128, height: 64}\n"
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SMD_MODEL", raising=False)
+    no_weights(monkeypatch)
+    return tmp_path
+
+
+@pytest.fixture
+def unusual(tmp_path):
+    """A model folder whose scheduler's config says something else than most."""
+    embedded = open_files("flatland", offline=True).fetch(())
+
+    def make(**changes):
+        folder = shutil.copytree(embedded, tmp_path / "unusual", copy_function=os.symlink)
+        config = folder / "scheduler" / "scheduler_config.json"
+        said = {**json.loads(config.read_text()), **changes}
+        config.unlink()
+        config.write_text(json.dumps(said))
+        return "unusual"
+
+    return make
+
+
+def refusal(command: str, *lines: str, start: str = START) -> dict:
+    """The one problem that `check` and a run have with a scene."""
+    Path("s.yaml").write_text(start + "\n".join(lines) + "\n")
+    done, run = smd("check", "s.yaml", "--json"), smd(command, "s.yaml", "--json")
+    (problem,) = json.loads(done.stdout)["problems"]
+    assert json.loads(run.stdout)["problems"] == [problem]
+    assert done.exit_code == run.exit_code != 0
+    assert json.loads(done.stdout)["scenes"][0]["ok"] is False
+    return {"code": done.exit_code, **problem}
+
+
+KEYFRAME = "stream: {frames: 9, timeline: [{at: 6, ease: %s, background: {prompt: ''}}]}"
+
+
+@pytest.mark.parametrize("ease", ["none", "linear"])
+@pytest.mark.parametrize("task", ["task: stream", ""])
+def test_a_keyframe_leaves_something_to_paint(ease, task):
+    told = refusal("stream", "background: {prompt: grass}", KEYFRAME % ease, task)
+    assert (told["code"], told["line"], told["key"]) == (3, 4, "stream.timeline[0]")
+    assert "nothing to paint" in told["text"]
+
+
+def test_a_keyframe_leaves_a_prompt_that_the_picture_is_repainted_from(folder):
+    from PIL import Image
+
+    Image.new("RGB", (64, 64)).save("photo.png")
+    regions = "regions: [{name: a, prompt: b, mask: {box: [0, 0, 1, 1]}}]"
+    background = "background: {prompt: grass, image: photo.png, strength: 0.5}"
+    told = refusal("stream", background, KEYFRAME % "none", regions)
+    assert (told["code"], told["key"]) == (3, "stream.timeline[0]")
+    assert "prompt" in told["text"]
+
+
+def test_regions_alone_are_enough():
+    regions = "regions: [{name: a, prompt: b, mask: {box: [0, 0, 1, 1]}}]"
+    scene = f"{START}background: {{prompt: grass}}\n{KEYFRAME % 'linear'}\n{regions}\n"
+    Path("s.yaml").write_text(scene)
+    assert smd("check", "s.yaml").exit_code == 0
+
+
+def test_a_canvas_wraps_around_the_model_s_own_tiles():
+    told = refusal("generate", "background: {prompt: grass}", start=START.replace("64}", "64, wrap: x}"))
+    assert (told["code"], told["line"], told["key"]) == (3, 2, "canvas.width")
+    assert "ring of tiles" in told["text"]
+
+
+def test_a_sampler_takes_no_more_steps_than_the_model_was_trained_on(unusual):
+    model = f"model: ./{unusual(num_train_timesteps=100, trained_betas=None)}"
+    told = refusal("generate", "background: {prompt: grass}", "sampler: {kind: ddim, steps: 100}", model)
+    assert (told["code"], told["line"], told["key"]) == (3, 4, "sampler.steps")
+    assert "1 to 99 steps" in told["text"]
+
+
+def test_consistency_models_have_a_grid(unusual):
+    model = f"model: ./{unusual(num_train_timesteps=40, trained_betas=None)}"
+    assert "training timesteps" in refusal("generate", "background: {prompt: grass}", model)["text"]
+
+
+def test_steps_of_noise_alone_are_found(unusual):
+    model = f"model: ./{unusual(trained_betas=None, rescale_betas_zero_snr=True)}"
+    told = refusal("generate", "background: {prompt: grass}", "sampler: {kind: ddim, steps: 999}", model)
+    assert told["code"] == 4
+    assert "only noise is left" in told["text"]
+
+
+def test_all_betas_count(unusual):
+    model = f"model: ./{unusual(trained_betas=[1.0] * 1000)}"
+    assert "only noise is left" in refusal("generate", "background: {prompt: grass}", model)["text"]
