@@ -133,6 +133,8 @@ def find_stream_input(opened: OpenedScene, listener: Listener = ignore_events) -
         ends = f"ends after {possible.frames} of {asked} frames"
         listener(Warned(opened.locate("stream", "input").says(ends)))
     found = possible.cut(min(asked, possible.frames), stream.frames)
+    if source is not None:
+        _at(opened, "input", lambda: source.look(found.frames))
     _check_timeline(opened, found, listener)
     return found
 

@@ -31,6 +31,7 @@ _FINEST_CLOCK = 1_000_000  # ticks a second
 # Of an animation, all of whose frames are looked at before the stream begins.
 _ANIMATED_FRAMES = 20_000
 _ANIMATED_PIXELS = 4_000_000_000
+_LOOKED_AT = 1000  # files of frames, of which each takes a tenth of a millisecond
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,8 @@ class FrameSource:
     _read: Callable[[], Iterator[Image.Image]]
     sound: Sound | None = None
     notes: tuple[str, ...] = ()
+    _files: tuple[Path, ...] = ()
+    _canvas: Size | None = None
 
     def __iter__(self) -> Iterator[Image.Image]:
         frame = 0
@@ -62,6 +65,18 @@ class FrameSource:
                 frame += 1
         except AssetError as error:
             raise error if self.still else _unreadable(frame, self.frames, error) from error
+
+    def look(self, frames: int) -> None:
+        """Look at how files begin that are each one of the first frames: at a thousand of them at most.
+
+        Raises AssetError, as iterating: one is no picture, or too large.
+        """
+        for frame, path in enumerate(self._files[: min(frames, _LOOKED_AT)]):
+            try:
+                with open_image(path, self._canvas):
+                    pass
+            except AssetError as error:
+                raise error if self.still else _unreadable(frame, self.frames, error) from error
 
     @property
     def still(self) -> bool:
@@ -125,7 +140,8 @@ def _picture_source(paths: Sequence[Path], canvas: Size | None) -> FrameSource:
         return (on_white(open_picture(path, canvas).image) for path in paths)
 
     first = open_picture(paths[0], canvas)
-    return FrameSource(first.image.size, len(paths), None, read, notes=first.notes)
+    size, files = first.image.size, tuple(paths)
+    return FrameSource(size, len(files), None, read, notes=first.notes, _files=files, _canvas=canvas)
 
 
 def _video_source(path: Path, canvas: Size | None) -> FrameSource:

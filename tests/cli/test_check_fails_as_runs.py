@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from smd_cli.models.sources import open_files
 from tests.cli.program import no_weights, smd
@@ -60,14 +61,24 @@ def test_a_keyframe_leaves_something_to_paint(ease, task):
 
 
 def test_a_keyframe_leaves_a_prompt_that_the_picture_is_repainted_from(folder):
-    from PIL import Image
-
     Image.new("RGB", (64, 64)).save("photo.png")
     regions = "regions: [{name: a, prompt: b, mask: {box: [0, 0, 1, 1]}}]"
     background = "background: {prompt: grass, image: photo.png, strength: 0.5}"
     told = refusal("stream", background, KEYFRAME % "none", regions)
     assert (told["code"], told["key"]) == (3, "stream.timeline[0]")
     assert "prompt" in told["text"]
+
+
+def test_each_frame_of_a_folder_is_a_picture(folder):
+    (folder / "frames").mkdir()
+    for number in range(4):
+        Image.new("RGB", (64, 64)).save(folder / "frames" / f"{number}.png")
+    (folder / "frames" / "2.png").write_text("none")
+    told = refusal("stream", "background: {prompt: grass}", "stream: {input: frames}")
+    assert (told["code"], told["line"], told["key"]) == (4, 4, "stream.input")
+    assert "frame 2 of 4 cannot be read" in told["text"]
+    Path("s.yaml").write_text(f"{START}background: {{prompt: grass}}\nstream: {{input: frames, frames: 2}}\n")
+    assert smd("check", "s.yaml").exit_code == 0  # the others are not asked for
 
 
 def test_regions_alone_are_enough():

@@ -355,8 +355,9 @@ def test_a_mistake_is_one_line_before_any_weights_load(scene, tmp_path, name, mo
 def test_an_input_that_breaks_on_the_way_is_named_and_what_is_written_plays(scene, tmp_path):
     (tmp_path / "shots").mkdir()
     for number in range(6):
-        Image.new("RGB", (64, 64), "navy").save(tmp_path / "shots" / f"{number}.png")
-    (tmp_path / "shots" / "4.png").write_bytes(bytes(40))
+        Image.effect_noise((64, 64), 50).save(tmp_path / "shots" / f"{number}.png")
+    broken = tmp_path / "shots" / "4.png"
+    broken.write_bytes(broken.read_bytes()[:2000])  # it begins as a picture does
     done = smd("stream", scene, "--input", "shots", "--set", "stream.similarity=null", "-o", "a.gif")
     assert done.exit_code == 4
     where = f"--input shots: stream.input: frame 4 of 6 cannot be read: {tmp_path}/shots/4.png: "
