@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import dataclass
 
 from smd_cli.app.model_availability import RequiredModel, model_availability
 from smd_cli.app.model_fit import find_fitting
@@ -12,17 +13,29 @@ from smd_cli.app.scenes import OpenedScene
 from smd_cli.app.settings import RenderSettings
 from smd_cli.app.unpainted import may_be_unpainted
 from smd_cli.engine.events import Listener, Warned, WarningRoute, ignore_events
+from smd_cli.errors import AssetError, SceneError, SmdError
 from smd_cli.models.files import NotHereError
 
 
-def check_scene(scene: OpenedScene, listener: Listener = ignore_events) -> tuple[RequiredModel, ...]:
-    """Look at all that a scene names, as its runs do, and return the models that it needs.
+@dataclass(frozen=True)
+class CheckedScene:
+    """What a check has found: the models that a scene needs, and why they and the scene do not go together.
+
+    `error` is None where they do.
+    """
+
+    models: tuple[RequiredModel, ...]
+    error: SmdError | None = None
+
+
+def check_scene(scene: OpenedScene, listener: Listener = ignore_events) -> CheckedScene:
+    """Look at all that a scene names, as its runs do.
 
     A scene that names no task and has a section `stream` is checked for both of its commands. A model that
     is not on this machine is no mistake of the scene; one that is here and cannot be used is.
 
     Raises:
-        SceneError, AssetError: what a run would raise.
+        SceneError, AssetError: what a run would raise before it looks for a model.
     """
     runs, stream = [scene], None
     if scene.can_stream:
@@ -34,12 +47,20 @@ def check_scene(scene: OpenedScene, listener: Listener = ignore_events) -> tuple
     for message in changed_files(scene):
         listener(Warned(message))
     with WarningRoute(listener):
-        required = model_availability(scene).required
-        with suppress(NotHereError), at_model(scene.locate):
+        models = model_availability(scene).required
+        try:
             for run in runs:
-                find_fitting(run, offline=True)
-        if may_be_unpainted(scene):
-            from smd_cli.app.render_plan import plan_render  # imports torch
+                _check_model(run)
+            if may_be_unpainted(scene):
+                from smd_cli.app.render_plan import plan_render  # imports torch
 
-            plan_render(scene, RenderSettings(offline=True), stream)
-    return required
+                plan_render(scene, RenderSettings(offline=True), stream)
+        except (SceneError, AssetError) as error:
+            return CheckedScene(models, error)
+    return CheckedScene(models)
+
+
+def _check_model(scene: OpenedScene) -> None:
+    """Raise SceneError or AssetError where a scene's model is here, and a run would refuse it."""
+    with suppress(NotHereError), at_model(scene.locate):
+        find_fitting(scene, offline=True)

@@ -70,7 +70,7 @@ def check(
 
 @dataclass(frozen=True)
 class _Finding:
-    """One scene, opened or in error, and its models."""
+    """One scene, good or in error, and its models, as far as they were looked for."""
 
     scene: str
     opened: OpenedScene | None
@@ -108,6 +108,7 @@ class _Finding:
             "problems": [problem.to_dict() for problem in self.error.problems] if self.error else [],
             "warnings": [warning.to_dict() for warning in self.warnings],
             "notes": [note.to_dict() for note in self.notes],
+            "models": [model.to_dict() for model in self.models],
         }
         if self.opened is None:
             return told
@@ -130,7 +131,6 @@ class _Finding:
             "maps": [
                 {"image": str(path), "unclaimed": round(images.unclaimed(path), 4)} for path in images.maps
             ],
-            "models": [model.to_dict() for model in self.models],
         }
 
 
@@ -142,24 +142,22 @@ def _presence(model: RequiredModel) -> str:
 
 
 def _check_one(scene: str, overrides: list[Override], messages: MessagePrinter) -> _Finding:
-    told = document()
-    warned, noted = len(told.warnings), len(told.notes)
-    opened, error = None, None
-    models: tuple[RequiredModel, ...] = ()
-    try:
-        opened, models = _open(scene, overrides, messages)
-    except SmdError as raised:
-        print_error(error := raised)
-        told.problems += raised.problems
-    return _Finding(scene, opened, error, told.warnings[warned:], told.notes[noted:], models)
-
-
-def _open(
-    scene: str, overrides: list[Override], messages: MessagePrinter
-) -> tuple[OpenedScene, tuple[RequiredModel, ...]]:
-    """Open a scene, look at all that it names, and return it and its models. Raises SmdError."""
     from smd_cli.app.checking import check_scene
     from smd_cli.app.scenes import load_scene
 
-    opened = load_scene(scene, overrides=overrides, listener=messages)
-    return opened, check_scene(opened, messages)
+    told = document()
+    warned, noted = len(told.warnings), len(told.notes)
+    opened: OpenedScene | None = None
+    models: tuple[RequiredModel, ...] = ()
+    try:
+        opened = load_scene(scene, overrides=overrides, listener=messages)
+        checked = check_scene(opened, messages)
+        models, error = checked.models, checked.error
+    except SmdError as raised:
+        error = raised
+    if error:
+        print_error(error)
+        told.problems += error.problems
+    return _Finding(
+        scene, None if error else opened, error, told.warnings[warned:], told.notes[noted:], models
+    )

@@ -160,6 +160,7 @@ class TestCheck:
             "problems": [told("no such file", file=str(tmp_path / "no.yaml"))],
             "warnings": [],
             "notes": [],
+            "models": [],
         }
 
     def test_notes_and_warnings_go_to_stderr_unless_quiet(self, scene: Path, tmp_path: Path) -> None:

@@ -76,7 +76,9 @@ def test_check_tells_each_part_at_its_place(scene, part, tmp_path):
     (bad,) = [each for each in found["models"] if each["present"] is False]
     assert bad["problem"].startswith(place)
     assert part in (bad["role"], "config")
-    assert place in smd("check", "s.yaml").stdout
+    done = smd("check", "s.yaml")
+    assert (done.exit_code, done.stdout) == (4, "")
+    assert done.stderr.startswith(place)
     assert all(each["file"] == "s.yaml" and each["line"] == 5 for each in found["models"])
 
 
