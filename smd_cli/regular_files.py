@@ -83,3 +83,13 @@ def _check(mode: int, path: Path) -> None:
 
 def _size(limit: int) -> str:
     return f"{limit // 2**20} MiB" if limit >= 2**20 else f"{limit // 2**10} KiB"
+
+
+def is_there(path: Path | str) -> bool:
+    """Tell whether something lies at a path. It never raises: at a name too long there is none."""
+    return os.path.exists(path)  # noqa: PTH110
+
+
+def is_directory(path: Path | str) -> bool:
+    """Tell whether a directory lies at a path. It never raises either."""
+    return os.path.isdir(path)  # noqa: PTH112

@@ -6,7 +6,7 @@ Names, prompts and messages come from other people's files. What is shown of the
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable
 
 HIDDEN = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
 """The categories of Unicode that show nothing of themselves: controls, formats, halves of characters, private
@@ -31,12 +31,17 @@ def visible(text: str) -> str:
 
     A joiner stays where it can join: behind a character that is not ASCII.
     """
-    return _spelled_out(text, kept="")
+    return visible_lines(text, kept="")
 
 
 def visible_lines(text: str, *, kept: str = "\n") -> str:
     """Return a text that shows all it holds, in its own lines; what is `kept` stays as it is."""
-    return _spelled_out(text, kept)
+    return _with_hidden(_spelled_out, text, kept)
+
+
+def replace_hidden(text: str, instead: str) -> str:
+    """Return a text with something else in place of each character that does not show itself."""
+    return _with_hidden(lambda _: instead, text)
 
 
 def is_visible(character: str, before: str = "") -> bool:
@@ -47,15 +52,15 @@ def is_visible(character: str, before: str = "") -> bool:
     return not (hidden or character in _FILLERS) or character in _SHOWN_FORMATS
 
 
-def _spelled_out(text: str, kept: str) -> str:
+def _spelled_out(character: str) -> str:
+    return character.encode("unicode_escape").decode()
+
+
+def _with_hidden(become: Callable[[str], str], text: str, kept: str = "") -> str:
+    """Return a text in which every character that does not show itself has become another text."""
     if text.isascii() and text.isprintable():
         return text
-    return "".join(_characters(text, kept))
-
-
-def _characters(text: str, kept: str) -> Iterator[str]:
-    before = ""
-    for character in text:
-        shown = character in kept or is_visible(character, before)
-        yield character if shown else character.encode("unicode_escape").decode()
-        before = character
+    pairs = zip(["", *text], text, strict=False)
+    return "".join(
+        each if each in kept or is_visible(each, before) else become(each) for before, each in pairs
+    )

@@ -14,12 +14,13 @@ from smd_cli.messages import Place
 from smd_cli.scene.explain import nearest
 from smd_cli.scene.resolve import Plan
 from smd_cli.scene.tree import steps_of
+from smd_cli.visible import replace_hidden
 
 if TYPE_CHECKING:
     from smd_cli.app.existing import ComingRecipes
 
 _LONGEST = 80  # bytes of a value; a file system takes some 255 of a whole name
-_UNSAFE = re.compile(r'[\x00-\x1f\x7f-\x9f/\\<>:"|?*\u2028\u2029]+')
+_UNSAFE = re.compile(r'[/\\<>:"|?*]+')
 _NUMBER_FORMAT = re.compile(r"0?[0-9]{0,2}(\.[0-9]f)?")
 _LENGTH = re.compile(r"[0-9]{1,3}")
 
@@ -95,8 +96,8 @@ def _hash(coming: ComingRecipes, seed: int) -> str:
 
 
 def safe(text: str) -> str:
-    """Return a text as a part of a file's name: without separators and dots at the ends, and not too long."""
-    line = " ".join(_UNSAFE.sub("_", " ".join(text.split())).split())
+    """Return a text as a part of a file's name: visible, no separators or dots at its ends, not long."""
+    line = " ".join(_UNSAFE.sub("_", replace_hidden(" ".join(text.split()), "/")).split())
     return line.encode()[:_LONGEST].decode(errors="ignore").strip(". ") or "_"
 
 

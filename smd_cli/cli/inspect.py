@@ -13,6 +13,7 @@ from smd_cli.cli.console import print_text
 from smd_cli.cli.document import document
 from smd_cli.errors import AssetError, UsageError
 from smd_cli.messages import Place
+from smd_cli.regular_files import is_directory
 
 Picture = Annotated[
     Path,
@@ -32,7 +33,7 @@ def inspect(
     if scene and json:
         raise UsageError(Place.of_option("--scene and --json").says("give only one of them"))
     picture = picture_at(image)
-    if picture is None and image.is_dir():
+    if picture is None and is_directory(image):
         raise AssetError(f"{image}: holds no frames of smd's ({FIRST_FRAME})")
     recipe = read_recipe(picture or image)
     if json:

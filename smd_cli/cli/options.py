@@ -172,12 +172,12 @@ def seed_override(seeds: list[str] | None) -> list[Override]:
     if not seeds:
         return []
     option = " ".join(f"--seed {text}" for text in seeds)
-    change = Override(option, ("seed",), from_data(seeds, Place(option, is_option=True)))
+    place = Place.of_option(option)
     try:
         parse_seeds(seeds)
     except ValueError as error:
-        raise UsageError(change.place.says(str(error))) from error
-    return [change]
+        raise UsageError(place.says(str(error))) from error
+    return [Override(option, ("seed",), from_data(seeds, place))]
 
 
 def model_override(model: str | None) -> list[Override]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -20,6 +19,7 @@ from smd_cli.errors import UsageError
 from smd_cli.interrupts import finishing, last_words
 from smd_cli.media.files import Existing
 from smd_cli.messages import Place
+from smd_cli.regular_files import is_directory
 from smd_cli.scene.seeds import parse_seeds
 
 if TYPE_CHECKING:
@@ -199,7 +199,7 @@ def _open(
 def _check_target(target: str, option: str) -> None:
     """Raise UsageError where a name could be a file's or a folder's."""
     is_named = Path(target).suffix or target == "-" or target.endswith("/")
-    if not is_named and not os.path.isdir(target):  # noqa: PTH112 - of a name too long, Path's raises
+    if not is_named and not is_directory(target):
         raise UsageError(f"{option} {target}: no suffix; a folder ends in /, a film in .gif or .mp4, say")
 
 

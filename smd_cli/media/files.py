@@ -48,6 +48,7 @@ def check_target(
             if existing is Existing.REPLACE_OWN and (reason := _why_foreign(path)):
                 raise UsageError(f"{path}: exists, and {reason}; {hint}")
         folder = _nearest_folder(path)
+        _check_lengths(path, folder)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
@@ -136,3 +137,17 @@ def _nearest_folder(path: Path) -> Path:
         cause = NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
         raise UsageError(f"{path}: {folder} is a file, not a folder") from cause
     return folder
+
+
+def _check_lengths(path: Path, folder: Path) -> None:
+    """Raise OSError where a path, or the hidden one before it, is too long for the file system of `folder`.
+
+    In folders that are yet to be made, the system itself says so only when the work is done.
+    """
+    if not hasattr(os, "pathconf"):  # on Windows
+        return
+    longest, whole = (os.pathconf(folder, limit) for limit in ("PC_NAME_MAX", "PC_PATH_MAX"))
+    for each in (path.absolute(), Draft(path).temporary):
+        names = (len(os.fsencode(name)) for name in each.parts)
+        if 0 < longest < max(names) or 0 < whole <= len(os.fsencode(each)):
+            raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))

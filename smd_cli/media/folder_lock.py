@@ -9,6 +9,7 @@ from pathlib import Path
 
 from smd_cli.errors import UsageError
 from smd_cli.media.runs import Machine, is_at, is_over, lock
+from smd_cli.regular_files import is_there
 
 LOCK = ".smd.lock"
 _LONGEST = 400  # bytes of a lock file
@@ -103,7 +104,7 @@ def check_unlocked(folder: Path) -> None:
     Raises UsageError: one does, or its lock cannot be opened.
     """
     held = FolderLock(folder)
-    if not (folder / LOCK).exists():
+    if not is_there(folder / LOCK):
         return
     try:
         held.take()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from smd_cli.errors import AssetError
 from smd_cli.media.rasters import has_raster_name
+from smd_cli.regular_files import is_directory, is_there
 from smd_cli.scene.paths import why_missing
 
 NUMBERED = "[0-9]" * 6 + ".png"
@@ -28,14 +29,14 @@ def frame_files(path: Path) -> list[Path]:
 
     Raises AssetError: the folder or pattern has none.
     """
-    if path.is_dir():
+    if is_directory(path):
         return _pictures_in(path)
     return _pictures_matching(str(path)) if is_pattern(path) else [path]
 
 
 def is_pattern(path: Path) -> bool:
     """Tell whether a path is a glob pattern, and not the name of something that is there."""
-    return has_magic(str(path)) and not path.exists()
+    return has_magic(str(path)) and not is_there(path)
 
 
 def _pictures_in(folder: Path) -> list[Path]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -25,6 +24,7 @@ from smd_cli.media.texts import is_own
 from smd_cli.media.video import Sound
 from smd_cli.media.video_writer import VideoWriter, check_encoder
 from smd_cli.media.webp import Webp
+from smd_cli.regular_files import is_directory
 from smd_cli.scene.frame_times import FrameTimes
 
 SinkKind = Literal["gif", "webp", "apng", "mp4", "folder", "raw"]
@@ -109,13 +109,14 @@ def check_sink(
 
 def is_folder(target: Path | str) -> bool:
     """Tell whether a target is a folder, for numbered pictures."""
-    is_one = os.path.isdir(target)  # noqa: PTH112 - of a name too long, Path's raises
-    return is_one or str(target).endswith("/") or not Path(target).suffix
+    return is_directory(target) or str(target).endswith("/") or not Path(target).suffix
 
 
 def files_at(target: Path | str) -> list[Path]:
     """Return the files that writing to a target may replace or remove; those of a file need not exist."""
-    return sorted(Path(target).glob(NUMBERED)) if is_folder(target) else [Path(target)]
+    if not is_folder(target):
+        return [Path(target)]
+    return sorted(Path(target).glob(NUMBERED)) if is_directory(target) else []
 
 
 def recipe_file(target: Target) -> Path | None:

@@ -20,6 +20,7 @@ from smd_cli.media.pixels import on_white, shown_pixels
 from smd_cli.media.png_layout import check_rows
 from smd_cli.media.rasters import open_raster
 from smd_cli.media.video import Sound, probe_film, read_film
+from smd_cli.regular_files import is_directory
 from smd_cli.scene.frame_times import RecordedTimes, seconds_of
 from smd_cli.scene.resolve import Size
 
@@ -103,7 +104,7 @@ def open_frame_source(path: str | Path, canvas: Size | None = None) -> FrameSour
         is cut off.
     """
     place = Path(path)
-    if place.is_dir() or is_pattern(place):
+    if is_directory(place) or is_pattern(place):
         return _picture_source(frame_files(place), canvas)
     if place.suffix.lower() in VIDEO_SUFFIXES:
         return _video_source(place, canvas)
@@ -122,7 +123,7 @@ def count_frames(target: Path) -> int:
 
     Raises AssetError: it cannot be read.
     """
-    if target.is_dir():
+    if is_directory(target):
         return next(number for number in count() if not (target / numbered(number)).exists())
     if target.suffix.lower() in VIDEO_SUFFIXES:
         check_file(target)

@@ -191,6 +191,7 @@ _MESSAGES: dict[str, Callable[[Any, dict[str, Any]], str]] = {
     "bool_type": _truth,
     "finite_number": lambda value, _: f"{quoted(value)} is not a finite number",
     "string_type": _text,
+    "string_unicode": lambda *_: "is not UTF-8 text",
     "string_too_short": lambda *_: "is empty",
     "string_too_long": lambda value, context: (
         f"{len(value)} characters are more than {context['max_length']}"

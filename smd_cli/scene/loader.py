@@ -16,7 +16,7 @@ from smd_cli.messages import Message, Place
 from smd_cli.regular_files import UnfitFileError, open_regular
 from smd_cli.scene.data import from_data
 from smd_cli.scene.overrides import Override, apply
-from smd_cli.scene.reader import parse
+from smd_cli.scene.reader import parse, place_behind
 from smd_cli.scene.schema import Scene
 from smd_cli.scene.tree import Node, dotted
 from smd_cli.scene.validate import InvalidScene, validate
@@ -158,7 +158,6 @@ def _decode(raw: bytes, source: str) -> str:
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        good = raw[: error.start]
-        line, column = good.count(b"\n") + 1, error.start - good.rfind(b"\n")
-        problem = Place(source, line, column).says(f"is not UTF-8 text (byte 0x{raw[error.start]:02x})")
-        raise SceneError(problem) from error
+        given = error.object  # without the mark at its beginning, which editors do not count
+        place = Place(source, *place_behind(given[: error.start].decode()))
+        raise SceneError(place.says(f"is not UTF-8 text (byte 0x{given[error.start]:02x})")) from error

@@ -6,6 +6,7 @@ They change the tree before it is validated, so the rules of a file apply to the
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +20,8 @@ from smd_cli.scene.paths import Reference
 from smd_cli.scene.reader import parse
 from smd_cli.scene.schema import SHORTHANDS
 from smd_cli.scene.tree import Node, Scalar, steps_of
+
+_BYTE = re.compile("[\udc80-\udcff]")  # how Python reads a byte of the command line that is not UTF-8
 
 
 @dataclass(frozen=True)
@@ -57,9 +60,8 @@ def parse_override(text: str) -> Override:
     if not equals or keys is None:
         hint = "write it as key=value, such as regions[0].prompt=a cat or sampler.tile=256"
         raise UsageError(place.says(hint))
-    if not text.isprintable():
-        place = Place.of_option(f"--set {text!r}")
-        raise UsageError(place.says("holds control characters or is not UTF-8"))
+    if _BYTE.search(text):
+        raise UsageError(place.says("is not UTF-8 text"))
     try:
         return Override(option, keys, parse(value or "''", place))
     except SceneError as error:

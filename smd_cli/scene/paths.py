@@ -12,6 +12,7 @@ from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 from smd_cli.references import WEIGHTS, is_path
+from smd_cli.regular_files import is_there
 from smd_cli.scene.values import PRINTABLE
 
 _VARIABLE = re.compile(r"\$\w|\$\{|%\w+%")
@@ -43,8 +44,8 @@ class Reference:
         that holds a model, so that one that happens to be called like an embedded model does not hide it.
         """
         path = self.path
-        is_there = os.path.exists(path) if "/" in self.text else _holds_model(path)  # noqa: PTH110 - never raises
-        return str(path) if is_path(self.text) or is_there else self.text
+        is_local = is_there(path) if "/" in self.text else _holds_model(path)
+        return str(path) if is_path(self.text) or is_local else self.text
 
     @property
     def portable(self) -> str:

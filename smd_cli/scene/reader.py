@@ -22,7 +22,9 @@ MAX_NODES = 20_000  # far above any real scene; reached in practice only by alia
 MAX_DEPTH = 40
 TOO_DEEP = f"the scene is nested more than {MAX_DEPTH} levels deep"
 _SCANNER_TOO_DEEP = "exceeded maximum nesting depth"  # libyaml 0.2.6 stops at a thousand levels
+_HALF = "found invalid Unicode character escape code"
 _COLLECTIONS = (None, "!", f"{TAG}map", f"{TAG}seq")  # tags that mappings and lists have by themselves
+_LINE_END = re.compile(r"\r\n|\r|\n")
 # One space before the # and none behind it: who comments on purpose writes `text  # comment`.
 _CUT = re.compile(r" (#[^\s#].*)")
 
@@ -40,6 +42,9 @@ def parse(text: str, source: str | Place) -> Node:
         problem, told = _syntax_problem(error, reader), reader.sorted_problems()
         follows = any(_spot(each)[0] == _spot(problem)[0] for each in told)  # from a mistake in its line
         raise SceneError(*told, *([] if follows else [problem])) from error
+    except UnicodeEncodeError as error:
+        problem = reader.place_behind(text[: error.start]).says("half of a character (a lone surrogate)")
+        raise SceneError(problem) from error
     if reader.problems:
         raise SceneError(*reader.sorted_problems())
     return root
@@ -54,11 +59,16 @@ def _syntax_problem(error: yaml.YAMLError, reader: _Reader) -> Message:
     """Return the one line that reports a YAML error."""
     if isinstance(error, yaml.reader.ReaderError):
         before = reader.text[: error.position]
-        place = reader.place(before.count("\n"), error.position - before.rfind("\n") - 1)
-        return place.says("YAML syntax: a control character")
+        if isinstance(error.character, int):  # libyaml's, which counts bytes of UTF-8
+            before = reader.text.encode()[: error.position].decode()
+        return reader.place_behind(before).says("YAML syntax: a control character")
     mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
     if not isinstance(error, yaml.MarkedYAMLError) or mark is None:
         return reader.whole.says(f"YAML syntax: {error}")
+    if error.problem == _HALF:
+        return reader.place(mark.line, mark.column).says(
+            "this escape is half of a character or none; write the whole one, such as \\U0001F600"
+        )
     if error.problem == _SCANNER_TOO_DEEP:
         return reader.place(mark.line, mark.column).says(TOO_DEEP)
     from smd_cli.scene.syntax import explain_syntax  # what it looks for takes time to compile
@@ -73,6 +83,7 @@ class _Reader:
     def __init__(self, text: str, source: str | Place) -> None:
         self.text = text
         self.lines = text.splitlines()
+        self._places = _places_of_lines(text)
         self.whole = source if isinstance(source, Place) else Place(source)
         self.has_lines = self.whole is not source
         self.problems: list[Message] = []
@@ -201,8 +212,31 @@ class _Reader:
         return self.place(mark.line, mark.column) if mark else self.whole
 
     def place(self, line: int, column: int) -> Place:
-        """Return the place at a line and column counted from 0."""
-        return replace(self.whole, line=line + 1, column=column + 1) if self.has_lines else self.whole
+        """Return the place at a line of YAML's and a column, counted from 0."""
+        if not self.has_lines:
+            return self.whole
+        start = self._places[line] if line < len(self._places) else place_behind(self.text)
+        return replace(self.whole, line=start[0], column=start[1] + column)
+
+    def place_behind(self, before: str) -> Place:
+        """Return the place of what follows a part of the text."""
+        line, column = place_behind(before)
+        return replace(self.whole, line=line, column=column) if self.has_lines else self.whole
+
+
+def place_behind(text: str) -> tuple[int, int]:
+    """Return the line and column, from 1, of what follows a text: a column is a character, a tab too."""
+    ends = [match.end() for match in _LINE_END.finditer(text)]
+    return len(ends) + 1, len(text) - (ends[-1] if ends else 0) + 1
+
+
+def _places_of_lines(text: str) -> list[tuple[int, int]]:
+    """Return where each line of YAML's begins: it ends lines at three characters at which editors do not."""
+    places, line, column = [], 1, 1
+    for part in text.splitlines(keepends=True):
+        places.append((line, column))
+        line, column = (line + 1, 1) if part[-1] in "\r\n" else (line, column + len(part))
+    return places
 
 
 def _is_word_alone(key: yaml.ScalarEvent, value: yaml.Event) -> bool:

@@ -85,6 +85,9 @@ def test_a_template_that_says_nothing_known(template: str, says: str) -> None:
         ("a/b\\c:d", "a_b_c_d"),
         ("line\nend\ttab\x00", "line end tab_"),
         ("é" * 90, "é" * 40),
+        ("a\u202egnp\x9b\u200b.exe", "a_gnp_.exe"),
+        ("caf\udce9", "caf_"),  # the stem of a file whose name is not UTF-8
+        ("\U0001f468\u200d\U0001f469__x", "\U0001f468\u200d\U0001f469__x"),
     ],
 )
 def test_values_are_safe_in_a_file_name(value: str, part: str) -> None:

@@ -244,3 +244,27 @@ def test_other_hidden_files_stay(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / f".smd-{tag}-17-0123abcd.part.gif")
     before = files(tmp_path)
     assert write_again(tmp_path) == before
+
+
+def test_a_name_as_long_as_the_file_system_takes_is_written(tmp_path):
+    longest = os.pathconf(tmp_path, "PC_NAME_MAX")
+    for name in (
+        "a" * (longest - 4) + ".png",
+        "é" * ((longest - 4) // 2) + ".png",
+        "b." + "c" * (longest - 2),
+    ):
+        path = tmp_path / "new" / name
+        assert check_target(path)
+        write_bytes(path, b"x")
+        assert path.read_bytes() == b"x"
+
+
+def test_a_path_whose_draft_would_be_too_long_is_refused_before_work(tmp_path, monkeypatch):
+    whole = os.pathconf(tmp_path, "PC_PATH_MAX")
+    folder = tmp_path.resolve()
+    while len(str(folder)) < whole - 230:
+        folder /= "d" * 100
+    folder /= "e" * (whole - 10 - len(str(folder)) - 1)
+    with pytest.raises(UsageError, match="too long"):
+        check_target(folder / "a.png")  # fits, its draft does not
+    assert list(tmp_path.iterdir()) == []

@@ -88,11 +88,25 @@ def test_what_is_no_override(text: str) -> None:
         parse_override(text)
 
 
-@pytest.mark.parametrize("text", ["seed=\udcff", "background.prompt=a\x1b[2J"])
-def test_what_cannot_be_shown(text: str) -> None:
-    with pytest.raises(UsageError, match="control characters or is not UTF-8") as caught:
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("seed=\udcff", "is not UTF-8 text"),
+        ("background.prompt=a\x1b[2J", "YAML syntax: a control character"),
+        ("background.prompt=\xe9\x9b2J", "YAML syntax: a control character"),
+    ],
+)
+def test_what_is_no_text(text: str, said: str) -> None:
+    with pytest.raises(UsageError) as caught:
         parse_override(text)
-    assert str(caught.value).isprintable()
+    assert caught.value.problems == (f"--set {text}: {said}",)
+
+
+@pytest.mark.parametrize(
+    "prompt", ["\u732b\u3000\u72ac", "a\xa0b", "\U0001f468\u200d\U0001f469", "\u0645\u06cc\u200c\u062e"]
+)
+def test_texts_of_any_script_can_be_given(prompt: str) -> None:
+    assert parse_override(f"background.prompt={prompt}").value.plain() == prompt
 
 
 @pytest.mark.parametrize(
