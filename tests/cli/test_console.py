@@ -10,6 +10,7 @@ import select
 import sys
 import unicodedata
 from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
 
 import pytest
 import yaml
@@ -17,6 +18,7 @@ from PIL import Image
 from rich.table import Table
 from rich.text import Text
 
+import smd_cli
 from smd_cli.cli.console import (
     MessagePrinter,
     print_json,
@@ -34,6 +36,7 @@ from smd_cli.media.recipe import Recipe
 from smd_cli.scene.yaml_types import dump
 from tests.cli.program import smd
 
+PACKAGE = Path(smd_cli.__file__).parent
 HOSTILE = "a\x1b[31m\x9b2J\u202eb\tc"
 SHOWN = r"a\x1b[31m\x9b2J\u202eb\tc"
 BARE, BARE_SHOWN = HOSTILE.replace("\t", ""), SHOWN.replace(r"\t", "")  # Rich makes tabs spaces
@@ -199,3 +202,27 @@ def test_yaml_of_any_character_is_visible_and_reads_back_the_same():
         data = {"a": text, "b": [f"{text[:9]}\n{text[-9:]}", text[7:8]], text[:5]: 1}
         written = dump(data)
         assert yaml.safe_load(io.StringIO(written)) == data
+
+
+PRINTS = re.compile(
+    r"(?<![.\w])print\(|\btyper\.s?echo|\bsys\.(?:__)?std(?:out|err)|(?<!Visible)Console\b[(,)]"
+)
+PRINTERS = {
+    "cli/console.py": {"print(", "sys.stdout", "sys.stderr", "Console,"},
+    "cli/streams.py": {"sys.stdout", "sys.stderr"},
+    "cli/progress.py": {"sys.stdout"},  # asks whether it is a terminal
+    "standard_streams.py": {"sys.stdout", "sys.stderr"},
+    "media/sinks.py": {"sys.stdout"},  # raw frames
+    "cli/rich_console.py": {"Console,", "Console)"},
+    "cli/plan_report.py": {"Console,"},  # a type, as in console.py
+}
+
+
+def test_nothing_is_printed_past_the_console():
+    found = {}
+    for path in PACKAGE.rglob("*.py"):
+        name = path.relative_to(PACKAGE).as_posix()
+        code = re.sub(r"#.*", "", path.read_text(encoding="utf-8"))
+        if not name.startswith("workshop/") and (used := set(PRINTS.findall(code))):  # wheels leave that out
+            found[name] = used
+    assert found == PRINTERS
