@@ -35,9 +35,10 @@ from smd_cli.media.pixel_digest import PixelDigest
 from smd_cli.media.recipe import Recipe
 from smd_cli.media.sinks import AdmitAt, Sink, Target, open_sink, sink_kind
 from smd_cli.media.sources import count_frames
+from smd_cli.messages import Place
 from smd_cli.models.backbone import Backbone
 from smd_cli.scene.resolve import Plan
-from smd_cli.scene.timeline import plan_at
+from smd_cli.scene.timeline import plan_at, written_at
 
 
 @dataclass(frozen=True)
@@ -192,8 +193,11 @@ class SceneStream:
         asked: dict[int, float] = {}
         painter, warnings = ScenePainter(), WarningRoute(self._clock.listen)
 
-        def paint(plan: Plan) -> CanvasImages:
-            return canvas_images(painter.paint(plan, may_leave=True))
+        def paint(plan: Plan, frame: int) -> CanvasImages:
+            def locate(*loc: str | int) -> Place:
+                return self.scene.locate(*written_at(self.scene.plan, loc, frame, self.input.times))
+
+            return canvas_images(painter.paint(plan, locate, may_leave=True))
 
         preparer = ScenePreparer(self._backbone, paint, batch=self._settings.batch)
         self._run = stream_pipeline(self.scene.plan, preparer, self._inputs(asked), self.seed, warnings)

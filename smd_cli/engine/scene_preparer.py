@@ -17,7 +17,8 @@ from smd_cli.engine.stream_batch import FrameJob, SkippedFrame
 from smd_cli.models.backbone import Backbone
 from smd_cli.scene.resolve import Plan
 
-Paint = Callable[[Plan], CanvasImages]
+Paint = Callable[[Plan, int], CanvasImages]
+"""Paints the plan of a frame, whose number is for messages."""
 
 
 @dataclass(frozen=True)
@@ -39,10 +40,10 @@ class ScenePreparer:
         self._batch = batch
         self._last: tuple[Plan, PreparedScene] | None = None
 
-    def scene(self, plan: Plan) -> PreparedScene:
-        """Return the prepared scene of a plan: the last one, where the plan is the same."""
+    def scene(self, plan: Plan, frame: int) -> PreparedScene:
+        """Return the prepared scene of a frame's plan: the last one, where the plan is the same."""
         if self._last is None or plan != self._last[0]:
-            images = self._paint(plan)
+            images = self._paint(plan, frame)
             self._last = plan, prepare(plan, images, self.backbone, encoder=self.encoder, batch=self._batch)
         return self._last[1]
 
@@ -57,7 +58,7 @@ class ScenePreparer:
         rendered: Plan | None = None
         for each in frames:
             if each.image is None:
-                yield FrameJob(each.frame, self.scene(each.plan))
+                yield FrameJob(each.frame, self.scene(each.plan, each.frame))
                 continue
             pixels = to_pixels(each.image).to(self.backbone.device)
             if similarity is not None and not similarity.passes(pixels, anyway=each.plan != rendered):
@@ -65,4 +66,4 @@ class ScenePreparer:
                 continue
             rendered = each.plan
             source = encode(self.encoder, pixels, wrap=each.plan.canvas.wraps)
-            yield FrameJob(each.frame, self.scene(each.plan), source)
+            yield FrameJob(each.frame, self.scene(each.plan, each.frame), source)

@@ -16,6 +16,7 @@ from smd_cli.scene.region import RegionPlan
 from smd_cli.scene.resolve import Plan
 from smd_cli.scene.stream_plan import frame_of
 from smd_cli.scene.stream_section import Ease
+from smd_cli.scene.tree import Loc
 
 
 def plan_at(plan: Plan, frame: int, times: FrameTimes) -> Plan:
@@ -34,6 +35,27 @@ def plan_at(plan: Plan, frame: int, times: FrameTimes) -> Plan:
         regions=tuple(replace(region, **changes.get(region.name, {})) for region in plan.regions),
         stream=replace(plan.stream, timeline=()),
     )
+
+
+def written_at(plan: Plan, loc: Loc, frame: int, times: FrameTimes) -> Loc:
+    """Return where what a key has at a frame is written: the last keyframe that changed it, or `loc`.
+
+    `loc` is a key of a region or of the background, such as ("regions", 1, "mask").
+    """
+    match loc:
+        case ("regions", int(index), str(key)):
+            region: str | None = plan.regions[index].name
+        case ("background", str(key)):
+            region = None
+        case _:
+            return loc
+    changed = [
+        (frame_of(keyframe.at, times), number)
+        for number, keyframe in enumerate(plan.stream.timeline)
+        if keyframe.region == region and keyframe.get(key) is not None
+    ]
+    earlier = [change for change in changed if change[0] <= frame]
+    return ("stream", "timeline", max(earlier)[1]) if earlier else loc
 
 
 @dataclass(frozen=True)

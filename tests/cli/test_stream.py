@@ -1,6 +1,7 @@
 """`smd stream` as a user meets it, on the embedded model."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -10,6 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from smd_cli import Renderer, load_scene
+from smd_cli.engine.events import StreamProgress
+from smd_cli.errors import AssetError
 from tests.cli.program import no_weights, smd
 from tests.media.films import BEEP, damaged, described, encode, shown_at, sound_of
 from tests.media.frames import milliseconds
@@ -363,6 +367,35 @@ def test_an_input_that_breaks_on_the_way_is_named_and_what_is_written_plays(scen
     where = f"--input shots: stream.input: frame 4 of 6 cannot be read: {tmp_path}/shots/4.png: "
     assert done.stderr.splitlines()[-1].startswith(where)
     assert 1 <= len(frames("a.gif")) <= 4
+
+
+@pytest.mark.parametrize("loss", ["junk", "gone"])
+@pytest.mark.parametrize(
+    ("keyframe", "place"),
+    [
+        ("{at: 30, region: sun, mask: late.png}", r"day.yaml:9:\d+: stream.timeline\[0\]: region 'sun': "),
+        ("{at: 30, background: {image: late.png}}", r"day.yaml:9:\d+: stream.timeline\[0\]: "),
+        ("{at: 30, region: sun, prompt: the moon}", r"day.yaml:8:\d+: regions\[0\].mask: region 'sun': "),
+    ],
+)
+def test_a_picture_that_is_lost_on_the_way_has_its_place(scene, tmp_path, keyframe, place, loss):
+    text = SCENE.replace("{ellipse: [0.3, 0.5, 0.25, 0.4]}", "early.png" if "prompt" in keyframe else "rest")
+    text = text.replace("{frames: 5}", f"{{frames: 40, timeline: [{keyframe}]}}")
+    (tmp_path / scene).write_text(text)
+    for name in ("early.png", "late.png"):
+        Image.linear_gradient("L").save(tmp_path / name)
+
+    def lose(event):
+        if isinstance(event, StreamProgress) and event.frames == 1:
+            for name in ("early.png", "late.png"):
+                (tmp_path / name).write_text("junk") if loss == "junk" else (tmp_path / name).unlink()
+
+    with pytest.raises(AssetError) as caught, Renderer(listener=lose) as renderer:
+        renderer.stream(load_scene(scene)).write("a.gif")
+    (problem,) = caught.value.problems
+    said = "is not a picture" if loss == "junk" else "no such file"
+    assert re.match(rf"{place}{tmp_path}/\w+.png: {said}", problem)
+    assert 1 <= len(frames("a.gif")) <= 30
 
 
 def test_a_film_that_is_damaged_on_the_way_is_no_shorter_film(scene, tmp_path):

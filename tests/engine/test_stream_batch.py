@@ -55,7 +55,7 @@ def setting(made: Plan) -> CanvasImages:
 
 
 def preparer() -> ScenePreparer:
-    return ScenePreparer(backbone(), setting)
+    return ScenePreparer(backbone(), lambda made, _: setting(made))
 
 
 def takes(made: Plan, frames: int, image: Image.Image | None = None):
@@ -252,7 +252,7 @@ def test_edits_at_every_tick_neither_leak_nor_drift():
         return replace(made, regions=(made.regions[0], moving)[frame % 3 == 0 :])
 
     preparing = preparer()
-    jobs = (FrameJob(frame, preparing.scene(edited(frame))) for frame in range(300))
+    jobs = (FrameJob(frame, preparing.scene(edited(frame), frame)) for frame in range(300))
     sampler, objects, last = StreamSampler(SeededNoise(5), StreamOptions()), {}, None
     for done in sampler.batched(jobs):
         last = done
@@ -263,7 +263,7 @@ def test_edits_at_every_tick_neither_leak_nor_drift():
 
     fresh = StreamSampler(SeededNoise(5), StreamOptions())
     again = preparer()
-    jobs = (FrameJob(frame, again.scene(edited(frame))) for frame in range(290, 300))
+    jobs = (FrameJob(frame, again.scene(edited(frame), frame)) for frame in range(290, 300))
     assert close(list(fresh.batched(jobs))[-1].latent, last.latent)
 
 

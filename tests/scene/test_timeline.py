@@ -11,7 +11,7 @@ from smd_cli.scene.mask_specs import BoxMask, EllipseMask, ImageMask, PolygonMas
 from smd_cli.scene.paths import Reference
 from smd_cli.scene.prompts import PromptMix
 from smd_cli.scene.resolve import Plan, resolve
-from smd_cli.scene.timeline import plan_at
+from smd_cli.scene.timeline import plan_at, written_at
 
 SCENE = """\
 smd: 1
@@ -228,3 +228,18 @@ def test_a_prompt_eased_to_none_is_there_until_then() -> None:
         True,
         False,
     ]
+
+
+def test_where_a_value_is_written() -> None:
+    shown = plan(
+        "at: 2, region: cat, mask: a.png",
+        "at: 8, region: owl, mask: {box: [0, 0, 1, 1]}",
+        "at: 5, region: cat, mask: b.png",
+        "at: 5, background: {image: c.png}",
+        "at: 7, region: cat, prompt: a lynx",
+    )
+    mask, image = ("regions", 1, "mask"), ("background", "image")
+    for loc, frame, keyframe in ((mask, 2, 0), (mask, 4, 0), (mask, 5, 2), (mask, 99, 2), (image, 5, 3)):
+        assert written_at(shown, loc, frame, EvenTimes.of(10)) == ("stream", "timeline", keyframe)
+    for loc, frame in ((mask, 1), (image, 4), (("regions", 0, "mask"), 7), (("background", "place"), 9)):
+        assert written_at(shown, loc, frame, EvenTimes.of(10)) == loc
