@@ -8,10 +8,11 @@ from smd_cli.errors import AssetError, Part
 from smd_cli.models import families
 from smd_cli.models.adapter_files import check_lora
 from smd_cli.models.choice import config_names, is_model_folder, only_weights
-from smd_cli.models.configs import CONFIG, read_config, read_json
+from smd_cli.models.configs import CONFIG, read_json
 from smd_cli.models.facts import ModelFacts, read_facts
 from smd_cli.models.family import Family
 from smd_cli.models.files import Files
+from smd_cli.models.network_classes import NetworkClass, read_network_config, warn_of_unknown_keys
 from smd_cli.models.networks import (
     ComponentFiles,
     Networks,
@@ -27,7 +28,6 @@ from smd_cli.models.recognise import check_family, recognise_file, recognise_fol
 from smd_cli.models.sources import open_files
 from smd_cli.models.spec import ModelSpec, asked_for
 from smd_cli.models.textual_inversions import TextualInversion, find_inversions
-from smd_cli.models.vae import autoencoder_of
 
 LCM_LORA = "lcm_lora"
 """Folder in which a model may bring an LCM-LoRA of its own."""
@@ -156,7 +156,7 @@ def _vae(spec: ModelSpec, configs: Path, family: Family, *, offline: bool) -> Co
         files = open_files(str(spec.vae), offline=offline)
         found = fetch_autoencoder(files, family.components[name].stem, name)
         if isinstance(found, ComponentFiles):
-            autoencoder_of(read_config(found.config), family.autoencoders, found.config)
+            read_network_config(found.config, family.network(name, found.config))
             return found
         folder = configs if (configs / name).is_dir() else _configs(spec, family, offline=offline)
         return ComponentFiles(folder / name, (found,))
@@ -168,11 +168,20 @@ def _check_components(assets: Assets) -> None:
         part = assets.part_of(name)
         if assets.base.is_ours and part == ("base",):
             continue
+        configs_part = assets.spec.configs_part if assets.base.file else ("base",)
+        with asked_for(files.config, *(part if part == ("vae",) else configs_part)):
+            _check_config(files.config, assets.family.network(name, files.config))
         with asked_for(files.config, *part):
             check_network(files, assets.family, name, assets.facts.latent_channels)
         if folder := assets.family.components[name].tokenizer:
-            with asked_for(folder, *(assets.spec.configs_part if assets.base.file else ("base",))):
+            with asked_for(folder, *configs_part):
                 _check_tokenizer(assets.configs / folder, files.config / CONFIG)
+
+
+def _check_config(folder: Path, network: NetworkClass) -> None:
+    """Raise AssetError unless a config describes a network; warn of what it asks for in vain."""
+    read_network_config(folder, network)
+    warn_of_unknown_keys(folder, network)
 
 
 def _check_tokenizer(folder: Path, encoder: Path) -> None:

@@ -1,25 +1,31 @@
 """One network of a checkpoint: built from its config, filled from its weights, ready to be asked."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from importlib import import_module
 from typing import Any
 
 import torch
-from accelerate import init_empty_weights
-from torch import Tensor
+from diffusers.loaders import single_file_utils
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
+from transformers.initialization import no_init_weights
 
 from smd_cli.errors import AssetError
-from smd_cli.models.configs import Config, read_config
+from smd_cli.models.configs import CONFIG
+from smd_cli.models.network_classes import NetworkClass, read_network_config
 from smd_cli.models.networks import ComponentFiles
 from smd_cli.models.weights import open_weights, own_names
 
 Network = Any  # diffusers and transformers have no types
 Weights = dict[str, Tensor]
-Filled = tuple[Network, Collection[str]]  # a network, and the names of the tensors that it still lacks
 
-_RENAMED = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
-"""Layers of attention as diffusers named them when many autoencoders were published, and as it does now."""
+ATTENTION = "sdpa"
+"""What computes attention in networks of transformers: PyTorch itself. Their configs have no say in it."""
+
+ROOM = 1000
+"""How many parameters beyond twice the tensors of its weights a network may have to be built."""
 
 
 def read_tensors(files: ComponentFiles, prefix: str) -> Weights:
@@ -55,31 +61,34 @@ class Destination:
         return taken
 
 
-def load_component(network: Network, files: ComponentFiles, tensors: Weights, to: Destination) -> Network:
+def load_component(network: NetworkClass, files: ComponentFiles, prefix: str, to: Destination) -> Network:
     """Load a network, to evaluate without gradients.
 
-    The libraries look for no file: they are given the tensors, and the config or the folder that holds it.
+    It is built here from its checked config and filled with tensors of the given files. The libraries give
+    the classes, and names for tensors; they read nothing and look for nothing.
 
     Args:
-        network: its class, of diffusers or transformers.
+        network: what it is.
         files: where its config is, and whence its tensors are.
-        tensors: its weights, under names that its library knows; diffusers knows those of single files too.
+        prefix: how the names of its tensors begin in a checkpoint of several networks.
         to: device and dtype of the result.
 
     Raises:
-        AssetError: the weights do not fill the network that the config describes.
+        AssetError: the config describes no network, or the weights do not fill it.
     """
-    config = read_config(files.config)
+    tensors = read_tensors(files, prefix)
     where = ", ".join(map(str, files.weights))
+    model = _build(network, files, len(tensors))
     try:
-        if hasattr(network, "config_class"):
-            model, missing = _fill_transformers(network, config, tensors, to)
-        else:
-            model, missing = _fill_diffusers(network, config, files.config, tensors, to)
-    except (OSError, ValueError, RuntimeError, TypeError, KeyError) as error:
+        weights = _named(network, model, tensors, prefix)
+        _check_shapes(weights, model.state_dict())
+    except (ValueError, RuntimeError, TypeError, LookupError, AttributeError) as error:
         raise AssetError(f"{where}: does not fit {files.config} ({summary(error)})") from error
+    missing = model.load_state_dict(to.take(weights), strict=False, assign=True).missing_keys
     if missing:
         raise AssetError(f"{where}: lacks {len(missing)} of the model's tensors, such as {min(missing)}")
+    if (others := len(tensors) - len(weights)) > 0:  # the network has no place for them
+        to.arrived(others)
     return model.to(to.device).eval().requires_grad_(requires_grad=False)
 
 
@@ -88,72 +97,62 @@ def summary(error: Exception) -> str:
     return " ".join(str(error).split()).split(". ")[0] or type(error).__name__
 
 
-def _fill_transformers(network: Network, config: Config, tensors: Weights, to: Destination) -> Filled:
-    """Fill a network of transformers, which knows the names that its tensors had formerly."""
-    model, report = network.from_pretrained(
-        None,
-        config=network.config_class.from_dict(config),
-        state_dict=tensors,
-        dtype=to.dtype,
-        ignore_mismatched_sizes=True,
-        output_loading_info=True,
-    )
-    to.arrived(len(tensors))
-    _check_shapes(report["mismatched_keys"])
-    return model, report["missing_keys"]
-
-
-def _fill_diffusers(
-    network: Network, config: Config, folder: Path, tensors: Weights, to: Destination
-) -> Filled:
-    """Fill a network of diffusers, whose config is in `folder`; the names tell a single file's tensors."""
-    with init_empty_weights():
-        model = network.from_config(config)
-    expected: Weights = model.state_dict()
-    named = {name if name in expected else _current_name(name): tensor for name, tensor in tensors.items()}
-    weights = {name: tensor for name, tensor in named.items() if name in expected}
-    if 2 * len(weights) < len(expected) and hasattr(network, "from_single_file"):
-        return _fill_from_single_file(network, folder, tensors, to)
-    _check_shapes(
-        (name, tensor.shape, expected[name].shape)
-        for name, tensor in weights.items()
-        if tensor.shape != expected[name].shape
-    )
-    missing = model.load_state_dict(to.take(weights), strict=False, assign=True).missing_keys
-    if others := len(tensors) - len(weights):  # the network has no place for them
-        to.arrived(others)
-    return model, missing
-
-
-def _current_name(name: str) -> str:
-    """Return what diffusers now calls a tensor."""
-    path, _, kind = name.rpartition(".")
-    block, _, layer = path.rpartition(".")
-    return f"{block}.{_RENAMED[layer]}.{kind}" if layer in _RENAMED else name
-
-
-def _check_shapes(misfits: Iterable[tuple[str, Iterable[int], Iterable[int]]]) -> None:
-    """Raise ValueError if a tensor, of (name, found shape, expected shape), does not fit."""
-    for name, found, expected in sorted(misfits):
-        raise ValueError(f"{name} is of shape {tuple(found)} instead of {tuple(expected)}")
-
-
-def _fill_from_single_file(network: Network, folder: Path, tensors: Weights, to: Destination) -> Filled:
-    """Let diffusers fill a network from tensors that bear the names of a single-file checkpoint.
-
-    Its fast path stops at tensors that are missing or misshapen and does not name them all. Its slow path
-    names the misshapen ones; given NaN for all numbers of the file, it leaves finite ones in missing tensors.
-    """
-    settings = {"config": str(folder), "local_files_only": True}
+def _build(network: NetworkClass, files: ComponentFiles, tensors: int) -> Network:
+    """Build a network whose parameters are still empty, to be filled from so many tensors."""
+    config = read_network_config(files.config, network)
+    kind = getattr(import_module(network.module), network.name)
     try:
-        model = network.from_single_file(tensors, dtype=to.dtype, **settings)
-    except (NotImplementedError, ValueError):
-        nothing = {name: torch.tensor(torch.nan).expand(tensor.shape) for name, tensor in tensors.items()}
-        model = network.from_single_file(nothing, low_cpu_mem_usage=False, **settings)
-        floats = {name: tensor for name, tensor in model.state_dict().items() if tensor.is_floating_point()}
-        missing = [name for name, tensor in floats.items() if tensor.isfinite().any()]
-        if not missing:  # then something else is wrong, and there is no model
-            raise
-        return model, missing
-    to.arrived(len(tensors))
-    return model, ()
+        with no_init_weights(), _empty_parameters(2 * tensors + ROOM):
+            if hasattr(kind, "config_class"):  # of transformers, whose configs are objects
+                return kind(kind.config_class(**config, attn_implementation=ATTENTION))
+            return kind(**config)
+    except Exception as error:  # the libraries' classes raise whatever they meet
+        raise AssetError(f"{files.config / CONFIG}: describes no network ({summary(error)})") from error
+
+
+@contextmanager
+def _empty_parameters(most: int) -> Iterator[None]:
+    """Let networks be built of at most so many parameters, which take no memory.
+
+    Raises ValueError: they are more.
+    """
+    count = 0
+
+    def empty(_module: nn.Module, _name: str, parameter: nn.Parameter | None) -> nn.Parameter | None:
+        nonlocal count
+        if parameter is None or parameter.is_meta:
+            return parameter
+        count += 1
+        if count > most:
+            raise ValueError(f"it has more than {most:,} parameters, far more than its weights")
+        return nn.Parameter(parameter.to("meta"), requires_grad=False)
+
+    handle = register_module_parameter_registration_hook(empty)  # type: ignore[arg-type]  # it may return one
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def _named(network: NetworkClass, model: Network, tensors: Weights, prefix: str) -> Weights:
+    """Return the tensors that a network has a place for, under its own names."""
+    expected = model.state_dict()
+    weights: Weights = {}
+    for name, tensor in tensors.items():
+        bare = name.removeprefix(prefix)
+        known = next((each for each in (bare, *network.spellings(bare)) if each in expected), None)
+        if known is not None:
+            weights[known] = tensor
+    if 2 * len(weights) < len(expected) and network.single_file:
+        convert = getattr(single_file_utils, network.single_file)
+        converted = convert(checkpoint=tensors, config=model.config)
+        weights = {name: tensor for name, tensor in converted.items() if name in expected}
+    return weights
+
+
+def _check_shapes(weights: Weights, expected: Weights) -> None:
+    """Raise ValueError if a tensor is of another shape than the network's."""
+    for name, tensor in sorted(weights.items()):
+        if tensor.shape != expected[name].shape:
+            shapes = f"{tuple(tensor.shape)} instead of {tuple(expected[name].shape)}"
+            raise ValueError(f"{name} is of shape {shapes}")

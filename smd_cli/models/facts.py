@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from smd_cli.errors import AssetError
 from smd_cli.models.configs import SCHEDULER_CONFIG, Config, ModelConfigs, read_config, read_json
+from smd_cli.models.network_classes import read_network_config
 from smd_cli.models.prediction import ASSUMED, read_training
 from smd_cli.models.vae import autoencoder_of
 
@@ -64,12 +65,15 @@ def read_facts(
         AssetError: a config is missing, unreadable, or says something this program cannot do, or the
             checkpoint is damaged.
     """
-    denoiser, vae = read_config(folder / family.denoiser), read_config(vae_folder)
     path = folder / SCHEDULER_CONFIG
     scheduler = read_json(path)
     training = read_training(scheduler, path, checkpoint)
     try:
-        downscale = autoencoder_of(vae, family.autoencoders, vae_folder).downscale(vae)
+        kind = autoencoder_of(read_config(vae_folder), family.autoencoders, vae_folder)
+        vae = read_network_config(vae_folder, kind.network)
+        where = folder / family.denoiser
+        denoiser = read_network_config(where, family.network(family.denoiser, where))
+        downscale = kind.downscale(vae)
         return family.read_facts(ModelConfigs(folder, denoiser, vae, scheduler, training, downscale))
     except (KeyError, TypeError) as error:
         raise AssetError(f"{folder}: the model's configs lack or garble {error}") from error

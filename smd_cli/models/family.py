@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from smd_cli.models.configs import Config, ModelConfigs
+from smd_cli.models.configs import Config, ModelConfigs, read_config
 from smd_cli.models.facts import ModelFacts
 from smd_cli.models.layer_names import LayerNames
-from smd_cli.models.vae import Autoencoder
+from smd_cli.models.network_classes import NetworkClass
+from smd_cli.models.vae import Autoencoder, autoencoder_of
 
 if TYPE_CHECKING:
     from smd_cli.core.samplers import ScheduleMaker
@@ -27,6 +28,7 @@ class Component:
     Attributes:
         stem: of its weights' file name, in the folder of its own.
         prefix: how the names of its tensors begin in a single-file checkpoint.
+        network: its class; None: that of an autoencoder, which its config tells.
         tokenizer: of a text encoder, the folder of its tokenizer.
         inputs: of a denoiser, what the weights that read its input are called, in either layout; their second
             dimension is the number of channels that it reads.
@@ -36,6 +38,7 @@ class Component:
 
     stem: str
     prefix: str
+    network: NetworkClass | None = None
     tokenizer: str | None = None
     inputs: tuple[str, ...] = ()
     inversion: str | None = None
@@ -98,3 +101,14 @@ class Family:
     schedules: Callable[[Path, ModelFacts], ScheduleMaker]
     splitter: Callable[[Assets], Splitter]
     load: Callable[[Assets, Destination], Backbone]
+
+    def network(self, component: str, folder: Path) -> NetworkClass:
+        """Return the class of a component whose config lies in a folder.
+
+        Raises:
+            AssetError: an autoencoder is none of those that the family knows, or has no readable config.
+        """
+        return (
+            self.components[component].network
+            or autoencoder_of(read_config(folder), self.autoencoders, folder).network
+        )

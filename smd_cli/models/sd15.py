@@ -11,8 +11,9 @@ from smd_cli.models.configs import Config, ModelConfigs, read_config
 from smd_cli.models.facts import ModelFacts, unet_facts
 from smd_cli.models.family import Component, Family, Marks
 from smd_cli.models.layer_names import LayerNames, clip_spellings, unet_spellings
+from smd_cli.models.network_classes import CLIP_TEXT, UNET
 from smd_cli.models.spec import asked_for
-from smd_cli.models.vae import KL, TINY, autoencoder_of
+from smd_cli.models.vae import KL, TINY
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -159,29 +160,17 @@ def load(assets: Assets, to: Destination) -> Backbone:
 
 def _load_networks(assets: Assets, to: Destination) -> dict[str, Any]:
     """Load the components, by name."""
-    import diffusers
     import torch
-    from transformers.models.clip.modeling_clip import CLIPTextModel
 
-    from smd_cli.models.components import load_component, read_tensors
+    from smd_cli.models.components import load_component
 
-    vae_folder = assets.components["vae"].config
-    autoencoder = autoencoder_of(read_config(vae_folder), FAMILY.autoencoders, vae_folder)
-    classes = {
-        "text_encoder": CLIPTextModel,
-        "unet": diffusers.UNet2DConditionModel,
-        "vae": getattr(diffusers, autoencoder.name),
-    }
     # convolutions run faster on pixels that lie together, but for Apple's
     memory = torch.preserve_format if to.device.type == "mps" else torch.channels_last
     networks = {}
-    for name, network_class in classes.items():
-        files, prefix = assets.components[name], FAMILY.components[name].prefix
-        tensors = read_tensors(files, prefix)
-        if name == "text_encoder":  # transformers does not know the prefixes of single files, diffusers does
-            tensors = {key.removeprefix(prefix): tensor for key, tensor in tensors.items()}
+    for name, files in assets.components.items():
+        network, prefix = FAMILY.network(name, files.config), FAMILY.components[name].prefix
         with asked_for(files.config, *assets.part_of(name)):
-            networks[name] = load_component(network_class, files, tensors, to).to(memory_format=memory)
+            networks[name] = load_component(network, files, prefix, to).to(memory_format=memory)
     return networks
 
 
@@ -228,11 +217,12 @@ FAMILY = Family(
         "unet": Component(
             "diffusion_pytorch_model",
             "model.diffusion_model.",
+            UNET,
             inputs=("conv_in.weight", "input_blocks.0.0.weight"),
         ),
         "vae": Component("diffusion_pytorch_model", "first_stage_model."),
         "text_encoder": Component(
-            "model", "cond_stage_model.transformer.", tokenizer="tokenizer", inversion="clip_l"
+            "model", "cond_stage_model.transformer.", CLIP_TEXT, tokenizer="tokenizer", inversion="clip_l"
         ),
     },
     denoiser="unet",

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from smd_cli.errors import AssetError
 from smd_cli.models.configs import Config
+from smd_cli.models.network_classes import AUTOENCODER_KL, AUTOENCODER_TINY, NetworkClass
 
 
 @dataclass(frozen=True)
@@ -13,13 +14,13 @@ class Autoencoder:
     """A class of autoencoders.
 
     Attributes:
-        name: that of diffusers' class.
+        network: that class.
         encoder_widths: key of its config that lists the channels of the encoder's blocks.
         decoder_widths: the decoder's.
         decoder_maps: how many maps of the decoder's least width decoding holds at its peak, by measurements.
     """
 
-    name: str
+    network: NetworkClass
     encoder_widths: str
     decoder_widths: str
     decoder_maps: int
@@ -33,9 +34,9 @@ class Autoencoder:
         return int(self.decoder_maps * min(config[self.decoder_widths]) * pixels)
 
 
-KL = Autoencoder("AutoencoderKL", "block_out_channels", "block_out_channels", decoder_maps=10)
+KL = Autoencoder(AUTOENCODER_KL, "block_out_channels", "block_out_channels", decoder_maps=10)
 TINY = Autoencoder(
-    "AutoencoderTiny", "encoder_block_out_channels", "decoder_block_out_channels", decoder_maps=4
+    AUTOENCODER_TINY, "encoder_block_out_channels", "decoder_block_out_channels", decoder_maps=4
 )
 
 
@@ -47,7 +48,7 @@ def autoencoder_of(config: Config, known: Sequence[Autoencoder], folder: Path) -
     """
     name = config.get("_class_name")
     for autoencoder in known:
-        if autoencoder.name == name:
+        if autoencoder.network.name == name:
             return autoencoder
-    names = ", ".join(autoencoder.name for autoencoder in known)
+    names = ", ".join(autoencoder.network.name for autoencoder in known)
     raise AssetError(f"{folder}: autoencoder {name} is not supported ({names})")

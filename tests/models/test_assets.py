@@ -18,6 +18,7 @@ from smd_cli.models.facts import ModelFacts, read_facts, unet_facts
 from smd_cli.models.families import family
 from smd_cli.models.family import Component, Marks
 from smd_cli.models.loading import load
+from smd_cli.models.network_classes import CLIP_TEXT
 from tests.models.outcomes import CPU, UNET, facts, failure
 
 
@@ -138,6 +139,7 @@ def test_weights_of_another_size(copy, single_file, make):
         assert f"does not fit {copy / 'unet'}" in message
         assert "conv_in." in message
         assert len(message) < 500
+    make.edit_json(copy / "unet/config.json", block_out_channels=[16, 32])
     make.edit_json(copy / "text_encoder/config.json", intermediate_size=96)
     for spec in (ModelSpec(str(copy)), ModelSpec(str(single_file), config=str(copy))):
         assert f"does not fit {copy / 'text_encoder'}" in failure(spec)
@@ -237,7 +239,7 @@ def test_loras_that_are_none(folder, single_file, tmp_path):
 @pytest.fixture
 def other_family(monkeypatch):
     """A family that a line of the table and a module add: SD1.5 with a second text encoder, or without."""
-    second = Component("model", "second.", tokenizer="tokenizer_2", is_optional=True)
+    second = Component("model", "second.", CLIP_TEXT, tokenizer="tokenizer_2", is_optional=True)
     components = family("sd15").components
     first = replace(components["text_encoder"], prefix="other.")
     own = replace(
