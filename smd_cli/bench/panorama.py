@@ -16,6 +16,7 @@ from smd_cli.core.noise import SeededNoise
 from smd_cli.core.tiling import Box
 from smd_cli.engine.prepare import PreparedScene
 from smd_cli.models.configs import SCHEDULER_CONFIG, read_json
+from smd_cli.models.facts import NOISE
 from smd_cli.models.sd15 import SD15
 
 
@@ -59,14 +60,21 @@ def diffusers_panorama(scene: PreparedScene) -> Program:
 
 def equal_tiles(scene: PreparedScene, backbone: SD15) -> EqualTiles:
     """Build the pipeline on a scene's tiles and a backbone's own networks, and this program's DDIM."""
-    config = read_json(backbone.assets.configs / SCHEDULER_CONFIG)
-    published = {"clip_sample": False, "set_alpha_to_one": False, "steps_offset": 1}
+    path = backbone.assets.configs / SCHEDULER_CONFIG
+    scheduler = DDIMScheduler(
+        **NOISE.reduce(read_json(path), path),
+        prediction_type=backbone.facts.prediction_type,
+        clip_sample=False,
+        set_alpha_to_one=False,
+        steps_offset=1,
+        timestep_spacing="leading",
+    )
     pipeline = EqualTiles(
         vae=backbone.vae,
         text_encoder=backbone.text_encoder,
         tokenizer=backbone.tokenizer.clip,
         unet=backbone.unet,
-        scheduler=DDIMScheduler.from_config({**config, **published, "timestep_spacing": "leading"}),
+        scheduler=scheduler,
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,

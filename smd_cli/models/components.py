@@ -13,9 +13,11 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 from transformers.initialization import no_init_weights
 
 from smd_cli.errors import AssetError
+from smd_cli.models.assets import Assets
 from smd_cli.models.configs import CONFIG
 from smd_cli.models.network_classes import NetworkClass, read_network_config
 from smd_cli.models.networks import ComponentFiles
+from smd_cli.models.spec import asked_for
 from smd_cli.models.weights import open_weights, own_names
 
 Network = Any  # diffusers and transformers have no types
@@ -59,6 +61,16 @@ class Destination:
             taken[name] = tensor.to(self.device, self.dtype if tensor.is_floating_point() else tensor.dtype)
             self.arrived(1)
         return taken
+
+
+def load_networks(assets: Assets, to: Destination) -> dict[str, Network]:
+    """Load a model's networks, by the names of its family's components. Raises as `load_component`."""
+    family, networks = assets.family, {}
+    for name, files in assets.components.items():
+        network, prefix = family.network(name, files.config), family.components[name].prefix
+        with asked_for(files.config, *assets.part_of(name)):
+            networks[name] = load_component(network, files, prefix, to)
+    return networks
 
 
 def load_component(network: NetworkClass, files: ComponentFiles, prefix: str, to: Destination) -> Network:

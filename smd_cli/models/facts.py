@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import inf, log1p
+from math import log1p
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from smd_cli.errors import AssetError
+from smd_cli.models.allowed import FLAG, NULL, KnownKeys, either, many, real, whole, word
 from smd_cli.models.configs import SCHEDULER_CONFIG, Config, ModelConfigs, read_config, read_json
 from smd_cli.models.network_classes import read_network_config
 from smd_cli.models.prediction import ASSUMED, read_training
@@ -16,6 +17,23 @@ from smd_cli.models.vae import autoencoder_of
 
 if TYPE_CHECKING:
     from smd_cli.models.family import Family
+
+MOST_TIMESTEPS = 10_000
+"""How many training timesteps a model may have; published ones have a tenth."""
+
+_BETA = real(0, 1)
+
+NOISE = KnownKeys(
+    {
+        "num_train_timesteps": whole(1, MOST_TIMESTEPS),
+        "beta_start": _BETA,
+        "beta_end": _BETA,
+        "beta_schedule": word("linear", "scaled_linear", "squaredcos_cap_v2"),
+        "trained_betas": either(many(_BETA, 1, MOST_TIMESTEPS), NULL),
+        "rescale_betas_zero_snr": FLAG,
+    }
+)
+"""What the config of a DDPM's scheduler says of its noise levels; the rest is how to sample."""
 
 Prediction = Literal["epsilon", "v_prediction"]
 LEAST_SIGNAL = -60.0
@@ -88,19 +106,20 @@ def unet_facts(configs: ModelConfigs, family: str) -> ModelFacts:
         TypeError: a fact is of another type.
     """
     unet, scheduler = configs.denoiser, configs.scheduler
+    NOISE.reduce(scheduler, configs.folder / SCHEDULER_CONFIG)
     size, channels = unet["sample_size"], unet["in_channels"]
     latent_channels = configs.autoencoder.get("latent_channels", 4)
     training = configs.training
     prediction_type = _PREDICTIONS.get(training.prediction_type)
-    scaling = configs.autoencoder.get("scaling_factor", 1.0)
     check_channels(configs.folder, channels, latent_channels)
+    if (written := unet.get("out_channels", 4)) != latent_channels:
+        raise AssetError(
+            f"{configs.folder}: the UNet writes {written} channels, the autoencoder reads {latent_channels}: "
+            "a kind of checkpoint that is not supported"
+        )
     if prediction_type is None:
         name = training.prediction_type
         raise AssetError(f"{training.source}: prediction type {name!r:.80} is not supported")
-    if not 0 < scaling < inf:
-        raise AssetError(
-            f"{configs.folder}: the autoencoder's scaling_factor {scaling} is no positive number"
-        )
     return ModelFacts(
         family=family,
         native_size=(size if isinstance(size, int) else min(size)) * configs.downscale,

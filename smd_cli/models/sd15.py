@@ -5,7 +5,7 @@ from __future__ import annotations
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from smd_cli.models.configs import Config, ModelConfigs, read_config
 from smd_cli.models.facts import ModelFacts, unet_facts
@@ -132,12 +132,17 @@ def load(assets: Assets, to: Destination) -> Backbone:
     Raises:
         AssetError: the weights do not fill what the configs describe, or a LoRA does not fit them.
     """
+    import torch
+
+    from smd_cli.models.components import load_networks
     from smd_cli.models.cross_attention import CrossAttentionCache
     from smd_cli.models.learned_words import learn_words
     from smd_cli.models.lora import fuse_lora
     from smd_cli.models.tokens import Tokenizer
 
-    networks = _load_networks(assets, to)
+    # convolutions run faster on pixels that lie together, but for Apple's
+    memory = torch.preserve_format if to.device.type == "mps" else torch.channels_last
+    networks = {name: each.to(memory_format=memory) for name, each in load_networks(assets, to).items()}
     for index, (path, strength) in enumerate(assets.loras):
         with asked_for(path, *assets.spec.lora_part(index)):
             fuse_lora(path, strength, networks, FAMILY)
@@ -156,22 +161,6 @@ def load(assets: Assets, to: Destination) -> Backbone:
         dtype=to.dtype,
         cross_attention=CrossAttentionCache(unet),
     )
-
-
-def _load_networks(assets: Assets, to: Destination) -> dict[str, Any]:
-    """Load the components, by name."""
-    import torch
-
-    from smd_cli.models.components import load_component
-
-    # convolutions run faster on pixels that lie together, but for Apple's
-    memory = torch.preserve_format if to.device.type == "mps" else torch.channels_last
-    networks = {}
-    for name, files in assets.components.items():
-        network, prefix = FAMILY.network(name, files.config), FAMILY.components[name].prefix
-        with asked_for(files.config, *assets.part_of(name)):
-            networks[name] = load_component(network, files, prefix, to).to(memory_format=memory)
-    return networks
 
 
 def fits_folder(folder: Path) -> bool:

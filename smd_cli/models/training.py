@@ -9,7 +9,7 @@ from smd_cli.core.samplers import DiffusionSchedules
 from smd_cli.core.schedule import TrainingSchedule
 from smd_cli.errors import AssetError
 from smd_cli.models.configs import SCHEDULER_CONFIG, read_json
-from smd_cli.models.facts import ModelFacts
+from smd_cli.models.facts import NOISE, ModelFacts
 
 
 def diffusion_schedules(configs: Path, facts: ModelFacts) -> DiffusionSchedules:
@@ -21,11 +21,11 @@ def diffusion_schedules(configs: Path, facts: ModelFacts) -> DiffusionSchedules:
         AssetError: there is no readable config, or it makes no noise levels from 0 to 1.
     """
     path = configs / SCHEDULER_CONFIG
-    config = read_json(path)
+    config = NOISE.reduce(read_json(path), path)
     if facts.zero_terminal_snr:
         config["rescale_betas_zero_snr"] = True
     try:
-        alphas: Tensor = DDIMScheduler.from_config(config).alphas_cumprod
+        alphas: Tensor = DDIMScheduler(**config).alphas_cumprod
     except (TypeError, ValueError, RuntimeError, NotImplementedError) as error:
         raise AssetError(f"{path}: makes no noise schedule ({error})") from error
     if not ((alphas >= 0) & (alphas <= 1)).all():  # NaN is in no range

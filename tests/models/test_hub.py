@@ -37,10 +37,10 @@ def test_a_download_takes_what_is_needed_and_then_needs_no_hub(hub, copy, folder
 
 def test_weights_are_fetched_only_for_a_model_that_can_run(hub, copy, make):
     make.edit_json(copy / "unet/config.json", in_channels=9)
-    make.edit_json(copy / "unet/config.json", addition_embed_type="text_time")
     hub.add("owner/model", copy)
     assert "9 channels" in hub.locate("owner/model")["error"]
     assert hub.fetched() == CONFIGS
+    make.edit_json(copy / "unet/config.json", addition_embed_type="text_time")
     make.edit_json(copy / "model_index.json", _class_name="StableDiffusionXLPipeline")
     hub.add("owner/other", copy)
     assert "family sdxl is not supported yet" in hub.locate("owner/other")["error"]

@@ -237,7 +237,7 @@ def test_noise_levels_that_are_none(scene, copy, betas):
     done = smd("generate", scene, "--offline")
     assert done.exit_code == 4, done.stderr
     assert f"{CONFIG}: " in done.stderr
-    assert any(words in done.stderr for words in ("its betas", "no noise schedule", "no finite number"))
+    assert next(iter(betas)) in done.stderr
 
 
 def test_an_autoencoder_s_scale_is_a_positive_number(scene, copy):

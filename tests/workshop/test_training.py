@@ -220,8 +220,7 @@ def test_training_resumes_from_a_checkpoint(tmp_path, monkeypatch):
 @pytest.mark.filterwarnings("ignore")
 def test_guidance_distillation_changes_the_adapter_alone(run):
     before, after = (
-        torch.load(run[0].folder / stage / "state.pt", weights_only=True)["average"]
-        for stage in ("distill", "fold")
+        loop.read_state(run[0].folder / stage / loop.STATE, "average") for stage in ("distill", "fold")
     )
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed

@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
-from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor
-from transformers import CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTokenizer
 
 from smd_cli.engine.device import choose_device
 from smd_cli.errors import DeviceError, UsageError
-from smd_cli.models.assets import LCM_LORA
+from smd_cli.models.assets import LCM_LORA, locate
+from smd_cli.models.components import Destination, load_networks
+from smd_cli.models.spec import ModelSpec
 from smd_cli.workshop.train.adapter import save_adapter
 from smd_cli.workshop.train.autoencoder import picture_pool, polish_decoder, train_autoencoder
 from smd_cli.workshop.train.config import Config, check_settings
@@ -25,7 +26,7 @@ from smd_cli.workshop.train.export import export
 from smd_cli.workshop.train.fold import fold_guidance
 from smd_cli.workshop.train.latents import encode_pictures
 from smd_cli.workshop.train.paths import read_paths
-from smd_cli.workshop.train.text import token_ids, train_text
+from smd_cli.workshop.train.text import read_tokenizer, token_ids, train_text
 from smd_cli.workshop.train.unet import ConditionedUNet, build, quick_attention, train_unet
 
 SMALL_SEED, LARGE_SEED = 30_000_000, 40_000_000
@@ -74,11 +75,13 @@ def from_scratch(config: Config, pool: np.ndarray) -> Parts:
 
 def from_base(folder: Path, device: str = "cpu") -> Parts:
     """Load an exported model, without its adapter, onto a device."""
-    unet = UNet2DConditionModel.from_pretrained(folder / "unet", torch_dtype=torch.float32)
-    text = CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=torch.float32)
-    autoencoder = AutoencoderTiny.from_pretrained(folder / "vae", torch_dtype=torch.float32)
-    model = ConditionedUNet(quick_attention(unet, device), text).requires_grad_(False).to(device)
-    return Parts(CLIPTokenizer.from_pretrained(folder / "tokenizer"), model, autoencoder.to(device))
+    networks = load_networks(
+        locate(ModelSpec(str(folder)), offline=True),
+        Destination(torch.device("cpu"), torch.float32, lambda count: None),
+    )
+    unet = quick_attention(networks["unet"], device)
+    model = ConditionedUNet(unet, networks["text_encoder"]).requires_grad_(False).to(device)
+    return Parts(read_tokenizer(folder / "tokenizer"), model, networks["vae"].to(device))
 
 
 def _pool(config: Config) -> np.ndarray:

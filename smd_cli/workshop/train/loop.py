@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from smd_cli.media.files import replacing
 from smd_cli.workshop.train.config import Budget
 
 CHECKPOINT_SECONDS = 120.0
+STATE = "state.safetensors"
 WARM_UP_STEPS = 100
 GRADIENT_NORM = 1.0
 
@@ -53,8 +56,8 @@ def train(
 ) -> Network:
     """Minimise `loss(module, step)` and return the averaged module; resume from a checkpoint in `folder`.
 
-    Write `state.pt` (module, average, optimiser, step) every two minutes and, every hundred steps, a line of
-    JSON to `log.jsonl` (step, mean loss, total seconds).
+    Write `state.safetensors` (module, average, optimiser, step) every two minutes and, every hundred steps, a
+    line of JSON to `log.jsonl` (step, mean loss, total seconds).
     """
     optimizer = torch.optim.AdamW(module.parameters(), lr=budget.learning_rate, weight_decay=1e-4, fused=True)
     start, spent = _resume(folder, module, average, optimizer)
@@ -88,14 +91,26 @@ def _resume(
     folder: Path, module: nn.Module, average: MovingAverage[Any], optimizer: torch.optim.Optimizer
 ) -> tuple[int, float]:
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "state.pt"
+    path = folder / STATE
     if not path.exists():
         return 0, 0.0
-    state = torch.load(path, weights_only=True, map_location=next(module.parameters()).device)
-    module.load_state_dict(state["module"])
-    average.module.load_state_dict(state["average"])
-    optimizer.load_state_dict(state["optimizer"])
-    return int(state["step"]), float(state["seconds"])
+    module.load_state_dict(read_state(path, "module"))
+    average.module.load_state_dict(read_state(path, "average"))
+    moments: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in read_state(path, "optimizer").items():
+        number, _, moment = name.partition(".")
+        moments.setdefault(int(number), {})[moment] = tensor
+    optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
+    with safe_open(path, "pt") as file:
+        progress = file.metadata()
+    return int(progress["step"]), float(progress["seconds"])
+
+
+def read_state(path: Path, part: str) -> dict[str, Tensor]:
+    """Return the tensors of a part of a checkpoint: module, average or optimizer."""
+    with safe_open(path, "pt") as file:
+        names = [name for name in file.keys() if name.startswith(f"{part}.")]  # noqa: SIM118 - no mapping
+        return {name.removeprefix(f"{part}."): file.get_tensor(name) for name in names}
 
 
 def _save(
@@ -103,15 +118,17 @@ def _save(
     module: nn.Module,
     average: MovingAverage[Any],
     optimizer: torch.optim.Optimizer,
-    progress: dict[str, Any],
+    progress: dict[str, float],
 ) -> None:
-    state = {
-        "module": module.state_dict(),
-        "average": average.module.state_dict(),
-        "optimizer": optimizer.state_dict(),
+    moments = optimizer.state_dict()["state"]
+    tensors = {
+        **{f"module.{name}": tensor for name, tensor in module.state_dict().items()},
+        **{f"average.{name}": tensor for name, tensor in average.module.state_dict().items()},
+        **{f"optimizer.{i}.{name}": tensor for i in moments for name, tensor in moments[i].items()},
     }
-    with replacing(folder / "state.pt") as temporary:
-        torch.save(state | progress, temporary)
+    separate = {name: each.clone(memory_format=torch.contiguous_format) for name, each in tensors.items()}
+    with replacing(folder / STATE) as temporary:
+        save_file(separate, temporary, {name: str(number) for name, number in progress.items()})
 
 
 def _log(folder: Path, step: int, loss: float, seconds: float) -> None:

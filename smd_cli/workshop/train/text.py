@@ -10,6 +10,7 @@ import random
 import re
 from collections import Counter
 from itertools import pairwise
+from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
@@ -49,6 +50,14 @@ def build_tokenizer(captions: list[str]) -> CLIPTokenizer:
     pieces = [*alphabet, *(letter + "</w>" for letter in alphabet), *dict.fromkeys(a + b for a, b in merges)]
     vocabulary = {piece: index for index, piece in enumerate([*pieces, START, END])}
     return CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=LENGTH)
+
+
+def read_tokenizer(folder: Path) -> CLIPTokenizer:
+    """Read what `build_tokenizer` has made from the folder where it was saved."""
+    model = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))["model"]
+    return CLIPTokenizer(
+        vocab=model["vocab"], merges=[tuple(pair) for pair in model["merges"]], model_max_length=LENGTH
+    )
 
 
 def _merges(learner: Tokenizer) -> list[list[str]]:

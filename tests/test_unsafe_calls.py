@@ -1,0 +1,51 @@
+"""The program calls nothing that opens pickles, runs code from files, or lets a library look for files."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import smd_cli
+
+PACKAGE = Path(smd_cli.__file__).parent
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+
+LOADERS = {"from_pretrained", "from_single_file", "from_config", "load_checkpoint", "load_adapter"}
+MODULES = {"pickle", "_pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve", "accelerate", "kernels"}
+CALLS = {"torch.load", "torch.hub.load", "torch.jit.load", "numpy.load", "np.load", "eval", "exec"}
+
+
+def unsafe(source: str) -> list[str]:
+    """What a module does that it must not, and where."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Attribute) and node.attr in LOADERS:
+            found.append((node.lineno, node.attr))
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) in CALLS:
+            found.append((node.lineno, ast.unparse(node.func)))
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            names = [alias.name for alias in node.names] + [getattr(node, "module", None) or ""]
+            found += [(node.lineno, name) for name in names if name.split(".")[0] in MODULES]
+        elif isinstance(node, ast.keyword) and node.arg == "trust_remote_code":
+            found.append((node.lineno, node.arg))
+    return [f"{line}: {what}" for line, what in found]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_no_module_calls_what_is_unsafe(path):
+    assert unsafe(path.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "CLIPTextModel.from_pretrained(None)",
+        "load = UNet.from_single_file",
+        "import pickle",
+        "from torch import pickle\nfrom pickle import loads",
+        "torch.load(path, weights_only=True)",
+        "AutoModel(name, trust_remote_code=True)",
+    ],
+)
+def test_what_is_unsafe_is_found(source):
+    assert unsafe(source)
