@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from diffusers import DDIMScheduler, LCMScheduler, StableDiffusionPipeline
+from transformers.models.clip.tokenization_clip import CLIPTokenizer
 
 from smd_cli.core.noise import SeededNoise
 from smd_cli.engine.events import Clock
@@ -34,8 +35,9 @@ def ours(sampler: str, seed: int) -> tuple[torch.Tensor, list[int]]:
 def theirs(scheduler, seed: int, **settings) -> torch.Tensor:
     """diffusers' latents, from the same networks."""
     own = backbone()
+    tokenizer = CLIPTokenizer.from_pretrained(own.assets.configs / "tokenizer")
     pipeline = StableDiffusionPipeline(
-        own.vae, own.text_encoder, own.tokenizer.clip, own.unet, scheduler, None, None,
+        own.vae, own.text_encoder, tokenizer, own.unet, scheduler, None, None,
         requires_safety_checker=False,
     )  # fmt: skip
     pipeline.set_progress_bar_config(disable=True)

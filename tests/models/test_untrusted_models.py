@@ -12,8 +12,9 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 from transformers.models.clip.modeling_clip import CLIPTextModel
 
-from smd_cli.models.assets import ModelSpec, locate
+from smd_cli.models.assets import locate
 from smd_cli.models.loading import load
+from smd_cli.models.spec import ModelSpec
 from tests.guard import watching
 from tests.models.outcomes import CPU, UNET
 
