@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 import warnings
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from smd_cli.errors import AssetError
 from smd_cli.media.jpeg_layout import check_scans
 from smd_cli.media.pixels import shown_pixels
 from smd_cli.media.png_layout import check_rows
-from smd_cli.media.rasters import KNOWN, MAX_PIXELS, open_raster
+from smd_cli.media.rasters import KNOWN, MAX_PIXELS, UNREADABLE, open_raster
 from smd_cli.regular_files import UnfitFileError, check_regular
 from smd_cli.scene.paths import why_missing
 from smd_cli.scene.resolve import Size
@@ -27,11 +26,6 @@ PHOTO_PIXELS = 120_000_000
 """Of a picture for any canvas: as many as cameras take."""
 _TIMES = 64  # canvases that a larger picture may have the pixels of
 _QUARTER_TURNS = (5, 6, 7, 8)  # EXIF orientations that swap width and height
-# What Pillow's decoders raise on damaged files, besides OSError.
-_DECODER_ERRORS = (
-    *(OSError, SyntaxError, ValueError, TypeError, AttributeError, ArithmeticError, LookupError),
-    *(EOFError, struct.error, zlib.error, MemoryError, RecursionError),
-)
 _FINER = 3  # times the canvas that a reduced picture has at least a side, so that nothing is lost
 
 
@@ -154,7 +148,7 @@ def report_read_errors(path: Path) -> Iterator[None]:
         raise AssetError(f"{path}: is not a picture of a known format ({KNOWN}), or is damaged") from None
     except UnfitFileError as error:
         raise AssetError(f"{path}: is {error.strerror}") from None
-    except _DECODER_ERRORS as error:
+    except UNREADABLE as error:
         raise AssetError(f"{path}: is damaged or cannot be read: {error}") from error
 
 

@@ -10,7 +10,6 @@ from smd_cli import __version__
 from smd_cli.media.xmp import SOURCE_TYPE, xmp_packet
 
 PROGRAM = "Software"  # the keyword that the PNG specification defines for it
-UNREADABLE = (OSError, SyntaxError, ValueError)  # what Pillow raises about files whose header it cannot read
 
 
 def with_program_mark(texts: Mapping[str, str] | None) -> dict[str, str]:

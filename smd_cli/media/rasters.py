@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import errno
 import os
+import struct
 import warnings
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +31,12 @@ MAX_BYTES = 1 << 30
 MAX_PIXELS = 200_000_000
 """Of a picture, whatever for."""
 
+UNREADABLE = (
+    *(OSError, SyntaxError, ValueError, TypeError, AttributeError, ArithmeticError, LookupError, EOFError),
+    *(RuntimeError, MemoryError, struct.error, zlib.error, Image.DecompressionBombError),
+)
+"""What Pillow's decoders raise about files that are damaged, or larger than they read."""
+
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS  # where Pillow allocates before this program can look, it asks itself
 
 
@@ -39,7 +47,7 @@ def open_raster(path: Path) -> Iterator[Image.Image]:
     Raises:
         OSError: as `open_regular`; UnfitFileError: it is larger than MAX_BYTES; UnidentifiedImageError: it is
             damaged, or of another format.
-        SyntaxError, ValueError, Image.DecompressionBombError: what Pillow raises about damaged files as well.
+        other exceptions of UNREADABLE: it is damaged, or far larger than MAX_PIXELS.
     """
     with open_regular(path) as file:
         if os.fstat(file.fileno()).st_size > MAX_BYTES:

@@ -14,11 +14,11 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, UnidentifiedImageError
+from PIL import UnidentifiedImageError
 
 from smd_cli.errors import AssetError
 from smd_cli.media.images import check_file
-from smd_cli.media.png import UNREADABLE
+from smd_cli.media.rasters import UNREADABLE
 from smd_cli.media.texts import read_texts
 from smd_cli.media.xmp import EDITED, MADE, SOURCE_TYPE
 from smd_cli.scene.explain import quoted
@@ -124,7 +124,7 @@ def carries_recipe(path: Path) -> bool:
     """Tell whether a file is a picture or film with a recipe, of whatever version."""
     try:
         return CHUNK in read_texts(path)
-    except (*UNREADABLE, Image.DecompressionBombError):
+    except UNREADABLE:
         return False
 
 
@@ -139,7 +139,7 @@ def read_recipe(path: Path) -> Recipe:
     except UnidentifiedImageError:
         hint = "; `smd check` reads scenes" if path.suffix.lower() in (".yaml", ".yml") else ""
         raise AssetError(f"{path}: is not a picture or film of a format that smd writes{hint}") from None
-    except (*UNREADABLE, Image.DecompressionBombError) as error:
+    except UNREADABLE as error:
         raise AssetError(f"{path}: not a readable picture ({error})") from error
     if text is None:
         raise AssetError(

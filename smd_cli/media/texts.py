@@ -8,11 +8,9 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from PIL import Image
-
 from smd_cli.media.mp4 import is_mp4, read_comment
-from smd_cli.media.png import PROGRAM, UNREADABLE, with_program_mark
-from smd_cli.media.rasters import open_raster
+from smd_cli.media.png import PROGRAM, with_program_mark
+from smd_cli.media.rasters import UNREADABLE, open_raster
 from smd_cli.media.xmp import SOURCE_TYPE, read_xmp_comment, xmp_packet
 
 
@@ -29,7 +27,7 @@ def xmp_of(texts: Mapping[str, str]) -> bytes:
 def read_texts(path: Path) -> dict[str, str]:
     """Read the texts of a picture or film by keyword; empty where it carries none of smd's.
 
-    Raises what Pillow raises about a file that it cannot read (see UNREADABLE), and DecompressionBombError.
+    Raises what Pillow raises about a file that it cannot read (see UNREADABLE).
     """
     if is_mp4(path):
         return _unpack_texts(read_comment(path))
@@ -53,7 +51,7 @@ def why_foreign(path: Path) -> str | None:
     """
     try:
         texts = read_texts(path)
-    except (*UNREADABLE, Image.DecompressionBombError):
+    except UNREADABLE:
         return "is no picture of smd's"
     return None if texts.get(PROGRAM, "").startswith("smd ") else "carries no recipe"
 

@@ -322,3 +322,17 @@ def test_exif_data_that_cannot_be_read_cost_no_picture(ending: str, tmp_path: Pa
     opened = open_picture(path)
     assert opened.notes == (f"{path}: its EXIF data are damaged, so that it may lie on its side",)
     assert picture_size(path) == opened.image.size == (40, 20)
+
+
+@pytest.mark.parametrize("lost", [b"iloc", b"pitm", b"iprp", b"mdat"])
+def test_a_damaged_avif_file(lost: bytes, tmp_path: Path) -> None:
+    """Pillow raises RuntimeError of some."""
+    path = saved(tmp_path / "x.avif", Image.new("RGB", (16, 16), "red"))
+    data = path.read_bytes()
+    start = data.index(lost) + 4
+    path.write_bytes(data[:start] + bytes(24) + data[start + 24 :])
+    assert told(path)
+    for look in (read_recipe, open_frame_source):
+        with pytest.raises(AssetError):
+            look(path)
+    assert why_foreign(path)

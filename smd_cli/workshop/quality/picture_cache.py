@@ -11,7 +11,8 @@ from typing import Any
 from PIL import Image
 
 from smd_cli.media.files import write_bytes
-from smd_cli.media.png import UNREADABLE, encode_png
+from smd_cli.media.png import encode_png
+from smd_cli.media.rasters import UNREADABLE
 
 KEYWORD = "smd bench quality"
 
