@@ -29,11 +29,12 @@ from smd_cli.engine.scene_preparer import InputFrame, ScenePreparer
 from smd_cli.engine.stream_pipeline import QUEUES, WORK, OutputFrame, StreamRun, stream_pipeline
 from smd_cli.errors import AssetError, UsageError
 from smd_cli.media.files import Existing
+from smd_cli.media.folder_lock import FolderLock
 from smd_cli.media.gif import SHORTEST
 from smd_cli.media.paint import ScenePainter
 from smd_cli.media.pixel_digest import PixelDigest
 from smd_cli.media.recipe import Recipe
-from smd_cli.media.sinks import AdmitAt, Sink, Target, open_sink, sink_kind
+from smd_cli.media.sinks import AdmitAt, Sink, Target, open_sink, reserved, sink_kind
 from smd_cli.media.sources import count_frames
 from smd_cli.messages import Place
 from smd_cli.models.backbone import Backbone
@@ -128,10 +129,18 @@ class SceneStream:
         """
         return self.write_as(target, Existing.OVERWRITE if overwrite else Existing.REPLACE_OWN)
 
-    def write_as(self, target: Target, existing: Existing, *, hint: str = GIVE_ANOTHER) -> StreamReport:
+    def write_as(
+        self,
+        target: Target,
+        existing: Existing,
+        *,
+        hint: str = GIVE_ANOTHER,
+        lock: FolderLock | None = None,
+    ) -> StreamReport:
         """Write the stream as `write` does; `hint` is what the user can do about a file that must stay.
 
-        What lies there is looked at again when a file takes its place: it may have appeared meanwhile.
+        `lock` is that of a folder that is `reserved` already. What lies there is looked at again when a file
+        takes its place: it may have appeared meanwhile.
         """
         check_apart(self.scene, target)
         check_room(self.input, target)
@@ -139,9 +148,9 @@ class SceneStream:
         admit = admission(target, existing, lambda: self.recipe, hint=hint)
         self._begin()
         began, written = time.perf_counter(), _Written()
-        with self._running() as frames:
+        with reserved(target, lock) as held, self._running() as frames:
             try:
-                with self._sink(target, admit, written) as sink:
+                with self._sink(target, written, admit, held) as sink:
                     for frame in frames:
                         written.add(sink, frame)
             finally:
@@ -241,7 +250,9 @@ class SceneStream:
         self._clock.listen(self.progress)
 
     @contextmanager
-    def _sink(self, target: Target, admit: AdmitAt, written: _Written) -> Iterator[Sink]:
+    def _sink(
+        self, target: Target, written: _Written, admit: AdmitAt, lock: FolderLock | None
+    ) -> Iterator[Sink]:
         """Give a sink; whatever ends the block, what was written is brought into its place."""
         plan, recipe = self.scene.plan, self.recipe
         texts = recipe.texts() if recipe else None
@@ -259,6 +270,7 @@ class SceneStream:
             texts=texts,
             sound=sound,
             admit=admit,
+            lock=lock,
         )
         try:
             yield sink

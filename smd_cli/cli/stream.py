@@ -227,14 +227,19 @@ def _render(job: _Job, existing: Existing, settings: RenderSettings, reporting: 
     """Render and write a stream, showing how it goes."""
     from smd_cli.app.renderer import Renderer
     from smd_cli.cli.progress import print_stream_report, show_progress
+    from smd_cli.media.sinks import reserved
 
     messages = reporting.messages()
-    with show_progress(messages) as listener, Renderer.of(settings, listener) as renderer:
+    with (
+        reserved(job.target) as lock,
+        show_progress(messages) as listener,
+        Renderer.of(settings, listener) as renderer,
+    ):
         stream = renderer.stream(job.scene, source=job.source)
         kept = partial(_add_report, document(), stream)
         with finishing(stream.close), last_words(lambda _: kept()):
             try:
-                report = stream.write_as(job.target, existing, hint=options.REPLACING)
+                report = stream.write_as(job.target, existing, hint=options.REPLACING, lock=lock)
             finally:
                 kept()
     if not reporting.quiet:

@@ -24,9 +24,14 @@ class FolderLock:
         self._folder = folder
         self._path = folder / LOCK
         self._file: int | None = None
+        self._is_new = not is_there(folder)
 
     def take(self) -> None:
-        """Take the lock, from a run that is over too. Raises UsageError: another run has it; OSError."""
+        """Take the lock, from a run that is over too; create the folder.
+
+        Raises UsageError: another run has it; OSError.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True)
         for _ in range(_TRIES):
             if self._try_to_take():
                 return
@@ -45,7 +50,7 @@ class FolderLock:
         return True
 
     def release(self) -> None:
-        """Give the lock back."""
+        """Give the lock back, and remove the folder if it was created for nothing."""
         file, self._file = self._file, None
         if file is None:
             return
@@ -57,6 +62,9 @@ class FolderLock:
                 self._path.unlink()
         if os.name != "nt":
             os.close(file)
+        if is_ours and self._is_new:
+            with suppress(OSError):
+                self._folder.rmdir()
 
     def _try_to_take(self) -> bool:
         """Take the lock, unless its last owner removes it at the same moment. Raises as `take`."""
@@ -96,18 +104,3 @@ class FolderLock:
         raise UsageError(
             f"{self._folder}: another run{who} writes frames there; give another folder{way_out}"
         )
-
-
-def check_unlocked(folder: Path) -> None:
-    """Check, before any work, that no run writes the frames of a folder.
-
-    Raises UsageError: one does, or its lock cannot be opened.
-    """
-    held = FolderLock(folder)
-    if not is_there(folder / LOCK):
-        return
-    try:
-        held.take()
-    except OSError as error:
-        raise UsageError(f"{folder / LOCK}: cannot be opened: {error.strerror}") from error
-    held.release()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Literal, Protocol
@@ -16,7 +16,7 @@ from smd_cli.media import apng, gif, webp
 from smd_cli.media.animation import AnimationWriter, Container
 from smd_cli.media.apng import Apng
 from smd_cli.media.files import Existing, check_target, drafting, report_write_errors
-from smd_cli.media.folder_lock import FolderLock, check_unlocked
+from smd_cli.media.folder_lock import FolderLock
 from smd_cli.media.frame_files import FIRST_FRAME, NUMBERED, numbered
 from smd_cli.media.gif import Gif
 from smd_cli.media.png import encode_png
@@ -101,8 +101,6 @@ def check_sink(
         return True
     if kind == "mp4":
         check_encoder()
-    if kind == "folder":
-        check_unlocked(Path(target))
     paths = files_at(target) or [Path(target) / FIRST_FRAME]
     return all(check_target(path, existing, hint=hint) for path in paths)
 
@@ -127,6 +125,26 @@ def recipe_file(target: Target) -> Path | None:
     return Path(target) / FIRST_FRAME if kind == "folder" else Path(target)
 
 
+@contextmanager
+def reserved(target: Target, lock: FolderLock | None = None) -> Iterator[FolderLock | None]:
+    """Keep a folder of frames for this run, before it has any; other targets need no such lock (None).
+
+    `lock` is what has reserved it already, if anything has.
+
+    Raises UsageError: another run writes there; SmdError: the system refuses.
+    """
+    if lock or target is None or sink_kind(target) != "folder":
+        yield lock
+        return
+    lock = FolderLock(Path(target))
+    with report_write_errors(target):
+        lock.take()
+    try:
+        yield lock
+    finally:
+        lock.release()
+
+
 def open_sink(
     target: Target,
     *,
@@ -136,12 +154,13 @@ def open_sink(
     texts: Mapping[str, str] | None,
     sound: Sound | None = None,
     admit: AdmitAt = lambda _: None,
+    lock: FolderLock | None = None,
 ) -> Sink:
     """Open a sink for frames of `size` (width, height in px), each shown at its time.
 
     `loop` is how often an animation plays, 0 for ever. `texts` are stored in the file by keyword, beside the
     program's mark; None leaves out even the mark. `sound` is copied into a film. `admit` looks at a
-    file that has appeared at a path to be written.
+    file that has appeared at a path to be written. `lock` is a folder's, where that is reserved already.
 
     Raises UsageError and AssetError as `check_sink` does; SmdError: the system refuses.
     """
@@ -149,7 +168,7 @@ def open_sink(
     if target is None or kind == "raw":
         return RawWriter()
     if kind == "folder":
-        return FolderWriter(Path(target), texts, admit)
+        return FolderWriter(Path(target), texts, admit, lock)
     if kind == "mp4":
         return VideoWriter(Path(target), size, times, texts, sound, partial(admit, Path(target)))
     return AnimationWriter(Path(target), _CONTAINERS[kind](times, loop, texts), partial(admit, Path(target)))
@@ -161,12 +180,13 @@ class FolderWriter:
     A folder that is removed or replaced meanwhile is an error: it would have some of the frames.
     """
 
-    def __init__(self, folder: Path, texts: Mapping[str, str] | None, admit: AdmitAt) -> None:
+    def __init__(
+        self, folder: Path, texts: Mapping[str, str] | None, admit: AdmitAt, lock: FolderLock | None
+    ) -> None:
         self._folder = folder
         self._texts = texts
         self._admit = admit
-        self._lock = FolderLock(folder)
-        self._is_new = not folder.exists()
+        self._lock = lock or FolderLock(folder)
         self._frames = 0
         self._last = b""
 
@@ -180,7 +200,8 @@ class FolderWriter:
         if self._lock.is_taken:
             self._check_there()
         else:
-            self._take()
+            with report_write_errors(self._folder):
+                self._lock.take()
         path = self._folder / numbered(self._frames)
         with drafting(path) as draft:
             draft.temporary.write_bytes(self._last)
@@ -195,26 +216,14 @@ class FolderWriter:
             if self._frames:
                 self._check_there()
         finally:
-            self._release()
+            self._lock.release()
 
     def discard(self) -> None:
         """Remove what was written."""
         with report_write_errors(self._folder):
             for number in range(self._frames):
                 (self._folder / numbered(number)).unlink()
-        self._frames = 0
-        self._release()
-
-    def _take(self) -> None:
-        with report_write_errors(self._folder):
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self._lock.take()
-
-    def _release(self) -> None:
         self._lock.release()
-        if self._is_new and not self._frames:
-            with suppress(OSError):
-                self._folder.rmdir()
 
     def _check_there(self) -> None:
         if not self._lock.is_held():

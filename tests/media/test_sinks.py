@@ -21,7 +21,7 @@ from smd_cli.media.files import Existing, check_target
 from smd_cli.media.folder_lock import LOCK
 from smd_cli.media.recipe import CHUNK
 from smd_cli.media.runs import LONGEST_SILENCE, Machine
-from smd_cli.media.sinks import Sink, check_sink, open_sink
+from smd_cli.media.sinks import Sink, check_sink, open_sink, reserved
 from smd_cli.media.sources import open_frame_source
 from smd_cli.media.texts import is_own, read_texts
 from smd_cli.media.video import Sound
@@ -493,8 +493,8 @@ class TestFoldersOfFrames:
             other.stdout.readline()
             says = rf"another run \(process {other.pid} on .*\) writes frames there; give another folder$"
             before = (folder / "000000.png").stat().st_mtime_ns
-            with pytest.raises(UsageError, match=says):
-                check_sink(folder)
+            with pytest.raises(UsageError, match=says), reserved(folder):
+                pass
             sink = open_frames(folder)
             with pytest.raises(UsageError, match=says):
                 sink.add(scenery().rotate(90))
@@ -515,20 +515,26 @@ class TestFoldersOfFrames:
             other.stdout.readline()
             other.kill()
         assert left_in(tmp_path) == [".smd.lock", "000000.png"]
-        assert check_sink(tmp_path)
-        write(tmp_path, [scenery()])
+        with reserved(tmp_path):
+            assert left_in(tmp_path) == [".smd.lock", "000000.png"]
         assert left_in(tmp_path) == ["000000.png"]
 
     def test_of_another_machine_are_its_for_a_day(self, tmp_path: Path) -> None:
         lock = tmp_path / LOCK
         lock.write_text(f"{Machine('0' * 8, '1' * 8).tag}\nprocess 5 on far\n")
         says = r"another run \(process 5 on far\) writes frames there; .*, or delete .*\.smd\.lock if"
-        with pytest.raises(UsageError, match=says):
-            check_sink(tmp_path)
+        with pytest.raises(UsageError, match=says), reserved(tmp_path):
+            pass
         assert "process 5" in lock.read_text()
         os.utime(lock, (time.time() - LONGEST_SILENCE - 60,) * 2)
-        assert check_sink(tmp_path)
+        with reserved(tmp_path):
+            assert "process 5" not in lock.read_text()
         assert left_in(tmp_path) == []
+
+    def test_that_are_reserved_for_nothing_go(self, tmp_path: Path) -> None:
+        with reserved(tmp_path / "new" / "f"), pytest.raises(UsageError), reserved(tmp_path / "new" / "f"):
+            pass
+        assert left_in(tmp_path / "new") == []
 
     @pytest.mark.parametrize("end", ["removed", "made again", "a file", "removed at the end"])
     def test_that_go_meanwhile_are_an_error(self, tmp_path: Path, end: str) -> None:
