@@ -123,8 +123,8 @@ def test_a_folder_is_not_joined_by_other_frames() -> None:
 @pytest.mark.parametrize(
     ("command", "target", "what"),
     [
-        (("check", *STREAM[:2]), "frames/000001.png", "the stream's input"),
-        (("check", *STREAM[:2]), "mask.png", "the mask of region 'sun'"),
+        (("check", *STREAM[:2], "--set", "model.loras=[]"), "frames/000001.png", "the stream's input"),
+        (("check", *STREAM[:2], "--set", "model.loras=[]"), "mask.png", "the mask of region 'sun'"),
         (("plan", *INPAINT), "lora.png", "a LoRA"),
     ],
 )
