@@ -6,7 +6,7 @@ Shapes are hard-edged, 0 or 255; files keep the soft edges that they have.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from PIL import Image, ImageChops, ImageColor, ImageDraw
 
@@ -88,9 +88,7 @@ def covered_share(mask: Image.Image) -> float:
 
 def value_range(mask: Image.Image) -> tuple[int, int]:
     """Return the lowest and the highest value of a mask."""
-    histogram = mask.histogram()
-    used = [value for value, count in enumerate(histogram) if count]
-    return used[0], used[-1]
+    return cast("tuple[int, int]", mask.getextrema())
 
 
 def _draw(draw: ImageDraw.ImageDraw, shape: Shape, size: Size, offset: int) -> None:

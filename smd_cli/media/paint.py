@@ -47,7 +47,7 @@ class SceneImages:
         new_area: `L`, white where the picture does not reach and `background` repeats its edge pixels; None
             where it covers the canvas.
         notes: what was adapted, one line each.
-        warnings: what is likely a mistake, one line each.
+        warnings: what is likely a mistake, one line each; of the frames of a stream, none.
         maps: the pictures whose colours are regions, and the masks of these before they are shifted.
     """
 
@@ -155,7 +155,7 @@ class _Painting:
             fitted.image if fitted else None,
             fitted.new_area if fitted else None,
             tuple(dict.fromkeys(self.notes)),
-            tuple(self._warnings(masks)),
+            () if may_leave else tuple(self._warnings(masks)),
             {path: self._unshifted_masks(specs) for path, specs in self.maps.items()},
         )
 
