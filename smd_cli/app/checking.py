@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from smd_cli.app.model_availability import RequiredModel, model_availability
-from smd_cli.app.model_fit import find_fitting
+from smd_cli.app.model_fit import check_parts, find_fitting
 from smd_cli.app.model_spec import at_model
 from smd_cli.app.named_files import changed_files
 from smd_cli.app.scenes import OpenedScene
@@ -63,4 +63,4 @@ def check_scene(scene: OpenedScene, listener: Listener = ignore_events) -> Check
 def _check_model(scene: OpenedScene) -> None:
     """Raise SceneError or AssetError where a scene's model is here, and a run would refuse it."""
     with suppress(NotHereError), at_model(scene.locate):
-        find_fitting(scene, offline=True)
+        check_parts(scene, find_fitting(scene, offline=True))

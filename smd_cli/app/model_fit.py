@@ -1,6 +1,6 @@
 """Whether a scene and its model go together: found out before any weight is read, by `check` as by a run.
 
-Imports torch only for models of unusual noise levels.
+Imports torch only for models of unusual noise levels, and for those put together of several.
 """
 
 from __future__ import annotations
@@ -59,6 +59,17 @@ def check_fit(scene: OpenedScene, assets: Assets) -> None:
         raise error.at(scene.locate("canvas", "width")) from error
     if not assets.facts.has_usual_noise:
         _check_steps(scene, assets)
+
+
+def check_parts(scene: OpenedScene, assets: Assets) -> None:
+    """Check that parts of a scene's model from several places go together, as loading does; imports torch.
+
+    Raises AssetError: a LoRA or an autoencoder was made for another model.
+    """
+    if scene.plan.model.loras or scene.plan.model.vae:
+        from smd_cli.models.loading import check_loading
+
+        check_loading(assets)
 
 
 def _check_steps(scene: OpenedScene, assets: Assets) -> None:

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from smd_cli.app.model_availability import RequiredModel, model_availability
-from smd_cli.app.model_fit import check_fit
+from smd_cli.app.model_fit import check_fit, check_parts
 from smd_cli.app.model_spec import at_model
 from smd_cli.app.models import choose_place
 from smd_cli.app.rendering import canvas_images
@@ -93,6 +93,7 @@ def plan_render(
     facts = models.assets.facts
     with at_model(scene.locate):
         check_fit(scene, models.assets)
+        check_parts(scene, models.assets)
         schedules = models.assets.family.schedules(models.assets.configs, facts)
     layout = make_layout(scene.plan, canvas_images(scene.images), facts, schedules)
     at_most = MOST[device.type] if settings.batch == "auto" else settings.batch

@@ -39,6 +39,16 @@ def load(
         return assets.family.load(assets, Destination(device, dtype, arrived))
 
 
+def check_loading(assets: Assets) -> None:
+    """Load a model onto a device that holds no numbers: all but these is looked at, and no weight is read.
+
+    Raises AssetError: as `load`.
+    """
+    import torch
+
+    load(assets, torch.device("meta"), torch.float32)
+
+
 def _parts(assets: Assets) -> int:
     """Count what is read."""
     tensors = (

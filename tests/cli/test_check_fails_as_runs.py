@@ -6,10 +6,12 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from smd_cli.models.sources import open_files
-from tests.cli.program import no_weights, smd
+from tests.cli.program import smd
 
 START = "smd: 1\ncanvas: {width: 128, height: 64}\n"
 
@@ -18,7 +20,6 @@ START = "smd: 1\ncanvas: {width: 128, height: 64}\n"
 def folder(tmp_path, monkeypatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SMD_MODEL", raising=False)
-    no_weights(monkeypatch)
     return tmp_path
 
 
@@ -116,3 +117,31 @@ def test_steps_of_noise_alone_are_found(unusual):
 def test_all_betas_count(unusual):
     model = f"model: ./{unusual(trained_betas=[1.0] * 1000)}"
     assert "only noise is left" in refusal("generate", "background: {prompt: grass}", model)["text"]
+
+
+LAYER = "unet.mid_block.attentions.0.transformer_blocks.0.attn1.to_q"
+PARTS = {
+    "of another size": ({f"{LAYER}.lora_A.weight": (2, 5), f"{LAYER}.lora_B.weight": (5, 2)}, "other shapes"),
+    "of other layers": ({"unet.zz.lora_A.weight": (2, 5), "unet.zz.lora_B.weight": (5, 2)}, "unknown naming"),
+}
+
+
+@pytest.mark.parametrize(("tensors", "says"), PARTS.values(), ids=PARTS)
+def test_a_lora_is_of_the_model(tensors, says):
+    save_file({name: torch.ones(shape) for name, shape in tensors.items()}, "lora.safetensors")
+    model = "model: {base: flatland, loras: [{path: lora.safetensors}]}"
+    told = refusal("generate", "background: {prompt: grass}", model)
+    assert (told["code"], told["line"], told["key"]) == (4, 4, "model.loras[0]")
+    assert says in told["text"]
+    assert smd("plan", "s.yaml").exit_code == 4
+
+
+def test_an_autoencoder_is_of_the_family(folder):
+    vae = open_files("flatland", offline=True).fetch(()) / "vae"
+    shutil.copytree(vae, folder / "vae")
+    weights = folder / "vae" / "diffusion_pytorch_model.safetensors"
+    tensors = load_file(weights)
+    save_file({**tensors, min(tensors): torch.ones(3)}, weights)
+    told = refusal("generate", "background: {prompt: grass}", "model: {base: flatland, vae: ./vae}")
+    assert (told["code"], told["line"], told["key"]) == (4, 4, "model.vae")
+    assert "does not fit" in told["text"]

@@ -95,6 +95,7 @@ HABITS: dict[str, st.SearchStrategy[Any]] = {
 }
 _RARELY = {"Model.family", "Model.base", "Model.config", "Scene.digests", "Sampler.steps"}
 _OFTEN = {
+    "Scene.model",
     "Scene.task",
     "Scene.canvas",
     "Scene.background",

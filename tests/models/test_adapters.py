@@ -115,6 +115,7 @@ def adapted(parts, weight, **scale):
     assert not adapter.fits(weight[1:])
     assert not adapter.fits(weight[:, 1:])
     adapter.add_to(result, STRENGTH)
+    adapter.add_to(torch.empty_like(weight, device="meta"), STRENGTH)  # as where only fit is checked
     return result
 
 
