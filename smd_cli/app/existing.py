@@ -11,6 +11,7 @@ from smd_cli.app.model_spec import at_model, find_model
 from smd_cli.app.recipes import build_recipe
 from smd_cli.app.reports import WrittenFile
 from smd_cli.app.scenes import OpenedScene
+from smd_cli.app.settings import MAX_BATCH
 from smd_cli.errors import AssetError, UsageError
 from smd_cli.media.files import Existing, check_target
 from smd_cli.media.frame_files import FIRST_FRAME
@@ -22,6 +23,14 @@ from smd_cli.scene.resolve import Size
 
 Coming = Callable[[], Recipe | None]
 GIVE_ANOTHER = "give another name"
+LONGEST = {
+    "device": "x" * 64,
+    "dtype": "bfloat16",
+    "batch": MAX_BATCH,
+    "threads": 10**4,
+    "deterministic": False,
+}
+"""What recipes say of a computation, at its longest: whether a file has room is checked before any work."""
 _SHOWN = 3  # differences
 
 
@@ -38,7 +47,7 @@ class ComingRecipes:
 
     def texts(self, seed: int) -> dict[str, str]:
         """Return what the file of a seed's picture will carry. Raises as `of`."""
-        return replace(self.of(seed), pixels=64 * "0").texts()
+        return replace(self.of(seed), pixels=64 * "0", computation=LONGEST).texts()
 
     @cached_property
     def _assets(self) -> Assets:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from smd_cli.app.model_fit import find_fitting
+from smd_cli.app.model_spec import at_model
 from smd_cli.app.named_files import digests_of, model_files
 from smd_cli.app.scenes import OpenedScene
-from smd_cli.app.settings import RenderSettings
+from smd_cli.app.settings import Batch, RenderSettings
+from smd_cli.engine.deterministic import DeterministicBackbone, fixed_order
 from smd_cli.engine.device import (
     choose_device,
     choose_dtype,
@@ -57,10 +61,21 @@ def find_checked(scene: OpenedScene, settings: RenderSettings) -> FoundModel:
     return FoundModel(assets, device, dtype)
 
 
-def load_found(model: FoundModel, progress: PhaseProgress) -> Backbone:
+def load_found(model: FoundModel, settings: RenderSettings, progress: PhaseProgress) -> Backbone:
     """Load a model. Raises AssetError: weights do not fit; DeviceError: the memory is not enough."""
     with enough_memory(model.device):
-        return load(model.assets, model.device, model.dtype, progress.reach)
+        backbone = load(model.assets, model.device, model.dtype, progress.reach)
+    return DeterministicBackbone.of(backbone) if settings.deterministic else backbone
+
+
+@contextmanager
+def computing(scene: OpenedScene, backbone: Backbone) -> Iterator[None]:
+    """Guard a block in which a scene's model computes, in a fixed order if it is deterministic.
+
+    Raises DeviceError: the memory is not enough.
+    """
+    with at_model(scene.locate), enough_memory(backbone.device), fixed_order(backbone):
+        yield
 
 
 def device_facts(backbone: Backbone) -> dict[str, Any]:
@@ -69,4 +84,16 @@ def device_facts(backbone: Backbone) -> dict[str, Any]:
         "name": device_name(backbone.device),
         "dtype": dtype_name(backbone.dtype),
         "peak_memory_bytes": peak_memory_bytes(backbone.device),
+    }
+
+
+def computation(backbone: Backbone, batch: Batch) -> dict[str, Any]:
+    """Return what rounding depends on beside the versions of libraries, for recipes."""
+    is_deterministic = isinstance(backbone, DeterministicBackbone)
+    return {
+        "device": device_name(backbone.device),
+        "dtype": dtype_name(backbone.dtype),
+        "batch": 1 if is_deterministic else batch,
+        "threads": 1 if is_deterministic else torch.get_num_threads(),
+        "deterministic": is_deterministic,
     }

@@ -13,7 +13,7 @@ from smd_cli.app.named_files import changed_files
 from smd_cli.app.scenes import OpenedScene
 from smd_cli.app.settings import Batch, RenderSettings, check_seed
 from smd_cli.app.stream_input import StreamInput, find_stream_input
-from smd_cli.engine.events import Clock, Listener, Warned, WarningRoute, ignore_events
+from smd_cli.engine.events import Clock, Listener, Noted, Warned, WarningRoute, ignore_events
 from smd_cli.errors import MismatchError, UsageError
 
 if TYPE_CHECKING:
@@ -41,13 +41,14 @@ class Renderer:
         offline: bool = False,
         metadata: bool = True,
         strict: bool = False,
+        deterministic: bool = False,
         listener: Listener = ignore_events,
     ) -> None:
         """Take settings (see `RenderSettings`) and a listener for events; nothing is loaded so far.
 
         A stream calls the listener from its own threads too. Raises UsageError: a setting is out of range.
         """
-        self.settings = RenderSettings(device, dtype, batch, offline, metadata, strict)
+        self.settings = RenderSettings(device, dtype, batch, offline, metadata, strict, deterministic)
         self.listener = listener
         self._model: tuple[tuple[ModelSpec, bool], Backbone] | None = None
         self._compared: OpenedScene | None = None
@@ -93,9 +94,12 @@ class Renderer:
         clock = Clock(self.listener)
         with WarningRoute(self.listener):
             backbone = self._load(opened, clock)
+        from smd_cli.app.recipes import other_pixels
         from smd_cli.app.streaming import SceneStream
 
         stream = SceneStream(opened, source, number, backbone, self.settings, clock)
+        if message := stream.recipe and other_pixels(opened, stream.recipe):
+            self.listener(Noted(message))
         self._streams.add(stream)
         return stream
 
@@ -124,7 +128,7 @@ class Renderer:
                     found = find_checked(scene, self.settings)
                     self._compare(scene, found.assets)
                     self._release()  # only now: two models at once may not fit the memory
-                    self._model = key, load_found(found, progress)
+                    self._model = key, load_found(found, self.settings, progress)
             return self._model[1]
         with at_model(scene.locate):
             check_fit(scene, self._model[1].assets)

@@ -13,15 +13,14 @@ from PIL import Image
 
 from smd_cli.app.apart import check_apart
 from smd_cli.app.existing import GIVE_ANOTHER, again, check_picture
-from smd_cli.app.model_spec import at_model
-from smd_cli.app.models import device_facts
-from smd_cli.app.recipes import build_recipe
+from smd_cli.app.models import computation, computing, device_facts
+from smd_cli.app.recipes import build_recipe, other_pixels
 from smd_cli.app.reports import WrittenFile
 from smd_cli.app.scenes import OpenedScene
 from smd_cli.app.settings import RenderSettings
 from smd_cli.core.regions import Work
 from smd_cli.engine.device import enough_memory
-from smd_cli.engine.events import Clock, Listener
+from smd_cli.engine.events import Clock, Listener, Warned
 from smd_cli.engine.layers import CanvasImages
 from smd_cli.engine.prepare import PreparedScene, prepare
 from smd_cli.engine.render import render
@@ -87,7 +86,7 @@ class RenderedPicture:
 
 def prepare_scene(scene: OpenedScene, backbone: Backbone, settings: RenderSettings) -> PreparedScene:
     """Prepare a scene for its model. Raises DeviceError: the memory is not enough."""
-    with at_model(scene.locate), enough_memory(backbone.device):
+    with computing(scene, backbone):
         return prepare(scene.plan, canvas_images(scene.images), backbone, batch=settings.batch)
 
 
@@ -97,13 +96,17 @@ def render_picture(
     """Render the picture of a seed. Raises DeviceError: the memory is not enough."""
     backbone = prepared.backbone
     recipe = build_recipe(scene.plan, seed, backbone.assets) if settings.metadata else None
-    with at_model(scene.locate), enough_memory(backbone.device):
+    with computing(scene, backbone):
         image = render(prepared, seed, clock)
     pixels = pixel_digest(image)
+    if recipe:
+        recipe = replace(recipe, pixels=pixels, computation=computation(backbone, prepared.method.batch))
+        if message := other_pixels(scene, recipe):
+            clock.listen(Warned(message))
     return RenderedPicture(
         image=image,
         seed=seed,
-        recipe=recipe and replace(recipe, pixels=pixels),
+        recipe=recipe,
         pixels_sha256=pixels,
         timing={f"{phase}_s": seconds for phase, seconds in clock.seconds.items() if phase != "save"},
         work=prepared.work,

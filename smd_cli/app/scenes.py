@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from smd_cli.app.learned_words import lint_words
 from smd_cli.app.prompt_lengths import note_lengths
@@ -24,6 +24,9 @@ from smd_cli.scene.resolve import Plan, resolve
 from smd_cli.scene.seeds import RANDOM, has_random
 from smd_cli.scene.text_lints import lint_texts
 
+if TYPE_CHECKING:
+    from smd_cli.media.recipe import Recipe
+
 _SHOWN_SEEDS = 10
 Source = str | Path | Mapping[str, Any]
 
@@ -38,6 +41,7 @@ class OpenedScene:
         notes: what was adapted or drawn, one line each.
         warnings: what is likely a mistake, one line each.
         locate: `locate("sampler", "tile")` is the place of a value, with which messages about it begin.
+        recipe: that of the picture which the scene was opened from; None: it was opened from a scene.
     """
 
     plan: Plan
@@ -46,6 +50,7 @@ class OpenedScene:
     warnings: tuple[Message, ...]
     locate: Locate = field(repr=False)
     _loaded: LoadedScene = field(repr=False)
+    recipe: Recipe | None = field(default=None, repr=False)
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -72,7 +77,7 @@ class OpenedScene:
         """
         if task == self.plan.task:
             return self
-        return _opened(self._loaded.with_task(task), task)
+        return replace(_opened(self._loaded.with_task(task), task), recipe=self.recipe)
 
 
 def load_scene(
@@ -99,7 +104,8 @@ def load_scene(
     changes = (
         [override_of(*item) for item in overrides.items()] if isinstance(overrides, Mapping) else overrides
     )
-    scene = _opened(_load(source, changes, Path(base_dir), task), task)
+    loaded, recipe = _load(source, changes, Path(base_dir), task)
+    scene = replace(_opened(loaded, task), recipe=recipe)
     for note in scene.notes:
         listener(Noted(note))
     for warning in scene.warnings:
@@ -107,26 +113,30 @@ def load_scene(
     return scene
 
 
-def _load(source: Source, overrides: Sequence[Override], base_dir: Path, task: str | None) -> LoadedScene:
+def _load(
+    source: Source, overrides: Sequence[Override], base_dir: Path, task: str | None
+) -> tuple[LoadedScene, Recipe | None]:
+    """Load a scene, with the recipe of the picture that it comes from, if it comes from one."""
     if not isinstance(source, str | Path | Mapping):
         raise TypeError(f"a scene is a path, a text or a mapping, not {type(source).__name__}")
     if isinstance(source, Mapping):
-        return load_data(source, base_dir=base_dir, overrides=overrides, task=task)
+        return load_data(source, base_dir=base_dir, overrides=overrides, task=task), None
     if isinstance(source, str) and "\n" in source:
-        return load_text(source, "scene", base_dir=base_dir, overrides=overrides, task=task)
+        return load_text(source, "scene", base_dir=base_dir, overrides=overrides, task=task), None
     if picture := picture_at(source):
         from smd_cli.media.recipe import read_recipe  # most scenes are none
 
-        data, path = read_recipe(picture).to_scene(), Path(source)
-        return load_data(
-            data,
+        recipe, path = read_recipe(picture), Path(source)
+        loaded = load_data(
+            recipe.to_scene(),
             base_dir=path.parent,
             overrides=overrides,
             task=task,
             place=Place(str(path)),
             name=path.stem,
         )
-    return load(source, overrides, task)
+        return loaded, recipe
+    return load(source, overrides, task), None
 
 
 def picture_at(source: str | Path) -> Path | None:

@@ -24,6 +24,8 @@ class RenderSettings:
         offline: never use the network, only the model cache.
         metadata: whether pictures carry their recipe, for which the model's files are hashed.
         strict: a file that differs from the scene's digest of it is an error; otherwise it is a warning.
+        deterministic: the model evaluates each view by itself, on a CPU on one thread, so that pictures do
+            not depend on `batch`, free memory, threads, or what else is in flight in a stream.
     """
 
     device: str = "auto"
@@ -32,6 +34,7 @@ class RenderSettings:
     offline: bool = False
     metadata: bool = True
     strict: bool = False
+    deterministic: bool = False
 
     def __post_init__(self) -> None:
         """Check the batch. Raises UsageError."""

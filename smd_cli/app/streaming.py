@@ -13,8 +13,7 @@ from PIL import Image
 
 from smd_cli.app.apart import check_apart
 from smd_cli.app.existing import GIVE_ANOTHER, admission, again, check_stream
-from smd_cli.app.model_spec import at_model
-from smd_cli.app.models import device_facts
+from smd_cli.app.models import computation, computing, device_facts
 from smd_cli.app.recipes import build_recipe
 from smd_cli.app.rendering import canvas_images
 from smd_cli.app.reports import StreamReport, WrittenFile
@@ -22,7 +21,6 @@ from smd_cli.app.scenes import OpenedScene
 from smd_cli.app.settings import RenderSettings
 from smd_cli.app.stream_input import StreamInput, check_room
 from smd_cli.core.regions import Work
-from smd_cli.engine.device import enough_memory
 from smd_cli.engine.events import Clock, Noted, StreamProgress, Warned, WarningRoute
 from smd_cli.engine.layers import CanvasImages
 from smd_cli.engine.scene_preparer import InputFrame, ScenePreparer
@@ -92,7 +90,8 @@ class SceneStream:
         """Return what makes the stream."""
         if not self._settings.metadata:
             return None
-        return build_recipe(self.scene.plan, self.seed, self._backbone.assets)
+        recipe = build_recipe(self.scene.plan, self.seed, self._backbone.assets)
+        return replace(recipe, computation=computation(self._backbone, self._settings.batch))
 
     @property
     def work(self) -> Work:
@@ -214,8 +213,7 @@ class SceneStream:
             self._run.close()
         warnings.attach()
         try:
-            device = self._backbone.device
-            with at_model(self.scene.locate), enough_memory(device), self._run.pipeline as outputs:
+            with computing(self.scene, self._backbone), self._run.pipeline as outputs:
                 yield self._frames(outputs, asked)
         finally:
             warnings.detach()

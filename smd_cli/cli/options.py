@@ -121,6 +121,16 @@ Strict = Annotated[
     ),
 ]
 
+Deterministic = Annotated[
+    bool,
+    typer.Option(
+        "--deterministic",
+        envvar="SMD_DETERMINISTIC",
+        help="Evaluate each view by itself, on a CPU on one thread: slower, and the same pixels whatever the "
+        "batch, free memory, threads, or frames in flight.",
+    ),
+]
+
 REPLACING = "--overwrite replaces it"
 """What to do about a file that exists, where this is an option: no other picture is ever skipped."""
 
@@ -200,10 +210,12 @@ class Compute:
     batch: Batch = "auto"
     offline: Offline = False
 
-    def settings(self, *, metadata: bool = False, strict: bool = False) -> RenderSettings:
+    def settings(
+        self, *, metadata: bool = False, strict: bool = False, deterministic: bool = False
+    ) -> RenderSettings:
         """Return the settings. Raises UsageError: --batch is no number in range."""
         batch = check_batch(_whole_number(self.batch), f"--batch {self.batch}")
-        return RenderSettings(self.device, self.dtype, batch, self.offline, metadata, strict)
+        return RenderSettings(self.device, self.dtype, batch, self.offline, metadata, strict, deterministic)
 
 
 @dataclass(frozen=True)

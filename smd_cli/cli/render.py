@@ -65,6 +65,7 @@ def render(
     files: options.ExistingFiles = options.ExistingFiles(),  # noqa: B008
     no_metadata: options.NoMetadata = False,
     strict: options.Strict = False,
+    deterministic: options.Deterministic = False,
     reporting: options.Reporting = options.Reporting(),  # noqa: B008
 ) -> None:
     """Render a scene; the name of the command that was called is its task."""
@@ -74,7 +75,8 @@ def render(
 
     if not dry_run:
         document().add(outputs=[], skipped=[])
-    existing, settings = files.policy(), compute.settings(metadata=not no_metadata, strict=strict)
+    existing = files.policy()
+    settings = compute.settings(metadata=not no_metadata, strict=strict, deterministic=deterministic)
     options.check_one_place(context, scene, naming.output, naming.name)
     overrides, messages = [*options.seed_override(seed), *edits.overrides()], reporting.messages()
     opened = load_scene(scene, overrides=overrides, task=context.command.name, listener=messages)

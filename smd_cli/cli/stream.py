@@ -118,6 +118,7 @@ def stream(
     files: options.ExistingFiles = options.ExistingFiles(),  # noqa: B008
     no_metadata: options.NoMetadata = False,
     strict: options.Strict = False,
+    deterministic: options.Deterministic = False,
     reporting: options.Reporting = options.Reporting(),  # noqa: B008
 ) -> None:
     """Render a scene as a stream of frames.
@@ -127,7 +128,8 @@ def stream(
     """
     if not dry_run:
         document().add(outputs=[], skipped=[])
-    existing, settings = files.policy(), compute.settings(metadata=not no_metadata, strict=strict)
+    existing = files.policy()
+    settings = compute.settings(metadata=not no_metadata, strict=strict, deterministic=deterministic)
     options.check_one_place(context, scene, naming.output, naming.name)
     if reporting.json and naming.output == "-":
         raise UsageError(

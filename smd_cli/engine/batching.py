@@ -59,6 +59,11 @@ class Evaluator:
 
     def _halve(self, rows: int) -> None:
         self.most = rows // 2
-        _log.warning("out of memory with %d evaluations at once; going on with %d", rows, self.most)
+        _log.warning(
+            "out of memory with %d evaluations at once; going on with %d, which may round otherwise "
+            "(not with --deterministic)",
+            rows,
+            self.most,
+        )
         if self.backbone.device.type == "cuda":
             torch.cuda.empty_cache()

@@ -57,7 +57,8 @@ def device_name(device: torch.device) -> str:
     """Return what reports call a device."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"{device.type} ({platform.processor() or platform.machine()})"
+    kernels = torch.backends.cpu.get_cpu_capability()  # which instructions torch computes with
+    return f"{device.type} ({platform.processor() or platform.machine()}, {kernels})"
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,7 @@ class Recipe:
             `model.loras[0]`, `background.image` or `regions[name].mask`.
         versions: of this program and of the libraries that it computes with.
         pixels: the picture's digest (see `pixel_digest`); None of a stream.
+        computation: on what it was computed, in what precision, and what else its rounding depends on.
     """
 
     scene: dict[str, Any]
@@ -48,6 +49,7 @@ class Recipe:
     digests: dict[str, str]
     versions: dict[str, str]
     pixels: str | None = None
+    computation: dict[str, Any] = field(default_factory=dict)
 
     @property
     def seed(self) -> int:
@@ -65,18 +67,22 @@ class Recipe:
 
         Versions, the model's revision and the pixels do not count: what they would change, digests tell.
         """
-        before, after = _flat(self.scene), _flat(now.scene)
-        changed = [
-            f"{key} {quoted(before.get(key))}, now {quoted(after.get(key))}"
-            for key in dict.fromkeys([*before, *after])
-            if before.get(key) != after.get(key)
-        ]
+        changed = _changes(_flat(self.scene), _flat(now.scene))
         files = [
             f"{place} is another file"
             for place, digest in self.digests.items()
             if now.digests.get(place, digest) != digest
         ]
         return changed + files
+
+    def rounding_differences(self, now: Recipe) -> list[str]:
+        """Return in short what rounds another picture of the same scene otherwise: `threads 2, now 1`.
+
+        Where this and `differences` are empty, both have the same pixels. What a recipe of before does not
+        record does not count.
+        """
+        before, after = self.computation | self.versions, now.computation | now.versions
+        return _changes(before, {key: after.get(key) for key in before})
 
     def to_scene(self) -> dict[str, Any]:
         """Return the scene that renders the picture again, where its files are the same."""
@@ -151,9 +157,18 @@ def read_recipe(path: Path) -> Recipe:
             raise AssetError(f"{path}: its recipe is of a version that this smd does not know")
         recipe = Recipe(**data)
         recipe.parameters()  # raises where a value that it needs is missing
+        recipe.rounding_differences(recipe)
         return recipe
     except (ValueError, TypeError, ArithmeticError, LookupError, AttributeError, RecursionError) as error:
         raise AssetError(f"{path}: its recipe is damaged ({error})") from error
+
+
+def _changes(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    return [
+        f"{key} {quoted(before.get(key))}, now {quoted(after.get(key))}"
+        for key in dict.fromkeys([*before, *after])
+        if before.get(key) != after.get(key)
+    ]
 
 
 def _flat(value: Any, place: str = "") -> dict[str, Any]:  # noqa: ANN401 - plain data of any shape

@@ -6,7 +6,7 @@ layer of a UNet makes of it: they are made once for a table of prompts and looke
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import Lock
+from threading import local
 from typing import Any
 
 import torch
@@ -19,12 +19,12 @@ from smd_cli.models.conditioning import Conditioning
 class CachedCrossAttention:
     """A processor of one of diffusers' attention layers.
 
-    `cached` (N, L, 2·D) are keys, then values; `bias` (N, 1, 1, L) is added to the logits.
+    What a thread attends to is `now`: the keys, then values (N, L, 2·D) of its `place` among the layers.
     """
 
-    def __init__(self) -> None:
-        self.cached: Tensor | None = None
-        self.bias: Tensor | None = None
+    def __init__(self, now: "_Attended", place: int) -> None:
+        self.now = now
+        self.place = place
 
     def project(self, attention: Any, embeds: Tensor) -> Tensor:  # noqa: ANN401 - diffusers has no types
         """Make the keys and values of prompts (N, L, E)."""
@@ -38,32 +38,43 @@ class CachedCrossAttention:
         **_: object,
     ) -> Tensor:
         """Attend from latents (N, T, C) to prompts (N, L, E)."""
-        projected = self.project(attention, encoder_hidden_states) if self.cached is None else self.cached
+        projected = (
+            self.now.keys[self.place] if self.now.keys else self.project(attention, encoder_hidden_states)
+        )
         query, key, value = (
             heads.unflatten(-1, (attention.heads, -1)).transpose(1, 2)
             for heads in (attention.to_q(hidden_states), *projected.chunk(2, dim=-1))
         )
-        found = F.scaled_dot_product_attention(query, key, value, attn_mask=self.bias)
+        found = F.scaled_dot_product_attention(query, key, value, attn_mask=self.now.bias)
         to_output, dropout = attention.to_out
         output: Tensor = dropout(to_output(found.transpose(1, 2).flatten(2)))
         return output
 
 
-class CrossAttentionCache:
-    """The cross-attention layers of a UNet, in order, and the processors that hold their keys and values.
+class _Attended(local):
+    """What the evaluation that runs in this thread attends to.
 
-    One evaluation at a time can use it: threads wait for each other.
+    `keys` are keys and values of each layer, in order; `bias` (N, 1, 1, L) is added to the logits.
+    """
+
+    keys: tuple[Tensor, ...] | None = None
+    bias: Tensor | None = None
+
+
+class CrossAttentionCache:
+    """The cross-attention layers of a UNet, in order, and the keys and values that they are given.
+
+    Each thread has its own: evaluations can run side by side.
     """
 
     def __init__(self, unet: nn.Module) -> None:
+        self._now = _Attended()
+        modules = [module for name, module in unet.named_modules() if name.endswith("attn2")]
         self._layers = [
-            (module, CachedCrossAttention())
-            for name, module in unet.named_modules()
-            if name.endswith("attn2")
+            (module, CachedCrossAttention(self._now, place)) for place, module in enumerate(modules)
         ]
         for attention, processor in self._layers:
             attention.set_processor(processor)
-        self._in_use = Lock()
 
     def project(self, embeds: Tensor) -> tuple[Tensor, ...]:
         """Make the keys and values of prompts (N, L, E) for each layer."""
@@ -72,13 +83,8 @@ class CrossAttentionCache:
     @contextmanager
     def use(self, conditioning: Conditioning) -> Iterator[None]:
         """Let the layers take the prompts' keys, values and counts from `conditioning`, where it has them."""
-        cached = conditioning.keys or (None,) * len(self._layers)
-        bias = conditioning.attention_bias
-        with self._in_use:
-            for (_, processor), of_layer in zip(self._layers, cached, strict=True):
-                processor.cached, processor.bias = of_layer, bias
-            try:
-                yield
-            finally:
-                for _, processor in self._layers:
-                    processor.cached = processor.bias = None
+        self._now.keys, self._now.bias = conditioning.keys, conditioning.attention_bias
+        try:
+            yield
+        finally:
+            self._now.keys = self._now.bias = None
