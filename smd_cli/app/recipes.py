@@ -41,6 +41,6 @@ def other_pixels(scene: OpenedScene, now: Recipe) -> Message | None:
         return None
     rounded = ", ".join(made.rounding_differences(now))
     if now.pixels and made.pixels:
-        reason = rounded or "though nothing that recipes record"
+        reason = rounded or "nothing that recipes record"
         return scene.locate().says(f"its pixels are not made again to the bit; what differs: {reason}")
     return scene.locate().says(f"its pixels may not be made again to the bit: {rounded}") if rounded else None

@@ -44,3 +44,5 @@ def inspect(
         print_text(dump(recipe.to_scene()))
     else:
         print_text(recipe.parameters())
+        if recipe.computation:
+            print_text(recipe.computed())

@@ -114,6 +114,11 @@ class Recipe:
         lines.append(", ".join(f"{name}: {value}" for name, value in settings.items()))
         return "\n".join(lines)
 
+    def computed(self) -> str:
+        """Return in a line what rounding depends on (see `rounding_differences`)."""
+        parts = (self.computation | self.versions).items()
+        return "Computed with: " + ", ".join(f"{name} {_plain(value)}" for name, value in parts)
+
     def texts(self) -> dict[str, str]:
         """Return both forms and the source type by the keyword of their text."""
         return {CHUNK: self.to_json(), "parameters": self.parameters(), SOURCE_TYPE: self._source_type()}
@@ -164,6 +169,7 @@ def read_recipe(path: Path) -> Recipe:
 
 
 def _changes(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    """Tell what differs between values by their place."""
     return [
         f"{key} {quoted(before.get(key))}, now {quoted(after.get(key))}"
         for key in dict.fromkeys([*before, *after])
@@ -185,6 +191,10 @@ def _flat(value: Any, place: str = "") -> dict[str, Any]:  # noqa: ANN401 - plai
 def _lines(prompts: Iterable[str]) -> list[str]:
     """Return prompts without line ends, at which programs tell the sections of the short form apart."""
     return [line for prompt in prompts if (line := " ".join(prompt.split()))]
+
+
+def _plain(value: Any) -> str:  # noqa: ANN401 - plain data
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _quoted(value: str) -> str:

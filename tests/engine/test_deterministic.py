@@ -5,6 +5,7 @@ rounds otherwise in every case, on any machine.
 """
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -168,6 +169,15 @@ class Meeting:
         self.at.wait(timeout=60)
         self.threads.append(torch.get_num_threads())
         return asked.latents
+
+
+def test_what_is_computed_beside_the_model_runs_on_one_thread_as_do_threads_that_begin_meanwhile():
+    with threads(3), ThreadPoolExecutor(1) as later:
+        with fixed_order(backbone()):
+            assert torch.get_num_threads() == 3
+        with fixed_order(model("embedded")):
+            assert (torch.get_num_threads(), later.submit(torch.get_num_threads).result()) == (1, 1)
+        assert torch.get_num_threads() == 3
 
 
 def test_rows_are_evaluated_side_by_side_on_a_thread_each():
