@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
 from tests.cli.program import smd
@@ -51,6 +52,7 @@ def test_whatever_the_way_to_the_scene(folder, tmp_path, monkeypatch, directory,
 
 def test_whatever_the_environment(folder, tmp_path):
     unlike = {"TZ": "Pacific/Kiritimati", "LC_ALL": "C", "PYTHONHASHSEED": "77", "COLUMNS": "20"}
+    alike = {"OMP_NUM_THREADS": str(torch.get_num_threads())}
     command = [sys.executable, "-m", "smd_cli", "generate", "scenes/s.yaml", "--output-dir", str(tmp_path)]
-    subprocess.run(command, cwd=folder, env=os.environ | unlike, umask=0o077, check=True)
+    subprocess.run(command, cwd=folder, env=os.environ | unlike | alike, umask=0o077, check=True)
     assert Path(tmp_path / "s_5.png").read_bytes() == (folder / "s.png").read_bytes()
