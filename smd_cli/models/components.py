@@ -1,6 +1,6 @@
 """One network of a checkpoint: built from its config, filled from its weights, ready to be asked."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -10,6 +10,7 @@ import torch
 from diffusers.loaders import single_file_utils
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
+from torch.overrides import TorchFunctionMode
 from transformers.initialization import no_init_weights
 
 from smd_cli.errors import AssetError
@@ -27,7 +28,7 @@ ATTENTION = "sdpa"
 """What computes attention in networks of transformers: PyTorch itself. Their configs have no say in it."""
 
 ROOM = 1000
-"""How many parameters beyond twice the tensors of its weights a network may have to be built."""
+"""By how many more than twice the other's a network's parameters and its weights' tensors may differ."""
 
 
 def read_tensors(files: ComponentFiles, prefix: str) -> Weights:
@@ -122,6 +123,21 @@ def _build(network: NetworkClass, files: ComponentFiles, tensors: int) -> Networ
         raise AssetError(f"{files.config / CONFIG}: describes no network ({summary(error)})") from error
 
 
+class _EmptyElsewhere(TorchFunctionMode):
+    """Makes empty tensors, which parameters begin as, on PyTorch's meta device, where they take no memory."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Iterable[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:  # noqa: ANN401 - as PyTorch declares it
+        """Call a function of PyTorch."""
+        elsewhere = {"device": "meta"} if func is torch.empty else {}
+        return func(*args, **{**(kwargs or {}), **elsewhere})
+
+
 @contextmanager
 def _empty_parameters(most: int) -> Iterator[None]:
     """Let networks be built of at most so many parameters, which take no memory.
@@ -132,16 +148,17 @@ def _empty_parameters(most: int) -> Iterator[None]:
 
     def empty(_module: nn.Module, _name: str, parameter: nn.Parameter | None) -> nn.Parameter | None:
         nonlocal count
-        if parameter is None or parameter.is_meta:
-            return parameter
-        count += 1
+        count += parameter is not None
         if count > most:
             raise ValueError(f"it has more than {most:,} parameters, far more than its weights")
+        if parameter is None or parameter.is_meta:
+            return parameter
         return nn.Parameter(parameter.to("meta"), requires_grad=False)
 
     handle = register_module_parameter_registration_hook(empty)  # type: ignore[arg-type]  # it may return one
     try:
-        yield
+        with _EmptyElsewhere():
+            yield
     finally:
         handle.remove()
 
@@ -149,6 +166,8 @@ def _empty_parameters(most: int) -> Iterator[None]:
 def _named(network: NetworkClass, model: Network, tensors: Weights, prefix: str) -> Weights:
     """Return the tensors that a network has a place for, under its own names."""
     expected = model.state_dict()
+    if len(tensors) > 2 * len(expected) + ROOM:  # renaming takes a time that grows with the square
+        raise ValueError(f"{len(tensors):,} tensors, far more than its {len(expected):,}")
     weights: Weights = {}
     for name, tensor in tensors.items():
         bare = name.removeprefix(prefix)

@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from smd_cli.models.configs import Config, ModelConfigs, read_config
+from smd_cli.errors import AssetError
+from smd_cli.models.configs import CONFIG, Config, ModelConfigs, read_config
 from smd_cli.models.facts import ModelFacts, unet_facts
 from smd_cli.models.family import Component, Family, Marks
 from smd_cli.models.layer_names import LayerNames, clip_spellings, unet_spellings
-from smd_cli.models.network_classes import CLIP_TEXT, UNET
+from smd_cli.models.network_classes import CLIP_TEXT, UNET, read_network_config
 from smd_cli.models.spec import asked_for
 from smd_cli.models.vae import KL, TINY
 
@@ -171,8 +172,21 @@ def fits_folder(folder: Path) -> bool:
 
 
 def read_facts(configs: ModelConfigs) -> ModelFacts:
-    """Read the facts of a model; errors are those of `unet_facts`."""
-    return unet_facts(configs, FAMILY.name)
+    """Read the facts of a model; errors are those of `unet_facts`.
+
+    Raises:
+        AssetError: the UNet reads prompts of another width than the text encoder writes.
+    """
+    encoder = configs.folder / "text_encoder"
+    facts = unet_facts(configs, FAMILY.name)
+    written = read_network_config(encoder, CLIP_TEXT).get("hidden_size")
+    read = configs.denoiser.get("cross_attention_dim", written)
+    if any(width != written for width in (read if isinstance(read, list) else [read])):
+        raise AssetError(
+            f"{encoder / CONFIG}: hidden_size is {written}, but the UNet reads prompts of width {read} "
+            "(cross_attention_dim); the two belong to different models"
+        )
+    return facts
 
 
 def evaluation_elements(unet: Config, pixels: int) -> int:
