@@ -55,10 +55,14 @@ class RequiredModel:
 
 @dataclass(frozen=True)
 class Availability:
-    """The models that a scene needs, and their files; those of the base alone where others are missing."""
+    """The models that a scene needs, and their files; those of the base alone where others are missing.
+
+    `conflict` is what is wrong with models that are good one by one, if anything is.
+    """
 
     required: tuple[RequiredModel, ...]
     assets: Assets | None
+    conflict: AssetError | None = None
 
 
 def model_availability(scene: OpenedScene) -> Availability:
@@ -78,7 +82,9 @@ def model_availability(scene: OpenedScene) -> Availability:
         if isinstance(found, AssetError) or found.loras:
             required.append(look.for_("lcm_lora", lcm_lora, spec.lora_part(len(spec.loras)), found))
     whole = _locate(spec, few_step=few_step)
-    return Availability(tuple(required), base if isinstance(whole, AssetError) else whole)
+    if not isinstance(whole, AssetError):
+        return Availability(tuple(required), whole)
+    return Availability(tuple(required), base, whole if all(each.present for each in required) else None)
 
 
 def _extras(spec: ModelSpec, bare: ModelSpec) -> Iterator[tuple[Role, str, Part, ModelSpec]]:

@@ -80,7 +80,7 @@ def plan_render(
     """Find what rendering a scene would take; `stream` is its input, where that has been found already.
 
     Raises:
-        AssetError: the input of a stream cannot be read.
+        AssetError: the input of a stream cannot be read, or models do not go together.
         DeviceError: the device or dtype is not there.
         SceneError: the canvas does not suit the model.
     """
@@ -92,6 +92,8 @@ def plan_render(
         return RenderPlan(scene.plan, models.required, None, stream)
     facts = models.assets.facts
     with at_model(scene.locate):
+        if models.conflict:
+            raise models.conflict
         check_fit(scene, models.assets)
         check_parts(scene, models.assets)
         schedules = models.assets.family.schedules(models.assets.configs, facts)

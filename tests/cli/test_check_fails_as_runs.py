@@ -145,3 +145,13 @@ def test_an_autoencoder_is_of_the_family(folder):
     told = refusal("generate", "background: {prompt: grass}", "model: {base: flatland, vae: ./vae}")
     assert (told["code"], told["line"], told["key"]) == (4, 4, "model.vae")
     assert "does not fit" in told["text"]
+
+
+def test_two_textual_inversions_have_two_words():
+    save_file({"<cat>": torch.ones(1, 128)}, "cat.safetensors")
+    twice = ", ".join(["{path: cat.safetensors}"] * 2)
+    told = refusal("generate", "background: {prompt: <cat>}", f"model: {{textual_inversions: [{twice}]}}")
+    assert (told["code"], told["line"], told["key"]) == (4, 4, "model.textual_inversions[1]")
+    planned = smd("plan", "s.yaml", "--json")
+    assert planned.exit_code == 4
+    assert json.loads(planned.stdout)["problems"][0]["text"] == told["text"]

@@ -7,8 +7,8 @@ import torch
 from diffusers import DDIMScheduler, LCMScheduler
 from torch import Tensor
 
-from smd_cli.core.samplers import ddim, lcm
-from smd_cli.core.schedule import Schedule
+from smd_cli.core.samplers import SAMPLERS, SamplerSteps, ddim, lcm
+from smd_cli.core.schedule import Schedule, TrainingSchedule
 from tests.core.models import training
 from tests.golden import needs_golden, relative_error, units
 
@@ -135,6 +135,20 @@ def test_steps_of_consistency_models_end_at_time_0() -> None:
 def test_indices_out_of_order_or_range_are_refused(indices: list[int]) -> None:
     with pytest.raises(ValueError, match=r"0\.\.49"):
         lcm(training(), indices)
+
+
+@pytest.mark.parametrize("sampler", ["lcm", "ddim"])
+def test_the_last_step_remains_of_the_least_strength(sampler: str) -> None:
+    least = SAMPLERS[sampler](training(), SamplerSteps(5, (0, 4), (8, 8), 5e-324))
+    assert (
+        least.timesteps.tolist()
+        == SAMPLERS[sampler](training(), SamplerSteps(5, (4,), (8, 8))).timesteps[-1:].tolist()
+    )
+
+
+def test_consistency_models_were_trained_on_a_grid_of_their_own() -> None:
+    with pytest.raises(ValueError, match="training timesteps"):
+        lcm(TrainingSchedule(training().alphas_cumprod[:40]), [0])
 
 
 def test_impossible_step_counts_are_refused() -> None:

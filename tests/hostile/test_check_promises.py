@@ -50,6 +50,10 @@ def test_what_passes_renders_and_what_fails_fails(folder, scene):
     checked = run("check", "scene.yaml", "--json")
     judge("scenes: check", checked, {0, 3, 4})
     found = json.loads(checked.stdout)["scenes"][0]
+    planned = run("plan", "scene.yaml", "--json")
+    judge("scenes: plan", planned, {0, 3, 4})
+    if "task" in scene or not checked.code:
+        assert planned.code == checked.code, (scene, found["problems"], planned.stderr)
     runs = {task: render(task) for task in tasks_of(scene)}
     for task, (ended, _) in runs.items():
         judge(f"scenes: {task}", ended, {0, 3, 4})

@@ -19,7 +19,6 @@ from tests.hostile.rules import attacks, judge, run
 
 ROOT = Path(__file__).parents[2]
 READY = [*sorted((ROOT / "scenes").glob("*.yaml")), Path(smd_cli.__file__).parent / "scene" / "starter.yaml"]
-MOST_LINES = 400
 
 NUMBERS = (
     *("0", "-1", "1e308", "-1e308", "1e999", ".inf", "-.inf", ".nan", "-0.0", "1e-320", "0x7f", "0o17"),
@@ -259,8 +258,6 @@ def check_ends_well(attack: str, data: bytes) -> None:
     judge(attack, ended, {0, 3, 4})
     problems = json.loads(ended.stdout)["problems"]
     assert bool(problems) == (ended.code != 0)
-    lines = ended.stderr.splitlines()
-    assert len(lines) <= MOST_LINES
     for problem in problems:
         assert problem["file"] == "mutated.yaml", problem
         assert problem["text"], problem
