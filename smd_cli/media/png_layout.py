@@ -114,6 +114,8 @@ def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
             continue
         if kind in (b"fcTL", b"IEND"):
             yield kind, file.read(min(length, _PIECE)).ljust(12, b"\0")
+            if kind == b"IEND":  # whatever is behind it, and however much
+                return
             length = 0
         file.seek(length + 4, 1)
 

@@ -243,6 +243,13 @@ def test_a_photograph_is_reduced_while_it_is_decoded(tmp_path: Path) -> None:
         assert open_picture(path, (64, 64)).full_size is None
 
 
+def test_what_is_behind_a_png_file_is_not_read(tmp_path: Path) -> None:
+    """A gigabyte of nothing would be ninety million chunks."""
+    path = blank_png(tmp_path / "x.png", 8, 8)
+    path.write_bytes(path.read_bytes() + struct.pack(">I4s12x", 8, b"IDAT"))  # no rows
+    assert open_picture(path).image.size == (8, 8)
+
+
 def test_a_file_of_gigabytes(tmp_path: Path) -> None:
     path = blank_png(tmp_path / "x.png", 8, 8)
     os.truncate(path, (1 << 30) + 1)  # with a hole, which takes no room
@@ -254,7 +261,8 @@ def progressive(path: Path, scans: int) -> Path:
     Image.effect_noise((16, 16), 60).save(path, progressive=True, comment=b"\xff\xda" * 200)
     data = path.read_bytes()
     start, end = data.rindex(b"\xff\xda"), data.rindex(b"\xff\xd9")
-    path.write_bytes(data[:end] + data[start:end] * scans + data[end:] + b"\xff\xda" * 200)
+    behind = b"\0\2" + data[start:end] * 200
+    path.write_bytes(data[:end] + data[start:end] * scans + data[end:] + behind)
     return path
 
 

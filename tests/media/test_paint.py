@@ -201,3 +201,26 @@ def test_an_opaque_alpha_channel_is_a_warning(tmp_path: Path) -> None:
 def test_notes_are_told_once(tmp_path: Path) -> None:
     Image.new("L", (64, 64), 200).save(tmp_path / "m.png")
     assert len(painted(regions("m.png", "{image: m.png, invert: true}"), tmp_path).notes) == 1
+
+
+def test_a_reduced_photograph_is_fitted_as_what_it_is(tmp_path: Path) -> None:
+    """A photograph is reduced to whole pixels of its own, which are no measure for its place and its size."""
+    photo = Image.linear_gradient("L").resize((1603, 1203)).convert("RGB")
+    photo.save(tmp_path / "b.jpg", quality=95)
+    photo.save(tmp_path / "b.png")
+    scene = (
+        "smd: 1\ncanvas: {width: 64, height: 72}\nbackground: {prompt: x, image: NAME, fit: contain}\n"
+        "regions: [{name: a, prompt: y, mask: {box: [0, 0, 1, 0.5]}}]\n"
+    )
+    jpeg, png = (
+        paint_scene(resolve(load_text(scene.replace("NAME", name), "s.yaml").scene, "s", tmp_path))
+        for name in ("b.jpg", "b.png")
+    )
+    assert jpeg.notes == tuple(note.replace("b.png", "b.jpg") for note in png.notes)
+    assert "resized from 1603x1203 to 64x48" in jpeg.notes[0]
+    assert jpeg.new_area is not None
+    assert png.new_area is not None
+    assert jpeg.new_area.tobytes() == png.new_area.tobytes()
+    assert jpeg.background is not None
+    assert png.background is not None
+    assert max(high for _, high in ImageChops.difference(jpeg.background, png.background).getextrema()) <= 3
