@@ -19,8 +19,14 @@ TRIED: Counter[str] = Counter()
 """How many cases each attack has tried."""
 
 CODES = {0, 1, 2, 3, 4, 5, 6, 7, 130}
-_COMMANDING = {"Cc", "Cs", "Zl", "Zp"}
-_TURNING = {*map(chr, range(0x202A, 0x202F)), *map(chr, range(0x2066, 0x206A))}
+_HIDDEN = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
+_DRAWN = {
+    "\n",
+    "\u200c",
+    "\u200d",
+    "\u180e",
+    *map(chr, (*range(0x600, 0x606), 0x6DD, 0x70F, 0x890, 0x891, 0x8E2)),
+}
 
 
 def attacks(count: int) -> settings:
@@ -57,11 +63,7 @@ def judge(attack: str, ended: Ended, codes: set[int] = CODES) -> None:
     assert "Traceback" not in ended.stderr + ended.stdout, ended
     assert ended.code == 0 or ended.stderr.strip(), ended
     for text in (ended.stdout, ended.stderr):
-        assert not [
-            char
-            for char in text
-            if (unicodedata.category(char) in _COMMANDING and char != "\n") or char in _TURNING
-        ], ended
+        assert not {char for char in text if unicodedata.category(char) in _HIDDEN} - _DRAWN, ended
 
 
 @contextmanager
