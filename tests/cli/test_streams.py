@@ -3,10 +3,13 @@
 import os
 import subprocess
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import pytest
 
+from smd_cli.cli.console import print_result
+from smd_cli.cli.streams import visible_streams
 from smd_cli.standard_streams import open_standard_streams
 
 SCENE = """\
@@ -104,3 +107,14 @@ def test_no_file_takes_the_number_of_a_closed_stream():
     )
     assert int(done.stdout) > 2
     open_standard_streams()  # does nothing where none is closed
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
+def test_work_goes_on_where_results_cannot_be_written():
+    with open("/dev/full", "w") as full, redirect_stdout(full), visible_streams() as results:
+        for seed in range(3):  # as a run prints each picture's path
+            print_result(f"{seed}.png")
+        with pytest.raises(OSError, match="No space left"):
+            full.flush()
+        assert str(results.problem) == "standard output: cannot be written: No space left on device"
+        os.dup2(os.open(os.devnull, os.O_WRONLY), full.fileno())  # so that it can be closed
