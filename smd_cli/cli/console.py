@@ -40,7 +40,7 @@ def print_text(text: str) -> None:
 
 def print_json(document: Any) -> None:  # noqa: ANN401 - any JSON document
     """Print a result as the one JSON document of the run, in ASCII: what it tells is exact."""
-    print_text(json.dumps(document, indent=2).replace("\x7f", r"\u007f"))
+    print_text(json.dumps(document, indent=2))
 
 
 def print_layout(layout: RenderableType) -> None:

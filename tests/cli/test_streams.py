@@ -111,7 +111,7 @@ def test_no_file_takes_the_number_of_a_closed_stream():
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
 def test_work_goes_on_where_results_cannot_be_written():
-    with open("/dev/full", "w") as full, redirect_stdout(full), visible_streams() as results:
+    with Path("/dev/full").open("w") as full, redirect_stdout(full), visible_streams() as results:
         for seed in range(3):  # as a run prints each picture's path
             print_result(f"{seed}.png")
         with pytest.raises(OSError, match="No space left"):
