@@ -97,6 +97,17 @@ def test_batch_size_and_threads_do_not_change_the_picture(scene, tmp_path):
         assert abs(pixels("a.png") - pixels(other)).max() <= 1
 
 
+def test_deterministic_files_are_the_same_whatever_the_batch_and_the_threads(scene, tmp_path):
+    threads = torch.get_num_threads()
+    for name, batch in (("a.png", "8"), ("b.png", "1")):
+        try:
+            assert smd("generate", scene, "-o", name, "--batch", batch, "--deterministic").exit_code == 0
+        finally:
+            torch.set_num_threads(threads + 1)
+    torch.set_num_threads(threads)
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
 def test_seeds_and_prompts_change_the_picture(scene):
     for name, *options in (
         ("a.png",),
