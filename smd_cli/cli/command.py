@@ -10,9 +10,12 @@ from typer.core import TyperCommand
 
 from smd_cli.cli.console import print_error, print_internal_error, print_json
 from smd_cli.cli.document import Document, begin_document
-from smd_cli.errors import INTERRUPTED, SmdError
+from smd_cli.errors import INTERRUPTED, DeviceError, SmdError
 from smd_cli.interrupts import finishing, forget, last_words
 from smd_cli.messages import Message, Place
+
+_NO_MEMORY = ("failed to map segment from shared object", "Cannot allocate memory")
+"""What loaders of libraries say then."""
 
 
 class Command(TyperCommand):
@@ -69,8 +72,18 @@ class Command(TyperCommand):
         except BrokenPipeError:
             raise  # the reader of our output has gone: click ends quietly
         except Exception as error:
+            if _is_out_of_memory(error):
+                lack = DeviceError("this machine's memory is not enough, or what a process may have of it")
+                print_error(lack)
+                document.problems += lack.problems
+                return lack.exit_code
             document.problems.append(print_internal_error(error, verbose=bool(ctx.params.get("verbose"))))
             return 1
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Tell whether the system gave no memory, to a library that is imported for example."""
+    return isinstance(error, MemoryError) or any(sign in str(error) for sign in _NO_MEMORY)
 
 
 def _problem_of(error: Any) -> Message:  # noqa: ANN401 - one of Typer's, whose class is private to it
