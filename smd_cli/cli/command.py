@@ -14,8 +14,8 @@ from smd_cli.errors import INTERRUPTED, DeviceError, SmdError
 from smd_cli.interrupts import finishing, forget, last_words
 from smd_cli.messages import Message, Place
 
-_NO_MEMORY = ("failed to map segment from shared object", "Cannot allocate memory")
-"""What loaders of libraries say then."""
+_NO_MEMORY = ("failed to map segment from shared object", "Cannot allocate memory", "bad_alloc")
+"""What the loader of libraries, the system and C++ say then."""
 
 
 class Command(TyperCommand):
