@@ -29,17 +29,18 @@ def cover(masks: Tensor, alpha: float) -> Tensor:
     return masks * (1 - (1 - alpha) * covering)
 
 
-def soften(masks: Tensor, std: Sequence[float], strength: Sequence[float]) -> Tensor:
+def soften(masks: Tensor, std: Sequence[float], strength: Sequence[float], every: int = 1) -> Tensor:
     """Blur each of the masks (P, 1, H, W) by a Gaussian of its `std` px and multiply it by its strength.
 
-    The window, 2·ceil(3·max std) + 1 px, is shared by all regions; borders are replicated.
+    The window, 2·ceil(3·max std) + 1 px, is shared by all regions; borders are replicated. With `every`, only
+    every so many-th row and column is computed.
     """
     reach = math.ceil(3 * max(std))
     kernels = torch.stack([_gaussian(value, reach) for value in std]).to(masks)
     regions = len(masks)
     blurred = F.pad(masks.transpose(0, 1), (reach,) * 4, mode="replicate")
-    blurred = F.conv2d(blurred, kernels.view(regions, 1, -1, 1), groups=regions)
-    blurred = F.conv2d(blurred, kernels.view(regions, 1, 1, -1), groups=regions)
+    blurred = F.conv2d(blurred, kernels.view(regions, 1, -1, 1), stride=(every, 1), groups=regions)
+    blurred = F.conv2d(blurred, kernels.view(regions, 1, 1, -1), stride=(1, every), groups=regions)
     return blurred.transpose(0, 1) * masks.new_tensor(strength).view(-1, 1, 1, 1)
 
 

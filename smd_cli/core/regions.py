@@ -1,6 +1,6 @@
 """Regions: what is painted where on a canvas, and the work that it takes."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -37,7 +37,7 @@ class Regions:
 
     masks: Tensor
     tiling: Tiling
-    views: tuple[tuple[View, ...], ...]
+    views: tuple[Sequence[View], ...]
     background: Tensor | None = None
     behind: frozenset[int] = frozenset()
 
@@ -55,8 +55,7 @@ class Regions:
 
     def to(self, device: torch.device) -> "Regions":
         """Return the same regions on a device."""
-        tiling = Tiling(self.tiling.boxes, self.tiling.weights.to(device))
-        return replace(self, masks=self.masks.to(device), tiling=tiling)
+        return replace(self, masks=self.masks.to(device), tiling=self.tiling.to(device))
 
     @property
     def is_complete(self) -> bool:

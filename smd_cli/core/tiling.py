@@ -1,6 +1,7 @@
 """Tiles: boxes of one size that overlap, with linear ramps that sum to 1 on every pixel."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
@@ -36,12 +37,35 @@ class Box(NamedTuple):
             canvas[..., self.top : self.bottom, : values.shape[-1] - within] += values[..., within:]
 
 
+class Line(NamedTuple):
+    """Tiles along one side of a canvas: where they start, and their ramps (n, tile)."""
+
+    starts: list[int]
+    ramps: Tensor
+
+    def places(self, length: int) -> Tensor:
+        """Return the pixels of each tile, (n, tile), on a side of a length, which a tile may pass."""
+        return (torch.tensor(self.starts)[:, None] + torch.arange(self.ramps.shape[1])) % length
+
+
 @dataclass(frozen=True)
 class Tiling:
-    """T tiles in reading order: their boxes and their weights (T, th, tw)."""
+    """T tiles in reading order: their boxes, the lines that they form, and the device of their weights."""
 
     boxes: tuple[Box, ...]
-    weights: Tensor
+    down: Line
+    across: Line
+    device: torch.device
+
+    @cached_property
+    def weights(self) -> Tensor:
+        """Return their weights, (T, th, tw)."""
+        weights = self.down.ramps[:, None, :, None] * self.across.ramps[None, :, None, :]
+        return weights.flatten(0, 1).float().to(self.device)
+
+    def to(self, device: torch.device) -> "Tiling":
+        """Return the same tiles with weights on a device."""
+        return replace(self, device=device)
 
 
 def tile_canvas(
@@ -56,33 +80,32 @@ def tile_canvas(
     Raises:
         ValueError: a canvas that wraps is narrower than a tile.
     """
-    down = _line(height, tile, overlap)
-    across = _ring(width, tile, overlap) if wrap else _line(width, tile, overlap)
-    (tops, rows), (lefts, columns) = (_weighted(*down, height), _weighted(*across, width))
+    down = _weighted(_line(height, tile, overlap), height)
+    across = _weighted(_ring(width, tile, overlap) if wrap else _line(width, tile, overlap), width)
+    (tops, rows), (lefts, columns) = down, across
     boxes = tuple(Box(y, y + rows.shape[1], x, x + columns.shape[1]) for y in tops for x in lefts)
-    weights = rows[:, None, :, None] * columns[None, :, None, :]
-    return Tiling(boxes, weights.flatten(0, 1).float())
+    return Tiling(boxes, down, across, torch.device("cpu"))
 
 
-def _line(length: int, tile: int, overlap: float) -> tuple[list[int], Tensor]:
-    """Place tiles along a side that ends: return their starts and their ramps (n, tile)."""
+def _line(length: int, tile: int, overlap: float) -> Line:
+    """Place tiles along a side that ends."""
     tile = min(length, tile)
     stride = _stride(tile, overlap)
     starts = [*range(0, length - tile, stride), length - tile]
     ramps = torch.ones(len(starts), tile, dtype=torch.float64)
     _fade(ramps[1:], ramps[:-1], tile - stride)
-    return starts, ramps
+    return Line(starts, ramps)
 
 
-def _ring(length: int, tile: int, overlap: float) -> tuple[list[int], Tensor]:
-    """Place tiles evenly along a side that closes on itself: return their starts and ramps (n, tile)."""
+def _ring(length: int, tile: int, overlap: float) -> Line:
+    """Place tiles evenly along a side that closes on itself."""
     if length < tile:
         raise ValueError(f"a canvas that wraps is {length} wide, less than a tile of {tile}")
     count = -(-length // _stride(tile, overlap))
     starts = [place * length // count for place in range(count)]
     ramps = torch.ones(count, tile, dtype=torch.float64)
     _fade(ramps, ramps, tile - -(-length // count))
-    return starts, ramps
+    return Line(starts, ramps)
 
 
 def _stride(tile: int, overlap: float) -> int:
@@ -95,8 +118,8 @@ def _fade(fade_in: Tensor, fade_out: Tensor, overlap: int) -> None:
     fade_out[:, fade_out.shape[1] - overlap :] *= torch.linspace(1, 0, overlap)
 
 
-def _weighted(starts: list[int], ramps: Tensor, length: int) -> tuple[list[int], Tensor]:
+def _weighted(line: Line, length: int) -> Line:
     """Scale ramps so that they sum to 1 on each pixel of a side of `length`."""
-    covered = (torch.tensor(starts)[:, None] + torch.arange(ramps.shape[1])) % length
+    covered, ramps = line.places(length), line.ramps
     total = torch.zeros(length, dtype=torch.float64).index_add(0, covered.flatten(), ramps.flatten())
-    return starts, ramps / total[covered]
+    return Line(line.starts, ramps / total[covered])

@@ -4,12 +4,18 @@ A tile is a region whose mask is full and a region is a tile as large as the can
 inpainting and panoramas are all lists of views.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import overload
 
+import torch
 from torch import Tensor
 
 from smd_cli.core.centering import Roll, centering_rolls
-from smd_cli.core.tiling import Box, Tiling
+from smd_cli.core.tiling import Box, Line, Tiling
+
+_AT_ONCE = 4096  # views whose masks are measured at once
 
 
 @dataclass(frozen=True)
@@ -23,15 +29,67 @@ class View:
     roll: Roll
 
 
-def select_views(masks: Tensor, tiling: Tiling) -> tuple[tuple[View, ...], ...]:
+class StepViews(Sequence[View]):
+    """The views of one step, by tiles and then regions; none is made before one is asked for.
+
+    A large canvas has a million, which a forecast only counts.
+    """
+
+    def __init__(self, step: int, inside: Tensor, tiling: Tiling) -> None:
+        """Find the views of a step whose regions are `inside` (P, H, W), truth values."""
+        self._step, self._inside, self._tiling = step, inside, tiling
+        self._chosen = _weighing(inside, tiling).nonzero()  # (n, 2): tile and region
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._chosen)
+
+    @overload
+    def __getitem__(self, index: int) -> View: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[View]: ...
+    def __getitem__(self, index: int | slice) -> View | Sequence[View]:
+        """Return a view, or some of them."""
+        return self._listed[index]
+
+    def __iter__(self) -> Iterator[View]:
+        return iter(self._listed)
+
+    @cached_property
+    def _listed(self) -> tuple[View, ...]:
+        rolls = (roll for chosen in torch.split(self._chosen, _AT_ONCE) for roll in self._rolls(chosen))
+        boxes = self._tiling.boxes
+        return tuple(
+            View(self._step, region, tile, boxes[tile], roll)
+            for (tile, region), roll in zip(self._chosen.tolist(), rolls, strict=True)
+        )
+
+    def _rolls(self, chosen: Tensor) -> Iterator[Roll]:
+        """Return how each of the views (n, 2) is centred."""
+        tile, region = chosen.unbind(1)
+        across = len(self._tiling.across.starts)
+        rows = self._tiling.down.places(self._inside.shape[1])[tile // across]
+        columns = self._tiling.across.places(self._inside.shape[2])[tile % across]
+        crops = self._inside[region[:, None, None], rows[:, :, None], columns[:, None, :]]
+        down, right = centering_rolls(crops)
+        return zip(down.tolist(), right.tolist(), strict=True)
+
+
+def select_views(masks: Tensor, tiling: Tiling) -> tuple[StepViews, ...]:
     """Return, for each step of quantized masks (P, S, 1, H, W), the views in which a region weighs anything.
 
     The others would be multiplied by zero: leaving them out changes nothing but the time.
     """
-    views: list[list[View]] = [[] for _ in range(masks.shape[1])]
-    for tile, (box, weights) in enumerate(zip(tiling.boxes, tiling.weights, strict=True)):
-        inside = box.of(masks[:, :, 0])
-        down, right = (offsets.tolist() for offsets in centering_rolls(inside))
-        for region, step in (inside * weights > 0).flatten(2).any(2).nonzero().tolist():
-            views[step].append(View(step, region, tile, box, (down[region][step], right[region][step])))
-    return tuple(tuple(of_step) for of_step in views)
+    steps = masks[:, :, 0].unbind(1)
+    return tuple(StepViews(step, of_step > 0, tiling) for step, of_step in enumerate(steps))
+
+
+def _weighing(inside: Tensor, tiling: Tiling) -> Tensor:
+    """Tell which regions, `inside` (P, H, W), weigh anything in which tiles: (T, P)."""
+    columns = _within(inside.transpose(1, 2), tiling.down)
+    return _within(columns.transpose(1, 2), tiling.across).flatten(1).T
+
+
+def _within(inside: Tensor, line: Line) -> Tensor:
+    """Tell which tiles along the last side weigh any of the truth values (..., n): (..., tiles)."""
+    return (inside[..., line.places(inside.shape[-1])] & (line.ramps > 0)).any(-1)

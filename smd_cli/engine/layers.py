@@ -23,6 +23,11 @@ class CanvasImages:
     background: Image.Image | None = None
     new_area: Image.Image | None = None
 
+    def crop(self, box: tuple[int, int, int, int]) -> "CanvasImages":
+        """Return what lies in a box (left, top, right, bottom), px; the background picture is left out."""
+        area = None if self.new_area is None else self.new_area.crop(box)
+        return CanvasImages([mask.crop(box) for mask in self.masks], None, area)
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -44,14 +49,18 @@ class Layer:
     in_new_area: bool = False
 
 
+def preserves_picture(plan: Plan, images: CanvasImages) -> bool:
+    """Tell whether a scene has a background picture that is not repainted as a whole."""
+    return images.background is not None and plan.background.strength is None
+
+
 def scene_layers(plan: Plan, images: CanvasImages) -> tuple[Layer, ...]:
     """List what is painted: the background, where its prompt paints something, then the regions."""
     background = plan.background
     prompt = background.prompt.replaced("", WHITE_PROMPT)
     layers = []
-    preserves_picture = images.background is not None and background.strength is None
     in_new_area = images.new_area is not None and background.strength is None
-    if background.prompt and (in_new_area or not preserves_picture):
+    if background.prompt and (in_new_area or not preserves_picture(plan, images)):
         is_behind = in_new_area or plan.bootstrap.show_through
         layers.append(Layer(prompt, background.negative_prompt, None, is_behind, in_new_area))
     for region in plan.regions:

@@ -7,7 +7,7 @@ from smd_cli.core.regions import Regions, Work, arrange_regions
 from smd_cli.core.samplers import SamplerSteps, ScheduleMaker
 from smd_cli.core.schedule import Schedule
 from smd_cli.engine.layers import CanvasImages, Layer, scene_layers
-from smd_cli.engine.soft_masks import SoftMasks, quantized_masks, soft_masks
+from smd_cli.engine.soft_masks import quantized_masks, soft_pixels_at_once
 from smd_cli.engine.tile_size import tile_side
 from smd_cli.models.facts import ModelFacts
 from smd_cli.scene.resolve import Plan
@@ -17,7 +17,8 @@ from smd_cli.scene.resolve import Plan
 class Layout:
     """The work of a scene: its schedule, guidance, layers, and their regions, without a background so far.
 
-    `shape` is that of the canvas's latents, (1, C, h, w).
+    `shape` is that of the canvas's latents, (1, C, h, w); `soft_pixels` counts those of all masks that are
+    softened at once.
     """
 
     schedule: Schedule
@@ -25,7 +26,7 @@ class Layout:
     layers: tuple[Layer, ...]
     regions: Regions
     shape: tuple[int, ...]
-    soft: SoftMasks
+    soft_pixels: int
 
     @property
     def work(self) -> Work:
@@ -41,9 +42,9 @@ def make_layout(plan: Plan, images: CanvasImages, facts: ModelFacts, schedules: 
     size = (plan.canvas.height // facts.downscale, plan.canvas.width // facts.downscale)
     tile = tile_side(plan, facts) // facts.downscale
     schedule = scene_schedule(plan, facts, schedules)
-    layers, soft = scene_layers(plan, images), soft_masks(plan, images)
+    layers = scene_layers(plan, images)
     regions = arrange_regions(
-        quantized_masks(plan, layers, soft, schedule, size),
+        quantized_masks(plan, layers, images, schedule, facts.downscale),
         tile,
         overlap=plan.sampler.overlap,
         wrap=plan.canvas.wraps,
@@ -51,7 +52,8 @@ def make_layout(plan: Plan, images: CanvasImages, facts: ModelFacts, schedules: 
     )
     sampler = plan.sampler
     guidance = Guidance(sampler.guidance, sampler.guidance_scale, sampler.delta)
-    return Layout(schedule, guidance, layers, regions, (1, facts.latent_channels, *size), soft)
+    soft_pixels = soft_pixels_at_once(plan, images)
+    return Layout(schedule, guidance, layers, regions, (1, facts.latent_channels, *size), soft_pixels)
 
 
 def scene_schedule(plan: Plan, facts: ModelFacts, schedules: ScheduleMaker) -> Schedule:

@@ -35,7 +35,7 @@ def estimate(layout: Layout, assets: Assets, dtype: torch.dtype, batch: int) -> 
     latents = prod(layout.shape[-2:])
     pixels = latents * assets.facts.downscale**2
     canvas = 4 * CANVAS_MAPS * prod(layout.shape) + 4 * layout.regions.masks.numel()
-    planes = 4 * pixels * (2 * len(layout.soft.regions) + 6)  # masks while they are blurred; pictures
+    planes = 4 * (2 * layout.soft_pixels + 6 * pixels)  # masks while they are blurred; pictures
     rows = batch * layout.guidance.rows_per_view(0) * row_bytes(layout, assets, dtype)
     return int(PROGRAM + weights + canvas + planes + max(rows, _decoder_bytes(pixels, assets, dtype)))
 

@@ -8,10 +8,13 @@ from PIL import Image
 from torch import Tensor
 
 
-def mask_tensor(masks: Sequence[Image.Image], width: int, height: int) -> Tensor:
-    """Stack `L` pictures of width x height px into (P, 1, H, W) in [0, 1]; P may be 0."""
-    planes = [torch.from_numpy(np.asarray(mask, dtype=np.float32) / 255) for mask in masks]
-    return torch.stack(planes)[:, None] if planes else torch.zeros(0, 1, height, width)
+def mask_tensor(masks: Sequence[Image.Image], width: int, height: int, every: int = 1) -> Tensor:
+    """Stack `L` pictures of width x height px into (P, 1, H, W) in [0, 1]; P may be 0.
+
+    With `every`, only every so many-th row and column is taken.
+    """
+    planes = [torch.from_numpy(np.asarray(mask)[::every, ::every] / np.float32(255)) for mask in masks]
+    return torch.stack(planes)[:, None] if planes else torch.zeros(0, 1, height // every, width // every)
 
 
 def to_pixels(image: Image.Image) -> Tensor:

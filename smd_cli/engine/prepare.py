@@ -94,7 +94,7 @@ def prepare(
         table=table,
         shape=layout.shape,
         source=picture if repainted else None,
-        preserved=preserve_background(plan, images, layout.soft, backbone.device),
+        preserved=preserve_background(plan, images, backbone.device),
         size=plan.size,
         wraps=wraps,
     )

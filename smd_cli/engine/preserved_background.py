@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from smd_cli.engine.layers import CanvasImages
+from smd_cli.engine.layers import CanvasImages, preserves_picture
 from smd_cli.engine.pixels import mask_tensor, to_pixels
-from smd_cli.engine.soft_masks import SoftMasks
+from smd_cli.engine.soft_masks import soft_masks
 from smd_cli.engine.tone import Joint, match_tone
 from smd_cli.scene.resolve import Plan
 
@@ -30,13 +30,11 @@ class PreservedBackground:
         return torch.lerp(self.picture, painted, self.covered)
 
 
-def preserve_background(
-    plan: Plan, images: CanvasImages, soft: SoftMasks, device: torch.device
-) -> PreservedBackground | None:
+def preserve_background(plan: Plan, images: CanvasImages, device: torch.device) -> PreservedBackground | None:
     """Preserve a scene's background picture, if it has one that is not repainted as a whole."""
-    if images.background is None or plan.background.strength is not None:
+    if images.background is None or not preserves_picture(plan, images):
         return None
-    joint = None
+    soft, joint = soft_masks(plan, images), None
     if images.new_area is not None and soft.new_area is not None:
         known = 1 - mask_tensor([images.new_area], plan.canvas.width, plan.canvas.height)
         joint = Joint(soft.new_area.to(device), known.to(device))

@@ -6,10 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from smd_cli.core.centering import centering_rolls
 from smd_cli.core.guidance import Guidance
 from smd_cli.core.regions import Work, arrange_regions
 from smd_cli.core.tiling import tile_canvas
-from smd_cli.core.views import select_views
+from smd_cli.core.views import View, select_views
 
 WHITE = torch.full((1, 4, 8, 12), 9.0)
 
@@ -38,6 +39,35 @@ def test_views_are_those_with_weight(seed: int, tile: int) -> None:
         assert {(view.region, view.tile) for view in of_step} == weighing
         assert len(of_step) == len(weighing)
         assert all(view.step == step and view.box == tiling.boxes[view.tile] for view in of_step)
+
+
+@given(
+    seed=st.integers(0, 2**32),
+    sides=st.tuples(st.integers(1, 13), st.integers(1, 13)),
+    tile=st.integers(1, 9),
+    overlap=st.sampled_from([0.0, 0.25, 0.5, 0.75, 0.9]),
+    wrap=st.booleans(),
+    share=st.sampled_from([0.0, 0.03, 0.3, 1.0]),
+)
+def test_views_are_listed_in_order_and_centred_and_counted_before(
+    seed: int, sides: tuple[int, int], tile: int, overlap: float, wrap: bool, share: float
+) -> None:
+    height, width = sides
+    generator = torch.Generator().manual_seed(seed)
+    masks = torch.rand(2, 3, 1, height, width, generator=generator)
+    masks = masks * (torch.rand(masks.shape, generator=generator) < share)
+    tiling = tile_canvas(height, width, tile, overlap=overlap, wrap=wrap and tile <= width)
+    listed: list[list[View]] = [[], [], []]
+    for step, of_step in enumerate(listed):
+        for index, box in enumerate(tiling.boxes):
+            for region in range(2):
+                inside = box.of(masks[region, step, 0])
+                if (inside * tiling.weights[index] > 0).any():
+                    down, right = centering_rolls(inside)
+                    of_step.append(View(step, region, index, box, (int(down), int(right))))
+    views = select_views(masks, tiling)
+    assert [len(of_step) for of_step in views] == [len(of_step) for of_step in listed]
+    assert [list(of_step) for of_step in views] == listed
 
 
 def test_weights_of_all_views_add_up_to_the_masks() -> None:
