@@ -6,7 +6,7 @@ import logging
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from importlib import import_module
@@ -187,7 +187,7 @@ def _spans(
     end, packets, is_whole = Fraction(0), Counter[int](), True
     for packet in film.demux():
         begin = packet.dts if _is_ordered(film) else packet.pts
-        packets[packet.stream_index] += 1
+        packets[packet.stream_index] += packet.dts is not None  # the one that ends a stream has none
         is_whole &= not packet.is_corrupt
         if not packet.size or begin is None:
             continue
@@ -245,17 +245,12 @@ def _sound(path: Path, stream: Stream, spans: Sequence[tuple[int, int]], begin: 
 
 
 def _decoded(film: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
-    """Yield the frames of a stream, transparent ones too; all that there are before what is damaged."""
+    """Yield the frames of a stream, transparent ones too."""
     decoder = stream.codec_context
     if stream.metadata.get("alpha_mode") == "1" and (name := _WITH_ALPHA.get(decoder.name)):
         decoder = pyav().CodecContext.create(name, "r")
     for packet in film.demux(stream):
-        try:
-            yield from decoder.decode(packet)
-        except pyav().error.FFmpegError:
-            with suppress(pyav().error.FFmpegError):
-                yield from decoder.decode(None)
-            raise
+        yield from decoder.decode(packet)
 
 
 def _timed(

@@ -156,6 +156,26 @@ def test_a_film_that_is_cut_off_is_refused(
     assert 10 < int(re.findall(r"(\d+) of its", str(caught.value))[0]) <= 60
 
 
+@pytest.mark.parametrize("within", [0, 10])
+def test_a_film_of_which_only_the_last_frame_is_cut(tmp_path: Path, within: int) -> None:
+    """Its index still lists the frame; or some of the frame is there."""
+    path = encode(tmp_path / "x.mp4", "-c:v", "mjpeg", "-movflags", "+faststart")
+    path.write_bytes(path.read_bytes()[: place_of(path, 59)[0] + within])
+    with pytest.raises(AssetError, match=r"x\.mp4: is cut off; (59|60) of its frames are there"):
+        open_frame_source(path)
+
+
+def test_frames_that_a_decoder_leaves_out_at_the_end(tmp_path: Path) -> None:
+    source = ("-f", "lavfi", "-i", "testsrc2=s=128x96:d=1:r=15")
+    path = encode(tmp_path / "x.mkv", "-c:v", "mpeg2video", source=source)
+    data = bytearray(path.read_bytes())
+    for start, end in (place_of(path, 13), place_of(path, 14)):
+        data[start:end] = bytes(end - start)
+    path.write_bytes(data)
+    with pytest.raises(AssetError, match=r"^frame 13 of 15 cannot be read"):
+        list(open_frame_source(path))
+
+
 def test_a_film_that_is_shorter_than_it_says_is_noted(tmp_path: Path) -> None:
     pattern = ("-f", "lavfi", "-i", "testsrc=s=64x48:d=4:r=10")
     path = encode(tmp_path / "x.mkv", "-c:v", "mjpeg", source=pattern)
