@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +15,8 @@ from smd_cli.strict_json import parse
 _FILE, ADAPTER_CONFIG = "adapter_model.safetensors", "adapter_config.json"
 """What peft calls an adapter's tensors, and its config in the same folder."""
 
+_PATIENCE = 0.1  # seconds that a pattern and a name may take; most take microseconds
+
 _HEADER = "lora_adapter_metadata"
 """Where diffusers keeps such configs in the tensors' own file, each key with its component before it."""
 
@@ -25,18 +27,31 @@ class Scale:
 
     Attributes:
         alpha: of all layers; None: as the rank.
-        patterns: of the layers whose names end as a pattern says, instead.
+        patterns: of the layers whose names a compiled pattern matches, instead.
         by_root: the divisor is the rank's root.
+        source: the file that says so, for errors.
     """
 
     alpha: float | None = None
-    patterns: Mapping[str, float] = field(default_factory=dict)
+    patterns: Mapping[Any, float] = field(default_factory=dict)
     by_root: bool = False
+    source: Path | None = None
 
     def alpha_of(self, layer: str) -> float | None:
-        """Return the numerator of a layer, by its name with dots."""
-        found = (alpha for pattern, alpha in self.patterns.items() if _ends(layer, pattern))
-        return next(found, self.alpha)
+        """Return the numerator of a layer, by its name with dots.
+
+        Raises:
+            AssetError: comparing its name with a pattern takes too long.
+        """
+        for pattern, alpha in self.patterns.items():
+            try:
+                if pattern.fullmatch(layer, timeout=_PATIENCE):
+                    return alpha
+            except TimeoutError:
+                raise AssetError(
+                    f"{self.source}: alpha_pattern: {pattern.pattern!a:.80} takes too long to match names"
+                ) from None
+        return self.alpha
 
 
 def read_scales(path: Path, header: Mapping[str, str]) -> dict[str, Scale]:
@@ -54,7 +69,7 @@ def read_scales(path: Path, header: Mapping[str, str]) -> dict[str, Scale]:
         return {
             component: _scale(path, written, f"{component}." if component else "") for component in components
         }
-    except (ValueError, TypeError, AttributeError, re.error) as error:
+    except (ValueError, TypeError, AttributeError) as error:
         raise AssetError(f"{path}: no readable config of an adapter ({error})") from error
 
 
@@ -64,11 +79,25 @@ def _scale(path: Path, config: Mapping[str, Any], start: str) -> Scale:
         raise AssetError(f"{path}: an adapter of peft's kind {kind}; of peft's, LORA alone can be fused")
     alpha, patterns = config.get(f"{start}lora_alpha"), config.get(f"{start}alpha_pattern") or {}
     return Scale(
-        alpha=None if alpha is None else float(alpha),
-        patterns={re.compile(pattern).pattern: float(value) for pattern, value in patterns.items()},
+        alpha=None if alpha is None else _finite(alpha),
+        patterns={_ending(pattern): _finite(value) for pattern, value in patterns.items()},
         by_root=bool(config.get(f"{start}use_rslora")),
+        source=path,
     )
 
 
-def _ends(layer: str, pattern: str) -> bool:
-    return re.fullmatch(rf"(.*\.)?({pattern})", layer) is not None
+def _finite(alpha: Any) -> float:  # noqa: ANN401 - whatever a file holds
+    number = float(alpha)
+    if not math.isfinite(number):
+        raise ValueError(f"alpha is {number}")
+    return number
+
+
+def _ending(pattern: str) -> Any:  # noqa: ANN401 - regex has no types
+    """Compile the pattern of the end of a name. Raises ValueError: it is none."""
+    import regex  # matches within a given time: a stranger's pattern may take ages
+
+    try:
+        return regex.compile(rf"(.*\.)?({pattern})")
+    except regex.error as error:
+        raise ValueError(f"{pattern!a:.80}: {error}") from error

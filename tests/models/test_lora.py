@@ -132,6 +132,21 @@ def test_pefts_config_has_the_scale(config, scale, plain, folder, tmp_path):
     torch.testing.assert_close(got, plain.unet.get_submodule(QUERY).weight + scale * change)
 
 
+@pytest.mark.parametrize(
+    ("config", "why"),
+    [
+        ({"alpha_pattern": {"(.|..)+[!?]": 2}}, "takes too long to match names"),
+        ({"alpha_pattern": {"(": 2}}, "no readable config of an adapter"),
+        ({"lora_alpha": float("inf")}, "alpha is inf"),
+        ({"lora_alpha": "nan"}, "alpha is nan"),
+    ],
+)
+def test_a_config_of_pefts_that_means_harm_is_refused(config, why, plain, folder, tmp_path):
+    peft_folder(tmp_path / "adapter", plain, **config)
+    with pytest.raises(AssetError, match=why):
+        fused(folder, tmp_path / "adapter")
+
+
 def test_an_adapter_of_another_kind_of_pefts_is_refused(plain, folder, tmp_path):
     peft_folder(tmp_path / "adapter", plain, peft_type="LOKR")
     with pytest.raises(AssetError, match=r"adapter_config\.json: an adapter of peft's kind LOKR"):
