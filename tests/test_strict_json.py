@@ -1,5 +1,7 @@
 """JSON whose meaning does not depend on who reads it."""
 
+import math
+
 import pytest
 
 from smd_cli.strict_json import parse
@@ -39,3 +41,11 @@ def test_ordinary_json_is_read(text, value):
 def test_what_readers_would_take_differently_is_refused(text, why):
     with pytest.raises(ValueError, match=why):
         parse(text)
+
+
+def test_numbers_that_libraries_write_for_no_limit_are_read_where_they_are_expected():
+    text = f'{{"a": [-Infinity, NaN], "b": {10**30}, "c": {2**63}, "d": {"9" * 10_000}}}'
+    value = parse(text, any_number=True)
+    assert (str(value["a"]), value["b"], value["c"], value["d"]) == ("[-inf, nan]", math.inf, 2**63, math.inf)
+    with pytest.raises(ValueError, match="twice"):
+        parse('{"a": NaN, "a": 1}', any_number=True)

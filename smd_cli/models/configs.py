@@ -52,11 +52,14 @@ def read_config(folder: Path) -> Config:
 def read_json(path: Path, limit: int = MAX_CONFIG) -> Config:
     """Read a JSON object from a file of at most `limit` bytes.
 
+    Its numbers may be infinite or NaN: schedulers and tokenizers are published with such in keys that have no
+    effect here (`lambda_min_clipped`, `model_max_length`). Whoever takes a number says what it may be.
+
     Raises:
         AssetError: it cannot be read, or is none.
     """
     try:
-        content = parse(read_text(path, limit))
+        content = parse(read_text(path, limit), any_number=True)
     except FileNotFoundError:
         raise AssetError(f"{path}: no such file; the model folder is incomplete") from None
     except PermissionError:

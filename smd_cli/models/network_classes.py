@@ -130,7 +130,7 @@ UNET = NetworkClass(
             "addition_embed_type": NULL,
             "addition_time_embed_dim": either(_WIDTH, NULL),
             "num_class_embeds": NULL,
-            "upcast_attention": FLAG,
+            "upcast_attention": either(FLAG, NULL),  # as converters of single files wrote it
             "resnet_time_scale_shift": word("default", "scale_shift"),
             "resnet_skip_time_act": FLAG,
             "resnet_out_scale_factor": _SCALE,

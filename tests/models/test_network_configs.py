@@ -5,6 +5,7 @@ import inspect
 import json
 from importlib import import_module
 
+import diffusers
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -176,6 +177,12 @@ def test_every_key_of_the_text_encoder_is_known():
     assert CLIP_TEXT.known.keys.keys() <= own
 
 
+SCHEDULERS = [
+    *("PNDM", "DDIM", "DDPM", "LCM", "EulerDiscrete", "EulerAncestralDiscrete", "HeunDiscrete"),
+    *("DPMSolverMultistep", "DPMSolverSinglestep", "DEISMultistep", "UniPCMultistep", "KDPM2Discrete"),
+]
+"""Those that models of this family are published with."""
+
 SD15 = [
     (UNET, {
         "_class_name": "UNet2DConditionModel", "_diffusers_version": "0.6.0", "act_fn": "silu",
@@ -201,8 +208,26 @@ SD15 = [
         "num_attention_heads": 12, "num_hidden_layers": 12, "pad_token_id": 1, "projection_dim": 768,
         "torch_dtype": "float32", "transformers_version": "4.22.0.dev0", "vocab_size": 49408,
     }),
+    (UNET, {  # of a single file, as diffusers' script converted it
+        "sample_size": 64, "in_channels": 4, "out_channels": 4, "block_out_channels": [320, 640, 1280, 1280],
+        "upcast_attention": None, "num_attention_heads": None, "time_cond_proj_dim": None,
+        "mid_block_only_cross_attention": None, "cross_attention_norm": None, "class_embed_type": None,
+    }),
 ]  # fmt: skip
 """The configs of Stable Diffusion 1.5, as published."""
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # diffusers' use of numpy
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_the_configs_of_all_schedulers_are_read(name, copy):
+    """Some hold -Infinity, which JSON does not know."""
+    getattr(diffusers, f"{name}Scheduler")(beta_schedule="scaled_linear").save_pretrained(copy / "scheduler")
+    locate(ModelSpec(str(copy)))
+
+
+def test_a_tokenizer_without_a_greatest_length_is_read(copy, make):
+    make.edit_json(copy / "tokenizer/tokenizer_config.json", model_max_length=int(1e30))
+    locate(ModelSpec(str(copy)))
 
 
 @pytest.mark.parametrize(("network", "config"), SD15, ids=lambda each: getattr(each, "name", ""))
