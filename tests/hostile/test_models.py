@@ -101,7 +101,9 @@ def render(attack: str, model: Path, extra: str = "", *, names: str = "") -> Non
     """Render the scene beside a model, and judge how that ends."""
     scene = write_scene(model, extra)
     ended = run("generate", str(scene), "--offline", "--overwrite", "-o", str(model.parent / "x.png"))
-    judge(attack, ended, {0, 4})
+    judge(attack, ended, {0, 1, 4})
+    if ended.code == 1:  # numbers that are finite, and too large to compute with
+        assert "the model makes NaN or infinity, though its files hold none" in ended.stderr, ended
     if ended.code == 4:
         assert f"\n{scene}:" in f"\n{ended.stderr}", ended
         assert names in ended.stderr, ended
