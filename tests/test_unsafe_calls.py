@@ -1,4 +1,4 @@
-"""The program calls nothing that opens pickles, runs code from files, or lets a library look for files."""
+"""The program opens no pickles, runs no code and no other program, and lets no library look for files."""
 
 import ast
 from pathlib import Path
@@ -11,8 +11,14 @@ PACKAGE = Path(smd_cli.__file__).parent
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 LOADERS = {"from_pretrained", "from_single_file", "from_config", "load_checkpoint", "load_adapter"}
-MODULES = {"pickle", "_pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve", "accelerate", "kernels"}
-CALLS = {"torch.load", "torch.hub.load", "torch.jit.load", "numpy.load", "np.load", "eval", "exec"}
+MODULES = {
+    *("pickle", "_pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve", "accelerate", "kernels"),
+    *("subprocess", "pty", "webbrowser", "runpy", "code"),
+}
+CALLS = {
+    *("torch.load", "torch.hub.load", "torch.jit.load", "numpy.load", "np.load", "eval", "exec"),
+    *("os.system", "os.popen", "os.startfile", "os.posix_spawn"),
+}
 
 
 def unsafe(source: str) -> list[str]:
@@ -24,8 +30,11 @@ def unsafe(source: str) -> list[str]:
         elif isinstance(node, ast.Call) and ast.unparse(node.func) in CALLS:
             found.append((node.lineno, ast.unparse(node.func)))
         elif isinstance(node, ast.Import | ast.ImportFrom):
-            names = [alias.name for alias in node.names] + [getattr(node, "module", None) or ""]
+            module = getattr(node, "module", None) or ""
+            names = [module, *(alias.name for alias in node.names)]
             found += [(node.lineno, name) for name in names if name.split(".")[0] in MODULES]
+            calls = (f"{module}.{alias.name}" for alias in node.names)
+            found += [(node.lineno, name) for name in calls if name in CALLS]
         elif isinstance(node, ast.keyword) and node.arg == "trust_remote_code":
             found.append((node.lineno, node.arg))
     return [f"{line}: {what}" for line, what in found]
@@ -44,6 +53,9 @@ def test_no_module_calls_what_is_unsafe(path):
         "import pickle",
         "from torch import pickle\nfrom pickle import loads",
         "torch.load(path, weights_only=True)",
+        "from torch import load",
+        "from subprocess import run",
+        "os.system(name)",
         "AutoModel(name, trust_remote_code=True)",
     ],
 )

@@ -98,6 +98,7 @@ class Draft:
 @lru_cache(maxsize=256)
 def clear_leftovers(folder: Path) -> None:
     """Remove drafts in a folder that killed runs have left, once a run; what cannot be removed stays."""
+    drafts = []  # nor can files be listed in every folder that takes some
     with suppress(OSError), os.scandir(folder) as entries:
         drafts = [(Path(entry.path), match) for entry in entries if (match := _NAME.fullmatch(entry.name))]
     for path, match in drafts:

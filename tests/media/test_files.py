@@ -268,3 +268,7 @@ def test_a_path_whose_draft_would_be_too_long_is_refused_before_work(tmp_path, m
     with pytest.raises(UsageError, match="too long"):
         check_target(folder / "a.png")  # fits, its draft does not
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_listed_has_no_leftovers(tmp_path):
+    clear_leftovers(tmp_path / "as good as one without permission, which root does not need")
