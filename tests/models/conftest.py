@@ -205,7 +205,13 @@ def ldm_tensors(folder: Path) -> dict[str, torch.Tensor]:
         **{f"first_stage_model.{name}": tensor for name, tensor in ldm_vae(folder).items()},
         **{f"cond_stage_model.transformer.text_model.{name}": tensor for name, tensor in text.items()},
         "cond_stage_model.transformer.text_model.embeddings.position_ids": torch.arange(77)[None],
+        "cond_stage_model.logit_scale": torch.tensor(4.6),
         "alphas_cumprod": torch.linspace(1, 0, 1000),
+        "model_ema.decay": torch.tensor(0.9999),
+        **{
+            f"model_ema.diffusion_model{ldm_unet_name(name).replace('.', '')}": torch.zeros_like(tensor)
+            for name, tensor in unet.items()
+        },
     }
 
 
