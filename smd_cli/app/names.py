@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -80,14 +81,17 @@ def fill_name(template: str, picture: NamedPicture) -> str:
 def name_pictures(template: str, plan: Plan, seeds: Sequence[int], coming: ComingRecipes) -> list[str]:
     """Return the name of each seed's picture. Raises UsageError: as `fill_name`, or two are the same."""
     names: list[str] = []
+    files: list[str] = []  # which .. can make one of several names
     for index, seed in enumerate(seeds):
         picture = NamedPicture(replace(plan, seed=seed), index, partial(_hash, coming, seed))
         name = fill_name(template, picture)
-        if name in names:
-            other = seeds[names.index(name)]
+        file = os.path.normpath(name)
+        if file in files:
+            other = seeds[files.index(file)]
             problem = f"seeds {other} and {seed} have one name, {name}; add {{seed}}"
             raise UsageError(Place.of_option(f"--name {template}").says(problem))
         names.append(name)
+        files.append(file)
     return names
 
 

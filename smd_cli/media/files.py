@@ -34,6 +34,7 @@ def check_target(
     Raises UsageError: it must not be replaced, it cannot be a file, or its folder cannot be written to.
     """
     try:
+        _check_steps(path)
         if path.is_dir():
             raise UsageError(f"{path}: is a directory; give a file name")
         if path.is_symlink() and not path.exists():
@@ -123,6 +124,18 @@ def _why_foreign(path: Path) -> str | None:
     from smd_cli.media.texts import why_foreign  # imports Pillow, which most commands start without
 
     return why_foreign(path)
+
+
+def _check_steps(path: Path) -> None:
+    """Raise UsageError where `..` follows a folder that is not there.
+
+    Whether a file exists behind that, systems deny, while the resolved path may well lead to one.
+    """
+    steps = path.parts
+    for count in (index for index, step in enumerate(steps) if step == os.pardir):
+        folder = Path(*steps[:count])
+        if not folder.is_dir():
+            raise UsageError(f"{path}: {folder}: no such folder, so no {os.pardir} from there")
 
 
 def _nearest_folder(path: Path) -> Path:

@@ -172,6 +172,10 @@ def test_templates_name_files_and_folders():
     ("arguments", "says"),
     [
         (("day.yaml", "--name", "{scene}.png", "--seed", "1,2"), "seeds 1 and 2 have one name, day.png"),
+        (
+            ("day.yaml", "--name", "{seed}/../day.png", "--seed", "1,2"),
+            "seeds 1 and 2 have one name, 2/../day.png",
+        ),
         (("day.yaml", "--name", "{promt}.png"), "{promt} is unknown; known: scene, task, seed"),
         (("day.yaml", "--name", "{seed}.png", "-o", "a.png"), "--name names files as well"),
         (("day.yaml", "-o", "a.png", "--seed", "1,2"), "give --output-dir"),

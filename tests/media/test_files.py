@@ -111,9 +111,23 @@ def test_targets_that_cannot_be_files(tmp_path: Path) -> None:
         (tmp_path / "link", "is a broken link to gone"),
         (Path("/dev/null"), "is no regular file"),
         (tmp_path / ("x" * 300), "cannot be written"),
+        (tmp_path / "gone" / ".." / "new.png", "gone: no such folder, so no .. from there"),
+        (tmp_path / "file" / ".." / "new.png", "file: no such folder"),
     ):
         with pytest.raises(UsageError, match=said):
             check_target(path)
+
+
+def test_a_file_behind_a_folder_that_is_not_there_is_not_replaced(tmp_path: Path) -> None:
+    """Systems say that it does not exist, as the folder does not; the path resolved leads to it."""
+    (tmp_path / "theirs.png").write_bytes(b"theirs")
+    path = tmp_path / "gone" / ".." / "theirs.png"
+    for existing in Existing:
+        with pytest.raises(UsageError, match="no such folder"):
+            check_target(path, existing)
+    with pytest.raises(UsageError, match="no such folder"):
+        write_bytes(path, b"ours", lambda: check_target(path))
+    assert (tmp_path / "theirs.png").read_bytes() == b"theirs"
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder that nobody can write to")
