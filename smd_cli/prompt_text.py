@@ -21,10 +21,10 @@ LONGEST_WORD = 100
 _MARKS = re.compile(
     r"\\(?P<escaped>[()\[\]{}<>|_:\\])"
     r"|(?P<opens>\()"
-    r"|:\s*(?P<weight>[0-9]+\.?[0-9]*|\.[0-9]+)\s*\)"
+    r"|:\s*+(?P<weight>[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)\s*+\)"
     r"|(?P<closes>\))"
-    r"|\s*\b(?P<breaks>BREAK)\b\s*"
-)
+    r"|(?:(?<!\s)\s++)?\b(?P<breaks>BREAK)\b\s*"
+)  # each character is looked at a few times only, however long a row of spaces or digits is
 
 
 @dataclass(frozen=True)
@@ -87,18 +87,22 @@ def _whole(word: str) -> str:
 def _factors(marks: list[re.Match[str]]) -> dict[int, float]:
     """Pair the brackets; return the weight of each pair that has one, by the place of either mark."""
     factors: dict[int, float] = {}
-    largest: dict[int, float] = {}  # the largest product of weights within a pair, by where it opens
-    opened: list[int] = []
+    opened: list[
+        tuple[int, float]
+    ] = []  # where brackets open, and the largest product of weights in each yet
     for mark in marks:
         if mark["opens"]:
-            opened.append(mark.start())
+            opened.append((mark.start(), 0.0))
         elif opened and (mark["closes"] or mark["weight"]):
-            start = opened.pop()
+            start, largest = opened.pop()
             factor = float(mark["weight"] or 1)
-            product = factor * max((largest[inner] for inner in largest if inner > start), default=1.0)
-            if mark["weight"] and max(factor, product) <= MOST:
-                factors |= {start: factor, mark.start(): factor}
-                largest[start] = max(factor, product)
+            product = max(factor, factor * (largest or 1.0))
+            if mark["weight"] and product <= MOST:
+                factors[start] = factors[mark.start()] = factor
+                largest = max(largest, product)
+            if opened:
+                around, largest_there = opened.pop()
+                opened.append((around, max(largest, largest_there)))
     return factors
 
 

@@ -71,3 +71,15 @@ def test_every_text_can_be_read(text: str) -> None:
     assert all(0 <= span.weight <= MOST and span.text for part in told.parts for span in part)
     if not set(text) & set("(\\") and "BREAK" not in text:
         assert told.parts == (((Span(text),),) if text else ((),))
+
+
+@pytest.mark.parametrize("row", [" ", "1", "(", "(: ", ":1.0)", "\\(", " BREAK"])
+def test_a_long_prompt_of_one_thing_is_read_in_one_go(row: str) -> None:
+    """What looked at each rest of a row again would take many minutes here."""
+    text = f"(:{row * 100_000}"
+    assert len(read_prompt(text).unread) == len(text)
+
+
+def test_pairs_as_many_as_there_can_be_are_read_in_one_go() -> None:
+    text = "(" * 100_000 + "a" + ":1.0)" * 100_000
+    assert spans(text) == [("a", 1.0)]

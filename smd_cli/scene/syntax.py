@@ -18,8 +18,10 @@ from smd_cli.scene.schema import KEYS
 Spot = tuple[int, int, str]  # line and column, from 0, and what to say
 _KEY = re.compile(r"(?P<start>\s*(?:-\s+)*)(?P<key>[\w-]+):(?P<space>\s+|$)(?P<text>.*)")
 _NO_SPACE = re.compile(r"(?P<start>\s*(?:-\s+)*)(?P<key>[A-Za-z_][\w-]*):(?=[^\s/:])")
-_HIDDEN = re.compile(r"""(?:^|\s)(?P<comment>\#(?P<color>[0-9a-fA-F]{6}\b)?[^\s#].*[,}\]].*)""", re.VERBOSE)
-_FLOW_KEY = re.compile(r"[{,]\s*(?P<key>[\w-]+):\s+(?P<text>[^{},]*?(?P<last>[\w-]*))\s*$")
+_HIDING = re.compile(r"(?:^|\s)(?P<sign>#)(?=[^\s#])(?P<color>[0-9a-fA-F]{6}\b)?")
+_ENDS = re.compile(r"[,}\]]")
+_FLOW_KEY = re.compile(r"[{,]\s*(?P<key>[\w-]+):\s+(?P<text>[^{},]*)")
+_WORD = re.compile(r"[\w-]*")
 _DASH = re.compile(r"\s*-\s")
 _COLLECTION = {"mapping": "{", "sequence": "["}
 _LINES_BACK = 20
@@ -117,13 +119,15 @@ def _hidden_end(trouble: _Trouble) -> Spot | None:
         return None
     for line in range(trouble.line, max(-1, trouble.line - _LINES_BACK), -1):
         text = trouble.at(line)
-        for found in _HIDDEN.finditer(text):
-            before = text[: found.start("comment")]
-            if before.count('"') % 2 or before.count("'") % 2:
-                continue
-            quotes = f': "#{found["color"]}"' if found["color"] else " around the text"
-            said = f"a # begins a comment, which hides the rest of the line; it needs quotes{quotes}"
-            return line, found.start("comment"), said
+        found = _HIDING.search(text)
+        if found is None or not _ENDS.search(text, found.start("sign") + 2):
+            continue
+        before = text[: found.start("sign")]
+        if before.count('"') % 2 or before.count("'") % 2:
+            continue
+        quotes = f': "#{found["color"]}"' if found["color"] else " around the text"
+        said = f"a # begins a comment, which hides the rest of the line; it needs quotes{quotes}"
+        return line, found.start("sign"), said
     return None
 
 
@@ -157,13 +161,22 @@ def _colon_in_text(trouble: _Trouble) -> Spot | None:
 
 def _colon_in_flow(trouble: _Trouble) -> Spot | None:
     """Find the same between { }, or a key there before which a comma is missing."""
-    found = _FLOW_KEY.search(trouble.text[: trouble.column])
+    before = trouble.text[: trouble.column]
+    found = _FLOW_KEY.fullmatch(before, max(before.rfind("{"), before.rfind(","), 0))
     if found is None or not trouble.is_flow or trouble.char != ":":
         return None
-    if found["last"] in KEYS:
-        return trouble.line, found.start("last"), f"a comma is missing before {found['last']}:"
+    text = found["text"].rstrip()
+    last = _last_word(text)
+    if last in KEYS:
+        column = found.start("text") + len(text) - len(last)
+        return trouble.line, column, f"a comma is missing before {last}:"
     rest = re.match(r"[^,}\]]*", trouble.text[found.start("text") :])
     return trouble.line, found.start("text"), _in_quotes(found["key"], rest[0] if rest else "")
+
+
+def _last_word(text: str) -> str:
+    found = _WORD.match(text[::-1])  # a search for the end of a text would begin at each of its letters
+    return found[0][::-1] if found else ""
 
 
 def _in_quotes(key: str, text: str) -> str:

@@ -108,3 +108,10 @@ def test_learned_words_are_no_notations() -> None:
 def test_prompts_of_options_are_too() -> None:
     (said,) = warnings("background: {prompt: x}", "background.prompt=__animal__")
     assert said.startswith("--set background.prompt=__animal__: '__animal__' of the background")
+
+
+@pytest.mark.parametrize("row", ["{|", "{||", "[::", "[|:", "_", "__a", "(:", ")1"])
+def test_a_long_row_of_signs_is_searched_in_one_go(row: str) -> None:
+    """What looked at each rest of a row again would take hours here."""
+    text = row[0] + row[1:] * 1_000_000
+    assert not any(syntax.pattern.search(text) for syntax in SYNTAXES)

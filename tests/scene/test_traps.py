@@ -348,3 +348,18 @@ class TestShared:
         with pytest.raises(SceneError) as caught:
             parse(chain, "s")
         assert "levels deep" in caught.value.problems[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("a: [\n" + " #a" * 200_000 + "\n b: c: d\n", "1:4: this [ is not closed"),
+        ("a: {a:" + " " * 200_000 + "x, b: c: d}\n", "a text with a colon and a space in it needs quotes"),
+        ("a: {a: " + "x" * 200_000 + " c: d}\n", "a text with a colon and a space in it needs quotes"),
+    ],
+)
+def test_a_long_line_that_is_no_yaml_is_explained_in_one_go(text, problem):
+    """What looked at each rest of the line again would take hours here."""
+    with pytest.raises(SceneError) as caught:
+        load_text(text, "s.yaml")
+    assert problem in str(caught.value)
