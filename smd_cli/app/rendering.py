@@ -25,9 +25,9 @@ from smd_cli.engine.layers import CanvasImages
 from smd_cli.engine.prepare import PreparedScene, prepare
 from smd_cli.engine.render import render
 from smd_cli.media.files import Existing, write_bytes
-from smd_cli.media.paint import SceneImages
 from smd_cli.media.pixel_digest import pixel_digest
 from smd_cli.media.recipe import Recipe
+from smd_cli.media.scene_images import SceneImages
 from smd_cli.media.stills import check_still, check_texts, encode_still
 from smd_cli.models.backbone import Backbone
 

@@ -14,7 +14,8 @@ from smd_cli.engine.events import Listener, Noted, Warned, ignore_events
 from smd_cli.errors import SceneError, SmdError
 from smd_cli.media.frame_files import FIRST_FRAME
 from smd_cli.media.images import picture_size
-from smd_cli.media.paint import SceneImages, paint_scene
+from smd_cli.media.paint import paint_scene
+from smd_cli.media.scene_images import SceneImages
 from smd_cli.messages import Locate, Message, Place
 from smd_cli.scene.lints import lint
 from smd_cli.scene.loader import LoadedScene, load, load_data, load_text, looks_like_picture

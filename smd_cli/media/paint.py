@@ -1,8 +1,8 @@
-"""The images of a whole plan: its masks and background at canvas size, or all that is wrong with them."""
+"""Painting a whole plan: its masks and background at canvas size, or all that is wrong with them."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -21,10 +21,10 @@ from smd_cli.media.mask_images import (
     paint_shape,
     read_mask,
     shift_mask,
-    union,
     value_range,
 )
 from smd_cli.media.pixels import has_alpha, on_white
+from smd_cli.media.scene_images import SceneImages
 from smd_cli.messages import Locate, Message, Place
 from smd_cli.scene.mask_specs import ColorMask, FileMask, ImageMask, RestMask
 from smd_cli.scene.region import RegionPlan
@@ -35,42 +35,6 @@ from smd_cli.scene.tree import dotted
 # of a region is visible between later ones.
 _VISIBLE = 64
 _CACHE_LIMIT = 1 << 28  # bytes that each kind of image may keep from call to call
-
-
-@dataclass(frozen=True)
-class SceneImages:
-    """The images of a plan at canvas size; they may be shared with other results, so nothing may alter them.
-
-    Attributes:
-        masks: `L`, white = region, in the order of the regions.
-        background: RGB; None where the plan has no background picture.
-        new_area: `L`, white where the picture does not reach and `background` repeats its edge pixels; None
-            where it covers the canvas.
-        notes: what was adapted, one line each.
-        warnings: what is likely a mistake, one line each; of the frames of a stream, none.
-        maps: the pictures whose colours are regions, and the masks of these before they are shifted.
-    """
-
-    masks: tuple[Image.Image, ...]
-    background: Image.Image | None
-    new_area: Image.Image | None
-    notes: tuple[str, ...]
-    warnings: tuple[Message, ...]
-    maps: Mapping[Path, tuple[Image.Image, ...]] = field(default_factory=dict)
-
-    def coverage(self, index: int) -> float:
-        """Return the share of the canvas, 0 to 1, that a region's mask covers."""
-        return covered_share(self.masks[index])
-
-    def unclaimed(self, path: Path) -> float:
-        """Return the share of a painted map, 0 to 1, that belongs to no region."""
-        masks = self.maps[path]
-        return 1 - covered_share(union(masks, masks[0].size))
-
-    def visible(self, index: int) -> Image.Image:
-        """Return a region's mask without what later regions cover."""
-        mask = self.masks[index]
-        return ImageChops.multiply(mask, ImageChops.invert(union(self.masks[index + 1 :], mask.size)))
 
 
 def _dotted(*loc: str | int) -> Place:

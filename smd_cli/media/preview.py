@@ -9,7 +9,7 @@ from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont, ImageOps
 
 from smd_cli.media.canvas import PixelBox
 from smd_cli.media.mask_images import covered_share, union
-from smd_cli.media.paint import SceneImages
+from smd_cli.media.scene_images import SceneImages
 
 LONG_SIDE = 1024  # px of the preview, whatever the canvas has
 FONT_SIZE = 22

@@ -10,7 +10,8 @@ from smd_cli.engine.events import Clock
 from smd_cli.engine.layers import CanvasImages
 from smd_cli.engine.prepare import PreparedScene, prepare
 from smd_cli.engine.render import decode_image, render
-from smd_cli.media.paint import SceneImages, paint_scene
+from smd_cli.media.paint import paint_scene
+from smd_cli.media.scene_images import SceneImages
 from smd_cli.scene.loader import load_text
 from smd_cli.scene.resolve import resolve
 from smd_cli.workshop.world import draw_picture

@@ -10,7 +10,8 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from smd_cli.errors import SceneError
 from smd_cli.media.map_labels import NOBODY, label_pixels
-from smd_cli.media.paint import SceneImages, paint_scene
+from smd_cli.media.paint import paint_scene
+from smd_cli.media.scene_images import SceneImages
 from smd_cli.scene.loader import load_text
 from smd_cli.scene.resolve import resolve
 

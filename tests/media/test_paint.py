@@ -7,7 +7,8 @@ from PIL import Image, ImageChops
 
 from smd_cli.errors import AssetError, SceneError, SmdError
 from smd_cli.media.mask_images import covered_share
-from smd_cli.media.paint import SceneImages, paint_scene
+from smd_cli.media.paint import paint_scene
+from smd_cli.media.scene_images import SceneImages
 from smd_cli.scene.loader import load_text
 from smd_cli.scene.resolve import resolve
 

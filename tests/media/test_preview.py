@@ -5,8 +5,8 @@ from dataclasses import replace
 from PIL import Image, ImageChops
 
 from smd_cli.media.mask_images import paint_shape
-from smd_cli.media.paint import SceneImages
 from smd_cli.media.preview import LONG_SIDE, draw_preview
+from smd_cli.media.scene_images import SceneImages
 from smd_cli.scene.mask_specs import BoxMask
 
 

@@ -13,7 +13,8 @@ from smd_cli.errors import AssetError, SceneError
 from smd_cli.media import paint
 from smd_cli.media.image_cache import ImageCache
 from smd_cli.media.images import OpenedPicture
-from smd_cli.media.paint import SceneImages, ScenePainter, paint_scene
+from smd_cli.media.paint import ScenePainter, paint_scene
+from smd_cli.media.scene_images import SceneImages
 from smd_cli.scene.frame_times import EvenTimes
 from smd_cli.scene.loader import load_text
 from smd_cli.scene.resolve import Plan, resolve
