@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 from typing import BinaryIO
 
+from smd_cli.media.mp4 import boxes
 from smd_cli.regular_files import open_regular
 
 _EBML, _SEGMENT, _CLUSTER = 0x1A45DFA3, 0x18538067, 0x1F43B675
@@ -35,23 +36,14 @@ def check_parts(path: Path) -> None:
 
 
 def _check_boxes(file: BinaryIO, end: int) -> None:
-    start, in_fragments = 0, False
-    while start < end:
-        file.seek(start)
-        header = file.read(16)
-        length, kind = int.from_bytes(header[:4]), header[4:8]
-        if length == 1:  # it stands in the next eight bytes
-            length = int.from_bytes(header[8:16])
-        elif length == 0 and kind == b"mdat":  # up to the end
-            return
+    reached, in_fragments = 0, False
+    for kind, _, stop in boxes(file, 0, end):
         in_fragments |= kind == b"moof"
-        if in_fragments and length < 8:
-            raise _damaged(start)
-        if in_fragments and start + length > end:
-            raise OSError("cut off")
-        if length < 8:
-            return
-        start += length
+        reached = stop
+    if in_fragments and reached > end:
+        raise OSError("cut off")
+    if in_fragments and reached < end:
+        raise _damaged(reached)
 
 
 def _check_elements(file: BinaryIO, end: int) -> None:

@@ -47,7 +47,7 @@ def cut_to_fragments(path: Path, end: int | None) -> tuple[bool, bool]:
     with path.open("r+b") as file:
         size, kept, last = os.fstat(file.fileno()).st_size, 0, b""
         end = size if end is None else min(size, end)
-        for kind, _, stop in _boxes(file, 0, end):
+        for kind, _, stop in boxes(file, 0, end):
             if stop > end:
                 break
             if kind in (b"mdat", b"mfra"):  # a fragment's last box, and that table
@@ -57,24 +57,27 @@ def cut_to_fragments(path: Path, end: int | None) -> tuple[bool, bool]:
         return kept > 0, last == b"mfra"
 
 
-def _find_box(file: BinaryIO, kind: bytes, start: int, end: int) -> tuple[int, int] | None:
-    """Return where the content of the first box of a kind between `start` and `end` begins and ends."""
-    for found, content, stop in _boxes(file, start, end):
-        if found == kind:
-            return content, min(stop, end)
-    return None
+def boxes(file: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """Yield the kind of each box between `start` and `end`, and where its content begins and should end.
 
-
-def _boxes(file: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Yield the kind of each box between `start` and `end`, and where its content begins and should end."""
+    It ends at what is no box.
+    """
     while start + 8 <= end:
         file.seek(start)
         header = file.read(16)
-        size, content = int.from_bytes(header[:4], "big"), start + 8
+        size, kind, content = int.from_bytes(header[:4], "big"), header[4:8], start + 8
         if size == 1:  # the size is in the next eight bytes
             size, content = int.from_bytes(header[8:16], "big"), start + 16
-        stop = end if size == 0 else start + size  # 0: up to the end
+        stop = end if size == 0 and kind == b"mdat" else start + size  # 0: up to the end
         if stop < content:
             return
-        yield header[4:8], content, stop
+        yield kind, content, stop
         start = stop
+
+
+def _find_box(file: BinaryIO, kind: bytes, start: int, end: int) -> tuple[int, int] | None:
+    """Return where the content of the first box of a kind between `start` and `end` begins and ends."""
+    for found, content, stop in boxes(file, start, end):
+        if found == kind:
+            return content, min(stop, end)
+    return None
