@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import secrets
@@ -24,8 +23,6 @@ def anything() -> None:
 
 _NAME = re.compile(r"\.smd-(?P<machine>[0-9a-f]{8}-[0-9a-f]{8})-[0-9]+-[0-9a-f]{8}\.part(\..*)?")
 _LONGEST_SUFFIX = 16
-_NO_LINKS = {errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
-"""How file systems say that they have no hard links: those of memory cards and some of other machines."""
 
 
 class Draft:
@@ -125,9 +122,7 @@ def _move_to_free(source: Path, target: Path) -> None:
     except FileExistsError:
         if not target.samefile(source):  # as a server says that has been asked twice
             raise
-    except OSError as error:
-        if error.errno not in _NO_LINKS:
-            raise
+    except OSError:  # memory cards and some disks of other machines have no hard links, and say so variously
         return _reserve_and_move(source, target)
     source.unlink()
     return None

@@ -152,7 +152,7 @@ def test_a_file_that_appears_meanwhile_is_looked_at(tmp_path: Path) -> None:
     assert files(tmp_path) == ["x.png"]
 
 
-@pytest.mark.parametrize("error", [errno.EPERM, errno.EOPNOTSUPP])
+@pytest.mark.parametrize("error", [errno.EPERM, errno.EOPNOTSUPP, errno.EINVAL, errno.EXDEV])
 def test_file_systems_without_hard_links(tmp_path: Path, error: int, monkeypatch: pytest.MonkeyPatch) -> None:
     def link(*_: object, **__: object) -> None:
         raise OSError(error, os.strerror(error))
