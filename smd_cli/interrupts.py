@@ -3,7 +3,8 @@
 Nothing is raised where a signal happens to arrive. Imports, destructors and callbacks from C swallow such an
 exception or make another one of it, and an interpreter that shuts down while threads are inside torch aborts.
 So the process ends here, without unwinding: what must be whole by then is done under `finishing`, and what is
-to be told in the end is one of the `last_words`. Both do nothing where `handle_signals` was not called.
+to be told or let go of in the end is one of the `last_words`. Both do nothing where `handle_signals` was not
+called.
 """
 
 from __future__ import annotations

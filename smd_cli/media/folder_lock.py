@@ -46,7 +46,8 @@ class FolderLock:
         """Tell whether the folder is still the one that was locked, and show others that this run lives."""
         if self._file is None or not is_at(self._file, self._path):
             return False
-        os.utime(self._path)
+        with suppress(OSError):  # some file systems keep times to themselves
+            os.utime(self._path)
         return True
 
     def release(self) -> None:

@@ -12,6 +12,7 @@ from typing import Literal, Protocol
 from PIL import Image
 
 from smd_cli.errors import SmdError, UsageError
+from smd_cli.interrupts import last_words
 from smd_cli.media import apng, gif, webp
 from smd_cli.media.animation import AnimationWriter, Container
 from smd_cli.media.apng import Apng
@@ -137,12 +138,13 @@ def reserved(target: Target, lock: FolderLock | None = None) -> Iterator[FolderL
         yield lock
         return
     lock = FolderLock(Path(target))
-    with report_write_errors(target):
-        lock.take()
-    try:
-        yield lock
-    finally:
-        lock.release()
+    with last_words(lambda _: lock.release()):  # a signal ends the process without coming back here
+        with report_write_errors(target):
+            lock.take()
+        try:
+            yield lock
+        finally:
+            lock.release()
 
 
 def open_sink(

@@ -480,6 +480,17 @@ sink.close()
 """
 
 
+SIGNALLED = """
+import os, signal, sys
+from smd_cli.interrupts import handle_signals
+from smd_cli.media.sinks import reserved
+handle_signals()
+with reserved(sys.argv[1]):
+    os.kill(os.getpid(), signal.SIGINT)
+    signal.pause()
+"""
+
+
 def open_frames(folder: Path) -> Sink:
     return open_sink(folder, size=SIZE, times=EvenTimes.of(12), loop=0, texts={})
 
@@ -535,6 +546,12 @@ class TestFoldersOfFrames:
         with reserved(tmp_path / "new" / "f"), pytest.raises(UsageError), reserved(tmp_path / "new" / "f"):
             pass
         assert left_in(tmp_path / "new") == []
+
+    @pytest.mark.skipif(os.name == "nt", reason="sends a signal")
+    def test_that_are_reserved_are_free_after_a_signal(self, tmp_path: Path) -> None:
+        done = subprocess.run([sys.executable, "-c", SIGNALLED, str(tmp_path / "f")], check=False)
+        assert done.returncode == 130
+        assert left_in(tmp_path) == []
 
     @pytest.mark.parametrize("end", ["removed", "made again", "a file", "removed at the end"])
     def test_that_go_meanwhile_are_an_error(self, tmp_path: Path, end: str) -> None:
