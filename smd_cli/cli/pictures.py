@@ -82,7 +82,7 @@ class Pictures:
             document().add(skipped=[*document().parts["skipped"], asdict(there)])
             return
         self.outputs.append(picture.save_as(path, self.existing, hint=options.REPLACING))
-        document().add(outputs=[asdict(output) for output in self.outputs])
+        document().add(outputs=[*document().parts["outputs"], asdict(self.outputs[-1])])
         if self.prints_paths:
             print_result(str(path))
 
