@@ -269,7 +269,7 @@ def check_ends_well(attack: str, data: bytes) -> None:
 
 
 @given(st.sampled_from(READY), st.integers(0, 2**32))
-@attacks(400)
+@attacks(300)
 def test_scenes_of_other_values(path, number):
     scene = yaml.safe_load(path.read_text())
     text = mutate_tree(scene, random.Random(number))
@@ -277,6 +277,6 @@ def test_scenes_of_other_values(path, number):
 
 
 @given(st.sampled_from(READY), st.integers(0, 2**32))
-@attacks(400)
+@attacks(300)
 def test_scenes_of_other_bytes(path, number):
     check_ends_well("mutated scenes: bytes", mutate_bytes(path.read_bytes(), random.Random(number)))

@@ -58,7 +58,7 @@ def carry(text: str) -> None:
 
 
 @given(recipes())
-@attacks(150)
+@attacks(100)
 def test_recipes_of_any_content_are_data(text):
     carry(text)
     for arguments in (["inspect"], ["inspect", "--json"], ["inspect", "--scene"], ["check"]):
