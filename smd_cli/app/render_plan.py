@@ -12,6 +12,7 @@ from smd_cli.app.scenes import OpenedScene
 from smd_cli.app.settings import RenderSettings
 from smd_cli.app.stream_input import StreamInput, find_stream_input
 from smd_cli.core.regions import Work
+from smd_cli.core.tiling import Box
 from smd_cli.engine.batching import MOST
 from smd_cli.engine.layout import Layout, make_layout
 from smd_cli.engine.memory import estimate
@@ -32,19 +33,25 @@ class StepWork:
 
 @dataclass(frozen=True)
 class Forecast:
-    """What the model decides: the work of a picture, its tiles in px, memory at its peak; and its facts."""
+    """What the model decides: the work of a picture, its tiles in latents, memory at the peak; its facts."""
 
     work: Work
     steps: tuple[StepWork, ...]
-    tiles: tuple[PixelBox, ...]
+    boxes: tuple[Box, ...]
     memory_bytes: int
     facts: ModelFacts
 
     @property
+    def tiles(self) -> tuple[PixelBox, ...]:
+        """The tiles in px."""
+        px = self.facts.downscale
+        return tuple((box.left * px, box.top * px, box.right * px, box.bottom * px) for box in self.boxes)
+
+    @property
     def tile_size(self) -> tuple[int, int]:
         """Width and height of every tile, px; the canvas can be narrower than a tile is set."""
-        left, top, right, bottom = self.tiles[0]
-        return right - left, bottom - top
+        top, bottom, left, right = self.boxes[0]
+        return (right - left) * self.facts.downscale, (bottom - top) * self.facts.downscale
 
 
 @dataclass(frozen=True)
@@ -65,7 +72,7 @@ class RenderPlan:
         return {
             "work": known and known.work._asdict(),
             "steps": [asdict(step) for step in known.steps] if known else [],
-            "tiles": known and {"count": len(known.tiles), "px": known.tile_size},
+            "tiles": known and {"count": len(known.boxes), "px": known.tile_size},
             "memory_bytes": known and known.memory_bytes,
             "prediction": known and _prediction(known.facts),
             "stream": self.stream and self.stream.to_dict(),
@@ -109,11 +116,7 @@ def _forecast(layout: Layout, facts: ModelFacts, memory_bytes: int) -> Forecast:
         StepWork(step + 1, len(views), *layout.regions.work(layout.guidance, [step]))
         for step, views in enumerate(layout.regions.views)
     )
-    px = facts.downscale
-    tiles = tuple(
-        (box.left * px, box.top * px, box.right * px, box.bottom * px) for box in layout.regions.tiling.boxes
-    )
-    return Forecast(layout.work, steps, tiles, memory_bytes, facts)
+    return Forecast(layout.work, steps, layout.regions.tiling.boxes, memory_bytes, facts)
 
 
 def _prediction(facts: ModelFacts) -> dict[str, Any]:

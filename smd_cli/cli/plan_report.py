@@ -58,7 +58,7 @@ def _facts(found: RenderPlan) -> Table:
     table.add_row("canvas", _canvas(found.plan))
     if known := found.forecast:
         width, height = known.tile_size
-        table.add_row("tiles", f"{len(known.tiles)} of {width}x{height} px")
+        table.add_row("tiles", f"{len(known.boxes)} of {width}x{height} px")
     table.add_row("schedule", _schedule(found.plan.sampler))
     if found.stream:
         table.add_row("frames", _frames(found.stream))

@@ -55,13 +55,17 @@ def quantize(
     masks = F.interpolate(masks, size=size, mode="nearest").unsqueeze(1)
     level = noise_levels.to(masks).view(1, -1, 1, 1, 1)
     following = F.pad(noise_levels[1:], (0, 1)).to(masks).view(1, -1, 1, 1, 1)
-    fading = ((masks - following) / (level - following)).clip(0, 1)
     if kind == "continuous":
-        return fading
+        return _fading(masks, level, following)
     opened = (masks > level).to(masks)
     if kind == "semi-continuous":
-        opened[:, -1] = fading[:, -1]
+        opened[:, -1:] = _fading(masks, level[:, -1:], following[:, -1:])
     return opened
+
+
+def _fading(masks: Tensor, level: Tensor, following: Tensor) -> Tensor:
+    """Return how far masks are open where they fade in between one level and the following one."""
+    return ((masks - following) / (level - following)).clip(0, 1)
 
 
 def whole_behind(masks: Tensor, steps: int) -> Tensor:
@@ -76,8 +80,8 @@ def whole_behind(masks: Tensor, steps: int) -> Tensor:
 
 def uncovered(masks: Tensor) -> Tensor:
     """Return what quantized masks (P, S, 1, h, w) leave of the canvas, (1, S, 1, h, w) in [0, 1]."""
-    left = 1 - masks.sum(0, keepdim=True)
-    return left.where(left > ROUNDING, torch.zeros_like(left))
+    left = masks.sum(0, keepdim=True).neg_().add_(1)  # in place: of a large canvas this is the largest value
+    return left.masked_fill_(~(left > ROUNDING), 0)
 
 
 def _gaussian(std: float, reach: int) -> Tensor:

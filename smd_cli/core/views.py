@@ -35,10 +35,10 @@ class StepViews(Sequence[View]):
     A large canvas has a million, which a forecast only counts.
     """
 
-    def __init__(self, step: int, inside: Tensor, tiling: Tiling) -> None:
-        """Find the views of a step whose regions are `inside` (P, H, W), truth values."""
-        self._step, self._inside, self._tiling = step, inside, tiling
-        self._chosen = _weighing(inside, tiling).nonzero()  # (n, 2): tile and region
+    def __init__(self, step: int, masks: Tensor, tiling: Tiling) -> None:
+        """Find the views of a step, whose regions have masks (P, H, W)."""
+        self._step, self._masks, self._tiling = step, masks, tiling
+        self._chosen = _weighing(masks > 0, tiling).nonzero()  # (n, 2): tile and region
 
     def __len__(self) -> int:
         """Return how many there are."""
@@ -68,9 +68,9 @@ class StepViews(Sequence[View]):
         """Return how each of the views (n, 2) is centred."""
         tile, region = chosen.unbind(1)
         across = len(self._tiling.across.starts)
-        rows = self._tiling.down.places(self._inside.shape[1])[tile // across]
-        columns = self._tiling.across.places(self._inside.shape[2])[tile % across]
-        crops = self._inside[region[:, None, None], rows[:, :, None], columns[:, None, :]]
+        rows = self._tiling.down.places(self._masks.shape[1])[tile // across]
+        columns = self._tiling.across.places(self._masks.shape[2])[tile % across]
+        crops = self._masks[region[:, None, None], rows[:, :, None], columns[:, None, :]]
         down, right = centering_rolls(crops)
         return zip(down.tolist(), right.tolist(), strict=True)
 
@@ -81,7 +81,7 @@ def select_views(masks: Tensor, tiling: Tiling) -> tuple[StepViews, ...]:
     The others would be multiplied by zero: leaving them out changes nothing but the time.
     """
     steps = masks[:, :, 0].unbind(1)
-    return tuple(StepViews(step, of_step > 0, tiling) for step, of_step in enumerate(steps))
+    return tuple(StepViews(step, of_step, tiling) for step, of_step in enumerate(steps))
 
 
 def _weighing(inside: Tensor, tiling: Tiling) -> Tensor:

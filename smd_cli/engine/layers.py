@@ -55,7 +55,7 @@ def preserves_picture(plan: Plan, images: CanvasImages) -> bool:
 
 
 def scene_layers(plan: Plan, images: CanvasImages) -> tuple[Layer, ...]:
-    """List what is painted: the background, where its prompt paints something, then the regions."""
+    """List what is painted: first the background, where its prompt paints something, then the regions."""
     background = plan.background
     prompt = background.prompt.replaced("", WHITE_PROMPT)
     layers = []

@@ -109,8 +109,6 @@ def quantized_masks(
     size = (plan.canvas.height // downscale, plan.canvas.width // downscale)
 
     def quantize(masks: Tensor) -> Tensor:
-        if not len(masks):
-            return torch.zeros(0, len(schedule), 1, *size)
         return core_masks.quantize(masks, schedule.noise_levels, size, plan.masks.type)
 
     def background(layer: Layer) -> Tensor:
@@ -122,11 +120,14 @@ def quantized_masks(
             whole = whole.minimum(quantize(soft.new_area))
         return whole
 
-    strengths = torch.tensor([region.mask_strength for region in plan.regions])
-    regions = quantize(soft.regions * strengths.view(-1, 1, 1, 1))
+    masks = torch.empty(len(layers), len(schedule), 1, *size)  # filled in place: it can be large
+    regions = masks[[layer.region is None for layer in layers].count(True) :]
+    for region, own, mask in zip(plan.regions, soft.regions, regions, strict=True):
+        mask.copy_(quantize(own[None] * region.mask_strength)[0])
     _warn_of_idle_regions(plan, images.masks, regions)
-    own = (regions[[index]] for index in range(len(regions)))
-    return torch.cat([background(layer) if layer.region is None else next(own) for layer in layers])
+    for layer, mask in zip(layers, masks[: len(masks) - len(regions)], strict=False):
+        mask.copy_(background(layer)[0])
+    return masks
 
 
 def _grown(mask: Tensor, reach: int) -> Tensor:
