@@ -71,6 +71,18 @@ def read_text(path: Path, limit: int) -> str:
         raise ValueError(f"no UTF-8 text: byte {error.start} is 0x{error.object[error.start]:02x}") from None
 
 
+def why_unread(error: OSError) -> str:
+    """Return in words why a file could not be opened or read, to follow its path."""
+    match error:
+        case FileNotFoundError():
+            return "no such file"
+        case PermissionError():
+            return "permission denied"
+        case UnfitFileError():
+            return f"is {error.strerror}"
+    return f"cannot be read: {error.strerror or error}"
+
+
 def _check(mode: int, path: Path) -> None:
     """Raise OSError unless a file's mode is that of a regular one."""
     if stat.S_ISREG(mode):

@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from smd_cli.regular_files import UnfitFileError, check_regular, open_regular, read_bytes, read_text
+from smd_cli.regular_files import (
+    UnfitFileError,
+    check_regular,
+    open_regular,
+    read_bytes,
+    read_text,
+    why_unread,
+)
 
 
 @pytest.fixture
@@ -64,3 +71,17 @@ def test_text_is_utf8(tmp_path):
     (tmp_path / "text").write_bytes(b"gr\xfc\xdf")
     with pytest.raises(ValueError, match="no UTF-8 text: byte 2 is 0xfc"):
         read_text(tmp_path / "text", 99)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (FileNotFoundError(2, "No such file or directory"), "no such file"),
+        (PermissionError(13, "Permission denied"), "permission denied"),
+        (UnfitFileError(22, "a pipe, not a regular file"), "is a pipe, not a regular file"),
+        (OSError(5, "Input/output error"), "cannot be read: Input/output error"),
+        (OSError("odd"), "cannot be read: odd"),
+    ],
+)
+def test_why_a_file_was_not_read(error, words):
+    assert why_unread(error) == words

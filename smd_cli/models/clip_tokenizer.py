@@ -21,7 +21,7 @@ from tokenizers.models import BPE
 from smd_cli.errors import AssetError
 from smd_cli.models.configs import Config, read_json
 from smd_cli.models.content import real_kind
-from smd_cli.regular_files import MAX_VOCABULARY, UnfitFileError, read_text
+from smd_cli.regular_files import MAX_VOCABULARY, read_text, why_unread
 
 WHOLE, VOCABULARY, MERGES = "tokenizer.json", "vocab.json", "merges.txt"
 _CONFIG, _SPECIAL, _ADDED = "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"
@@ -206,10 +206,8 @@ def _read_merges(path: Path) -> list[str]:
     """Return the lines of a merges.txt but its first, which tells the version."""
     try:
         lines = read_text(path, MAX_VOCABULARY).splitlines()
-    except UnfitFileError as error:
-        raise AssetError(f"{path}: is {error.strerror}") from None
     except OSError as error:
-        raise AssetError(f"{path}: no readable tokenizer ({error.strerror})") from error
+        raise AssetError(f"{path}: {why_unread(error)}") from error
     except ValueError as error:
         raise AssetError(f"{path}: no readable tokenizer ({real_kind(path) or error})") from error
     return [line for line in lines if line and not line.startswith("#version")]

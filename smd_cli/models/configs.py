@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from smd_cli.errors import AssetError
 from smd_cli.models.content import real_kind
-from smd_cli.regular_files import MAX_CONFIG, UnfitFileError, read_text
+from smd_cli.regular_files import MAX_CONFIG, read_text, why_unread
 from smd_cli.strict_json import parse
 
 if TYPE_CHECKING:
@@ -60,14 +60,9 @@ def read_json(path: Path, limit: int = MAX_CONFIG) -> Config:
     """
     try:
         content = parse(read_text(path, limit), any_number=True)
-    except FileNotFoundError:
-        raise AssetError(f"{path}: no such file; the model folder is incomplete") from None
-    except PermissionError:
-        raise AssetError(f"{path}: permission denied") from None
-    except UnfitFileError as error:
-        raise AssetError(f"{path}: is {error.strerror}") from None
     except OSError as error:
-        raise AssetError(f"{path}: not readable ({error.strerror})") from error
+        hint = "; the model folder is incomplete" if isinstance(error, FileNotFoundError) else ""
+        raise AssetError(f"{path}: {why_unread(error)}{hint}") from error
     except ValueError as error:
         kind = real_kind(path)
         problem = f"not JSON but {kind}" if kind else f"not readable as JSON ({error})"

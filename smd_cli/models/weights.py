@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from smd_cli.errors import AssetError
 from smd_cli.models.content import real_kind, text_in_place
 from smd_cli.references import PICKLES
-from smd_cli.regular_files import UnfitFileError, open_regular
+from smd_cli.regular_files import UnfitFileError, open_regular, why_unread
 
 _REAL = ("F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2")
 Shapes = dict[str, tuple[int, ...]]
@@ -63,12 +63,8 @@ def open_weights(path: Path, framework: str = "numpy") -> Iterator[Any]:
         open_regular(path).close()  # safe_open opens pipes, and calls what it cannot open missing
         with safe_open(path, framework=framework) as file:
             yield file
-    except FileNotFoundError:
-        raise AssetError(f"{path}: no such file") from None
-    except PermissionError:
-        raise AssetError(f"{path}: permission denied") from None
-    except UnfitFileError as error:
-        raise AssetError(f"{path}: is {error.strerror}") from None
+    except (FileNotFoundError, PermissionError, UnfitFileError) as error:
+        raise AssetError(f"{path}: {why_unread(error)}") from error
     except (SafetensorError, OSError) as error:
         raise AssetError(f"{path}: {_what_is_wrong(path, error)}") from error
 

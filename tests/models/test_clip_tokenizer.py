@@ -77,7 +77,7 @@ def test_merges_that_are_none(copy, lines, problem):
 
 def test_merges_that_are_missing(copy):
     (copy / "tokenizer/merges.txt").unlink()
-    assert failure(copy).startswith("tokenizer/merges.txt: no readable tokenizer")
+    assert failure(copy).startswith("tokenizer/merges.txt: no such file")
 
 
 @pytest.mark.parametrize(
