@@ -44,7 +44,7 @@ def problems(ended: Ended) -> list[dict[str, Any]]:
 
 
 @given(scenes())
-@attacks(120)
+@attacks(80)
 def test_what_passes_renders_and_what_fails_fails(folder, scene):
     Path("scene.yaml").write_text(dump(scene))
     checked = run("check", "scene.yaml", "--json")

@@ -115,7 +115,7 @@ def nothing_is_fetched(monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
 
 
-@attacks(120)
+@attacks(80)
 @given(CHANGES, st.sampled_from(WRITERS), st.sampled_from(["check", "check", "check", "plan"]), st.booleans())
 def test_words_in_scenes(changes, write, command, as_json):
     try:
