@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 DEVICES = ("auto", "cpu", "cuda", "cuda:0", "cuda:1", "mps")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
+
+
+_PLAIN = re.compile(r"[\w.@%+=,~-]+")
+"""Names that shells read as they are. Others are left to be typed: bash and fish put what is offered into the
+line as it is, and zsh evaluates it twice, so that a folder's name could be a command."""
 
 
 def complete_device(incomplete: str) -> list[str]:
@@ -31,8 +37,8 @@ def _cached() -> Iterator[str]:
     """Yield the ids of the models in the hub's cache."""
     from huggingface_hub.constants import HF_HUB_CACHE
 
-    folders = Path(HF_HUB_CACHE).glob("models--*--*")
-    yield from sorted("/".join(folder.name.split("--")[1:]) for folder in folders)
+    names = (folder.name for folder in Path(HF_HUB_CACHE).glob("models--*--*"))
+    yield from sorted("/".join(name.split("--")[1:]) for name in names if _PLAIN.fullmatch(name))
 
 
 def _paths(incomplete: str) -> Iterator[str]:
@@ -44,5 +50,5 @@ def _paths(incomplete: str) -> Iterator[str]:
     for path in sorted(folder.iterdir()):
         is_folder = path.is_dir()
         is_shown = path.name.startswith(start) and (start or not path.name.startswith("."))
-        if is_shown and (is_folder or path.suffix == ".safetensors"):
+        if is_shown and _PLAIN.fullmatch(path.name) and (is_folder or path.suffix == ".safetensors"):
             yield f"{typed}{slash}{path.name}{'/' * is_folder}"

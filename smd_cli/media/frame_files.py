@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
-from glob import glob, has_magic
+from collections.abc import Iterator
+from glob import escape, glob, has_magic
 from pathlib import Path
 
 from smd_cli.errors import AssetError
@@ -49,10 +51,25 @@ def _pictures_in(folder: Path) -> list[Path]:
 
 def _pictures_matching(pattern: str) -> list[Path]:
     """List the files that match a glob pattern in natural order."""
-    found = [Path(name) for name in glob(pattern, recursive=True)]  # noqa: PTH207 - takes absolute ones too
+    found = [Path(name) for name in _names_matching(pattern)]
     if not found:
         raise AssetError(f"{pattern}: no file matches{why_missing(pattern)}")
     return sorted(found, key=_natural_order)
+
+
+def _names_matching(pattern: str) -> Iterator[str]:
+    """Yield what matches a pattern; its first `**/` is any depth of folders.
+
+    Links to folders do not count for that: two that lead back double the folders at each of forty levels.
+    """
+    above, anywhere, below = pattern.partition(f"{os.sep}**{os.sep}")
+    if not anywhere:
+        yield from glob(pattern)  # noqa: PTH207 - takes absolute ones too
+        return
+    for top in glob(f"{above}{os.sep}"):  # noqa: PTH207
+        for folder, folders, _ in os.walk(top):
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            yield from glob(f"{escape(folder)}{os.sep}{below}")  # noqa: PTH207
 
 
 def _natural_order(path: Path) -> list[tuple[int, str]]:

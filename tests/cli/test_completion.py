@@ -72,3 +72,18 @@ def test_completing_imports_no_torch():
     done = process(code + "try: main()\nfinally: sys.exit(str({'torch', 'numpy'} & set(sys.modules)))")
     assert (done.stdout.split(), done.stderr) == (["flatland"], "set()\n")
     assert os.environ.get("_SMD_COMPLETE") is None
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_names_that_a_shell_would_run_are_not_offered(folder, shell):
+    names = ("m\\$(x)", "m;x", "m`x`", "m x", "m\nx", "m'x", "m&x", "m*", "mé-1.0_b")
+    for name in names:
+        (folder / name).mkdir()
+        (folder / "hub" / f"models--owner--{name}").mkdir(parents=True)
+    offered = " ".join(completed("smd generate --model ./m", shell))
+    assert "./mé-1.0_b/" in offered
+    assert "x" not in offered
+    assert "*" not in offered.removeprefix("_arguments '*:")
+    offered = " ".join(completed("smd generate --model owner", shell))
+    assert "owner/mé-1.0_b" in offered
+    assert "x" not in offered

@@ -496,3 +496,19 @@ def test_what_fit_shows_of_a_frame() -> None:
         fit_frame(stripes, (60, 60), "contain").crop((0, 0, 60, 1)).tobytes()
         == stripes.crop((0, 0, 60, 1)).tobytes()
     )
+
+
+def test_a_pattern_at_any_depth_follows_no_links_to_folders(tmp_path):
+    """Two links that lead back would double the folders at each of forty levels."""
+    from smd_cli.media.frame_files import frame_files
+
+    deep = tmp_path / "a" / "b"
+    deep.mkdir(parents=True)
+    (tmp_path / ".hidden").mkdir()
+    for link in ("x", "y"):
+        (tmp_path / "a" / link).symlink_to("..")
+    wanted = [tmp_path / "10.png", tmp_path / "a" / "9.png", deep / "1.png"]
+    for path in (*wanted, tmp_path / ".hidden" / "2.png"):
+        path.touch()
+    assert set(frame_files(tmp_path / "**" / "*.png")) == set(wanted)
+    assert frame_files(tmp_path / "*" / "**" / "b" / "*.png") == [deep / "1.png"]
