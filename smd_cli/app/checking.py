@@ -31,8 +31,8 @@ class CheckedScene:
 def check_scene(scene: OpenedScene, listener: Listener = ignore_events) -> CheckedScene:
     """Look at all that a scene names, as its runs do.
 
-    A scene that names no task and has a section `stream` is checked for both of its commands. A model that
-    is not on this machine is no mistake of the scene; one that is here and cannot be used is.
+    A scene that names no task and has a section `stream` is checked for both of its commands. A model of
+    the hub that a run would fetch is no mistake of the scene; a path that leads nowhere is, as for a mask.
 
     Raises:
         SceneError, AssetError: what a run would raise before it looks for a model.

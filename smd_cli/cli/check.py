@@ -48,9 +48,9 @@ def check(
     """Check scenes: every key, mask and picture; of a stream its input and keyframes. Nothing is rendered.
 
     All scenes are checked, and all problems of each are reported; the exit code is 0 when all are good, which
-    with --quiet is the whole answer. What passes renders, where its model and the memory are there. Which
-    of their models are on this machine is told beside it, and one that cannot be used, or does not suit the
-    scene, is a problem: nothing is fetched, and no weights are read.
+    with --quiet is the whole answer. What passes renders, where the memory is there. Which of their models
+    are on this machine is told beside it. One of the hub that a run would fetch is no problem; one that lies
+    nowhere, cannot be used or does not suit the scene is. Nothing is fetched, and no weights are read.
     """
     if preview and len(scenes) > 1:
         raise UsageError("--preview draws one scene; give only one")
@@ -135,9 +135,9 @@ class _Finding:
 
 
 def _presence(model: RequiredModel) -> str:
-    """Say whether a model is here, and else why it cannot be used."""
+    """Say whether a model is here, and else where it was looked for."""
     if model.problem:
-        return f"cannot be used: {model.problem}"
+        return f"not here: {model.problem}"
     return f"{model.source}: here" if model.present else f"{model.source}: not known without the model itself"
 
 

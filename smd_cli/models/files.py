@@ -14,7 +14,7 @@ Fetch = Callable[[Sequence[str]], Path]
 
 
 class NotHereError(AssetError):
-    """Nothing is at a reference: on another machine, or with the network, there may be."""
+    """A model of the hub is not in its cache: a run that may use the network fetches it."""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import smd_cli
-from smd_cli.models.files import Files, NotHereError
+from smd_cli.errors import AssetError
+from smd_cli.models.files import Files
 from smd_cli.models.hub import open_repository
 from smd_cli.references import WEIGHTS, is_hub_id, is_link, is_path
 
@@ -25,7 +26,7 @@ def open_files(reference: str, *, offline: bool) -> Files:
         offline: of the hub, look into its cache alone.
 
     Raises:
-        NotHereError: nothing is there; says what was looked for and how to get it.
+        AssetError: nothing is there; says what was looked for and how to get it. NotHereError: see there.
     """
     if reference in EMBEDDED:
         folder = Path(smd_cli.__file__).parent / EMBEDDED[reference]
@@ -35,10 +36,10 @@ def open_files(reference: str, *, offline: bool) -> Files:
         if path.exists():
             return _here(reference, path)
         if path.suffix in WEIGHTS:
-            raise NotHereError(f"{reference}: no such file")
+            raise AssetError(f"{reference}: no such file")
     elif is_link(reference) or is_hub_id(reference):
         return open_repository(reference, offline=offline)
-    raise NotHereError(
+    raise AssetError(
         f"{reference}: no such model; give an embedded one ({', '.join(EMBEDDED)}), a diffusers folder, "
         "a .safetensors file or a Hugging Face id (owner/name)"
     )

@@ -60,19 +60,19 @@ def test_the_embedded_model_is_here(scene):
     assert base == {"role": "base", "source": "flatland", "present": True, **place, "problem": None}
 
 
-def test_what_is_missing_is_told_and_the_scene_is_good(scene, tmp_path, monkeypatch):
+def test_a_path_that_leads_nowhere_is_a_mistake_of_the_scene(scene):
+    assert "none.safetensors: no such file" in refused(scene("./none.safetensors"))
+    assert "no such file" in refused(scene("{base: flatland, loras: [{path: none.safetensors}]}"))
+
+
+def test_what_a_run_would_fetch_is_told_and_the_scene_is_good(scene, tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
-    done = smd("check", scene("./none.safetensors"))
+    done = smd("check", scene("owner/name@v1"))
     assert done.exit_code == 0
-    place = f"{tmp_path / 'scene.yaml'}:4:8: model"
-    told = f"  model  cannot be used: {place}: {tmp_path / 'none.safetensors'}: no such file"
-    assert told in done.stdout.splitlines()
+    assert f"  model  not here: {tmp_path / 'scene.yaml'}:4:8: model: owner/name@v1" in done.stdout
     (hub,) = check(scene("owner/name@v1"))
     assert (hub["source"], hub["present"]) == ("owner/name@v1", False)
     assert "rendering without --offline fetches it" in hub["problem"]
-    lora = check(scene("{base: flatland, loras: [{path: none.safetensors}]}"))[1]
-    assert (lora["role"], lora["present"]) == ("lora", False)
-    assert "no such file" in lora["problem"]
 
 
 def test_parts_are_looked_for_where_the_model_itself_is_missing(scene, tmp_path, monkeypatch):
