@@ -79,7 +79,7 @@ def test_check_asks_nobody_whether_a_model_is_here(hub, folder, tmp_path):
             command, capture_output=True, text=True, env=hub.environment(), check=True
         ).stdout
 
-    assert f"model  cannot be used: {scene}:5:8: model: owner/model: " in check()
+    assert f"model  not here: {scene}:5:8: model: owner/model: " in check()
     assert hub.requests == []
     hub.locate("owner/model")
     hub.fetched()
