@@ -22,10 +22,10 @@ in its palette, or as one transparent colour. `smd schema` prints the same as JS
 _PROMPTS = """\
 ## Prompts
 
-`(snow:1.3)` weighs words, from 0 to 4; nested weights multiply. Prompts may have 4,000
-characters, however many tokens that is, and `BREAK` splits them. Brackets without a number are words, as in `saber (fate)`, and a backslash makes an
-ordinary character of one that has a meaning: `\\(1:2\\)`. [prompts.md](prompts.md) tells more. These
-notations of other programs are read as words, with a warning:
+`(snow:1.3)` weighs words, from 0 to 4; nested weights multiply. Prompts may have 4,000 characters,
+however many tokens that is, and `BREAK` splits them. Brackets without a number are words, as in
+`saber (fate)`, and a backslash makes an ordinary character of one that has a meaning: `\\(1:2\\)`.
+[prompts.md](prompts.md) tells more. These notations of other programs are read as words, with a warning:
 
 | in a prompt | instead |
 |---|---|""".splitlines()
