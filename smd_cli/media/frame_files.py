@@ -60,8 +60,12 @@ def _pictures_matching(pattern: str) -> list[Path]:
 def _names_matching(pattern: str) -> Iterator[str]:
     """Yield what matches a pattern; its first `**/` is any depth of folders.
 
-    Links to folders do not count for that: two that lead back double the folders at each of forty levels.
+    A folder that is there is no pattern, whatever its name: scenes may lie in one called `a [1]`. Links to
+    folders are not followed to any depth: two that lead back double the folders at each of forty levels.
     """
+    path = Path(pattern).absolute()
+    there = next(str(folder) for folder in path.parents if is_directory(folder))
+    pattern = str(path).replace(there, escape(there), 1)
     above, anywhere, below = pattern.partition(f"{os.sep}**{os.sep}")
     if not anywhere:
         yield from glob(pattern)  # noqa: PTH207 - takes absolute ones too

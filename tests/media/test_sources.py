@@ -498,6 +498,17 @@ def test_what_fit_shows_of_a_frame() -> None:
     )
 
 
+def test_a_folder_whose_name_looks_like_a_pattern(tmp_path):
+    from smd_cli.media.frame_files import frame_files
+
+    folder = tmp_path / "a [1]*" / "frames"
+    folder.mkdir(parents=True)
+    (folder / "1.png").touch()
+    assert (
+        frame_files(folder / "*.png") == frame_files(folder.parent / "**" / "[1].png") == [folder / "1.png"]
+    )
+
+
 def test_a_pattern_at_any_depth_follows_no_links_to_folders(tmp_path):
     """Two links that lead back would double the folders at each of forty levels."""
     from smd_cli.media.frame_files import frame_files
