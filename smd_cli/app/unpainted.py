@@ -17,10 +17,10 @@ def may_be_unpainted(opened: OpenedScene) -> bool:
     A mask is neither, whatever the levels are, where a block of it as wide as a latent and its blur is white,
     full strength, and not covered.
     """
-    return any(
-        region.mask_strength < 1
-        or not _has_white_block(opened.images.visible(index), _LATENT + 2 * math.ceil(3 * region.mask_std))
-        for index, region in enumerate(opened.plan.regions)
+    regions = opened.plan.regions
+    return any(region.mask_strength < 1 for region in regions) or any(
+        not _has_white_block(visible, _LATENT + 2 * math.ceil(3 * region.mask_std))
+        for region, visible in zip(reversed(regions), opened.images.visible_from_the_last(), strict=True)
     )
 
 

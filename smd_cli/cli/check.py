@@ -83,8 +83,6 @@ class _Finding:
         """Return what a person reads about a good scene."""
         if self.opened is None:
             return
-        from smd_cli.media.mask_images import covered_share
-
         images = self.opened.images
         width, height = self.opened.plan.size
         yield f"{self.scene}: good, {width}x{height} px"
@@ -93,7 +91,7 @@ class _Finding:
         if names:
             yield f"  {'region':{wide}}  covers  visible"
         for index, name in enumerate(names):
-            covered, left = images.coverage(index), covered_share(images.visible(index))
+            covered, left = images.coverage(index), images.visible_shares[index]
             yield f"  {name:{wide}}  {covered:6.1%}  {left:7.1%}"
         for path in images.maps:
             yield f"  {images.unclaimed(path):.1%} of {path.name} belongs to no region"
@@ -124,7 +122,7 @@ class _Finding:
                 {
                     "name": region.name,
                     "coverage": round(images.coverage(index), 4),
-                    "visible": round(covered_share(images.visible(index)), 4),
+                    "visible": round(images.visible_shares[index], 4),
                 }
                 for index, region in enumerate(plan.regions)
             ],

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from PIL import Image, ImageChops
@@ -46,3 +47,15 @@ class SceneImages:
         """Return a region's mask without what later regions cover."""
         mask = self.masks[index]
         return ImageChops.multiply(mask, ImageChops.invert(union(self.masks[index + 1 :], mask.size)))
+
+    def visible_from_the_last(self) -> Iterator[Image.Image]:
+        """Yield each region's mask without what later regions cover, the last region's first."""
+        above: Image.Image | None = None
+        for mask in reversed(self.masks):
+            yield mask if above is None else ImageChops.multiply(mask, ImageChops.invert(above))
+            above = mask if above is None else ImageChops.lighter(above, mask)
+
+    @cached_property
+    def visible_shares(self) -> tuple[float, ...]:
+        """Return the share of the canvas, 0 to 1, that is left of each region's mask."""
+        return tuple(map(covered_share, self.visible_from_the_last()))[::-1]

@@ -46,6 +46,8 @@ def test_visible_is_what_later_regions_leave() -> None:
     found = painted(regions("{box: [0, 0, 1, 1]}", "{box: [0, 0, 0.25, 1]}"))
     assert covered_share(found.visible(0)) == 0.75
     assert covered_share(found.visible(1)) == 0.25
+    assert [covered_share(mask) for mask in found.visible_from_the_last()] == [0.25, 0.75]
+    assert found.visible_shares == (0.75, 0.25)
 
 
 def test_no_regions() -> None:
