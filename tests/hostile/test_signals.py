@@ -109,13 +109,14 @@ def shoot(arguments: list[str], folder: Path, salvo: Salvo) -> None:
             with suppress(ProcessLookupError):
                 os.killpg(running.pid, signal.SIGKILL)
                 pytest.fail(f"{salvo}: it, or a process that it started, is still there")
-    first = salvo.signals[0]
     told = stderr.splitlines()
     if running.returncode == 0 and ("s.yaml" in arguments[1] and arguments[0] in ("check", "plan")):
         return  # it was done before
     assert not is_over, (salvo, stderr)
-    assert running.returncode == 128 + first, (salvo, running.returncode, stderr)
-    assert told[-1:] == [WORDS[first]], (salvo, stderr)
+    # Of two that came during one call into C, Python handles that of the lower number first.
+    codes = {128 + number: WORDS[number] for number in salvo.signals}
+    assert running.returncode in codes, (salvo, running.returncode, stderr)
+    assert told[-1:] == [codes[running.returncode]], (salvo, stderr)
     assert all(line.startswith("note: ") for line in told[:-1]), (salvo, stderr)
 
 
