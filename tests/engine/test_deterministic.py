@@ -119,7 +119,7 @@ def painted(kind: str, batch: int) -> bytes:
 def streamed(kind: str, options: StreamOptions, *, batch: int = 8, mode: str = "batched") -> list[Tensor]:
     made = plan(EDIT)
     with fixed_order(model(kind)):
-        preparer = ScenePreparer(model(kind), setting, batch=batch)
+        preparer = ScenePreparer(model(kind), lambda made, _: setting(made), batch=batch)
         frames = (InputFrame(frame, plan_at(made, frame, EvenTimes(8))) for frame in range(6))
         rendered = getattr(StreamSampler(SeededNoise(5), options), mode)(preparer.jobs(frames))
         return [each.latent for each in rendered if isinstance(each, RenderedFrame)]

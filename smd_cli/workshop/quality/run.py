@@ -59,6 +59,7 @@ class Benchmark:
         scenes: how many random scenes each variant renders.
         batch: views that the model evaluates at once.
         pictures: the folder that caches pictures; None: no cache.
+        offline: no network access at all.
         on_picture: called after every picture.
     """
 
@@ -68,13 +69,14 @@ class Benchmark:
     scenes: int
     batch: Batch = "auto"
     pictures: Path | None = None
+    offline: bool = False
     on_picture: Callable[[], None] = lambda: None
 
     @classmethod
     def of(cls, model: str, settings: RenderSettings, scenes: int, pictures: Path | None) -> Benchmark:
         """Make a benchmark as the settings say. Raises DeviceError: the device or dtype is not there."""
         device, dtype = choose_place(settings)
-        return cls(ModelSpec(model), device, dtype, scenes, settings.batch, pictures)
+        return cls(ModelSpec(model), device, dtype, scenes, settings.batch, pictures, settings.offline)
 
 
 def picture_count(scenes: int, variants: int, *, singles: bool) -> int:
@@ -118,13 +120,13 @@ class _Model:
 def check_models(bench: Benchmark, variants: Sequence[Variant], *, singles: bool) -> None:
     """Locate every file that the run will read, before any weight is read. Raises AssetError: as `locate`."""
     for few_step in {variant.few_step for variant in variants} | ({True} if singles else set()):
-        locate(bench.spec, few_step=few_step)
+        locate(bench.spec, few_step=few_step, offline=bench.offline)
 
 
 @lru_cache(maxsize=2)  # variants share weights
 def _model(bench: Benchmark, *, few_step: bool) -> _Model:
     """Load the model, with or without the LoRA that turns it into a few-step model."""
-    assets = locate(bench.spec, few_step=few_step)
+    assets = locate(bench.spec, few_step=few_step, offline=bench.offline)
     conditions = {
         "program": digest_of(file for part in PAINTING for file in _files(PACKAGE / part, "*.py")),
         "weights": assets.sha256,
