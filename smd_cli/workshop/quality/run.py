@@ -59,8 +59,8 @@ class Benchmark:
         scenes: how many random scenes each variant renders.
         batch: views that the model evaluates at once.
         pictures: the folder that caches pictures; None: no cache.
-        offline: no network access at all.
         on_picture: called after every picture.
+        offline: no network access at all.
     """
 
     spec: ModelSpec
@@ -69,14 +69,15 @@ class Benchmark:
     scenes: int
     batch: Batch = "auto"
     pictures: Path | None = None
-    offline: bool = False
     on_picture: Callable[[], None] = lambda: None
+    offline: bool = False
 
     @classmethod
     def of(cls, model: str, settings: RenderSettings, scenes: int, pictures: Path | None) -> Benchmark:
         """Make a benchmark as the settings say. Raises DeviceError: the device or dtype is not there."""
         device, dtype = choose_place(settings)
-        return cls(ModelSpec(model), device, dtype, scenes, settings.batch, pictures, settings.offline)
+        spec, offline = ModelSpec(model), settings.offline
+        return cls(spec, device, dtype, scenes, settings.batch, pictures, offline=offline)
 
 
 def picture_count(scenes: int, variants: int, *, singles: bool) -> int:
