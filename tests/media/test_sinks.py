@@ -536,10 +536,10 @@ class TestFoldersOfFrames:
         says = r"another run \(process 5 on far\) writes frames there; .*, or delete .*\.smd\.lock if"
         with pytest.raises(UsageError, match=says), reserved(tmp_path):
             pass
-        assert "process 5" in lock.read_text()
+        assert "process 5 on far" in lock.read_text()
         os.utime(lock, (time.time() - LONGEST_SILENCE - 60,) * 2)
         with reserved(tmp_path):
-            assert "process 5" not in lock.read_text()
+            assert "process 5 on far" not in lock.read_text()
         assert left_in(tmp_path) == []
 
     def test_that_are_reserved_for_nothing_go(self, tmp_path: Path) -> None:
