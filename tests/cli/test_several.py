@@ -1,12 +1,9 @@
 """Several pictures of one run: one that fails stops no other, and is told with its file and seed."""
 
 import json
-import resource
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,6 +13,7 @@ from smd_cli.cli import pictures
 from smd_cli.media.recipe import read_recipe
 from smd_cli.media.sinks import Sink
 from tests.cli.program import smd
+from tests.limits import largest_file
 
 SCENE = """\
 smd: 1
@@ -40,23 +38,13 @@ def files(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-@contextmanager
-def file_size_limit(size: int) -> Iterator[None]:
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
 def test_one_of_several_fails() -> None:
     made = json.loads(smd("generate", "day.yaml", "--seed", "1-3", "--json").stdout)
     sizes = {output["seed"]: Path(output["path"]).stat().st_size for output in made["outputs"]}
     largest = max(sizes, key=sizes.__getitem__)
     others = [seed for seed in sizes if seed != largest]
     seeds = f"{others[0]},{largest},{others[1]}"
-    with file_size_limit(sizes[largest] - 1):
+    with largest_file(sizes[largest] - 1):
         done = smd("generate", "day.yaml", "--seed", seeds, "--json", "--output-dir", "new", "-q")
     assert done.exit_code == 6, done.stderr
     told = [
@@ -76,7 +64,7 @@ def test_one_of_several_fails() -> None:
     for seed in others:
         assert Path(f"new/day_{seed}.png").read_bytes() == Path(f"day_{seed}.png").read_bytes()
 
-    with file_size_limit(100):
+    with largest_file(100):
         done = smd("generate", "day.yaml", "--seed", "4,5", "-q")
     assert done.exit_code == 1
     assert done.stderr.splitlines() == [

@@ -1,7 +1,6 @@
 """Disks that refuse: whatever is written, what lies there at the end is whole, and is the old or the new."""
 
 import os
-import resource
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +18,8 @@ from smd_cli.media.sinks import open_sink
 from smd_cli.media.stills import encode_still
 from smd_cli.scene.frame_times import EvenTimes
 from tests.hostile.rules import TIMES, TRIED, judge, run
+from tests.limits import largest_file
+from tests.media.frames import read
 
 FILMS = ("a.gif", "a.webp", "a.apng", "a.mp4", "frames")
 STILLS = ("a.png", "a.jpg", "a.webp", "a.avif")
@@ -69,12 +70,7 @@ def frames_of(path: Path) -> list[Image.Image]:
             frames = [frame.to_image() for frame in film.decode(video=0)]
         assert len(packets) == len(frames)
         return frames
-    with Image.open(path) as image:
-        frames = []
-        for number in range(getattr(image, "n_frames", 1)):
-            image.seek(number)
-            frames.append(image.convert("RGB"))
-        return frames
+    return read(path)
 
 
 def all_frames(path: Path) -> list[Image.Image]:
@@ -105,16 +101,6 @@ def check_film(path: Path, taken: int, *, had_old: bool) -> None:
         assert len(found) <= taken  # its encoder has a few under way
     else:
         assert len(found) == taken
-
-
-@contextmanager
-def largest_file(size: int) -> Iterator[None]:
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def new_frames() -> list[Image.Image]:
