@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from smd_cli.app.model_availability import RequiredModel, model_availability
-from smd_cli.app.model_fit import check_parts, find_fitting
+from smd_cli.app.model_fit import check_fit, check_parts, find_fitting
 from smd_cli.app.model_spec import at_model
 from smd_cli.app.named_files import changed_files
 from smd_cli.app.scenes import OpenedScene
@@ -49,8 +49,7 @@ def check_scene(scene: OpenedScene, listener: Listener = ignore_events) -> Check
     with WarningRoute(listener):
         models = model_availability(scene).required
         try:
-            for run in runs:
-                _check_model(run)
+            _check_model(*runs)
             if may_be_unpainted(scene):
                 from smd_cli.app.render_plan import plan_render  # imports torch
 
@@ -60,7 +59,13 @@ def check_scene(scene: OpenedScene, listener: Listener = ignore_events) -> Check
     return CheckedScene(models)
 
 
-def _check_model(scene: OpenedScene) -> None:
-    """Raise SceneError or AssetError where a scene's model is here, and a run would refuse it."""
-    with suppress(NotHereError), at_model(scene.locate):
-        check_parts(scene, find_fitting(scene, offline=True))
+def _check_model(first: OpenedScene, *others: OpenedScene) -> None:
+    """Raise SceneError or AssetError where a scene's model is here, and a run of it would refuse it.
+
+    All runs have the same model, which is looked for, and put together of its parts, once.
+    """
+    with suppress(NotHereError), at_model(first.locate):
+        assets = find_fitting(first, offline=True)
+        for other in others:
+            check_fit(other, assets)
+        check_parts(first, assets)
