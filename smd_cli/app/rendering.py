@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from PIL import Image
+from torch import Tensor
 
 from smd_cli.app.apart import check_apart
 from smd_cli.app.existing import GIVE_ANOTHER, again, check_picture
@@ -38,6 +39,7 @@ class RenderedPicture:
 
     Attributes:
         image: RGB, of the scene's size.
+        latents: what it was decoded from, (1, C, h, w) in float32 on the CPU.
         seed: of its noise.
         recipe: what made it; None where the renderer leaves metadata out.
         pixels_sha256: digest of what it shows (see `pixel_digest`).
@@ -48,6 +50,7 @@ class RenderedPicture:
     """
 
     image: Image.Image
+    latents: Tensor = field(repr=False, compare=False)
     seed: int
     recipe: Recipe | None
     pixels_sha256: str
@@ -97,7 +100,7 @@ def render_picture(
     backbone = prepared.backbone
     recipe = build_recipe(scene.plan, seed, backbone.assets) if settings.metadata else None
     with computing(scene, backbone):
-        image = render(prepared, seed, clock)
+        image, latents = render(prepared, seed, clock)
     pixels = pixel_digest(image)
     if recipe:
         recipe = replace(recipe, pixels=pixels, computation=computation(backbone, prepared.method.batch))
@@ -105,6 +108,7 @@ def render_picture(
             clock.listen(Warned(message))
     return RenderedPicture(
         image=image,
+        latents=latents,
         seed=seed,
         recipe=recipe,
         pixels_sha256=pixels,

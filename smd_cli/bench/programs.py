@@ -42,7 +42,8 @@ class BothHalves(Guidance):
 
 def this_program(scene: PreparedScene) -> Program:
     """Paint as `smd` does."""
-    return Program("this program", lambda seed: render(scene, seed, Clock()), scene.work.model_evaluations)
+    evaluations = scene.work.model_evaluations
+    return Program("this program", lambda seed: render(scene, seed, Clock()).image, evaluations)
 
 
 def plain_loop(scene: PreparedScene) -> Program:

@@ -1,6 +1,7 @@
 """One-shot rendering: a prepared scene and a seed to a picture."""
 
 import logging
+from typing import NamedTuple
 
 import torch
 from PIL import Image
@@ -19,7 +20,14 @@ from smd_cli.models.backbone import dtype_name
 _log = logging.getLogger(__name__)
 
 
-def render(scene: PreparedScene, seed: int, clock: Clock) -> Image.Image:
+class Rendered(NamedTuple):
+    """A picture, and the clean latents (1, C, h, w) that it was decoded from, in float32 on the CPU."""
+
+    image: Image.Image
+    latents: Tensor
+
+
+def render(scene: PreparedScene, seed: int, clock: Clock) -> Rendered:
     """Render the picture of a seed.
 
     Raises:
@@ -28,7 +36,8 @@ def render(scene: PreparedScene, seed: int, clock: Clock) -> Image.Image:
     """
     latents = denoise(scene, SeededNoise(seed), clock)
     with clock.phase("decode"):
-        return decode_image(scene, latents)
+        image = decode_image(scene, latents)  # has waited for the device
+        return Rendered(image, latents.to("cpu", torch.float32, copy=True))
 
 
 @torch.inference_mode()

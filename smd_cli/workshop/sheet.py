@@ -32,7 +32,7 @@ def paint_prompt(prompt: str, seed: int, backbone: Backbone, settings: str = "")
     plan = resolve(load_text(text, "sheet").scene, "sheet", Path())
     with torch.inference_mode():
         stage = prepare(plan, CanvasImages(()), backbone, batch=1)
-    return render(stage, seed, Clock())
+    return render(stage, seed, Clock()).image
 
 
 def contact_sheet(backbone: Backbone, seed: int, settings: str = "") -> Image.Image:

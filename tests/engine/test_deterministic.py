@@ -113,7 +113,7 @@ def setting(made: Plan) -> CanvasImages:
 def painted(kind: str, batch: int) -> bytes:
     with fixed_order(model(kind)):
         scene = prepare(plan(), setting(plan()), model(kind), batch=batch)
-        return render(scene, 5, Clock(ignore_events)).tobytes()
+        return render(scene, 5, Clock(ignore_events)).image.tobytes()
 
 
 def streamed(kind: str, options: StreamOptions, *, batch: int = 8, mode: str = "batched") -> list[Tensor]:

@@ -207,7 +207,7 @@ def test_a_decoder_that_overflows_in_float16_decodes_in_float32(model, caplog):
     scene = prepared(narrow(model))
     latents = denoise(scene, SeededNoise(5), Clock())
     assert not scene.backbone.decode(latents).isfinite().all()
-    image = render(scene, 5, Clock())
+    image = render(scene, 5, Clock()).image
     assert [record.message for record in caplog.records] == [
         "the autoencoder overflows in float16; decoded in float32"
     ]
@@ -233,7 +233,7 @@ def test_an_encoder_that_overflows_in_float16_encodes_in_float32(model, caplog):
 
 def test_a_model_that_float16_holds_is_decoded_in_it(model, caplog):
     backbone = narrow(model)
-    image = render(prepared(backbone), 5, Clock())
+    image = render(prepared(backbone), 5, Clock()).image
     assert not caplog.records
     assert "_precise_vae" not in vars(backbone)
     assert np.asarray(image).std() > 0

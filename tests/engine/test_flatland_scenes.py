@@ -39,7 +39,7 @@ def pictures(path: Path):
     with torch.inference_mode():
         setting = CanvasImages(painted.masks, painted.background, painted.new_area)
         stage = prepare(plan, setting, backbone(), batch=8)
-    images = [np.asarray(render(stage, seed, Clock())).astype(int) for seed in SEEDS]
+    images = [np.asarray(render(stage, seed, Clock()).image).astype(int) for seed in SEEDS]
     masks = {r.name: np.asarray(painted.visible(i)) > 127 for i, r in enumerate(plan.regions)}
     return images, masks
 

@@ -31,7 +31,7 @@ def staged(
 
 
 def rendered(stage: PreparedScene, seed: int = 0) -> np.ndarray:
-    return np.asarray(render(stage, seed, Clock())).astype(int)
+    return np.asarray(render(stage, seed, Clock()).image).astype(int)
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +55,17 @@ def test_outside_the_blurred_masks_not_one_byte_differs(kind, std, folder):
     assert 0.5 < stays.mean() < 0.9
     assert (made[stays] == photo[stays]).all()
     assert abs(made[60:130, 140:220] - photo[60:130, 140:220]).mean() > 8
+
+
+def test_a_picture_is_the_decoding_of_the_latents_that_come_with_it(folder):
+    text = f"canvas: {{width: 96, height: 64}}\nsampler: {{indices: [0, 25]}}\nregions: [{BOX}}}]"
+    stage, _ = staged(text, folder)
+    image, latents = render(stage, 3, Clock())
+    assert (latents.shape, latents.dtype, latents.device.type) == ((1, 4, 8, 12), torch.float32, "cpu")
+    assert not latents.is_inference()  # a user's own arithmetic may change it and train on it
+    assert decode_image(stage, latents).tobytes() == image.tobytes()
+    _, others = render(stage, 4, Clock())
+    assert not torch.equal(latents, others)
 
 
 def test_a_canvas_that_follows_its_picture_gives_a_picture_of_its_size(folder):
