@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from PIL import UnidentifiedImageError
 
@@ -26,6 +26,10 @@ from smd_cli.strict_json import parse
 
 CHUNK = "smd"
 VERSION = 2
+
+
+class RecipeVersionError(ValueError):
+    """A recipe is of a version that this program does not know."""
 
 
 @dataclass(frozen=True)
@@ -88,9 +92,29 @@ class Recipe:
         """Return the scene that renders the picture again, where its files are the same."""
         return {**self.scene, "digests": self.digests}
 
+    def to_data(self) -> dict[str, Any]:
+        """Return the recipe as plain data, with the version that it is written in."""
+        return {"recipe": VERSION, **asdict(self)}
+
+    @classmethod
+    def from_data(cls, data: Any) -> Self:  # noqa: ANN401 - whatever a file holds
+        """Return the recipe that plain data is.
+
+        Raises RecipeVersionError: it is of another version; ValueError: it is damaged.
+        """
+        try:
+            if data["recipe"] != VERSION:
+                raise RecipeVersionError("is of a version that this smd does not know")
+            recipe = cls(**{key: value for key, value in data.items() if key != "recipe"})
+            recipe.parameters()  # raises where a value that it needs is missing
+            recipe.rounding_differences(recipe)
+            return recipe
+        except (TypeError, ArithmeticError, LookupError, AttributeError, RecursionError) as error:
+            raise ValueError(str(error)) from error
+
     def to_json(self) -> str:
         """Return the recipe as one line of JSON."""
-        return json.dumps({"recipe": VERSION, **asdict(self)}, ensure_ascii=False)
+        return json.dumps(self.to_data(), ensure_ascii=False)
 
     def parameters(self) -> str:
         """Return the short form, of a line each: prompts, negative prompts, settings."""
@@ -157,14 +181,10 @@ def read_recipe(path: Path) -> Recipe:
             f"{path}: carries no smd recipe (was it saved with --no-metadata or by another program?)"
         )
     try:
-        data = parse(text)
-        if data.pop("recipe") != VERSION:
-            raise AssetError(f"{path}: its recipe is of a version that this smd does not know")
-        recipe = Recipe(**data)
-        recipe.parameters()  # raises where a value that it needs is missing
-        recipe.rounding_differences(recipe)
-        return recipe
-    except (ValueError, TypeError, ArithmeticError, LookupError, AttributeError, RecursionError) as error:
+        return Recipe.from_data(parse(text))
+    except RecipeVersionError as error:
+        raise AssetError(f"{path}: its recipe {error}") from error
+    except ValueError as error:
         raise AssetError(f"{path}: its recipe is damaged ({error})") from error
 
 
