@@ -1,0 +1,1 @@
+"""Verifying pictures: what is recorded of them is rendered again, compared and judged."""

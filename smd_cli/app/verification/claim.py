@@ -1,0 +1,52 @@
+"""What is recorded of a picture, and has to come out again. Knows no torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from smd_cli.app.scenes import OpenedScene
+    from smd_cli.engine.events import Listener
+    from smd_cli.media.recipe import Recipe
+
+OpenClaimed = Callable[["Listener"], "OpenedScene"]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A picture or film as a recipe or a lock records it: rendered again, it should be the same.
+
+    Attributes:
+        name: of it, for people: the path of the picture, or a scene and a seed.
+        suite: what reports list it under: the folder of the picture, or the lock.
+        open: opens its scene, lazily, and emits notes and warnings to a listener. Raises MismatchError: what
+            it is made of has changed since; another SmdError: it cannot be opened.
+        seed: of its noise; None: the scene's own.
+        model: equal for pictures that can share a loaded model (see `model_of`).
+        pixels: the digest of its pixels, of a film of those of all frames (see `PixelDigest`); None: not
+            recorded.
+        latents: the coarse copy of its latents (see `verification.latents`); None: not recorded.
+        computation: on what it was computed and in what precision (see `Recipe.computation`).
+        versions: of the program and libraries that computed it.
+        shown: the file, or the folder of frames, that shows it; None: none is kept.
+    """
+
+    name: str
+    suite: str
+    open: OpenClaimed = field(repr=False)
+    seed: int | None = None
+    model: str = ""
+    pixels: str | None = None
+    latents: str | None = None
+    computation: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    shown: Path | None = None
+
+
+def model_of(recipe: Recipe) -> str:
+    """Return what is equal for recipes whose pictures can share a loaded model."""
+    return json.dumps([recipe.scene["model"], recipe.scene["sampler"]["kind"]], sort_keys=True)

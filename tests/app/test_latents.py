@@ -1,0 +1,85 @@
+"""Coarse copies of latents: their values, their size, and what they tell apart."""
+
+from base64 import b64decode
+
+import numpy as np
+import pytest
+import torch
+
+from smd_cli.app.verification.latents import MOST_VALUES, LatentCopy, coarse_text, cosine_similarity
+
+RNG = np.random.default_rng(7)
+
+
+def values(text: str) -> np.ndarray:
+    shape, data = text.split(":")
+    return np.frombuffer(b64decode(data), np.float16).reshape([int(side) for side in shape.split("x")])
+
+
+@pytest.mark.parametrize(
+    ("shape", "side"),
+    [((4, 16, 16), 1), ((4, 32, 32), 2), ((4, 64, 64), 4), ((16, 24, 40), 4), ((4, 40, 96), 4)],
+)
+def test_a_coarse_copy_holds_means_over_squares(shape, side):
+    latents = RNG.normal(size=shape).astype(np.float32)
+    coarse = values(coarse_text(latents))
+    assert coarse.size <= MOST_VALUES
+    pooled = torch.nn.functional.avg_pool2d(torch.from_numpy(latents), side, ceil_mode=True).numpy()
+    np.testing.assert_allclose(coarse, pooled, atol=1e-3)
+
+
+def test_the_last_square_is_the_mean_of_what_is_left():
+    latents = np.arange(4 * 17 * 17, dtype=np.float32).reshape(4, 17, 17) / 100
+    coarse = values(coarse_text(latents))
+    assert coarse.shape == (4, 9, 9)
+    assert coarse[0, 8, 8] == np.float16(latents[0, 16, 16])
+    assert coarse[1, 0, 8] == np.float16(latents[1, :2, 16].mean())
+
+
+def test_a_model_of_very_many_channels_keeps_a_value_of_each():
+    assert values(coarse_text(np.ones((2000, 3, 5), np.float32))).shape == (2000, 1, 1)
+
+
+def test_copies_are_as_similar_as_the_angle_between_them():
+    one, other = RNG.normal(size=(2, 4, 8, 8)).astype(np.float32)
+    expected = torch.nn.functional.cosine_similarity(
+        torch.from_numpy(one).flatten(), torch.from_numpy(other).flatten(), dim=0
+    )
+    assert cosine_similarity(coarse_text(one), coarse_text(other)) == pytest.approx(expected.item(), abs=1e-3)
+    assert cosine_similarity(coarse_text(one), coarse_text(one)) == 1
+    assert cosine_similarity(coarse_text(one), coarse_text(-one)) == pytest.approx(-1)
+    assert cosine_similarity(coarse_text(one), coarse_text(0 * one)) == 0
+
+
+def test_the_digest_of_latents_is_of_every_bit():
+    latents = torch.from_numpy(RNG.normal(size=(1, 4, 64, 64)).astype(np.float32))
+    moved = latents.clone()
+    moved[0, 0, 0, 0] = torch.nextafter(moved[0, 0, 0, 0], torch.tensor(9.0))
+    one, other = LatentCopy.of(latents), LatentCopy.of(moved)
+    assert one.coarse == other.coarse
+    assert one.sha256 != other.sha256
+    assert one == LatentCopy.of(latents.clone())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "4x8x8",
+        "4x8x8:",
+        "4x8x8:AAAA",
+        "0x8x8:AAAA",
+        "1x1x1:AHw=",
+        "1x1x1:!!!!",
+        "9999x9999x9999:AAAA",
+        "1x1x1:AA",
+    ],
+)
+def test_a_damaged_copy_is_told(text):
+    with pytest.raises(ValueError, match="the coarse copy of the latents is damaged"):
+        cosine_similarity(text, "1x1x1:ADw=")
+
+
+def test_copies_of_other_shapes_are_not_compared():
+    with pytest.raises(ValueError, match="1x1x1 cannot be compared with 1x1x2"):
+        cosine_similarity("1x1x1:ADw=", "1x1x2:ADwAPA==")
