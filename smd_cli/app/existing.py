@@ -12,11 +12,13 @@ from smd_cli.app.recipes import build_recipe
 from smd_cli.app.reports import WrittenFile
 from smd_cli.app.scenes import OpenedScene
 from smd_cli.app.settings import MAX_BATCH
+from smd_cli.engine.events import Listener, Noted
 from smd_cli.errors import AssetError, UsageError
 from smd_cli.media.files import Existing, check_target
 from smd_cli.media.frame_files import FIRST_FRAME
 from smd_cli.media.recipe import Recipe, read_recipe
 from smd_cli.media.sinks import AdmitAt, Target, check_sink, recipe_file
+from smd_cli.media.sources import count_frames
 from smd_cli.models.assets import Assets
 from smd_cli.models.hub import go_offline
 from smd_cli.scene.resolve import Size
@@ -74,6 +76,14 @@ def check_stream(target: Target, existing: Existing, coming: Coming, *, hint: st
     check_sink(target, again(existing), hint=hint)
     path = recipe_file(target)
     return path is None or _is_to_be_made(path, existing, coming, hint)
+
+
+def is_whole(target: Target, frames: int, listener: Listener) -> bool:
+    """Tell whether a stream that is there has all of its frames; one that was cut short is told of."""
+    found = count_frames(Path(str(target)))
+    if found < frames:
+        listener(Noted(f"{target}: has {found} of {frames} frames; rendered again"))
+    return found >= frames
 
 
 def admission(target: Target, existing: Existing, coming: Coming, *, hint: str = GIVE_ANOTHER) -> AdmitAt:

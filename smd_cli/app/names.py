@@ -34,11 +34,13 @@ class NamedPicture:
         plan: of this picture, its seed included.
         index: of the picture in its run, from 0.
         digest: gives the SHA-256 of what shapes the picture, for which the model's files are read.
+        point: what the matrix sets.
     """
 
     plan: Plan
     index: int
     digest: Callable[[], str]
+    point: str = ""
 
     def values(self) -> Mapping[str, Callable[[], Any]]:
         """Return the values that have a name of their own."""
@@ -50,6 +52,7 @@ class NamedPicture:
             "index": lambda: self.index,
             "model": lambda: plan.model.base.portable.rpartition("/")[2].removesuffix(".safetensors"),
             "hash": self.digest,
+            "point": lambda: self.point,
         }
 
 

@@ -14,11 +14,12 @@ from smd_cli.engine.events import Listener, Noted, Warned, ignore_events
 from smd_cli.errors import SceneError, SmdError
 from smd_cli.media.frame_files import FIRST_FRAME
 from smd_cli.media.images import picture_size
-from smd_cli.media.paint import paint_scene
+from smd_cli.media.paint import ScenePainter
 from smd_cli.media.scene_images import SceneImages
 from smd_cli.messages import Locate, Message, Place
 from smd_cli.scene.lints import lint
 from smd_cli.scene.loader import LoadedScene, load, load_data, load_text, looks_like_picture
+from smd_cli.scene.matrix import Point
 from smd_cli.scene.overrides import Override, override_of
 from smd_cli.scene.prompt_syntax import lint_prompts
 from smd_cli.scene.resolve import Plan, resolve
@@ -38,7 +39,6 @@ class OpenedScene:
 
     Attributes:
         plan: the scene with every default filled in.
-        images: its masks and background at canvas size.
         notes: what was adapted or drawn, one line each.
         warnings: what is likely a mistake, one line each.
         locate: `locate("sampler", "tile")` is the place of a value, with which messages about it begin.
@@ -46,12 +46,24 @@ class OpenedScene:
     """
 
     plan: Plan
-    images: SceneImages
     notes: tuple[Message, ...]
     warnings: tuple[Message, ...]
     locate: Locate = field(repr=False)
     _loaded: LoadedScene = field(repr=False)
+    _painted: _Painted = field(repr=False, compare=False)
     recipe: Recipe | None = field(default=None, repr=False)
+
+    @property
+    def images(self) -> SceneImages:
+        """Its masks and background at canvas size; painted again, where they were let go of.
+
+        Raises SceneError, AssetError: they have changed meanwhile.
+        """
+        return self._painted.images()
+
+    def release_images(self) -> None:
+        """Let go of the images, until they are asked for: of many scenes they fill the memory."""
+        self._painted.release()
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -78,7 +90,41 @@ class OpenedScene:
         """
         if task == self.plan.task:
             return self
-        return replace(_opened(self._loaded.with_task(task), task), recipe=self.recipe)
+        opened = _opened(self._loaded.with_task(task), task, self._painted.painter)
+        return replace(opened, recipe=self.recipe)
+
+    @property
+    def points(self) -> tuple[Point, ...]:
+        """The points of the scene's matrix; of a scene without one, the scene itself. Raises SceneError."""
+        return self._loaded.points()
+
+    def at_point(self, point: Point) -> OpenedScene:
+        """Return the scene of a point of a matrix, its own or another.
+
+        Raises SceneError, UsageError, AssetError: as `load_scene`.
+        """
+        loaded = self._loaded.at_point(point)
+        if loaded is self._loaded:
+            return self
+        return replace(_opened(loaded, None, self._painted.painter), recipe=self.recipe)
+
+
+@dataclass
+class _Painted:
+    """The images of a plan, and what paints them: what scenes have in common, it paints once."""
+
+    painter: ScenePainter
+    plan: Plan
+    locate: Locate
+    kept: SceneImages | None = None
+
+    def images(self) -> SceneImages:
+        if self.kept is None:
+            self.kept = self.painter.paint(self.plan, self.locate)
+        return self.kept
+
+    def release(self) -> None:
+        self.kept = None
 
 
 def load_scene(
@@ -88,6 +134,7 @@ def load_scene(
     base_dir: str | Path = ".",
     task: str | None = None,
     listener: Listener = ignore_events,
+    painter: ScenePainter | None = None,
 ) -> OpenedScene:
     """Open a scene, and emit its notes and warnings.
 
@@ -98,6 +145,7 @@ def load_scene(
         base_dir: where relative paths of a text or mapping start; those of a file start at its folder.
         task: what the scene is opened for; one that names no task has it.
         listener: receives the notes and warnings.
+        painter: paints its images; what it has painted for other scenes, it does not paint again.
 
     Raises:
         UsageError, SceneError, AssetError: every problem of that stage, one line each, with its place.
@@ -106,7 +154,7 @@ def load_scene(
         [override_of(*item) for item in overrides.items()] if isinstance(overrides, Mapping) else overrides
     )
     loaded, recipe = _load(source, changes, Path(base_dir), task)
-    scene = replace(_opened(loaded, task), recipe=recipe)
+    scene = replace(_opened(loaded, task, painter or ScenePainter()), recipe=recipe)
     for note in scene.notes:
         listener(Noted(note))
     for warning in scene.warnings:
@@ -152,13 +200,14 @@ def picture_at(source: str | Path) -> Path | None:
     return None
 
 
-def _opened(loaded: LoadedScene, task: str | None) -> OpenedScene:
+def _opened(loaded: LoadedScene, task: str | None, painter: ScenePainter) -> OpenedScene:
     if task not in (None, loaded.scene.task):
         own = loaded.scene.task
         hint = f"this scene is for `smd {own}`; --set task={task} makes it one for `smd {task}`"
         raise SceneError(loaded.locate("task").says(hint))
     plan = _resolve(loaded)
-    images = paint_scene(plan, loaded.locate)
+    painted = _Painted(painter, plan, loaded.locate)
+    images = painted.images()
     warnings = (
         *lint_texts(loaded.tree),
         *lint(plan, loaded.locate),
@@ -168,7 +217,7 @@ def _opened(loaded: LoadedScene, task: str | None) -> OpenedScene:
     )
     lengths = note_lengths(loaded.scene, plan.model, loaded.locate)
     notes = (*_drawn(loaded), *lengths, *map(Message.of, images.notes))
-    return OpenedScene(plan, images, notes, warnings, loaded.locate, loaded)
+    return OpenedScene(plan, notes, warnings, loaded.locate, loaded, painted)
 
 
 def _drawn(loaded: LoadedScene) -> Iterator[Message]:

@@ -26,8 +26,8 @@ _HELP = {
 """The help of commands that share a function, which takes its task from their names."""
 
 _COMMANDS: Mapping[str, str] = {
-    **dict.fromkeys(_HELP, "render"),
-    **{name: name for name in ("stream", "plan", "check", "new", "schema", "inspect")},
+    **dict.fromkeys(_HELP, "generate"),
+    **{name: name for name in ("stream", "render", "plan", "check", "new", "schema", "inspect")},
 }
 """The function of each command, and of that name the module that holds it."""
 

@@ -1,189 +1,140 @@
-"""`smd generate`, `smd inpaint` and `smd panorama`: a scene to pictures, by a command for each task.
-
-Everything that can fail cheaply is tried before torch is imported.
-"""
+"""`smd render`: scenes to pictures and streams, each by its own task."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from smd_cli.cli import options
-from smd_cli.cli.console import MessagePrinter
+from smd_cli.cli.batches import run_batch
+from smd_cli.cli.console import MessagePrinter, print_result
 from smd_cli.cli.document import document
 from smd_cli.cli.option_groups import expand_options
-from smd_cli.cli.pictures import Pictures, Target
-from smd_cli.cli.plan import print_plan
-from smd_cli.engine.events import Event, Noted
+from smd_cli.engine.events import Noted
 from smd_cli.errors import UsageError
-from smd_cli.media.files import Existing
 from smd_cli.messages import Place
 
 if TYPE_CHECKING:
-    from smd_cli.app.existing import ComingRecipes
-    from smd_cli.app.scenes import OpenedScene
-    from smd_cli.app.settings import RenderSettings
-    from smd_cli.scene.resolve import Size
+    from smd_cli.app.batch.planning import Batch
+    from smd_cli.scene.matrix import Point
 
-DEFAULT_NAME = "{scene}_{seed}.png"
-Output = Annotated[
-    Path | None,
+OutputDir = Annotated[Path, options.output_dir("{scene}_{seed}.png, or .gif for a stream,")]
+MatrixAxes = Annotated[
+    list[str] | None,
     typer.Option(
-        "--output",
-        "-o",
-        metavar="FILE",
-        help="A .png, .jpg, .webp or .avif file for the picture of one seed.",
+        "--matrix",
+        metavar="KEY=VALUES",
+        help="Values for a key, such as bootstrap.steps=0,1,2 or 'regions[0].prompt=a cat,a dog': a picture "
+        "for each. Repeatable, for every combination. Replaces the scene's matrix.",
     ),
 ]
-OutputDir = Annotated[Path, options.output_dir(DEFAULT_NAME)]
+Zip = Annotated[
+    bool,
+    typer.Option("--zip", help="Take the first values of every --matrix, the second ones, and so on."),
+]
+FailFast = Annotated[
+    bool,
+    typer.Option("--fail-fast", help="Begin nothing after a job has failed; otherwise the others are made."),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Render nothing; print the file of each job.")]
 
 
 @dataclass(frozen=True)
-class Naming:
-    """Options for where pictures go, and under what names."""
+class Matrix:
+    """Options for variants of each scene."""
 
-    output: Output = None
-    output_dir: OutputDir = Path()
-    name: options.Name = None
+    matrix: MatrixAxes = None
+    zip_: Zip = False
+
+    def points(self) -> tuple[Point, ...]:
+        """Return the points; none where no option names any. Raises UsageError."""
+        from smd_cli.scene.matrix import parse_axis, points_of
+
+        if self.zip_ and not self.matrix:
+            raise UsageError(Place.of_option("--zip").says("pairs the values of several --matrix: give them"))
+        axes = [parse_axis(text) for text in self.matrix or ()]
+        return points_of(axes, zipped=self.zip_) if axes else ()
 
 
 @expand_options
 def render(
-    context: typer.Context,
-    scene: options.Scene,
-    naming: Naming = Naming(),
+    scenes: options.Scenes,
+    output_dir: OutputDir = Path(),
+    name: options.Name = None,
     seed: options.Seeds = None,
-    edits: options.ModelEdits = options.ModelEdits(),  # noqa: B008
+    matrix: Matrix = Matrix(),
+    edits: options.ModelEdits = options.ModelEdits(),  # noqa: B008 - frozen
     compute: options.Compute = options.Compute(),  # noqa: B008
-    dry_run: options.DryRun = False,
+    fail_fast: FailFast = False,
+    dry_run: DryRun = False,
     files: options.ExistingFiles = options.ExistingFiles(),  # noqa: B008
     no_metadata: options.NoMetadata = False,
     strict: options.Strict = False,
     deterministic: options.Deterministic = False,
     reporting: options.Reporting = options.Reporting(),  # noqa: B008
 ) -> None:
-    """Render a scene; the name of the command that was called is its task."""
-    from smd_cli.app.apart import check_apart
-    from smd_cli.app.existing import ComingRecipes
-    from smd_cli.app.scenes import load_scene
+    """Render scenes, each by its own task: a file for every seed and every point of its matrix.
 
-    if not dry_run:
-        document().add(outputs=[], skipped=[])
-    existing = files.policy()
-    settings = compute.settings(metadata=not no_metadata, strict=strict, deterministic=deterministic)
-    options.check_one_place(context, scene, naming.output, naming.name)
-    overrides, messages = [*options.seed_override(seed), *edits.overrides()], reporting.messages()
-    opened = load_scene(scene, overrides=overrides, task=context.command.name, listener=messages)
-    coming = ComingRecipes(opened, offline=settings.offline or dry_run)
-    targets = _targets(opened, naming, coming)
-    option = "--name" if naming.output is None else "--output"
-    for _, path in targets:
-        check_apart(opened, path, option)
-    _check_formats(targets, opened.plan.size, option, coming if settings.metadata else None)
-    wanted = _wanted(targets, opened.plan.size, existing, coming, messages)
-    if dry_run:
-        print_plan(opened, settings, reporting)
-    elif wanted:
-        _render(opened, wanted, existing, settings, reporting)
-
-
-def _targets(opened: OpenedScene, naming: Naming, coming: ComingRecipes) -> list[Target]:
-    """Pair each seed with its file. Raises UsageError: one file is named for several seeds."""
-    from smd_cli.app.names import name_pictures
-
-    seeds = opened.seeds
-    if naming.output is None:
-        names = name_pictures(naming.name or DEFAULT_NAME, opened.plan, seeds, coming)
-        targets = [(seed, naming.output_dir / name) for seed, name in zip(seeds, names, strict=True)]
-    elif len(seeds) == 1:
-        targets = [(seeds[0], naming.output)]
-    else:
-        named = Place.of_option(f"--output {naming.output}")
-        raise UsageError(named.says(f"names one file for {len(seeds)} seeds; give --output-dir instead"))
-    return targets
-
-
-def _check_formats(targets: Sequence[Target], size: Size, option: str, coming: ComingRecipes | None) -> None:
-    """Raise UsageError or AssetError where a file cannot hold its picture, or its recipe, if it has one."""
-    from smd_cli.media.stills import check_still, check_texts
-
-    for seed, path in targets:
-        check_still(path, size, option=option)
-        if coming:
-            check_texts(path, partial(coming.texts, seed), option=option)
-
-
-def _wanted(
-    targets: Sequence[Target],
-    size: Size,
-    existing: Existing,
-    coming: ComingRecipes,
-    messages: MessagePrinter,
-) -> list[Target]:
-    """Return the pictures that are to be made; tell those that are there.
-
-    Raises UsageError: as `check_picture`, a line for each file.
+    All scenes are read and checked, and all files named, before the first is rendered. Each model is loaded
+    once. Where a job fails, the others are made, and the exit code is 6. The path of each file goes to stdout
+    as soon as it is there, progress and timing to stderr.
     """
-    from smd_cli.app.existing import check_picture, existing_file
+    from smd_cli.app.batch.planning import Request, check_models, plan_batch
 
-    wanted: list[Target] = []
-    problems: list[str] = []
-    skipped = []
-    for seed, path in targets:
-        try:
-            is_wanted = check_picture(path, existing, partial(coming.of, seed), hint=options.REPLACING)
-        except UsageError as error:
-            problems += error.problems
-            continue
-        if is_wanted:
-            wanted.append((seed, path))
-        else:
-            messages(Noted(f"{path}: exists, skipped"))
-            skipped.append(asdict(existing_file(path, seed, size)))
-    if skipped:
-        document().add(skipped=skipped)
-    if problems:
-        raise UsageError(*problems)
-    return wanted
+    document().add(outputs=[], skipped=[])
+    if "-" in scenes and name is None:
+        raise UsageError("-: a scene from standard input has no name; give --name")
+    messages = reporting.messages()
+    request = Request(
+        scenes=scenes,
+        seeds=_seeds(seed, messages),
+        overrides=edits.overrides(),
+        points=matrix.points(),
+        output_dir=output_dir,
+        name=name,
+        settings=compute.settings(metadata=not no_metadata, strict=strict, deterministic=deterministic),
+        existing=files.policy(),
+        hint=options.REPLACING,
+        may_fetch=not dry_run,
+        fail_fast=fail_fast,
+    )
+    batch = plan_batch(request, messages)
+    if dry_run:
+        _print_jobs(batch, reporting)
+        return
+    check_models(batch, offline=request.settings.offline)
+    run_batch(batch, request, reporting)
 
 
-def _render(
-    opened: OpenedScene,
-    targets: list[Target],
-    existing: Existing,
-    settings: RenderSettings,
-    reporting: options.Reporting,
-) -> None:
-    """Render and write pictures, showing how it goes. Raises PartialError: some failed, as has been told."""
-    from smd_cli.app.renderer import Renderer
-    from smd_cli.app.reports import PhaseTimes, RenderReport
-    from smd_cli.cli.progress import print_render_report, show_progress
+def _seeds(given: list[str] | None, messages: MessagePrinter) -> tuple[int, ...]:
+    """Return the seeds of --seed, which are the same for every scene; tell those that were drawn."""
+    from smd_cli.scene.seeds import has_random, parse_seeds
 
-    times, began = PhaseTimes(), time.perf_counter()
-    with show_progress(reporting.messages()) as show:
+    if not given:
+        return ()
+    (override,) = options.seed_override(given)
+    seeds = parse_seeds(given)
+    if has_random(given):
+        messages(Noted(override.place.says(f"this time: {', '.join(map(str, seeds))}")))
+    return seeds
 
-        def listener(event: Event) -> None:
-            times(event)
-            show(event)
 
-        pictures = Pictures(opened, targets, existing, listener, prints_paths=not reporting.json)
-        with Renderer.of(settings, listener) as renderer:
-            pictures.make(renderer)
-    if pictures.outputs and (last := pictures.last):
-        report = RenderReport(
-            outputs=tuple(pictures.outputs),
-            timing=times.timing(time.perf_counter() - began),
-            work={name: count * len(pictures.outputs) for name, count in last.work._asdict().items()},
-            device=last.device,
-            steps=last.steps,
-        )
-        document().add(**report.to_dict())
-        if not reporting.quiet:
-            print_render_report(report)
-    pictures.check_whole()
+def _print_jobs(batch: Batch, reporting: options.Reporting) -> None:
+    """Print as a result what would be made."""
+    jobs: list[dict[str, Any]] = [
+        {
+            "path": job.target,
+            "scene": job.scene.locate().source,
+            "task": job.scene.plan.task,
+            "seed": job.seed,
+            "point": job.point,
+        }
+        for job in batch.jobs
+    ]
+    document().add(jobs=jobs)
+    if not reporting.json and not reporting.quiet:
+        for job in jobs:
+            print_result(job["path"])

@@ -210,15 +210,12 @@ def _is_wanted(job: _Job, existing: Existing, messages: MessagePrinter) -> bool:
 
     Raises UsageError.
     """
-    from smd_cli.app.existing import check_stream, existing_file
-    from smd_cli.media.sources import count_frames
+    from smd_cli.app.existing import check_stream, existing_file, is_whole
 
     seed = job.scene.plan.seed
     if check_stream(job.target, existing, lambda: job.coming.of(seed), hint=options.REPLACING):
         return True
-    found, frames = count_frames(Path(job.target)), job.source.frames
-    if found < frames:
-        messages(Noted(f"{job.target}: has {found} of {frames} frames; rendered again"))
+    if not is_whole(job.target, job.source.frames, messages):
         return True
     messages(Noted(f"{job.target}: exists, skipped"))
     document().add(skipped=[asdict(existing_file(job.target, seed, job.scene.plan.size))])

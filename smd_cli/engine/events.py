@@ -83,6 +83,31 @@ class PictureStarted:
 
 
 @dataclass(frozen=True)
+class JobStarted:
+    """A job of a batch begins.
+
+    Attributes:
+        job: its number in the batch.
+        position: how many have begun before it, and one.
+        total: how many jobs the batch has.
+        name: what people call it.
+    """
+
+    job: int
+    position: int
+    total: int
+    name: str
+
+
+@dataclass(frozen=True)
+class JobEnded:
+    """A job of a batch has ended: its file was written, was there already, or could not be made."""
+
+    job: int
+    status: Literal["written", "skipped", "failed"]
+
+
+@dataclass(frozen=True)
 class Noted:
     """Something was adapted, a picture resized say. `text` is one line."""
 
@@ -96,7 +121,18 @@ class Warned:
     text: str
 
 
-Event = Started | Advanced | Reached | Finished | PictureStarted | StreamProgress | Noted | Warned
+Event = (
+    Started
+    | Advanced
+    | Reached
+    | Finished
+    | PictureStarted
+    | JobStarted
+    | JobEnded
+    | StreamProgress
+    | Noted
+    | Warned
+)
 Listener = Callable[[Event], None]
 
 

@@ -56,6 +56,10 @@ class ScenePainter:
     def __init__(self) -> None:
         self._caches = _Caches()
 
+    def __reduce__(self) -> tuple[type[ScenePainter], tuple[()]]:
+        """Begin anew in another process, which paints what it needs."""
+        return ScenePainter, ()
+
     def paint(self, plan: Plan, locate: Locate = _dotted, *, may_leave: bool = False) -> SceneImages:
         """Open and paint every image of a plan that an earlier call did not.
 

@@ -15,6 +15,8 @@ from smd_cli.errors import SceneError, UsageError
 from smd_cli.messages import Message, Place
 from smd_cli.regular_files import UnfitFileError, open_regular
 from smd_cli.scene.data import from_data
+from smd_cli.scene.matrix import KEY as MATRIX
+from smd_cli.scene.matrix import WHOLE, Point, matrix_of
 from smd_cli.scene.overrides import Override, apply
 from smd_cli.scene.reader import parse, place_behind
 from smd_cli.scene.schema import Scene
@@ -43,8 +45,30 @@ class LoadedScene:
     def with_task(self, task: str) -> LoadedScene:
         """Return the scene for a task, where it names none. Raises SceneError: it does not suit that task."""
         loaded = _load_tree(copy.deepcopy(self.tree), self.name, self.base_dir, (), task)
-        drawn_once = loaded.scene.model_copy(update={"seed": self.scene.seed})
-        return replace(loaded, scene=drawn_once)
+        return loaded._with_seed_of(self)
+
+    def points(self) -> tuple[Point, ...]:
+        """Return the points of the scene's matrix. Raises SceneError: one is no point of a scene."""
+        node = self.tree.child(MATRIX)
+        return (matrix_of(node) if node else ()) or (WHOLE,)
+
+    def at_point(self, point: Point) -> LoadedScene:
+        """Return the scene of one point of a matrix, its own or another; it has no matrix itself.
+
+        Raises SceneError, UsageError: it does not suit the scene.
+        """
+        if point is WHOLE and self.tree.child(MATRIX) is None:
+            return self
+        tree = copy.deepcopy(self.tree)
+        if isinstance(tree.value, dict):
+            tree.value.pop(MATRIX, None)
+        loaded = _load_tree(tree, self.name, self.base_dir, point.overrides, None)
+        is_seeded = any(each.keys == ("seed",) for each in point.overrides)
+        return loaded if is_seeded else loaded._with_seed_of(self)
+
+    def _with_seed_of(self, other: LoadedScene) -> LoadedScene:
+        """Return the scene with another's seed: one that was left to chance is drawn once."""
+        return replace(self, scene=self.scene.model_copy(update={"seed": other.scene.seed}))
 
 
 def load(path: str | Path, overrides: Sequence[Override] = (), task: str | None = None) -> LoadedScene:

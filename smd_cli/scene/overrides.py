@@ -33,12 +33,14 @@ class Override:
         keys: what leads to the place.
         value: what to put there.
         file: in place of the value: a file that is named from elsewhere than the scene's folder.
+        at: where it stands, where no option gives it.
     """
 
     option: str
     keys: tuple[str, ...]
     value: Node
     file: Reference | None = None
+    at: Place | None = None
 
     def for_scene_in(self, base_dir: Path) -> Override:
         """Return the override for a scene in a folder."""
@@ -49,7 +51,7 @@ class Override:
     @property
     def place(self) -> Place:
         """Return the place of what the option gives."""
-        return Place.of_option(self.option)
+        return self.at or Place.of_option(self.option)
 
 
 def parse_override(text: str) -> Override:

@@ -175,6 +175,14 @@ class Bootstrap(Section):
     )
 
 
+Matrix = Annotated[
+    Annotated[dict[str, Annotated[tuple[Any, ...], Field(min_length=1)]], Tag("<mapping>")]
+    | Annotated[tuple[dict[str, Any], ...], Tag("<list>")],
+    Discriminator(lambda value: "<list>" if isinstance(value, (tuple, list)) else "<mapping>"),
+]
+"""Values of keys by their place; or the points that some of these make."""
+
+
 class Scene(Section):
     """A scene: which prompt is painted in which region of a canvas. Keys that begin with `x-` are yours."""
 
@@ -210,6 +218,12 @@ class Scene(Section):
         default=(), description="Prompts and their masks; later regions cover earlier ones."
     )
     stream: Stream = Field(default=Stream(), description="Frames over time, for the task `stream`.")
+    matrix: Matrix = Field(
+        default={},
+        description="Values for keys by their place, such as `bootstrap.steps: [0, 1, 2]`: a picture for "
+        "each combination of them. A list of mappings, such as `- {bootstrap.steps: 2, seed: 5}`, names the "
+        "combinations themselves.",
+    )
     digests: dict[str, Annotated[str, Field(pattern=SHA256)]] = Field(
         default={},
         description="SHA-256 of files by the place that names them, such as `model.base`, `model.loras[0]`, "

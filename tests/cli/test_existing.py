@@ -171,10 +171,13 @@ def test_templates_name_files_and_folders():
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("day.yaml", "--name", "{scene}.png", "--seed", "1,2"), "seeds 1 and 2 have one name, day.png"),
+        (
+            ("day.yaml", "--name", "{scene}.png", "--seed", "1,2"),
+            "day.png: is to be two pictures: day.yaml, seed 1, and day.yaml, seed 2",
+        ),
         (
             ("day.yaml", "--name", "{seed}/../day.png", "--seed", "1,2"),
-            "seeds 1 and 2 have one name, 2/../day.png",
+            "2/../day.png: is to be two pictures: day.yaml, seed 1, and day.yaml, seed 2",
         ),
         (("day.yaml", "--name", "{promt}.png"), "{promt} is unknown; known: scene, task, seed"),
         (("day.yaml", "--name", "{seed}.png", "-o", "a.png"), "--name names files as well"),

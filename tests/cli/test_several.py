@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from smd_cli.app.streaming import StreamFrame, _Written
-from smd_cli.cli import pictures
+from smd_cli.cli import batches
 from smd_cli.media.recipe import read_recipe
 from smd_cli.media.sinks import Sink
 from tests.cli.program import smd
@@ -82,7 +82,7 @@ def after_the_first_picture(monkeypatch: pytest.MonkeyPatch, change: object) -> 
         print(path)
         change()
 
-    monkeypatch.setattr(pictures, "print_result", printed)
+    monkeypatch.setattr(batches, "print_result", printed)
 
 
 def test_a_file_that_appears_meanwhile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -1,0 +1,291 @@
+"""From scenes, seeds and a matrix to jobs: all that can be wrong with any of them is told before the first.
+
+Knows no torch.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from smd_cli.app.apart import check_apart
+from smd_cli.app.batch.jobs import Job, Outcome
+from smd_cli.app.existing import (
+    GIVE_ANOTHER,
+    ComingRecipes,
+    check_picture,
+    check_stream,
+    existing_file,
+    is_whole,
+)
+from smd_cli.app.model_fit import find_fitting
+from smd_cli.app.model_spec import at_model
+from smd_cli.app.named_files import digests_of, picture_files
+from smd_cli.app.names import NamedPicture, fill_name
+from smd_cli.app.scenes import OpenedScene, Source, load_scene
+from smd_cli.app.settings import RenderSettings
+from smd_cli.engine.events import Listener, Noted, ignore_events
+from smd_cli.errors import SmdError, UsageError
+from smd_cli.media.files import Existing
+from smd_cli.media.paint import ScenePainter
+from smd_cli.media.stills import SUFFIXES, check_still, check_texts
+from smd_cli.messages import Place
+from smd_cli.scene.matrix import WHOLE, Point
+from smd_cli.scene.overrides import Override
+
+if TYPE_CHECKING:
+    from smd_cli.app.stream_input import StreamInput
+
+MAX_JOBS = 100_000
+_SHOWN = 20  # problems of one kind
+_SUFFIXES = {"stream": ".gif"}  # of a task's files, where the name gives none; of the others .png
+_ENDS = (*SUFFIXES, ".gif", ".apng", ".mp4", "/")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be made, and how.
+
+    Attributes:
+        scenes: paths of scenes, or what else `load_scene` opens.
+        seeds: for each scene; empty: its own.
+        overrides: changes to each scene.
+        points: of a matrix for each scene; empty: its own.
+        task: what scenes are opened for that name none.
+        output: the file of the only picture; None: each has a name.
+        output_dir: where files go that have names.
+        name: a template of their names; None: by scene and seed, and what a matrix sets.
+        settings: of the renderers.
+        existing: what is done about files that lie there.
+        hint: what the user can do about one that must stay.
+        may_fetch: whether a model may be fetched for its hash in a name.
+        fail_fast: begin nothing after a job has failed.
+    """
+
+    scenes: Sequence[Source]
+    seeds: Sequence[int] = ()
+    overrides: Sequence[Override] = ()
+    points: Sequence[Point] = ()
+    task: str | None = None
+    output: str | None = None
+    output_dir: Path = Path()
+    name: str | None = None
+    settings: RenderSettings = field(default_factory=RenderSettings)
+    existing: Existing = Existing.REPLACE_OWN
+    hint: str = GIVE_ANOTHER
+    may_fetch: bool = True
+    fail_fast: bool = False
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Jobs to run, the outcomes of those whose files are there already, and the scenes of both."""
+
+    jobs: tuple[Job, ...]
+    skipped: tuple[Outcome, ...]
+    scenes: tuple[OpenedScene, ...]
+
+
+def plan_batch(request: Request, listener: Listener = ignore_events) -> Batch:
+    """Read, check and name everything; write nothing and load no model.
+
+    Models are looked for only where names or files that exist need their hashes (see `check_models`).
+
+    Raises SmdError: something is wrong with any of it, all problems of a stage together.
+    """
+    variants = _open_scenes(request, listener)
+    named = list(_named(variants, request))
+    _check_apart_from_each_other(named, request)
+    return _sort_out(variants, named, request, listener)
+
+
+def check_models(batch: Batch, *, offline: bool) -> None:
+    """Find the models of a batch's jobs, which may be fetched, and see that they suit the scenes.
+
+    Raises SceneError, AssetError: all that is wrong, before the first render.
+    """
+    problems = _Problems()
+    for scene in {id(job.scene): job.scene for job in batch.jobs}.values():
+        try:
+            with at_model(scene.locate):
+                find_fitting(scene, offline=offline)
+        except SmdError as error:
+            problems.add(error)
+    problems.check()
+
+
+@dataclass
+class _Problems:
+    """Errors that are collected, to be raised together as the first one's kind."""
+
+    errors: list[SmdError] = field(default_factory=list)
+
+    def add(self, error: SmdError) -> None:
+        self.errors.append(error)
+
+    def check(self) -> None:
+        if not self.errors:
+            return
+        lines = list(dict.fromkeys(line for error in self.errors for line in error.problems))
+        more = [f"and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
+        raise type(self.errors[0])(*lines[:_SHOWN], *more)
+
+
+@dataclass(frozen=True)
+class _Variant:
+    """A scene at one point of its matrix, and what its jobs have in common."""
+
+    scene: OpenedScene
+    point: Point
+    seeds: Sequence[int]
+    coming: ComingRecipes
+    digests: dict[str, str]
+    stream: StreamInput | None
+
+
+@dataclass(frozen=True)
+class _Named:
+    """A job, and the variant that it is of."""
+
+    job: Job
+    variant: _Variant
+
+
+def _open_scenes(request: Request, listener: Listener) -> list[_Variant]:
+    """Open every scene at every point of its matrix."""
+    painter, problems, variants = ScenePainter(), _Problems(), []
+    for base, point in _points(request, painter, problems, listener):
+        try:
+            variants.append(_variant(base, point, request, listener))
+        except SmdError as error:
+            problems.add(error)
+        if base.points != (WHOLE,) or len(request.scenes) > 1:
+            base.release_images()
+    problems.check()
+    if (count := sum(len(variant.seeds) for variant in variants)) > MAX_JOBS:
+        raise UsageError(f"{count:,} pictures are too many for one run; at most {MAX_JOBS:,} are possible")
+    return variants
+
+
+def _points(
+    request: Request, painter: ScenePainter, problems: _Problems, listener: Listener
+) -> Iterator[tuple[OpenedScene, Point]]:
+    """Yield each scene with each point; add to the problems of those that cannot be opened."""
+    for source in request.scenes:
+        try:
+            base = load_scene(
+                source, overrides=request.overrides, task=request.task, listener=listener, painter=painter
+            )
+            points = request.points or base.points
+        except SmdError as error:
+            problems.add(error)
+            continue
+        yield from ((base, point) for point in points)
+
+
+def _variant(base: OpenedScene, point: Point, request: Request, listener: Listener) -> _Variant:
+    scene, stream = base.at_point(point), None
+    if scene.plan.task == "stream":
+        from smd_cli.app.stream_input import find_stream_input  # imports what reads films
+
+        stream = find_stream_input(scene, listener)
+    digests = digests_of(picture_files(scene.plan))
+    if scene is not base:
+        scene.release_images()
+    coming = ComingRecipes(scene, offline=request.settings.offline or not request.may_fetch)
+    return _Variant(scene, point, request.seeds or scene.seeds, coming, digests, stream)
+
+
+def _named(variants: Iterable[_Variant], request: Request) -> Iterator[_Named]:
+    """Yield a job for each seed of each variant."""
+    number = 0
+    for variant in variants:
+        plan, text = variant.scene.plan, variant.point.text
+        for seed in variant.seeds:
+            index, number = number, number + 1
+            if request.output is None:
+                digest = partial(_hash, variant.coming, seed)
+                picture = NamedPicture(replace(plan, seed=seed), index, digest, text)
+                name = fill_name(_template(request.name, variant), picture)
+                target = f"{request.output_dir / name}{'/' * name.endswith('/')}"
+            else:
+                target = request.output
+            yield _Named(Job(number, variant.scene, seed, target, text, variant.digests), variant)
+
+
+def _hash(coming: ComingRecipes, seed: int) -> str:
+    return coming.of(seed).sha256
+
+
+def _template(name: str | None, variant: _Variant) -> str:
+    """Return the template of a variant's names, with the suffix of its task where there is none."""
+    template = name or f"{{scene}}_{{seed}}{'_{point}' * bool(variant.point.text)}"
+    if template.lower().endswith(_ENDS):
+        return template
+    return template + _SUFFIXES.get(variant.scene.plan.task, ".png")
+
+
+def _check_apart_from_each_other(named: Sequence[_Named], request: Request) -> None:
+    """Raise UsageError where two jobs have one file."""
+    if request.output is not None and len(named) > 1:
+        place = Place.of_option(f"--output {request.output}")
+        text = f"names one file for {len(named):,} pictures; give --output-dir instead"
+        raise UsageError(place.says(text))
+    first: dict[str, Job] = {}
+    problems = _Problems()
+    for each in named:
+        job, file = each.job, os.path.normpath(each.job.target)
+        other = first.setdefault(file, job)
+        if other is not job:
+            both = f"{job.target}: is to be two pictures: {_source(other)}, and {_source(job)}"
+            problems.add(UsageError(f"{both}; tell them apart by --name, with {{index}} or {{hash:8}} say"))
+    problems.check()
+
+
+def _source(job: Job) -> str:
+    return ", ".join(filter(None, (job.scene.locate().source, f"seed {job.seed}", job.point)))
+
+
+def _sort_out(
+    variants: Iterable[_Variant], named: Iterable[_Named], request: Request, listener: Listener
+) -> Batch:
+    """Tell the jobs that are to be made from those whose files are there."""
+    jobs, skipped, problems = [], [], _Problems()
+    for each in named:
+        job = each.job
+        try:
+            is_wanted = _is_wanted(each, request, listener)
+        except SmdError as error:
+            problems.add(error)
+            continue
+        if is_wanted:
+            jobs.append(job)
+        else:
+            listener(Noted(f"{job.target}: exists, skipped"))
+            skipped.append(Outcome(job.number, "skipped", existing_file(job.target, job.seed, job.size)))
+    problems.check()
+    return Batch(tuple(jobs), tuple(skipped), tuple(variant.scene for variant in variants))
+
+
+def _is_wanted(named: _Named, request: Request, listener: Listener) -> bool:
+    """Tell whether a job is to be made. Raises UsageError, AssetError: its file cannot be written."""
+    job, coming, stream = named.job, named.variant.coming, named.variant.stream
+    option = "--name" if request.output is None else "--output"
+    recipe = partial(coming.of, job.seed)
+    check_apart(job.scene, job.target, option)
+    if stream is not None:
+        from smd_cli.app.stream_input import check_room
+
+        check_room(stream, job.target, option)
+        return check_stream(job.target, request.existing, recipe, hint=request.hint) or not is_whole(
+            job.target, stream.frames, listener
+        )
+    path = Path(job.target)
+    check_still(path, job.size, option=option)
+    if request.settings.metadata:
+        check_texts(path, partial(coming.texts, job.seed), option=option)
+    return check_picture(path, request.existing, recipe, hint=request.hint)
