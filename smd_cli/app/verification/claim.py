@@ -8,12 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from smd_cli.messages import Place
+
 if TYPE_CHECKING:
     from smd_cli.app.scenes import OpenedScene
-    from smd_cli.engine.events import Listener
     from smd_cli.media.recipe import Recipe
-
-OpenClaimed = Callable[["Listener"], "OpenedScene"]
 
 
 @dataclass(frozen=True)
@@ -23,8 +22,8 @@ class Claim:
     Attributes:
         name: of it, for people: the path of the picture, or a scene and a seed.
         suite: what reports list it under: the folder of the picture, or the lock.
-        open: opens its scene, lazily, and emits notes and warnings to a listener. Raises MismatchError: what
-            it is made of has changed since; another SmdError: it cannot be opened.
+        open: opens its scene. Raises MismatchError: what it is made of has changed since; SmdError: it
+            cannot be opened.
         seed: of its noise; None: the scene's own.
         model: equal for pictures that can share a loaded model (see `model_of`).
         pixels: the digest of its pixels, of a film of those of all frames (see `PixelDigest`); None: not
@@ -37,7 +36,7 @@ class Claim:
 
     name: str
     suite: str
-    open: OpenClaimed = field(repr=False)
+    open: Callable[[], OpenedScene] = field(repr=False)
     seed: int | None = None
     model: str = ""
     pixels: str | None = None
@@ -45,6 +44,16 @@ class Claim:
     computation: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     shown: Path | None = None
+
+    @property
+    def place(self) -> Place:
+        """Return the place with which messages about it begin."""
+        return Place(str(self.shown)) if self.shown else Place.of_option(self.name)
+
+    @property
+    def rounding(self) -> Mapping[str, Any]:
+        """Return what the rounding of its pixels depended on, by name."""
+        return {**self.computation, **self.versions}
 
 
 def model_of(recipe: Recipe) -> str:
