@@ -18,9 +18,14 @@ if TYPE_CHECKING:
 
 def check_preview(path: Path) -> None:
     """Raise UsageError, before any work, where the preview cannot be written."""
+    check_drawing(path, "--preview", "previews")
+
+
+def check_drawing(path: Path, option: str, what: str) -> None:
+    """Raise UsageError, before any work, where an option names a file that no drawing can be written to."""
     if path.suffix.lower() != ".png":
-        place = Place.of_file(path, "--preview")
-        raise UsageError(place.says("previews are written as PNG; give a name that ends in .png"))
+        place = Place.of_file(path, option)
+        raise UsageError(place.says(f"{what} are written as PNG; give a name that ends in .png"))
     check_plain_target(path)
 
 

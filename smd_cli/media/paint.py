@@ -77,6 +77,16 @@ class ScenePainter:
         finally:
             self._caches.trim()
 
+    def paint_masks(self, plan: Plan, locate: Locate = _dotted) -> tuple[Image.Image, ...]:
+        """Paint the masks of a plan alone, empty ones too; its background picture may be missing.
+
+        Raises SceneError, AssetError: as `paint`, about masks.
+        """
+        try:
+            return _Painting(plan, locate, self._caches).masks()
+        finally:
+            self._caches.trim()
+
 
 @dataclass(frozen=True)
 class _Caches:
@@ -114,10 +124,7 @@ class _Painting:
         self._check_something_painted()
         if not may_leave:
             self._check_not_empty(masks)
-        if self.problems:
-            only_assets = all(isinstance(problem, AssetError) for problem in self.problems)
-            lines = (line for error in self.problems for line in error.problems)
-            raise (AssetError if only_assets else SceneError)(*lines)
+        self._raise_problems()
         return SceneImages(
             masks,
             fitted.image if fitted else None,
@@ -126,6 +133,18 @@ class _Painting:
             () if may_leave else tuple(self._warnings(masks)),
             {path: self._unshifted_masks(specs) for path, specs in self.maps.items()},
         )
+
+    def masks(self) -> tuple[Image.Image, ...]:
+        """Paint the masks alone. Raises SceneError or AssetError with all problems."""
+        masks = self._masks()
+        self._raise_problems()
+        return masks
+
+    def _raise_problems(self) -> None:
+        if self.problems:
+            only_assets = all(isinstance(problem, AssetError) for problem in self.problems)
+            lines = (line for error in self.problems for line in error.problems)
+            raise (AssetError if only_assets else SceneError)(*lines)
 
     def _masks(self) -> tuple[Image.Image, ...]:
         """Return every region's mask; `rest` is painted when the others are known. Empty after a problem."""

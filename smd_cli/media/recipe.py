@@ -19,9 +19,9 @@ from PIL import UnidentifiedImageError
 from smd_cli.errors import AssetError
 from smd_cli.media.images import check_file
 from smd_cli.media.rasters import UNREADABLE
+from smd_cli.media.recipe_changes import changes, scene_changes
 from smd_cli.media.texts import read_texts
 from smd_cli.media.xmp import EDITED, MADE, SOURCE_TYPE
-from smd_cli.scene.explain import quoted
 from smd_cli.strict_json import parse
 
 CHUNK = "smd"
@@ -71,13 +71,12 @@ class Recipe:
 
         Versions, the model's revision and the pixels do not count: what they would change, digests tell.
         """
-        changed = _changes(_flat(self.scene), _flat(now.scene))
-        files = [
-            f"{place} is another file"
-            for place, digest in self.digests.items()
-            if now.digests.get(place, digest) != digest
-        ]
-        return changed + files
+        changed = [change.told() for change in scene_changes(self.scene, now.scene)]
+        return changed + [f"{place} is another file" for place in self.changed_files(now)]
+
+    def changed_files(self, now: Recipe) -> list[str]:
+        """Return the places of which both recipes name a file, and not the same one."""
+        return [place for place, digest in self.digests.items() if now.digests.get(place, digest) != digest]
 
     def rounding_differences(self, now: Recipe) -> list[str]:
         """Return in short what rounds another picture of the same scene otherwise: `threads 2, now 1`.
@@ -85,8 +84,13 @@ class Recipe:
         Where this and `differences` are empty, both have the same pixels. What a recipe of before does not
         record does not count.
         """
-        before, after = self.computation | self.versions, now.computation | now.versions
-        return _changes(before, {key: after.get(key) for key in before})
+        before, after = self.rounding, now.rounding
+        return [change.told() for change in changes(before, {key: after.get(key) for key in before})]
+
+    @property
+    def rounding(self) -> dict[str, Any]:
+        """Return what the rounding of pixels depends on, by name."""
+        return self.computation | self.versions
 
     def to_scene(self) -> dict[str, Any]:
         """Return the scene that renders the picture again, where its files are the same."""
@@ -107,6 +111,7 @@ class Recipe:
                 raise RecipeVersionError("is of a version that this smd does not know")
             recipe = cls(**{key: value for key, value in data.items() if key != "recipe"})
             recipe.parameters()  # raises where a value that it needs is missing
+            recipe.differences(recipe)
             recipe.rounding_differences(recipe)
             return recipe
         except (TypeError, ArithmeticError, LookupError, AttributeError, RecursionError) as error:
@@ -140,7 +145,7 @@ class Recipe:
 
     def computed(self) -> str:
         """Return in a line what rounding depends on (see `rounding_differences`)."""
-        parts = (self.computation | self.versions).items()
+        parts = self.rounding.items()
         return "Computed with: " + ", ".join(f"{name} {_plain(value)}" for name, value in parts)
 
     def texts(self) -> dict[str, str]:
@@ -186,26 +191,6 @@ def read_recipe(path: Path) -> Recipe:
         raise AssetError(f"{path}: its recipe {error}") from error
     except ValueError as error:
         raise AssetError(f"{path}: its recipe is damaged ({error})") from error
-
-
-def _changes(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
-    """Tell what differs between values by their place."""
-    return [
-        f"{key} {quoted(before.get(key))}, now {quoted(after.get(key))}"
-        for key in dict.fromkeys([*before, *after])
-        if before.get(key) != after.get(key)
-    ]
-
-
-def _flat(value: Any, place: str = "") -> dict[str, Any]:  # noqa: ANN401 - plain data of any shape
-    """Return the single values of nested data by their place, such as `regions[0].prompt`."""
-    if isinstance(value, dict):
-        below = [(f"{place}.{key}" if place else str(key), item) for key, item in value.items()]
-    elif isinstance(value, list) and any(isinstance(item, (dict, list)) for item in value):
-        below = [(f"{place}[{index}]", item) for index, item in enumerate(value)]
-    else:
-        return {place: value}
-    return {key: found for name, item in below for key, found in _flat(item, name).items()}
 
 
 def _lines(prompts: Iterable[str]) -> list[str]:

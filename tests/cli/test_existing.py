@@ -57,7 +57,7 @@ def test_another_picture_is_never_replaced_unasked(monkeypatch):
             assert done.exit_code == 2, done.stderr
             (problem,) = json.loads(done.stdout)["problems"]
             assert problem["text"] == (
-                "day_5.png: is another picture: bootstrap.steps 2, now 1, regions[0].prompt 'the sun', "
+                "day_5.png: is another picture: bootstrap.steps 2, now 1, regions[sun].prompt 'the sun', "
                 "now 'the moon'; --overwrite replaces it"
             )
         draw_mask(40)
