@@ -25,6 +25,13 @@ class SmdError(Exception):
         super().__init__(*problems)
         self.problems = tuple(map(Message.of, problems))
 
+    @classmethod
+    def joined(cls, errors: Sequence[SmdError]) -> SmdError:
+        """Return the problems of several errors as one: of their kind, where all have the same; else of this."""
+        kinds = {type(error) for error in errors}
+        kind = kinds.pop() if len(kinds) == 1 else cls
+        return kind(*(problem for error in errors for problem in error.problems))
+
     def at(self, place: Place) -> Self:
         """Return the error with a place for its problems that have none."""
         return type(self)(*(problem.at(place) for problem in self.problems))
@@ -85,6 +92,6 @@ class PartialError(SmdError):
 
 
 class MismatchError(SmdError):
-    """A file is not the one that a recipe was made with."""
+    """A file is not the one that a recipe was made with, or two pictures differ."""
 
     exit_code = 7

@@ -66,12 +66,12 @@ def diff(
 
 def _check_output(output: Path, *inputs: Path) -> None:
     """Raise UsageError, before any work, where the picture of the difference cannot be written."""
-    check_drawing(output, "--output", "differences")
     for path in inputs:
         if output.exists() and path.exists() and output.samefile(path):
             raise UsageError(
                 Place.of_file(output, "--output").says("is one of the pictures; give another name")
             )
+    check_drawing(output, "--output", "differences")
 
 
 def _draw(found: PictureDiff, output: Path, messages: MessagePrinter) -> None:

@@ -85,7 +85,7 @@ def draw_labels(image: Image.Image, labels: Sequence[Label], font: Font) -> None
     draw = ImageDraw.Draw(image)
     taken: list[PixelBox] = []
     for label in labels:
-        text = fitted(drawable(label.text), font, image.width - 2 * _MARGIN)
+        text = fitted(drawable(label.text), font, image.width - 2 * _MARGIN - 1)
         left, top, right, bottom = (round(edge) for edge in draw.textbbox((0, 0), text, font=font))
         width, height = right - left + 2 * _MARGIN, bottom - top + 2 * _MARGIN
         box = next(_free_boxes(label.anchor, (width, height), image.size, taken))

@@ -99,10 +99,8 @@ class _Caches:
 
     def trim(self) -> None:
         """Remove what is over the limits."""
-        self.opened.trim()
-        self.maps.trim()
-        self.masks.trim()
-        self.backgrounds.trim()
+        for cache in vars(self).values():
+            cache.trim()
 
 
 class _Painting:
@@ -142,9 +140,7 @@ class _Painting:
 
     def _raise_problems(self) -> None:
         if self.problems:
-            only_assets = all(isinstance(problem, AssetError) for problem in self.problems)
-            lines = (line for error in self.problems for line in error.problems)
-            raise (AssetError if only_assets else SceneError)(*lines)
+            raise SceneError.joined(self.problems)
 
     def _masks(self) -> tuple[Image.Image, ...]:
         """Return every region's mask; `rest` is painted when the others are known. Empty after a problem."""

@@ -13,7 +13,7 @@ def small_recipe(background: dict[str, str], *regions: dict[str, str]) -> Recipe
             "canvas": {"width": 64, "height": 128},
             "sampler": {"indices": [0, 25], "kind": "lcm", "guidance_scale": 1.0},
             "background": background,
-            "regions": list(regions),
+            "regions": [{"name": str(index), **region} for index, region in enumerate(regions)],
         },
         family="sd15",
         revision="",
