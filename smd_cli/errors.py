@@ -27,7 +27,7 @@ class SmdError(Exception):
 
     @classmethod
     def joined(cls, errors: Sequence[SmdError]) -> SmdError:
-        """Return the problems of several errors as one: of their kind, where all have the same; else of this."""
+        """Return the problems of several errors as one: of their kind, if all have one; else of this."""
         kinds = {type(error) for error in errors}
         kind = kinds.pop() if len(kinds) == 1 else cls
         return kind(*(problem for error in errors for problem in error.problems))
