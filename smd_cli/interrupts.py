@@ -68,11 +68,16 @@ def finishing(stop: Callable[[], object] = lambda: None) -> Iterator[None]:
 @contextmanager
 def last_words(say: Callable[[str], object]) -> Iterator[None]:
     """Call `say` with the last word if a signal ends the process during a block."""
-    _last_words.append(say)
+    remember(say)
     try:
         yield
     finally:
         forget(say)
+
+
+def remember(say: Callable[[str], object]) -> None:
+    """Call `say` with the last word if a signal ends the process before it is forgotten."""
+    _last_words.append(say)
 
 
 def forget(say: Callable[[str], object]) -> None:

@@ -3,7 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
+
+_called: dict[str, str] = {}
+"""What messages call folders that mean nothing to a user."""
+
+
+def call_folder(folder: Path, name: str) -> None:
+    """Let messages call a folder, and what lies in it, by another name from now on."""
+    _called[str(folder)] = name
+
+
+def forget_folder(folder: Path) -> None:
+    """Let messages call a folder what it is."""
+    _called.pop(str(folder), None)
+
+
+def as_called(text: str) -> str:
+    """Return a text in which folders are called what they mean to a user."""
+    for folder, name in tuple(_called.items()):
+        text = text.replace(folder, name)
+    return text
 
 
 @dataclass(frozen=True, order=True)
@@ -69,6 +90,7 @@ class Message(str):
 
     def __new__(cls, text: str, place: Place | None = None) -> Message:
         """Make a message of a text, which says at least what is wrong."""
+        text = as_called(text)
         line = super().__new__(cls, text if place is None else f"{place}: {text}")
         line.text, line.place = text, place
         return line

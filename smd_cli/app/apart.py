@@ -53,7 +53,8 @@ def _identity(path: Path) -> tuple[int, int] | None:
 def _files_read(opened: OpenedScene) -> Iterator[tuple[str, Path]]:
     """Yield what each file is that a scene is made of, and the file."""
     source = opened.locate().source
-    yield "the scene", picture_at(source) or Path(source)
+    bundle = opened.bundle.file if opened.bundle else None
+    yield "the scene", bundle or picture_at(source) or Path(source)
     for what, reference in named_models(opened.plan.model):
         yield from ((what, path) for path in local_files(reference.source))
     with suppress(AssetError):

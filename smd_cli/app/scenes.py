@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from smd_cli.app.bundle.place import bundle_at
 from smd_cli.app.learned_words import lint_words
 from smd_cli.app.prompt_lengths import note_lengths
 from smd_cli.engine.events import Listener, Noted, Warned, ignore_events
@@ -27,6 +28,7 @@ from smd_cli.scene.seeds import RANDOM, has_random
 from smd_cli.scene.text_lints import lint_texts
 
 if TYPE_CHECKING:
+    from smd_cli.app.bundle.opened import Bundle
     from smd_cli.media.recipe import Recipe
 
 _SHOWN_SEEDS = 10
@@ -43,15 +45,18 @@ class OpenedScene:
         warnings: what is likely a mistake, one line each.
         locate: `locate("sampler", "tile")` is the place of a value, with which messages about it begin.
         recipe: that of the picture which the scene was opened from; None: it was opened from a scene.
+        loaded: what was read.
+        bundle: that in which the scene lies, unpacked as long as this object is there; None: it lies in none.
     """
 
     plan: Plan
     notes: tuple[Message, ...]
     warnings: tuple[Message, ...]
     locate: Locate = field(repr=False)
-    _loaded: LoadedScene = field(repr=False)
+    loaded: LoadedScene = field(repr=False)
     _painted: _Painted = field(repr=False, compare=False)
     recipe: Recipe | None = field(default=None, repr=False)
+    bundle: Bundle | None = field(default=None, repr=False)
 
     @property
     def images(self) -> SceneImages:
@@ -68,17 +73,17 @@ class OpenedScene:
     @property
     def seeds(self) -> tuple[int, ...]:
         """The seeds that the scene names, a picture for each; `plan.seed` is the first."""
-        return self._loaded.scene.seed
+        return self.loaded.scene.seed
 
     @property
     def digests(self) -> Mapping[str, str]:
         """The SHA-256 that files should have, by their places (see `named_files.changed_files`)."""
-        return self._loaded.scene.digests
+        return self.loaded.scene.digests
 
     @property
     def can_stream(self) -> bool:
         """Tell whether the scene is a stream, or names no task and has a section `stream`."""
-        given = self._loaded.tree
+        given = self.loaded.tree
         return self.plan.task == "stream" or (
             given.child("task") is None and given.child("stream") is not None
         )
@@ -90,23 +95,25 @@ class OpenedScene:
         """
         if task == self.plan.task:
             return self
-        opened = _opened(self._loaded.with_task(task), task, self._painted.painter)
-        return replace(opened, recipe=self.recipe)
+        return self._opened(self.loaded.with_task(task), task)
 
     @property
     def points(self) -> tuple[Point, ...]:
         """The points of the scene's matrix; of a scene without one, the scene itself. Raises SceneError."""
-        return self._loaded.points()
+        return self.loaded.points()
 
     def at_point(self, point: Point) -> OpenedScene:
         """Return the scene of a point of a matrix, its own or another.
 
         Raises SceneError, UsageError, AssetError: as `load_scene`.
         """
-        loaded = self._loaded.at_point(point)
-        if loaded is self._loaded:
+        loaded = self.loaded.at_point(point)
+        if loaded is self.loaded:
             return self
-        return replace(_opened(loaded, None, self._painted.painter), recipe=self.recipe)
+        return self._opened(loaded, None)
+
+    def _opened(self, loaded: LoadedScene, task: str | None) -> OpenedScene:
+        return _opened(loaded, task, self._painted.painter, self.recipe, self.bundle)
 
 
 @dataclass
@@ -139,8 +146,8 @@ def load_scene(
     """Open a scene, and emit its notes and warnings.
 
     Args:
-        source: a path (`-`: standard input) of a scene, or of a picture of smd's, whose recipe is the scene;
-            the text of a scene (which has more than one line), or its data as a mapping.
+        source: a path (`-`: standard input) of a scene, of a picture of smd's, whose recipe is the scene, or
+            of a bundle; the text of a scene (which has more than one line), or its data as a mapping.
         overrides: values by their place, such as `{"canvas.width": 512, "regions[boy].prompt": "a boy"}`.
         base_dir: where relative paths of a text or mapping start; those of a file start at its folder.
         task: what the scene is opened for; one that names no task has it.
@@ -153,8 +160,8 @@ def load_scene(
     changes = (
         [override_of(*item) for item in overrides.items()] if isinstance(overrides, Mapping) else overrides
     )
-    loaded, recipe = _load(source, changes, Path(base_dir), task)
-    scene = replace(_opened(loaded, task, painter or ScenePainter()), recipe=recipe)
+    loaded, recipe, bundle = _load(source, changes, Path(base_dir), task)
+    scene = _opened(loaded, task, painter or ScenePainter(), recipe, bundle)
     for note in scene.notes:
         listener(Noted(note))
     for warning in scene.warnings:
@@ -164,14 +171,14 @@ def load_scene(
 
 def _load(
     source: Source, overrides: Sequence[Override], base_dir: Path, task: str | None
-) -> tuple[LoadedScene, Recipe | None]:
-    """Load a scene, with the recipe of the picture that it comes from, if it comes from one."""
+) -> tuple[LoadedScene, Recipe | None, Bundle | None]:
+    """Load a scene, with the recipe of the picture or with the bundle that it comes from, if it does."""
     if not isinstance(source, str | Path | Mapping):
         raise TypeError(f"a scene is a path, a text or a mapping, not {type(source).__name__}")
     if isinstance(source, Mapping):
-        return load_data(source, base_dir=base_dir, overrides=overrides, task=task), None
+        return load_data(source, base_dir=base_dir, overrides=overrides, task=task), None, None
     if isinstance(source, str) and "\n" in source:
-        return load_text(source, "scene", base_dir=base_dir, overrides=overrides, task=task), None
+        return load_text(source, "scene", base_dir=base_dir, overrides=overrides, task=task), None, None
     if picture := picture_at(source):
         from smd_cli.media.recipe import read_recipe  # most scenes are none
 
@@ -184,8 +191,13 @@ def _load(
             place=Place(str(path)),
             name=path.stem,
         )
-        return loaded, recipe
-    return load(source, overrides, task), None
+        return loaded, recipe, None
+    if place := bundle_at(source):
+        from smd_cli.app.bundle.opened import load_bundled, open_bundle  # nor are most in one
+
+        bundle = open_bundle(place[0])
+        return load_bundled(bundle, place[1], overrides, task), None, bundle
+    return load(source, overrides, task), None, None
 
 
 def picture_at(source: str | Path) -> Path | None:
@@ -200,12 +212,20 @@ def picture_at(source: str | Path) -> Path | None:
     return None
 
 
-def _opened(loaded: LoadedScene, task: str | None, painter: ScenePainter) -> OpenedScene:
+def _opened(
+    loaded: LoadedScene,
+    task: str | None,
+    painter: ScenePainter,
+    recipe: Recipe | None,
+    bundle: Bundle | None,
+) -> OpenedScene:
+    if bundle:
+        bundle.check_inside(loaded)
     if task not in (None, loaded.scene.task):
         own = loaded.scene.task
         hint = f"this scene is for `smd {own}`; --set task={task} makes it one for `smd {task}`"
         raise SceneError(loaded.locate("task").says(hint))
-    plan = _resolve(loaded)
+    plan = plan_of(loaded)
     painted = _Painted(painter, plan, loaded.locate)
     images = painted.images()
     warnings = (
@@ -217,7 +237,7 @@ def _opened(loaded: LoadedScene, task: str | None, painter: ScenePainter) -> Ope
     )
     lengths = note_lengths(loaded.scene, plan.model, loaded.locate)
     notes = (*_drawn(loaded), *lengths, *map(Message.of, images.notes))
-    return OpenedScene(plan, notes, warnings, loaded.locate, loaded, painted)
+    return OpenedScene(plan, notes, warnings, loaded.locate, loaded, painted, recipe, bundle)
 
 
 def _drawn(loaded: LoadedScene) -> Iterator[Message]:
@@ -228,8 +248,11 @@ def _drawn(loaded: LoadedScene) -> Iterator[Message]:
         yield loaded.locate("seed").says(f"{RANDOM} this time: {shown}")
 
 
-def _resolve(loaded: LoadedScene) -> Plan:
-    """Return the plan of a scene; where its canvas follows the background picture, that gives the size."""
+def plan_of(loaded: LoadedScene) -> Plan:
+    """Return the plan of a scene; where its canvas follows the background picture, that gives the size.
+
+    Raises SceneError, AssetError: that picture gives none.
+    """
     scene, followed = loaded.scene, None
     try:
         if scene.canvas is None and scene.background.image:

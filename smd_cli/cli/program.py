@@ -27,7 +27,10 @@ _HELP = {
 
 _COMMANDS: Mapping[str, str] = {
     **dict.fromkeys(_HELP, "generate"),
-    **{name: name for name in ("stream", "render", "plan", "check", "new", "schema", "inspect", "diff")},
+    **{
+        name: name
+        for name in ("stream", "render", "plan", "check", "bundle", "new", "schema", "inspect", "diff")
+    },
 }
 """The function of each command, and of that name the module that holds it."""
 

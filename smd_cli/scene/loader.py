@@ -31,12 +31,16 @@ _PICTURES = re.compile(rb"\x89PNG|\xff\xd8\xff|GIF8|RIFF|....ftyp", re.DOTALL)
 
 @dataclass(frozen=True)
 class LoadedScene:
-    """A valid scene, its name (the file's without suffix), where its paths start, its values' places."""
+    """A valid scene, its name (the file's without suffix), where its paths start, its values' places.
+
+    `text` is what it was read from, as its author wrote it; None where that does not say all of the scene.
+    """
 
     scene: Scene
     name: str
     base_dir: Path
     tree: Node = field(repr=False, compare=False)
+    text: str | None = field(default=None, repr=False, compare=False)
 
     def locate(self, *loc: str | int) -> Place:
         """Return the place of a value: `scene.yaml:20:11: regions[1].mask`."""
@@ -71,16 +75,20 @@ class LoadedScene:
         return replace(self, scene=self.scene.model_copy(update={"seed": other.scene.seed}))
 
 
-def load(path: str | Path, overrides: Sequence[Override] = (), task: str | None = None) -> LoadedScene:
+def load(
+    path: str | Path, overrides: Sequence[Override] = (), task: str | None = None, source: str = ""
+) -> LoadedScene:
     """Read a scene file, or standard input for `-`; `task` is that of a scene that names none.
 
-    Raises SceneError with every problem, one line each.
+    `source` is what messages call the file, by default its path. Raises SceneError with every problem, one
+    line each.
     """
     if str(path) == STDIN:
         text = _decode(_read_stdin(), "stdin")
         return load_text(text, "stdin", overrides=overrides, task=task)
     file = Path(path)
-    return load_text(_decode(_read(file), str(file)), str(file), file.stem, file.parent, overrides, task)
+    called = source or str(file)
+    return load_text(_decode(_read(file), called), called, file.stem, file.parent, overrides, task)
 
 
 def looks_like_picture(path: Path) -> bool:
@@ -98,7 +106,8 @@ def load_text(
     task: str | None = None,
 ) -> LoadedScene:
     """Read a scene from text; `source` is its name in messages. Raises SceneError."""
-    return _load_tree(parse(text, source), name, base_dir, overrides, task)
+    loaded = _load_tree(parse(text, source), name, base_dir, overrides, task)
+    return loaded if overrides else replace(loaded, text=text)
 
 
 def load_data(

@@ -53,7 +53,7 @@ class Reference:
 
         An absolute path becomes one from the scene's folder where it lies in there, else the bare name.
         """
-        if not self._is_absolute:
+        if not self.is_absolute:
             return self.text
         inside = Path(os.path.relpath(self.path, self.base_dir.absolute()))
         return f"./{inside.name if inside.parts[:1] == ('..',) else inside}"
@@ -67,7 +67,7 @@ class Reference:
 
         It is a relative path where that names no folder that the text does not name, else an absolute one.
         """
-        if self._is_absolute or self.base_dir.absolute() == base_dir.absolute():
+        if self.is_absolute or self.base_dir.absolute() == base_dir.absolute():
             return self.text
         relative = Path(os.path.relpath(self.path, base_dir.absolute()))
         named = [part for part in relative.parts if part != ".."]
@@ -79,7 +79,8 @@ class Reference:
         return str(relative) if relative.parts[:1] == ("..",) else f"./{relative}"
 
     @property
-    def _is_absolute(self) -> bool:
+    def is_absolute(self) -> bool:
+        """Tell whether the text leads to the same place from every folder: a home's path does too."""
         return os.path.isabs(os.path.expanduser(self.text))  # noqa: PTH111, PTH117 - as in `path`
 
     @classmethod

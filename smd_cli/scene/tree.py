@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,6 +46,13 @@ class Node:
         if isinstance(self.value, list):
             return tuple(node.plain() for node in self.value)
         return self.value
+
+    def nodes(self) -> Iterator[Node]:
+        """Yield this node and those below it."""
+        yield self
+        if not isinstance(self.value, Scalar):
+            for node in self.value.values() if isinstance(self.value, dict) else self.value:
+                yield from node.nodes()
 
     def size(self) -> int:
         """Count this node and those below it."""

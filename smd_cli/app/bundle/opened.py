@@ -1,0 +1,139 @@
+"""A bundle in place of a scene: it is looked at, unpacked for this process alone, and its scene is read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from glob import has_magic
+from pathlib import Path, PurePosixPath
+from weakref import WeakValueDictionary
+
+from smd_cli.app.bundle.archive import Archive, open_archive
+from smd_cli.app.bundle.folder import PrivateFolder
+from smd_cli.errors import SceneError, SmdError
+from smd_cli.messages import Place
+from smd_cli.scene.loader import LoadedScene, load
+from smd_cli.scene.named import NamedReference, named_references
+from smd_cli.scene.overrides import Override
+
+_SCENES = (".yaml", ".yml")
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """An unpacked bundle. Its folder is there as long as this object is.
+
+    Attributes:
+        file: the bundle itself.
+        scenes: the paths of its scenes, in it.
+    """
+
+    file: Path
+    scenes: tuple[str, ...]
+    _folder: PrivateFolder = field(repr=False, compare=False)
+
+    @property
+    def folder(self) -> Path:
+        """Where it lies unpacked."""
+        return self._folder.path
+
+    def check_inside(self, loaded: LoadedScene) -> None:
+        """Check that a scene in it, or a point of its matrix, names no file outside; options may.
+
+        Raises SceneError: it does.
+        """
+        home = PurePosixPath(loaded.base_dir.relative_to(self.folder))
+        if outside := [each for each in named_references(loaded) if _leads_out(each, home)]:
+            says = "leads out of the bundle; a scene in a bundle names files of the bundle alone"
+            raise SceneError(
+                *(loaded.locate(*each.loc).says(f"{each.node.value!r} {says}") for each in outside)
+            )
+
+
+def open_bundle(file: Path) -> Bundle:
+    """Unpack a bundle, or return it where it is unpacked already.
+
+    Raises SceneError: it is no good zip file, or holds no scene; SmdError: there is no room for it.
+    """
+    key = _identity(file)
+    if bundle := _unpacked.get(key):
+        return bundle
+    with open_archive(file) as archive:
+        scenes = scenes_of(archive)
+        if not scenes:
+            raise SceneError(archive.place().says("is a bundle without a scene (a .yaml file)"))
+        bundle = Bundle(file, scenes, _unpack(archive))
+    _unpacked[key] = bundle
+    return bundle
+
+
+def load_bundled(bundle: Bundle, scene: str, overrides: Sequence[Override], task: str | None) -> LoadedScene:
+    """Read a scene of a bundle, by default its only one.
+
+    Raises SceneError: there is no such scene, or it is none.
+    """
+    place = Place(str(bundle.file))
+    if not scene and len(bundle.scenes) > 1:
+        named = ", ".join(f"{bundle.file}/{each}" for each in bundle.scenes)
+        raise SceneError(place.says(f"is a bundle of {len(bundle.scenes)} scenes; give one of {named}"))
+    if scene and scene not in bundle.scenes:
+        raise SceneError(place.says(f"has no scene {scene}; it has {', '.join(bundle.scenes)}"))
+    name = scene or bundle.scenes[0]
+    return load(bundle.folder / name, overrides, task, f"{bundle.file}/{name}")
+
+
+def scenes_of(archive: Archive) -> tuple[str, ...]:
+    """Return the scenes of a bundle: of its YAML files those in the fewest folders, if no checkpoint's.
+
+    (A checkpoint's config lies beside it, under its name.)
+    """
+    found = [PurePosixPath(name) for name in archive.files if name.endswith(_SCENES)]
+    found = [each for each in found if str(each.with_suffix(".safetensors")) not in archive.files]
+    least = min((len(each.parts) for each in found), default=0)
+    return tuple(sorted(str(each) for each in found if len(each.parts) == least))
+
+
+def _leads_out(named: NamedReference, home: PurePosixPath) -> bool:
+    """Tell whether a scene, not an option, names what is not below the bundle, whatever lies there."""
+    if named.node.place.is_option:
+        return False
+    text = named.reference.text
+    if os.path.isabs(os.path.expanduser(text)) or os.path.splitdrive(text)[0]:  # noqa: PTH111, PTH117
+        return True
+    steps = text.replace(os.sep, "/").split("/")
+    magic = next((index for index, step in enumerate(steps) if has_magic(step)), len(steps))
+    is_out = Path(os.path.normpath(home / "/".join(steps))).parts[:1] == (os.pardir,)
+    return is_out or (named.is_frames and os.pardir in steps[magic:])
+
+
+def _unpack(archive: Archive) -> PrivateFolder:
+    """Unpack all files of a bundle. Raises SceneError: one is damaged; SmdError: they cannot be written."""
+    try:
+        folder = PrivateFolder(str(archive.path))
+        try:
+            for name in archive.folders:
+                (folder.path / name).mkdir(parents=True, exist_ok=True)
+            for name in archive.files:
+                path = folder.path / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with path.open("xb") as target:
+                    archive.copy(name, target)
+        except BaseException:
+            folder.remove()
+            raise
+    except OSError as error:
+        raise SmdError(archive.place().says(f"cannot be unpacked: {error.strerror}")) from error
+    return folder
+
+
+def _identity(path: Path) -> tuple[str, int, int, int]:
+    """Return what tells a bundle from others, and from itself once it is changed. Raises SceneError."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise SceneError(Place(str(path)).says(f"cannot be read: {error.strerror}")) from error
+    return str(path), status.st_ino, status.st_mtime_ns, status.st_size
+
+
+_unpacked: WeakValueDictionary[tuple[str, int, int, int], Bundle] = WeakValueDictionary()
