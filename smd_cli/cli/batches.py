@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from smd_cli.app.batch.jobs import Job, Outcome
     from smd_cli.app.batch.planning import Batch, Request
     from smd_cli.app.batch.run import Engine
+    from smd_cli.app.batch.sheet import BatchSheet
     from smd_cli.app.reports import RenderReport
 
 
@@ -146,16 +147,30 @@ def _sums(tables: Iterable[dict[str, float]] | Iterable[dict[str, int]]) -> dict
     return sums
 
 
-def run_batch(batch: Batch, request: Request, reporting: options.Reporting) -> None:
-    """Run the jobs of a batch, showing how it goes, and tell what they took.
+def run_batch(
+    batch: Batch, request: Request, reporting: options.Reporting, sheet: BatchSheet | None = None
+) -> None:
+    """Run the jobs of a batch, showing how it goes, tell what they took, and draw its contact sheet.
 
     Raises SmdError: what ended all of them; PartialError: some failed, as has been told.
     """
     for outcome in batch.skipped:
         if outcome.output:
             document().add(skipped=[*document().parts["skipped"], asdict(outcome.output)])
-    if not batch.jobs:
-        return
+    run = None
+    if batch.jobs:
+        run = _run(batch, request, reporting)
+    if sheet:
+        pages = sheet.write([*batch.skipped, *(run.outcomes if run else ())])
+        document().add(sheet=[str(page) for page in pages])
+        messages = reporting.messages()
+        for page in pages:
+            messages(Noted(f"{page}: contact sheet"))
+    if run:
+        run.check_whole()
+
+
+def _run(batch: Batch, request: Request, reporting: options.Reporting) -> BatchRun:
     from smd_cli.app.batch.run import LocalEngine
     from smd_cli.cli.progress import print_render_report, show_progress
 
@@ -166,4 +181,4 @@ def run_batch(batch: Batch, request: Request, reporting: options.Reporting) -> N
         document().add(**report.to_dict())
         if not reporting.quiet:
             print_render_report(report)
-    run.check_whole()
+    return run

@@ -13,12 +13,14 @@ from smd_cli.cli.batches import run_batch
 from smd_cli.cli.console import MessagePrinter, print_result
 from smd_cli.cli.document import document
 from smd_cli.cli.option_groups import expand_options
+from smd_cli.cli.preview import check_drawing
 from smd_cli.engine.events import Noted
 from smd_cli.errors import UsageError
 from smd_cli.messages import Place
 
 if TYPE_CHECKING:
     from smd_cli.app.batch.planning import Batch
+    from smd_cli.app.batch.sheet import BatchSheet
     from smd_cli.scene.matrix import Point
 
 OutputDir = Annotated[Path, options.output_dir("{scene}_{seed}.png, or .gif for a stream,")]
@@ -38,6 +40,15 @@ Zip = Annotated[
 FailFast = Annotated[
     bool,
     typer.Option("--fail-fast", help="Begin nothing after a job has failed; otherwise the others are made."),
+]
+SheetFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--sheet",
+        metavar="PNG",
+        help="At the end, lay out all pictures on a contact sheet, with labels: as a table by one or two keys "
+        "of a matrix.",
+    ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Render nothing; print the file of each job.")]
 
@@ -68,6 +79,7 @@ def render(
     matrix: Matrix = Matrix(),
     edits: options.ModelEdits = options.ModelEdits(),  # noqa: B008 - frozen
     compute: options.Compute = options.Compute(),  # noqa: B008
+    sheet: SheetFile = None,
     fail_fast: FailFast = False,
     dry_run: DryRun = False,
     files: options.ExistingFiles = options.ExistingFiles(),  # noqa: B008
@@ -102,11 +114,20 @@ def render(
         fail_fast=fail_fast,
     )
     batch = plan_batch(request, messages)
+    planned = _plan_sheet(sheet, batch) if sheet else None
     if dry_run:
         _print_jobs(batch, reporting)
         return
     check_models(batch, offline=request.settings.offline)
-    run_batch(batch, request, reporting)
+    run_batch(batch, request, reporting, planned)
+
+
+def _plan_sheet(path: Path, batch: Batch) -> BatchSheet:
+    """Raise UsageError, before any work, where a contact sheet cannot be written."""
+    from smd_cli.app.batch.sheet import BatchSheet
+
+    check_drawing(path, "--sheet", "contact sheets")
+    return BatchSheet.of(path, batch)
 
 
 def _seeds(given: list[str] | None, messages: MessagePrinter) -> tuple[int, ...]:

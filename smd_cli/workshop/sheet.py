@@ -4,16 +4,19 @@
 """
 
 import argparse
+from functools import partial
 from pathlib import Path
+from textwrap import wrap
 
 import torch
 import yaml
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from smd_cli.engine.events import Clock
 from smd_cli.engine.layers import CanvasImages
 from smd_cli.engine.prepare import prepare
 from smd_cli.engine.render import render
+from smd_cli.media.sheet import Cell, Sheet
 from smd_cli.models.assets import locate
 from smd_cli.models.backbone import Backbone
 from smd_cli.models.loading import load
@@ -23,7 +26,7 @@ from smd_cli.scene.resolve import resolve
 from smd_cli.workshop.prompts import PROMPTS, SIZE, scene_of
 
 COLUMNS = 6
-LABEL = 30
+LINE = 42  # letters
 
 
 def paint_prompt(prompt: str, seed: int, backbone: Backbone, settings: str = "") -> Image.Image:
@@ -37,21 +40,11 @@ def paint_prompt(prompt: str, seed: int, backbone: Backbone, settings: str = "")
 
 def contact_sheet(backbone: Backbone, seed: int, settings: str = "") -> Image.Image:
     """Render every prompt once and lay the pictures out with the prompts below them."""
-    rows = -(-len(PROMPTS) // COLUMNS)
-    page = Image.new("RGB", (COLUMNS * (SIZE + 8), rows * (SIZE + LABEL + 8)), "white")
-    draw, font = ImageDraw.Draw(page), ImageFont.load_default(11)
-    for index, prompt in enumerate(PROMPTS):
-        x, y = index % COLUMNS * (SIZE + 8), index // COLUMNS * (SIZE + LABEL + 8)
-        page.paste(paint_prompt(prompt, seed, backbone, settings), (x + 4, y))
-        half = prompt.rfind(" ", 0, 42) if len(prompt) > 42 else len(prompt)
-        draw.text(
-            (x + 6, y + SIZE + 2),
-            f"{prompt[:half]}\n{prompt[half:].strip()}",
-            fill="black",
-            font=font,
-            spacing=1,
-        )
-    return page
+    cells = [
+        Cell((SIZE, SIZE), tuple(wrap(prompt, LINE)), partial(paint_prompt, prompt, seed, backbone, settings))
+        for prompt in PROMPTS
+    ]
+    return next(Sheet(cells, COLUMNS).draw())
 
 
 def main() -> None:

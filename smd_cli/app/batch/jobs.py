@@ -28,6 +28,7 @@ class Job:
         target: its file; for a stream also a folder, ending in /.
         point: what the matrix sets, such as `bootstrap.steps=2`; empty where there is none.
         digests: SHA-256 of the pictures and films that the scene names, when the batch was planned.
+        values: what the matrix sets, by its key.
     """
 
     number: int
@@ -36,6 +37,7 @@ class Job:
     target: str
     point: str = ""
     digests: dict[str, str] = field(default_factory=dict, repr=False)
+    values: tuple[tuple[str, str], ...] = ()
 
     @property
     def name(self) -> str:

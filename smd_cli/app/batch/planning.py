@@ -83,9 +83,17 @@ class Request:
 
 @dataclass(frozen=True)
 class Batch:
-    """Jobs to run, the outcomes of those whose files are there already, and the scenes of both."""
+    """Jobs of a batch.
+
+    Attributes:
+        jobs: to run.
+        left: whose files are there already.
+        skipped: the outcomes of these.
+        scenes: of all of them.
+    """
 
     jobs: tuple[Job, ...]
+    left: tuple[Job, ...]
     skipped: tuple[Outcome, ...]
     scenes: tuple[OpenedScene, ...]
 
@@ -214,7 +222,8 @@ def _named(variants: Iterable[_Variant], request: Request) -> Iterator[_Named]:
                 target = f"{request.output_dir / name}{'/' * name.endswith('/')}"
             else:
                 target = request.output
-            yield _Named(Job(number, variant.scene, seed, target, text, variant.digests), variant)
+            job = Job(number, variant.scene, seed, target, text, variant.digests, variant.point.values)
+            yield _Named(job, variant)
 
 
 def _hash(coming: ComingRecipes, seed: int) -> str:
@@ -254,7 +263,7 @@ def _sort_out(
     variants: Iterable[_Variant], named: Iterable[_Named], request: Request, listener: Listener
 ) -> Batch:
     """Tell the jobs that are to be made from those whose files are there."""
-    jobs, skipped, problems = [], [], _Problems()
+    jobs, left, skipped, problems = [], [], [], _Problems()
     for each in named:
         job = each.job
         try:
@@ -266,9 +275,10 @@ def _sort_out(
             jobs.append(job)
         else:
             listener(Noted(f"{job.target}: exists, skipped"))
+            left.append(job)
             skipped.append(Outcome(job.number, "skipped", existing_file(job.target, job.seed, job.size)))
     problems.check()
-    return Batch(tuple(jobs), tuple(skipped), tuple(variant.scene for variant in variants))
+    return Batch(tuple(jobs), tuple(left), tuple(skipped), tuple(variant.scene for variant in variants))
 
 
 def _is_wanted(named: _Named, request: Request, listener: Listener) -> bool:
