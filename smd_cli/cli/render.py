@@ -46,8 +46,8 @@ SheetFile = Annotated[
     typer.Option(
         "--sheet",
         metavar="PNG",
-        help="At the end, lay out all pictures on a contact sheet, with labels: as a table by one or two keys "
-        "of a matrix.",
+        help="At the end, lay out all pictures on a contact sheet, with labels; one or two keys of a matrix "
+        "make it a table.",
     ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Render nothing; print the file of each job.")]
