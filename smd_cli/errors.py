@@ -5,7 +5,8 @@ Every error carries one line per problem; a line says where, what, and the way o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import ClassVar, Self
 
 from smd_cli.messages import Message, Place
@@ -95,3 +96,28 @@ class MismatchError(SmdError):
     """A file is not the one that a recipe was made with, or two pictures differ."""
 
     exit_code = 7
+
+
+class Collected:
+    """Errors of several things that are looked at, to be raised together."""
+
+    MOST = 20  # lines
+
+    def __init__(self) -> None:
+        self._errors: list[SmdError] = []
+
+    @contextmanager
+    def catching(self) -> Iterator[None]:
+        """Keep the error that ends a block, if one does."""
+        try:
+            yield
+        except SmdError as error:
+            self._errors.append(error)
+
+    def check(self) -> None:
+        """Raise what was kept, each line once, as an error of the first one's kind."""
+        if not self._errors:
+            return
+        first, lines = self._errors[0], dict.fromkeys(line for each in self._errors for line in each.problems)
+        more = [f"and {len(lines) - self.MOST} more"] if len(lines) > self.MOST else []
+        raise type(first)(*[*lines][: self.MOST], *more) from first

@@ -13,7 +13,7 @@ from smd_cli.app.scenes import OpenedScene
 from smd_cli.app.settings import RenderSettings
 from smd_cli.app.unpainted import may_be_unpainted
 from smd_cli.engine.events import Listener, Warned, WarningRoute, ignore_events
-from smd_cli.errors import AssetError, SceneError, SmdError
+from smd_cli.errors import AssetError, Collected, SceneError, SmdError
 from smd_cli.models.files import NotHereError
 
 
@@ -29,7 +29,23 @@ class CheckedScene:
 
 
 def check_scene(scene: OpenedScene, listener: Listener = ignore_events) -> CheckedScene:
-    """Look at all that a scene names, as its runs do.
+    """Look at all that a scene names, at every point of its matrix, as its runs do (see `_check_point`).
+
+    Raises as that.
+    """
+    problems, checked = Collected(), []
+    for point in scene.points:
+        with problems.catching():
+            at_point = scene.at_point(point)
+            if at_point is not scene:
+                at_point.tell(listener)
+            checked.append(_check_point(at_point, listener))
+    problems.check()
+    return next((each for each in checked if each.error), checked[0])
+
+
+def _check_point(scene: OpenedScene, listener: Listener) -> CheckedScene:
+    """Look at all that a scene names, its matrix apart.
 
     A scene that names no task and has a section `stream` is checked for both of its commands. A model of
     the hub that a run would fetch is no mistake of the scene; a path that leads nowhere is, as for a mask.

@@ -56,7 +56,7 @@ class PhaseTimes:
 
 @dataclass(frozen=True)
 class RenderReport:
-    """What a render did; `work` is that of all its pictures, `steps` those of one."""
+    """What a render did; `work` is that of all its pictures, `steps` those of one, 0 where they differ."""
 
     outputs: tuple[WrittenFile, ...]
     timing: dict[str, float]

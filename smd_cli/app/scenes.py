@@ -97,6 +97,13 @@ class OpenedScene:
             return self
         return self._opened(self.loaded.with_task(task), task)
 
+    def tell(self, listener: Listener) -> None:
+        """Emit the notes and warnings."""
+        for note in self.notes:
+            listener(Noted(note))
+        for warning in self.warnings:
+            listener(Warned(warning))
+
     @property
     def points(self) -> tuple[Point, ...]:
         """The points of the scene's matrix; of a scene without one, the scene itself. Raises SceneError."""
@@ -162,10 +169,7 @@ def load_scene(
     )
     loaded, recipe, bundle = _load(source, changes, Path(base_dir), task)
     scene = _opened(loaded, task, painter or ScenePainter(), recipe, bundle)
-    for note in scene.notes:
-        listener(Noted(note))
-    for warning in scene.warnings:
-        listener(Warned(warning))
+    scene.tell(listener)
     return scene
 
 

@@ -83,7 +83,7 @@ class BatchRun:
             timing={**_sums(outcome.timing for outcome in written), "total_s": self.seconds},
             work={name: int(count) for name, count in _sums(outcome.work for outcome in written).items()},
             device=written[-1].device,
-            steps=written[-1].steps,
+            steps=written[-1].steps if len({outcome.steps for outcome in written}) == 1 else 0,
         )
 
     def check_whole(self) -> None:

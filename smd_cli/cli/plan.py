@@ -12,6 +12,7 @@ from smd_cli.cli.console import print_layout
 from smd_cli.cli.document import document
 from smd_cli.cli.option_groups import expand_options
 from smd_cli.cli.preview import check_preview, draw_scene
+from smd_cli.engine.events import Noted
 from smd_cli.errors import AssetError
 
 if TYPE_CHECKING:
@@ -44,7 +45,10 @@ def plan(
     settings = compute.settings()
     if preview:
         check_preview(preview)
-    opened = load_scene(scene, overrides=edits.overrides(), listener=reporting.messages())
+    messages = reporting.messages()
+    opened = load_scene(scene, overrides=edits.overrides(), listener=messages)
+    if (count := len(opened.points)) > 1:
+        messages(Noted(opened.locate("matrix").says(f"makes {count} variants; this is the scene without it")))
     print_plan(opened, settings, reporting, preview)
 
 

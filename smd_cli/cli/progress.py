@@ -25,10 +25,10 @@ from smd_cli.engine.events import (
     Advanced,
     Event,
     Finished,
+    JobStarted,
     Listener,
     Noted,
     Phase,
-    PictureStarted,
     Reached,
     Started,
     StreamProgress,
@@ -119,7 +119,7 @@ class _Bars:
             case Finished(phase):
                 whole = self._total(phase) or 1
                 self.bars.update(self._phases[phase], completed=whole, total=whole)
-            case PictureStarted(number, total) if total > 1:
+            case JobStarted(position=number, total=total) if total > 1:
                 self._show_picture(number, total)
             case StreamProgress():
                 self._show_stream(event)
@@ -159,10 +159,12 @@ def print_render_report(report: RenderReport) -> None:
     """Print a report's timing, work and memory as a table on stderr."""
     pictures = len(report.outputs)
     evaluations, everything = report.work["model_evaluations"], report.work["without_savings"]
-    denoise = report.timing["denoise_s"] / (report.steps * pictures)
+    a_step = ""
+    if report.steps:
+        a_step = f"{report.timing['denoise_s'] / (report.steps * pictures):.3f} a step; "
     notes = {
         "load": f"{report.device['name']}, {report.device['dtype']}",
-        "denoise": f"{denoise:.3f} a step; {evaluations} evaluations, {everything} without savings",
+        "denoise": f"{a_step}{evaluations} evaluations, {everything} without savings",
         "save": "1 picture" if pictures == 1 else f"{pictures} pictures",
         "total": f"peak memory {report.device['peak_memory_bytes'] / MIB:.0f} MiB",
     }

@@ -15,7 +15,7 @@ from smd_cli.cli.document import Document, document
 from smd_cli.cli.option_groups import expand_options
 from smd_cli.cli.plan import print_plan
 from smd_cli.engine.events import Noted
-from smd_cli.errors import UsageError
+from smd_cli.errors import SceneError, UsageError
 from smd_cli.interrupts import finishing, last_words
 from smd_cli.media.files import Existing
 from smd_cli.messages import Place
@@ -186,6 +186,9 @@ def _open(
     from smd_cli.app.stream_input import check_room, find_stream_input
 
     opened = load_scene(path, overrides=overrides, task="stream", listener=messages)
+    if len(opened.points) > 1:
+        hint = "is for several streams; `smd render` makes one for each point"
+        raise SceneError(opened.locate("matrix").says(hint))
     plan, target, option = opened.plan, naming.output, "--output"
     coming = ComingRecipes(opened, offline=offline)
     if target is None:

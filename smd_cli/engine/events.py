@@ -75,14 +75,6 @@ class StreamProgress:
 
 
 @dataclass(frozen=True)
-class PictureStarted:
-    """A picture begins, of several that a run makes: `number` of `total`, from 1."""
-
-    number: int
-    total: int
-
-
-@dataclass(frozen=True)
 class JobStarted:
     """A job of a batch begins.
 
@@ -121,18 +113,7 @@ class Warned:
     text: str
 
 
-Event = (
-    Started
-    | Advanced
-    | Reached
-    | Finished
-    | PictureStarted
-    | JobStarted
-    | JobEnded
-    | StreamProgress
-    | Noted
-    | Warned
-)
+Event = Started | Advanced | Reached | Finished | JobStarted | JobEnded | StreamProgress | Noted | Warned
 Listener = Callable[[Event], None]
 
 

@@ -96,13 +96,14 @@ def override_of(path: str, value: Any) -> Override:  # noqa: ANN401 - plain data
 def apply(tree: Node, overrides: Sequence[Override], base_dir: Path) -> None:
     """Put the values into the tree of a scene in `base_dir`, creating missing mappings.
 
-    Raises UsageError naming every value whose place does not exist.
+    Raises UsageError naming every value whose place does not exist; SceneError, where a file gives them.
     """
     if not isinstance(tree.value, dict):
         return  # no scene at all, which validation reports
     problems = [problem for item in overrides if (problem := _put(tree, item.for_scene_in(base_dir)))]
     if problems:
-        raise UsageError(*problems)
+        is_given = any(problem.place and problem.place.is_option for problem in problems)
+        raise (UsageError if is_given else SceneError)(*problems)
 
 
 def _put(tree: Node, item: Override) -> Message | None:

@@ -53,7 +53,7 @@ def test_what_a_template_gives(template: str, name: str) -> None:
     [
         (
             "{promt}.png",
-            "{promt} is unknown; known: scene, task, seed, index, model, hash, smd, canvas, sampler",
+            "{promt} is unknown; known: scene, task, seed, index, model, hash, point, smd, canvas, sampler",
         ),
         ("{sampler.steeps}.png", "did you mean steps? known: kind, steps, indices"),
         ("{regions[girl].prompt}.png", "known: 0, boy"),

@@ -254,7 +254,7 @@ def test_a_picture_is_named_as_soon_as_it_is_there(scene, monkeypatch):
     whole = render.to_image
     monkeypatch.setattr(render, "to_image", to_image)
     done = smd("generate", scene, "--seed", "1", "--seed", "2")
-    assert done.exit_code == 5
+    assert done.exit_code == 6
     assert done.stdout == "sunny_1.png\n"
     assert "memory" in done.stderr
 

@@ -10,7 +10,7 @@ from smd_cli.cli.progress import _Bars, _Time
 from smd_cli.engine.events import (
     Advanced,
     Finished,
-    PictureStarted,
+    JobStarted,
     Reached,
     Started,
     StreamProgress,
@@ -66,7 +66,7 @@ def test_loading_moves_and_its_length_is_told_later(shown):
 
 def test_pictures_are_counted_with_the_time_that_all_of_them_take(shown):
     for number in (1, 2):
-        shown.tell(PictureStarted(number, 5))
+        shown.tell(JobStarted(number, number, 5, "day"))
         shown.tell(Started("denoise", 4))
         for _ in range(4 if number == 1 else 2):
             shown.now += 15
@@ -79,7 +79,7 @@ def test_pictures_are_counted_with_the_time_that_all_of_them_take(shown):
 
 
 def test_a_single_picture_is_not_counted(shown):
-    shown.tell(PictureStarted(1, 1))
+    shown.tell(JobStarted(1, 1, 1, "day"))
     assert shown.lines() == {}
 
 

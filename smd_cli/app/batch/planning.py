@@ -6,6 +6,7 @@ Knows no torch.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -29,21 +30,20 @@ from smd_cli.app.names import NamedPicture, fill_name
 from smd_cli.app.scenes import OpenedScene, Source, load_scene
 from smd_cli.app.settings import RenderSettings
 from smd_cli.engine.events import Listener, Noted, ignore_events
-from smd_cli.errors import SmdError, UsageError
+from smd_cli.errors import Collected, UsageError
 from smd_cli.media.files import Existing
 from smd_cli.media.paint import ScenePainter
-from smd_cli.media.stills import SUFFIXES, check_still, check_texts
+from smd_cli.media.stills import check_still, check_texts
 from smd_cli.messages import Place
-from smd_cli.scene.matrix import WHOLE, Point
-from smd_cli.scene.overrides import Override
+from smd_cli.scene.matrix import Point
+from smd_cli.scene.overrides import Override, override_of
 
 if TYPE_CHECKING:
     from smd_cli.app.stream_input import StreamInput
 
 MAX_JOBS = 100_000
-_SHOWN = 20  # problems of one kind
 _SUFFIXES = {"stream": ".gif"}  # of a task's files, where the name gives none; of the others .png
-_ENDS = (*SUFFIXES, ".gif", ".apng", ".mp4", "/")
+_SUFFIX = re.compile(r"\.[a-z]\w*$", re.IGNORECASE)  # not that of a number, such as v1.5
 
 
 @dataclass(frozen=True)
@@ -116,31 +116,11 @@ def check_models(batch: Batch, *, offline: bool) -> None:
 
     Raises SceneError, AssetError: all that is wrong, before the first render.
     """
-    problems = _Problems()
+    problems = Collected()
     for scene in {id(job.scene): job.scene for job in batch.jobs}.values():
-        try:
-            with at_model(scene.locate):
-                find_fitting(scene, offline=offline)
-        except SmdError as error:
-            problems.add(error)
+        with problems.catching(), at_model(scene.locate):
+            find_fitting(scene, offline=offline)
     problems.check()
-
-
-@dataclass
-class _Problems:
-    """Errors that are collected, to be raised together as the first one's kind."""
-
-    errors: list[SmdError] = field(default_factory=list)
-
-    def add(self, error: SmdError) -> None:
-        self.errors.append(error)
-
-    def check(self) -> None:
-        if not self.errors:
-            return
-        lines = list(dict.fromkeys(line for error in self.errors for line in error.problems))
-        more = [f"and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
-        raise type(self.errors[0])(*lines[:_SHOWN], *more)
 
 
 @dataclass(frozen=True)
@@ -165,38 +145,30 @@ class _Named:
 
 def _open_scenes(request: Request, listener: Listener) -> list[_Variant]:
     """Open every scene at every point of its matrix."""
-    painter, problems, variants = ScenePainter(), _Problems(), []
-    for base, point in _points(request, painter, problems, listener):
-        try:
-            variants.append(_variant(base, point, request, listener))
-        except SmdError as error:
-            problems.add(error)
-        if base.points != (WHOLE,) or len(request.scenes) > 1:
-            base.release_images()
+    painter, problems, variants = ScenePainter(), Collected(), []
+    overrides = [*request.overrides]
+    if request.seeds:
+        overrides.append(override_of("seed", request.seeds[0]))
+    for source in request.scenes:
+        with problems.catching():
+            base = load_scene(source, overrides=overrides, task=request.task, painter=painter)
+            points = request.points or base.points
+            for point in points:
+                with problems.catching():
+                    variants.append(_variant(base, point, request, listener))
+            if len(points) > 1 or len(request.scenes) > 1:
+                base.release_images()
     problems.check()
     if (count := sum(len(variant.seeds) for variant in variants)) > MAX_JOBS:
         raise UsageError(f"{count:,} pictures are too many for one run; at most {MAX_JOBS:,} are possible")
     return variants
 
 
-def _points(
-    request: Request, painter: ScenePainter, problems: _Problems, listener: Listener
-) -> Iterator[tuple[OpenedScene, Point]]:
-    """Yield each scene with each point; add to the problems of those that cannot be opened."""
-    for source in request.scenes:
-        try:
-            base = load_scene(
-                source, overrides=request.overrides, task=request.task, listener=listener, painter=painter
-            )
-            points = request.points or base.points
-        except SmdError as error:
-            problems.add(error)
-            continue
-        yield from ((base, point) for point in points)
-
-
 def _variant(base: OpenedScene, point: Point, request: Request, listener: Listener) -> _Variant:
+    if request.seeds and (seeds := next((each for each in point.overrides if each.keys == ("seed",)), None)):
+        raise UsageError(seeds.place.says("names seeds, and so does --seed; give only one of them"))
     scene, stream = base.at_point(point), None
+    scene.tell(listener)
     if scene.plan.task == "stream":
         from smd_cli.app.stream_input import find_stream_input  # imports what reads films
 
@@ -233,7 +205,7 @@ def _hash(coming: ComingRecipes, seed: int) -> str:
 def _template(name: str | None, variant: _Variant) -> str:
     """Return the template of a variant's names, with the suffix of its task where there is none."""
     template = name or f"{{scene}}_{{seed}}{'_{point}' * bool(variant.point.text)}"
-    if template.lower().endswith(_ENDS):
+    if template.endswith("/") or _SUFFIX.search(template):
         return template
     return template + _SUFFIXES.get(variant.scene.plan.task, ".png")
 
@@ -245,13 +217,13 @@ def _check_apart_from_each_other(named: Sequence[_Named], request: Request) -> N
         text = f"names one file for {len(named):,} pictures; give --output-dir instead"
         raise UsageError(place.says(text))
     first: dict[str, Job] = {}
-    problems = _Problems()
+    problems = Collected()
     for each in named:
         job, file = each.job, os.path.normpath(each.job.target)
-        other = first.setdefault(file, job)
-        if other is not job:
-            both = f"{job.target}: is to be two pictures: {_source(other)}, and {_source(job)}"
-            problems.add(UsageError(f"{both}; tell them apart by --name, with {{index}} or {{hash:8}} say"))
+        with problems.catching():
+            if (other := first.setdefault(file, job)) is not job:
+                both = f"{job.target}: is to be two pictures: {_source(other)}, and {_source(job)}"
+                raise UsageError(f"{both}; tell them apart by --name, with {{index}} or {{hash:8}} say")
     problems.check()
 
 
@@ -263,17 +235,13 @@ def _sort_out(
     variants: Iterable[_Variant], named: Iterable[_Named], request: Request, listener: Listener
 ) -> Batch:
     """Tell the jobs that are to be made from those whose files are there."""
-    jobs, left, skipped, problems = [], [], [], _Problems()
+    jobs, left, skipped, problems = [], [], [], Collected()
     for each in named:
         job = each.job
-        try:
-            is_wanted = _is_wanted(each, request, listener)
-        except SmdError as error:
-            problems.add(error)
-            continue
-        if is_wanted:
-            jobs.append(job)
-        else:
+        with problems.catching():
+            if _is_wanted(each, request, listener):
+                jobs.append(job)
+                continue
             listener(Noted(f"{job.target}: exists, skipped"))
             left.append(job)
             skipped.append(Outcome(job.number, "skipped", existing_file(job.target, job.seed, job.size)))
