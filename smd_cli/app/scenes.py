@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from smd_cli.media.paint import ScenePainter
 from smd_cli.media.scene_images import SceneImages
 from smd_cli.messages import Locate, Message, Place
 from smd_cli.scene.lints import lint
-from smd_cli.scene.loader import LoadedScene, load, load_data, load_text, looks_like_picture
+from smd_cli.scene.loader import STDIN, LoadedScene, load, load_data, load_text, looks_like_picture
 from smd_cli.scene.matrix import Point
 from smd_cli.scene.overrides import Override, override_of
 from smd_cli.scene.prompt_syntax import lint_prompts
@@ -36,6 +36,27 @@ Source = str | Path | Mapping[str, Any]
 
 
 @dataclass(frozen=True)
+class Origin:
+    """What a scene was opened from, with which it can be opened again.
+
+    Attributes:
+        path: of the scene or picture; None: it was a text, data or standard input.
+        overrides: as `load_scene` takes them. A file is named as from the scene's folder.
+    """
+
+    path: Path | None = None
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+
+    def changed(self, changes: Sequence[Override], base_dir: Path) -> Origin:
+        """Return it with more overrides, of a scene in a folder."""
+        overrides = dict(self.overrides)
+        for change in changes:
+            overrides.pop(change.path, None)  # of two for one place the last one counts, where it stands
+            overrides[change.path] = change.plain(base_dir)
+        return replace(self, overrides=overrides)
+
+
+@dataclass(frozen=True)
 class OpenedScene:
     """A good scene: only the model and the machine can still go wrong.
 
@@ -47,6 +68,7 @@ class OpenedScene:
         recipe: that of the picture which the scene was opened from; None: it was opened from a scene.
         loaded: what was read.
         bundle: that in which the scene lies, unpacked as long as this object is there; None: it lies in none.
+        origin: what it was opened from.
     """
 
     plan: Plan
@@ -57,6 +79,7 @@ class OpenedScene:
     _painted: _Painted = field(repr=False, compare=False)
     recipe: Recipe | None = field(default=None, repr=False)
     bundle: Bundle | None = field(default=None, repr=False)
+    origin: Origin = field(default=Origin(), repr=False)
 
     @property
     def images(self) -> SceneImages:
@@ -117,10 +140,12 @@ class OpenedScene:
         loaded = self.loaded.at_point(point)
         if loaded is self.loaded:
             return self
-        return self._opened(loaded, None)
+        changed = self._opened(loaded, None)
+        return replace(changed, origin=self.origin.changed(point.overrides, loaded.base_dir))
 
     def _opened(self, loaded: LoadedScene, task: str | None) -> OpenedScene:
-        return _opened(loaded, task, self._painted.painter, self.recipe, self.bundle)
+        opened = _opened(loaded, task, self._painted.painter, self.recipe, self.bundle)
+        return replace(opened, origin=self.origin)
 
 
 @dataclass
@@ -168,7 +193,8 @@ def load_scene(
         [override_of(*item) for item in overrides.items()] if isinstance(overrides, Mapping) else overrides
     )
     loaded, recipe, bundle = _load(source, changes, Path(base_dir), task)
-    scene = _opened(loaded, task, painter or ScenePainter(), recipe, bundle)
+    opened = _opened(loaded, task, painter or ScenePainter(), recipe, bundle)
+    scene = replace(opened, origin=Origin(_file(source)).changed(changes, loaded.base_dir))
     scene.tell(listener)
     return scene
 
@@ -202,6 +228,13 @@ def _load(
         bundle = open_bundle(place[0])
         return load_bundled(bundle, place[1], overrides, task), None, bundle
     return load(source, overrides, task), None, None
+
+
+def _file(source: Source) -> Path | None:
+    """Return the file that a scene is read from, if it is one."""
+    if isinstance(source, Mapping) or str(source) == STDIN or "\n" in str(source):
+        return None
+    return Path(source)
 
 
 def picture_at(source: str | Path) -> Path | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from smd_cli.cli import options
 from smd_cli.cli.console import print_error, print_result
 from smd_cli.cli.document import document
-from smd_cli.engine.events import Listener, Noted
+from smd_cli.engine.events import Listener, Noted, Warned
 from smd_cli.errors import PartialError, SmdError
 from smd_cli.messages import Message, Place
 
@@ -107,6 +107,7 @@ class BatchRun:
             document().add(outputs=[*document().parts["outputs"], asdict(outcome.output)])
             if self.prints_paths:
                 print_result(outcome.output.path)
+        warn_of_other_pixels(self.batch, outcome, self.listener)
 
     def _tell_failure(self, outcome: Outcome) -> None:
         """Print why a job failed: once, of several that fail alike."""
@@ -119,6 +120,13 @@ class BatchRun:
         failure = _error_of(outcome, *(_of_job(problem, job) for problem in outcome.problems))
         print_error(failure)
         document().problems += failure.problems
+
+
+def warn_of_other_pixels(batch: Batch, outcome: Outcome, listener: Listener) -> None:
+    """Warn where a file shows other pixels than the lock holds, if there is a lock."""
+    held = batch.held.get(outcome.job)
+    if held and outcome.output and (message := held.other_pixels(outcome.output)):
+        listener(Warned(message))
 
 
 def _error_of(outcome: Outcome, *lines: str) -> SmdError:
@@ -157,6 +165,7 @@ def run_batch(
     for outcome in batch.skipped:
         if outcome.output:
             document().add(skipped=[*document().parts["skipped"], asdict(outcome.output)])
+        warn_of_other_pixels(batch, outcome, reporting.messages())
     run = None
     if batch.jobs:
         run = _run(batch, request, reporting)

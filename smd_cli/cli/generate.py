@@ -51,6 +51,7 @@ def generate(
     files: options.ExistingFiles = options.ExistingFiles(),  # noqa: B008
     no_metadata: options.NoMetadata = False,
     strict: options.Strict = False,
+    locked: options.Locked = options.Locked(),  # noqa: B008
     deterministic: options.Deterministic = False,
     reporting: options.Reporting = options.Reporting(),  # noqa: B008
 ) -> None:
@@ -73,7 +74,7 @@ def generate(
         hint=options.REPLACING,
         may_fetch=not dry_run,
     )
-    batch = plan_batch(request, reporting.messages())
+    batch = plan_batch(request, reporting.messages(), lock=locked.read())
     if dry_run:
         print_plan(batch.scenes[0], settings, reporting)
     else:

@@ -16,6 +16,7 @@ from smd_cli.media.files import Existing
 from smd_cli.messages import Place
 
 if TYPE_CHECKING:
+    from smd_cli.app.lock.lockfile import Lock
     from smd_cli.scene.overrides import Override
 
 Scene = Annotated[
@@ -131,6 +132,22 @@ Deterministic = Annotated[
     ),
 ]
 
+LOCK = "smd.lock"
+"""The lock that commands make and read, where no other is named."""
+
+IsLocked = Annotated[
+    bool,
+    typer.Option(
+        "--locked",
+        help=f"Stop before any work unless {LOCK} holds the pictures, and nothing that they are made of has "
+        "changed.",
+    ),
+]
+LockFile = Annotated[
+    Path | None,
+    typer.Option("--lock", metavar="FILE", help=f"The same with another lock than {LOCK}."),
+]
+
 REPLACING = "--overwrite replaces it"
 """What to do about a file that exists, where this is an option: no other picture is ever skipped."""
 
@@ -239,6 +256,20 @@ class ExistingFiles:
         if self.fail_existing:
             return Existing.FAIL
         return Existing.OVERWRITE if self.overwrite else Existing.REPLACE_OWN
+
+
+@dataclass(frozen=True)
+class Locked:
+    """Options for a lock, whose pictures alone are made."""
+
+    locked: IsLocked = False
+    lock: LockFile = None
+
+    def read(self) -> Lock | None:
+        """Return the lock, if one is asked for. Raises AssetError: it is missing or damaged."""
+        from smd_cli.app.lock.lockfile import read_lock
+
+        return read_lock(self.lock or LOCK) if self.locked or self.lock else None
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,18 @@ _COMMANDS: Mapping[str, str] = {
     **dict.fromkeys(_HELP, "generate"),
     **{
         name: name
-        for name in ("stream", "render", "plan", "check", "bundle", "new", "schema", "inspect", "diff")
+        for name in (
+            "stream",
+            "render",
+            "lock",
+            "plan",
+            "check",
+            "bundle",
+            "new",
+            "schema",
+            "inspect",
+            "diff",
+        )
     },
 }
 """The function of each command, and of that name the module that holds it."""

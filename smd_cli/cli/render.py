@@ -85,6 +85,7 @@ def render(
     files: options.ExistingFiles = options.ExistingFiles(),  # noqa: B008
     no_metadata: options.NoMetadata = False,
     strict: options.Strict = False,
+    locked: options.Locked = options.Locked(),  # noqa: B008
     deterministic: options.Deterministic = False,
     reporting: options.Reporting = options.Reporting(),  # noqa: B008
 ) -> None:
@@ -102,7 +103,7 @@ def render(
     messages = reporting.messages()
     request = Request(
         scenes=scenes,
-        seeds=_seeds(seed, messages),
+        seeds=seeds_of(seed, messages),
         overrides=edits.overrides(),
         points=matrix.points(),
         output_dir=output_dir,
@@ -113,12 +114,12 @@ def render(
         may_fetch=not dry_run,
         fail_fast=fail_fast,
     )
-    batch = plan_batch(request, messages)
+    batch = plan_batch(request, messages, lock=locked.read())
     planned = _plan_sheet(sheet, batch) if sheet else None
     if dry_run:
         _print_jobs(batch, reporting)
         return
-    check_models(batch, offline=request.settings.offline)
+    check_models(batch.jobs, offline=request.settings.offline)
     run_batch(batch, request, reporting, planned)
 
 
@@ -130,7 +131,7 @@ def _plan_sheet(path: Path, batch: Batch) -> BatchSheet:
     return BatchSheet.of(path, batch)
 
 
-def _seeds(given: list[str] | None, messages: MessagePrinter) -> tuple[int, ...]:
+def seeds_of(given: list[str] | None, messages: MessagePrinter) -> tuple[int, ...]:
     """Return the seeds of --seed, which are the same for every scene; tell those that were drawn."""
     from smd_cli.scene.seeds import has_random, parse_seeds
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,7 +14,7 @@ from smd_cli.cli.console import MessagePrinter, print_result
 from smd_cli.cli.document import Document, document
 from smd_cli.cli.option_groups import expand_options
 from smd_cli.cli.plan import print_plan
-from smd_cli.engine.events import Noted
+from smd_cli.engine.events import Noted, Warned
 from smd_cli.errors import SceneError, UsageError
 from smd_cli.interrupts import finishing, last_words
 from smd_cli.media.files import Existing
@@ -24,6 +24,8 @@ from smd_cli.scene.seeds import parse_seeds
 
 if TYPE_CHECKING:
     from smd_cli.app.existing import ComingRecipes
+    from smd_cli.app.lock.drift import Held
+    from smd_cli.app.lock.lockfile import Lock
     from smd_cli.app.scenes import OpenedScene
     from smd_cli.app.settings import RenderSettings
     from smd_cli.app.stream_input import StreamInput
@@ -118,6 +120,7 @@ def stream(
     files: options.ExistingFiles = options.ExistingFiles(),  # noqa: B008
     no_metadata: options.NoMetadata = False,
     strict: options.Strict = False,
+    locked: options.Locked = options.Locked(),  # noqa: B008
     deterministic: options.Deterministic = False,
     reporting: options.Reporting = options.Reporting(),  # noqa: B008
 ) -> None:
@@ -138,6 +141,8 @@ def stream(
     overrides = [*_seed_override(seed), *stream_edits.overrides(), *edits.overrides()]
     messages = reporting.messages()
     job = _open(scene, overrides, naming, messages, offline=settings.offline or dry_run)
+    if lock := locked.read():
+        job = _held(job, lock, messages)
     is_wanted = _is_wanted(job, existing, messages)
     if dry_run:
         print_plan(job.scene, settings, reporting, stream=job.source)
@@ -157,6 +162,7 @@ class _Job:
     source: StreamInput
     target: str
     coming: ComingRecipes
+    held: Held | None = None
 
 
 def _seed_override(seeds: list[str] | None) -> list[Override]:
@@ -199,6 +205,16 @@ def _open(
     source = find_stream_input(opened, messages)
     check_room(source, target, option)
     return _Job(opened, source, target, coming)
+
+
+def _held(job: _Job, lock: Lock, messages: MessagePrinter) -> _Job:
+    """Return a stream that a lock holds. Raises MismatchError: it holds none, or another."""
+    from smd_cli.app.lock.drift import hold
+
+    held = hold(lock, job.scene, [job.scene.plan.seed], job.coming.of)
+    for note in held.notes:
+        messages(Noted(note))
+    return replace(job, held=held)
 
 
 def _check_target(target: str, option: str) -> None:
@@ -244,6 +260,9 @@ def _render(job: _Job, existing: Existing, settings: RenderSettings, reporting: 
                 report = stream.write_as(job.target, existing, hint=options.REPLACING, lock=lock)
             finally:
                 kept()
+    is_whole = report.progress.frames == job.source.frames
+    if job.held and is_whole and (message := job.held.other_pixels(report.outputs[0])):
+        messages(Warned(message))
     if not reporting.quiet:
         print_stream_report(report)
 

@@ -21,7 +21,11 @@ class Change(NamedTuple):
 
     def told(self) -> str:
         """Tell it in short, as of one picture over time: `bootstrap.steps 3, now 2`."""
-        return f"{self.place} {_short(self.before)}, now {_short(self.now)}"
+        return f"{self.place} {self.since()}"
+
+    def since(self, where: str = "") -> str:
+        """Tell both values in short: `3, now 2`, or `3 in smd.lock, now 2`."""
+        return f"{' '.join(filter(None, (_short(self.before), where)))}, now {_short(self.now)}"
 
     def beside(self) -> str:
         """Tell all of it, as of two pictures: `bootstrap.steps: 3 / 2`."""

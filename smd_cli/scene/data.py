@@ -21,16 +21,16 @@ def from_data(data: Any, place: Place) -> Node:  # noqa: ANN401 - plain data of 
     Raises SceneError: it holds what a scene cannot, or is too large or too deep.
     """
     try:
-        text = dump(_as_plain(data))
+        text = dump(as_plain(data))
     except (yaml.YAMLError, RecursionError) as error:
         raise SceneError(place.says(f"holds what a scene cannot ({error})")) from error
     return parse(text, place)
 
 
-def _as_plain(data: Any) -> Any:  # noqa: ANN401
+def as_plain(data: Any) -> Any:  # noqa: ANN401
     """Return data with paths as text and tuples as lists."""
     if isinstance(data, Mapping):
-        return {key: _as_plain(value) for key, value in data.items()}
+        return {key: as_plain(value) for key, value in data.items()}
     if isinstance(data, (list, tuple)):
-        return [_as_plain(value) for value in data]
+        return [as_plain(value) for value in data]
     return str(data) if isinstance(data, PurePath) else data

@@ -14,12 +14,12 @@ from typing import Any
 
 from smd_cli.errors import SceneError, UsageError
 from smd_cli.messages import Message, Place
-from smd_cli.scene.data import from_data
+from smd_cli.scene.data import as_plain, from_data
 from smd_cli.scene.explain import did_you_mean
 from smd_cli.scene.paths import Reference
 from smd_cli.scene.reader import parse
 from smd_cli.scene.schema import SHORTHANDS
-from smd_cli.scene.tree import Node, Scalar, steps_of
+from smd_cli.scene.tree import Node, Scalar, path_of, steps_of
 
 _BYTE = re.compile("[\udc80-\udcff]")  # how Python reads a byte of the command line that is not UTF-8
 
@@ -47,6 +47,15 @@ class Override:
         if self.file is None:
             return self
         return replace(self, value=Node(self.file.seen_from(base_dir), self.value.place), file=None)
+
+    @property
+    def path(self) -> str:
+        """Return the place that it is for, as `override_of` takes it: `regions[boy].prompt`."""
+        return path_of(self.keys)
+
+    def plain(self, base_dir: Path) -> Any:  # noqa: ANN401 - plain data of any shape
+        """Return the value for a scene in a folder, as `override_of` takes it."""
+        return as_plain(self.for_scene_in(base_dir).value.plain())
 
     @property
     def place(self) -> Place:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,6 +82,15 @@ def dotted(loc: Loc) -> str:
         word = key if isinstance(key, int) or key.isidentifier() else repr(key)
         text += f"[{key}]" if isinstance(key, int) else f".{word}" if text else str(word)
     return text
+
+
+def path_of(steps: Iterable[str]) -> str:
+    """Write steps as `steps_of` reads them."""
+    first, *more = steps
+    bare = [step.isidentifier() and step.isascii() for step in more]
+    return first + "".join(
+        f".{step}" if is_bare else f"[{step}]" for step, is_bare in zip(more, bare, strict=True)
+    )
 
 
 def steps_of(path: str) -> tuple[str, ...] | None:

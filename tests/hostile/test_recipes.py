@@ -33,19 +33,25 @@ def places(value: Any) -> list[tuple[str | int, ...]]:
 
 
 @st.composite
-def recipes(draw: st.DrawFn) -> str:
-    """A recipe with some values replaced or left out, or no JSON at all."""
-    recipe = json.loads(json.dumps(RECIPE))
+def damaged(draw: st.DrawFn, sound: Any) -> Any:
+    """A copy of nested data, some of whose values are replaced or left out."""
+    data = json.loads(json.dumps(sound))
     for _ in range(draw(st.integers(1, 3))):
-        place = draw(st.sampled_from([place for place in places(recipe) if place]))
-        holder = recipe
+        place = draw(st.sampled_from([place for place in places(data) if place]))
+        holder = data
         for key in place[:-1]:
             holder = holder[key]
         if isinstance(holder, dict) and draw(st.booleans()):
             del holder[place[-1]]
         else:
             holder[place[-1]] = draw(VALUES)
-    text = json.dumps(recipe)
+    return data
+
+
+@st.composite
+def recipes(draw: st.DrawFn) -> str:
+    """A recipe with some values replaced or left out, or no JSON at all."""
+    text = json.dumps(draw(damaged(RECIPE)))
     cut = draw(st.integers(0, len(text)))
     return draw(st.sampled_from([text, text, text, text[:cut], "[" * 100_000, text * 2]))
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,8 @@ from smd_cli.app.existing import (
     existing_file,
     is_whole,
 )
+from smd_cli.app.lock.drift import Held, hold
+from smd_cli.app.lock.lockfile import Lock
 from smd_cli.app.model_fit import find_fitting
 from smd_cli.app.model_spec import at_model
 from smd_cli.app.named_files import digests_of, picture_files
@@ -90,42 +92,57 @@ class Batch:
         left: whose files are there already.
         skipped: the outcomes of these.
         scenes: of all of them.
+        held: by the number of a job, the pictures of its scene that a lock holds.
     """
 
     jobs: tuple[Job, ...]
     left: tuple[Job, ...]
     skipped: tuple[Outcome, ...]
     scenes: tuple[OpenedScene, ...]
+    held: Mapping[int, Held] = field(default_factory=dict)
 
 
-def plan_batch(request: Request, listener: Listener = ignore_events) -> Batch:
+def plan_batch(request: Request, listener: Listener = ignore_events, *, lock: Lock | None = None) -> Batch:
     """Read, check and name everything; write nothing and load no model.
 
+    With a lock, only pictures that it holds may be made (see `hold`).
     Models are looked for only where names or files that exist need their hashes (see `check_models`).
 
     Raises SmdError: something is wrong with any of it, all problems of a stage together.
     """
-    variants = _open_scenes(request, listener)
+    variants = open_variants(request, listener)
+    if lock is not None:
+        variants = hold_variants(lock, variants, listener)
     named = list(_named(variants, request))
     _check_apart_from_each_other(named, request)
     return _sort_out(variants, named, request, listener)
 
 
-def check_models(batch: Batch, *, offline: bool) -> None:
-    """Find the models of a batch's jobs, which may be fetched, and see that they suit the scenes.
+def check_models(jobs: Iterable[Job], *, offline: bool) -> None:
+    """Find the models of jobs, which may be fetched, and see that they suit the scenes.
 
     Raises SceneError, AssetError: all that is wrong, before the first render.
     """
     problems = Collected()
-    for scene in {id(job.scene): job.scene for job in batch.jobs}.values():
+    for scene in {id(job.scene): job.scene for job in jobs}.values():
         with problems.catching(), at_model(scene.locate):
             find_fitting(scene, offline=offline)
     problems.check()
 
 
 @dataclass(frozen=True)
-class _Variant:
-    """A scene at one point of its matrix, and what its jobs have in common."""
+class Variant:
+    """A scene at one point of its matrix, and what its jobs have in common.
+
+    Attributes:
+        scene: at that point.
+        point: what it sets.
+        seeds: a job for each.
+        coming: the recipes that they will have.
+        digests: SHA-256 of the pictures and films that the scene names.
+        stream: the input and frames of a stream.
+        held: its pictures in a lock; None: no lock was asked for.
+    """
 
     scene: OpenedScene
     point: Point
@@ -133,6 +150,7 @@ class _Variant:
     coming: ComingRecipes
     digests: dict[str, str]
     stream: StreamInput | None
+    held: Held | None = None
 
 
 @dataclass(frozen=True)
@@ -140,11 +158,14 @@ class _Named:
     """A job, and the variant that it is of."""
 
     job: Job
-    variant: _Variant
+    variant: Variant
 
 
-def _open_scenes(request: Request, listener: Listener) -> list[_Variant]:
-    """Open every scene at every point of its matrix."""
+def open_variants(request: Request, listener: Listener) -> list[Variant]:
+    """Open every scene at every point of its matrix.
+
+    Raises SmdError: all that is wrong with any; UsageError: there would be too many jobs.
+    """
     painter, problems, variants = ScenePainter(), Collected(), []
     overrides = [*request.overrides]
     if request.seeds:
@@ -164,7 +185,20 @@ def _open_scenes(request: Request, listener: Listener) -> list[_Variant]:
     return variants
 
 
-def _variant(base: OpenedScene, point: Point, request: Request, listener: Listener) -> _Variant:
+def hold_variants(lock: Lock, variants: Iterable[Variant], listener: Listener) -> list[Variant]:
+    """Return variants with their pictures in a lock. Raises MismatchError: one is not what the lock holds."""
+    problems, found = Collected(), []
+    for variant in variants:
+        with problems.catching():
+            held = hold(lock, variant.scene, variant.seeds, variant.coming.of)
+            found.append(replace(variant, held=held))
+            for note in held.notes:
+                listener(Noted(note))
+    problems.check()
+    return found
+
+
+def _variant(base: OpenedScene, point: Point, request: Request, listener: Listener) -> Variant:
     if request.seeds and (seeds := next((each for each in point.overrides if each.keys == ("seed",)), None)):
         raise UsageError(seeds.place.says("names seeds, and so does --seed; give only one of them"))
     scene, stream = base.at_point(point), None
@@ -177,10 +211,10 @@ def _variant(base: OpenedScene, point: Point, request: Request, listener: Listen
     if scene is not base:
         scene.release_images()
     coming = ComingRecipes(scene, offline=request.settings.offline or not request.may_fetch)
-    return _Variant(scene, point, request.seeds or scene.seeds, coming, digests, stream)
+    return Variant(scene, point, request.seeds or scene.seeds, coming, digests, stream)
 
 
-def _named(variants: Iterable[_Variant], request: Request) -> Iterator[_Named]:
+def _named(variants: Iterable[Variant], request: Request) -> Iterator[_Named]:
     """Yield a job for each seed of each variant."""
     number = 0
     for variant in variants:
@@ -202,7 +236,7 @@ def _hash(coming: ComingRecipes, seed: int) -> str:
     return coming.of(seed).sha256
 
 
-def _template(name: str | None, variant: _Variant) -> str:
+def _template(name: str | None, variant: Variant) -> str:
     """Return the template of a variant's names, with the suffix of its task where there is none."""
     template = name or f"{{scene}}_{{seed}}{'_{point}' * bool(variant.point.text)}"
     if template.endswith("/") or _SUFFIX.search(template):
@@ -232,7 +266,7 @@ def _source(job: Job) -> str:
 
 
 def _sort_out(
-    variants: Iterable[_Variant], named: Iterable[_Named], request: Request, listener: Listener
+    variants: Iterable[Variant], named: Sequence[_Named], request: Request, listener: Listener
 ) -> Batch:
     """Tell the jobs that are to be made from those whose files are there."""
     jobs, left, skipped, problems = [], [], [], Collected()
@@ -246,7 +280,9 @@ def _sort_out(
             left.append(job)
             skipped.append(Outcome(job.number, "skipped", existing_file(job.target, job.seed, job.size)))
     problems.check()
-    return Batch(tuple(jobs), tuple(left), tuple(skipped), tuple(variant.scene for variant in variants))
+    held = {each.job.number: each.variant.held for each in named if each.variant.held}
+    scenes = tuple(variant.scene for variant in variants)
+    return Batch(tuple(jobs), tuple(left), tuple(skipped), scenes, held)
 
 
 def _is_wanted(named: _Named, request: Request, listener: Listener) -> bool:

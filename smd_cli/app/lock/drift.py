@@ -1,0 +1,145 @@
+"""Whether pictures are those that a lock holds: told before anything is rendered. Knows no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from smd_cli.app.lock.lockfile import Lock, LockedPicture
+from smd_cli.app.model_spec import place_in_scene
+from smd_cli.app.reports import WrittenFile
+from smd_cli.app.scenes import OpenedScene
+from smd_cli.errors import MismatchError, UsageError
+from smd_cli.media.recipe import Recipe
+from smd_cli.media.recipe_changes import changes, scene_changes
+from smd_cli.messages import Message, Place
+from smd_cli.scene.tree import steps_of
+
+_SHOWN = 10  # seeds
+
+
+@dataclass(frozen=True)
+class Held:
+    """A scene whose pictures a lock holds.
+
+    Attributes:
+        lock: that holds them.
+        pictures: by their seeds.
+        notes: what of the machine differs, and may round pixels otherwise.
+    """
+
+    lock: Lock
+    pictures: Mapping[int, LockedPicture]
+    notes: tuple[Message, ...] = ()
+
+    def other_pixels(self, written: WrittenFile) -> Message | None:
+        """Tell where a file that was written shows other pixels than the lock has; None: the same, or it
+        has none.
+        """
+        locked = self.pictures[written.seed].recipe.pixels
+        if None in (locked, written.pixels_sha256) or locked == written.pixels_sha256:
+            return None
+        hint = f"smd verify {self.lock.path} tells by how much"
+        return Message(f"{written.path}: its pixels are not those of {self.lock.path}; {hint}")
+
+
+def hold(lock: Lock, scene: OpenedScene, seeds: Sequence[int], coming: Callable[[int], Recipe]) -> Held:
+    """Find the pictures of a scene's seeds in a lock; `coming` gives the recipes that they will have.
+
+    Raises:
+        MismatchError: the lock has no such pictures, or their scene or a file of theirs is another, a line
+            for each difference.
+        UsageError: the scene has no file, so a lock cannot hold it.
+        AssetError: a file of the scene is missing.
+    """
+    name = name_in(lock, scene)
+    pictures: dict[int, LockedPicture] = {}
+    missing: list[int] = []
+    problems: list[Message] = []
+    notes: list[Message] = []
+    for seed in seeds:
+        if not (candidates := lock.pictures_of(name, seed)):
+            missing.append(seed)
+            continue
+        now = coming(seed)
+        picture = _nearest(candidates, overrides_of(scene), now)
+        pictures[seed] = picture
+        problems += differences(lock, picture, now, scene)
+        notes += _other_versions(lock, picture, now)
+    if missing:
+        problems.insert(0, _missing(lock, scene, name, missing))
+    if problems:
+        raise MismatchError(*dict.fromkeys(problems))  # seeds have most of them in common
+    return Held(lock, pictures, tuple(dict.fromkeys(notes)))
+
+
+def name_in(lock: Lock, scene: OpenedScene) -> str:
+    """Return how a lock names a scene. Raises UsageError: the scene has no file."""
+    if scene.origin.path is None:
+        raise UsageError(
+            Place(scene.locate().source).says("a lock holds scenes that are files; save it as one")
+        )
+    return lock.name_of(scene.origin.path)
+
+
+def overrides_of(scene: OpenedScene) -> dict[str, Any]:
+    """Return what options changed of a scene but its seed, which each picture has of its own."""
+    return {key: value for key, value in scene.origin.overrides.items() if key != "seed"}
+
+
+def differences(lock: Lock, picture: LockedPicture, now: Recipe, scene: OpenedScene) -> list[Message]:
+    """Tell what shapes another picture now than the lock holds, at its place in the scene."""
+    if picture.recipe.sha256 == now.sha256:
+        return []
+    changed = [
+        _place(change.place, scene).says(change.since(f"in {lock.path}"))
+        for change in scene_changes(picture.recipe.scene, now.scene)
+    ]
+    files = [
+        _place(key, scene).says(f"is another file than that of {lock.path}")
+        for key in picture.recipe.changed_files(now)
+    ]
+    return changed + files
+
+
+def _nearest(candidates: Sequence[LockedPicture], overrides: Mapping[str, Any], now: Recipe) -> LockedPicture:
+    """Return the picture that is the same or, if there is none, that options made in the same way."""
+
+    def distance(picture: LockedPicture) -> tuple[int, bool]:
+        same = picture.recipe.sha256 == now.sha256
+        apart = 0 if same else 1 + len(scene_changes(picture.recipe.scene, now.scene))
+        return apart, picture.overrides != overrides
+
+    made_alike = [picture for picture in candidates if picture.overrides == overrides]
+    return min(made_alike or candidates, key=distance)
+
+
+def _missing(lock: Lock, scene: OpenedScene, name: str, seeds: Sequence[int]) -> Message:
+    if not lock.has_scene(name):
+        path = str(scene.origin.path)
+        return Place(path).says(f"{lock.path} does not hold this scene; smd lock {path} adds it")
+    shown = ", ".join(map(str, seeds[:_SHOWN])) + ", …" * (len(seeds) > _SHOWN)
+    return scene.locate("seed").says(f"{lock.path} holds no picture of seed {shown}")
+
+
+def _other_versions(lock: Lock, picture: LockedPicture, now: Recipe) -> list[Message]:
+    before = picture.recipe.versions
+    told = [
+        f"{change.place} {change.since('there')}"
+        for change in changes(before, {library: now.versions.get(library) for library in before})
+    ]
+    text = f"{lock.path} was made by other libraries, and pixels may be rounded otherwise: {', '.join(told)}"
+    return [Message(text)] if told else []
+
+
+def _place(key: str, scene: OpenedScene) -> Place:
+    """Return where a scene says what a recipe has under a key, in which regions go by their names."""
+    loc: list[str | int] = []
+    names = [region.name for region in scene.plan.regions]
+    for step in steps_of(key) or ():
+        if loc == ["regions"] and step in names:
+            loc.append(names.index(step))
+        else:
+            loc.append(int(step) if step.isdecimal() else step)
+    return place_in_scene(scene.locate, tuple(loc[1:])) if loc[:1] == ["model"] else scene.locate(*loc)
