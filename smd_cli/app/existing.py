@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from smd_cli.app.model_spec import at_model, find_model
-from smd_cli.app.recipes import build_recipe
+from smd_cli.app.recipes import build_recipe, with_seed
 from smd_cli.app.reports import WrittenFile
 from smd_cli.app.scenes import OpenedScene
 from smd_cli.app.settings import MAX_BATCH
@@ -45,11 +45,15 @@ class ComingRecipes:
 
     def of(self, seed: int) -> Recipe:
         """Return the recipe of a seed's picture, without its pixels. Raises AssetError: a file is missing."""
-        return build_recipe(self._scene.plan, seed, self._assets)
+        return with_seed(self._recipe, seed)
 
     def texts(self, seed: int) -> dict[str, str]:
         """Return what the file of a seed's picture will carry. Raises as `of`."""
         return replace(self.of(seed), pixels=64 * "0", computation=LONGEST).texts()
+
+    @cached_property
+    def _recipe(self) -> Recipe:
+        return build_recipe(self._scene, self._scene.plan.seed, self._assets)
 
     @cached_property
     def _assets(self) -> Assets:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from smd_cli.app.model_spec import at_model
 from smd_cli.app.named_files import digests_of, model_files
 from smd_cli.app.scenes import OpenedScene
 from smd_cli.app.settings import Batch, RenderSettings
+from smd_cli.digests import Stamp, stamp_of
 from smd_cli.engine.deterministic import DeterministicBackbone, fixed_order
 from smd_cli.engine.device import (
     choose_device,
@@ -23,10 +25,12 @@ from smd_cli.engine.device import (
     peak_memory_bytes,
 )
 from smd_cli.engine.events import PhaseProgress
+from smd_cli.errors import AssetError
 from smd_cli.models.assets import Assets
 from smd_cli.models.backbone import Backbone, dtype_name
 from smd_cli.models.hub import go_offline
 from smd_cli.models.loading import load
+from smd_cli.regular_files import is_there
 
 
 def choose_place(settings: RenderSettings) -> tuple[torch.device, torch.dtype]:
@@ -39,11 +43,12 @@ def choose_place(settings: RenderSettings) -> tuple[torch.device, torch.dtype]:
 
 @dataclass(frozen=True)
 class FoundModel:
-    """A model's files, found and checked, and where it is to be loaded."""
+    """A model's files, found and checked, and where it is to be loaded; what the files were then."""
 
     assets: Assets
     device: torch.device
     dtype: torch.dtype
+    stamps: Mapping[Path, Stamp]
 
 
 def find_checked(scene: OpenedScene, settings: RenderSettings) -> FoundModel:
@@ -56,15 +61,24 @@ def find_checked(scene: OpenedScene, settings: RenderSettings) -> FoundModel:
     """
     device, dtype = choose_place(settings)
     assets = find_fitting(scene, offline=settings.offline)
+    named = list(model_files(scene.plan, assets))
+    stamps = {path: stamp_of(path) for file in named for path in file.files}
     if settings.metadata:
-        digests_of(model_files(scene.plan, assets))  # kept: reading gigabytes takes seconds of loading
-    return FoundModel(assets, device, dtype)
+        digests_of(named)  # kept with the assets: reading gigabytes takes seconds of loading
+    return FoundModel(assets, device, dtype, stamps)
 
 
 def load_found(model: FoundModel, settings: RenderSettings, progress: PhaseProgress) -> Backbone:
-    """Load a model. Raises AssetError: weights do not fit; DeviceError: the memory is not enough."""
+    """Load a model.
+
+    Raises AssetError: weights do not fit, or files are not those any more that were found; DeviceError: the
+    memory is not enough.
+    """
     with enough_memory(model.device):
         backbone = load(model.assets, model.device, model.dtype, progress.reach)
+    for path, stamp in model.stamps.items():
+        if not is_there(path) or stamp_of(path) != stamp:
+            raise AssetError(f"{path}: has changed while the model was loaded; start again")
     return DeterministicBackbone.of(backbone) if settings.deterministic else backbone
 
 

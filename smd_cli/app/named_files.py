@@ -5,12 +5,13 @@ Knows no torch.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from smd_cli.digests import digest_of
+from smd_cli.digests import digest_of, digest_of_list, digest_of_named
 from smd_cli.errors import AssetError
 from smd_cli.media.frame_files import frame_files
 from smd_cli.messages import Message
@@ -36,6 +37,9 @@ class NamedFile:
         name: as recipes write it; empty for what the scene leaves to the model.
         files: one, or those of a model in folders, or of a folder of frames.
         region: the name of the region that has it, if one has.
+        labels: what each of several files of different kinds is; empty where their order tells it.
+        is_list: they are frames of a folder, however many there are.
+        taken: digests that were taken before and count still, by what they were taken of.
     """
 
     loc: Loc
@@ -43,6 +47,9 @@ class NamedFile:
     name: str
     files: tuple[Path, ...]
     region: str = ""
+    labels: tuple[str, ...] = ()
+    is_list: bool = False
+    taken: dict[Hashable, str] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def key(self) -> str:
@@ -51,11 +58,24 @@ class NamedFile:
 
     @property
     def sha256(self) -> str:
-        """Return the digest (see `digest_of`). Raises AssetError: a file cannot be read."""
-        try:
-            return digest_of(self.files)
-        except OSError as error:
-            raise AssetError(f"{error.filename}: cannot be read: {error.strerror}") from error
+        """Return the digest: of files with labels that of `digest_of_named`, else that of `digest_of`.
+
+        Raises AssetError: a file cannot be read.
+        """
+        what = self.labels, self.files
+        if what not in self.taken:
+            try:
+                self.taken[what] = self._digest()
+            except OSError as error:
+                raise AssetError(f"{error.filename}: cannot be read: {error.strerror}") from error
+        return self.taken[what]
+
+    def _digest(self) -> str:
+        if self.labels:
+            return digest_of_named(dict(zip(self.labels, self.files, strict=True)))
+        if self.is_list:
+            return digest_of_list([digest_of([path]) for path in self.files])
+        return digest_of(self.files)
 
 
 def picture_files(plan: Plan) -> Iterator[NamedFile]:
@@ -70,7 +90,8 @@ def picture_files(plan: Plan) -> Iterator[NamedFile]:
         return
     if frames := plan.stream.input:
         files = tuple(frame_files(frames.path))
-        yield NamedFile(("stream", "input"), "the stream's input", frames.portable, files)
+        is_list = files != (frames.path,)
+        yield NamedFile(("stream", "input"), "the stream's input", frames.portable, files, is_list=is_list)
     for index, keyframe in enumerate(plan.stream.timeline):
         mask, loc = keyframe.get("mask"), ("stream", "timeline", index)
         if isinstance(mask, FileMask):
@@ -80,22 +101,30 @@ def picture_files(plan: Plan) -> Iterator[NamedFile]:
 
 
 def model_files(plan: Plan, assets: Assets) -> Iterator[NamedFile]:
-    """Yield the weights that a scene's model has from each place of `model`; `assets` are its files."""
+    """Yield the files that a scene's model has from each place of `model`; `assets` are its files.
+
+    What is read of it beside weights, configs and tokenizers, stands at `model.config`. Digests are kept with
+    the assets.
+    """
     model, vae = plan.model, assets.components[assets.family.autoencoder].weights if plan.model.vae else ()
+    named = partial(NamedFile, taken=assets.digests)
     own = tuple(path for path in assets.weights if path not in vae)
-    yield NamedFile(("model", "base"), "the model's weights", model.base.portable, own)
+    yield named(("model", "base"), "the model's weights", model.base.portable, own)
     if model.vae:
-        yield NamedFile(("model", "vae"), "the autoencoder", model.vae.portable, vae)
-    for index, (path, _) in enumerate(assets.loras):
+        yield named(("model", "vae"), "the autoencoder", model.vae.portable, vae)
+    texts, config = assets.texts, model.config.portable if model.config else ""
+    what = "the model's config or tokenizer"
+    yield named(("model", "config"), what, config, tuple(texts.values()), labels=tuple(texts))
+    for index, files in enumerate(assets.lora_files):
         if index < len(model.loras):
             name = model.loras[index].path.portable
-            yield NamedFile(("model", "loras", index), "the LoRA", name, (path,))
+            yield named(("model", "loras", index), "the LoRA", name, files)
         else:
             name = model.lcm_lora.portable if model.lcm_lora else ""
-            yield NamedFile(("model", "lcm_lora"), "the LCM-LoRA", name, (path,))
+            yield named(("model", "lcm_lora"), "the LCM-LoRA", name, files)
     for index, inversion in enumerate(assets.textual_inversions):
         loc, name = ("model", "textual_inversions", index), model.textual_inversions[index].path.portable
-        yield NamedFile(loc, "the textual inversion", name, (inversion.path,))
+        yield named(loc, "the textual inversion", name, (inversion.path,))
 
 
 def digests_of(files: Iterable[NamedFile]) -> dict[str, str]:

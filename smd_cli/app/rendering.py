@@ -98,7 +98,7 @@ def render_picture(
 ) -> RenderedPicture:
     """Render the picture of a seed. Raises DeviceError: the memory is not enough."""
     backbone = prepared.backbone
-    recipe = build_recipe(scene.plan, seed, backbone.assets) if settings.metadata else None
+    recipe = build_recipe(scene, seed, backbone.assets) if settings.metadata else None
     with computing(scene, backbone):
         image, latents = render(prepared, seed, clock)
     pixels = pixel_digest(image)

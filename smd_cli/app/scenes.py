@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from smd_cli.app.bundle.place import bundle_at
 from smd_cli.app.learned_words import lint_words
+from smd_cli.app.named_files import digests_of, picture_files
 from smd_cli.app.prompt_lengths import note_lengths
 from smd_cli.engine.events import Listener, Noted, Warned, ignore_events
-from smd_cli.errors import SceneError, SmdError
+from smd_cli.errors import AssetError, SceneError, SmdError
 from smd_cli.media.frame_files import FIRST_FRAME
 from smd_cli.media.images import picture_size
 from smd_cli.media.paint import ScenePainter
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from smd_cli.media.recipe import Recipe
 
 _SHOWN_SEEDS = 10
+_TRIES = 3
 Source = str | Path | Mapping[str, Any]
 
 
@@ -92,6 +94,14 @@ class OpenedScene:
     def release_images(self) -> None:
         """Let go of the images, until they are asked for: of many scenes they fill the memory."""
         self._painted.release()
+
+    @property
+    def painted_digests(self) -> Mapping[str, str]:
+        """The SHA-256 of the files that the images were painted from, by their places; of a stream, none.
+
+        Raises as `images`.
+        """
+        return self._painted.digests()
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -156,14 +166,38 @@ class _Painted:
     plan: Plan
     locate: Locate
     kept: SceneImages | None = None
+    painted_from: Mapping[str, str] | None = None
 
     def images(self) -> SceneImages:
         if self.kept is None:
-            self.kept = self.painter.paint(self.plan, self.locate)
+            self.kept = self._paint()
         return self.kept
+
+    def digests(self) -> Mapping[str, str]:
+        if self.painted_from is None:
+            self.images()
+        return self.painted_from or {}
 
     def release(self) -> None:
         self.kept = None
+
+    def _paint(self) -> SceneImages:
+        """Paint, and take the digests of just what was painted.
+
+        Raises SceneError, AssetError: as `ScenePainter.paint`, or files do not keep still.
+        """
+        if self.plan.task == "stream":  # whose files are read again with every frame
+            self.painted_from = {}
+            return self.painter.paint(self.plan, self.locate)
+        for _ in range(_TRIES):
+            before = None
+            with suppress(AssetError):  # which painting tells better
+                before = digests_of(picture_files(self.plan))
+            images = self.painter.paint(self.plan, self.locate)
+            self.painted_from = digests_of(picture_files(self.plan))
+            if self.painted_from == before:
+                return images
+        raise AssetError(self.locate().says("its pictures are written while they are read; try again"))
 
 
 def load_scene(

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
@@ -85,12 +86,12 @@ class SceneStream:
         self._run: StreamRun | None = None
         self._has_begun = self._is_closed = False
 
-    @property
+    @cached_property
     def recipe(self) -> Recipe | None:
         """Return what makes the stream."""
         if not self._settings.metadata:
             return None
-        recipe = build_recipe(self.scene.plan, self.seed, self._backbone.assets)
+        recipe = build_recipe(self.scene, self.seed, self._backbone.assets)
         return replace(recipe, computation=computation(self._backbone, self._settings.batch))
 
     @property

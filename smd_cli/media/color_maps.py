@@ -7,6 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from smd_cli.digests import digest_of
 from smd_cli.errors import SceneError
 from smd_cli.media.canvas import resize_note
 from smd_cli.media.images import OpenedPicture
@@ -42,12 +43,24 @@ class ColorMap:
 
 
 def color_masks(plan: Plan) -> dict[Path, list[ColorMask]]:
-    """Return the masks that are colours of painted maps, by the map's path."""
-    found: dict[Path, list[ColorMask]] = {}
-    for region in plan.regions:
-        if isinstance(region.mask, ColorMask):
-            found.setdefault(region.mask.image.path, []).append(region.mask)
-    return found
+    """Return the masks that are colours of painted maps, by the map's path.
+
+    Files of the same bytes are one map, wherever they lie: no picture depends on the names of files.
+    """
+    specs = [region.mask for region in plan.regions if isinstance(region.mask, ColorMask)]
+    paths = {spec.image.path for spec in specs}
+    maps = {path: _content(path) if len(paths) > 1 else "" for path in paths}
+    return {
+        path: [spec for spec in specs if maps[spec.image.path] == maps[path]]
+        for path in dict.fromkeys(spec.image.path for spec in specs)
+    }
+
+
+def _content(path: Path) -> str:
+    try:
+        return digest_of([path])
+    except OSError:  # which opening it reports
+        return str(path)
 
 
 def named_colors(specs: list[ColorMask]) -> tuple[str, ...]:

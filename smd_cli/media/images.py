@@ -11,6 +11,7 @@ from pathlib import Path
 
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from smd_cli.digests import Stamp, stamp_of
 from smd_cli.errors import AssetError
 from smd_cli.media.jpeg_layout import check_scans
 from smd_cli.media.pixels import shown_pixels
@@ -112,15 +113,14 @@ def _orientation(image: Image.Image) -> object:
         return None
 
 
-def file_version(path: Path) -> tuple[int, int, int]:
+def file_version(path: Path) -> Stamp:
     """Return a value that changes when the file of a picture is written again.
 
     Raises AssetError: no file is there that could be a picture.
     """
     check_file(path)
     with report_read_errors(path):
-        status = path.stat()
-    return status.st_mtime_ns, status.st_size, status.st_ino
+        return stamp_of(path)
 
 
 @contextmanager

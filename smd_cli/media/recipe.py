@@ -10,7 +10,6 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,6 +19,7 @@ from smd_cli.errors import AssetError
 from smd_cli.media.images import check_file
 from smd_cli.media.rasters import UNREADABLE
 from smd_cli.media.recipe_changes import changes, scene_changes
+from smd_cli.media.recipe_content import CONFIG, content_digest, shaping_scene
 from smd_cli.media.texts import read_texts
 from smd_cli.media.xmp import EDITED, MADE, SOURCE_TYPE
 from smd_cli.strict_json import parse
@@ -45,6 +45,7 @@ class Recipe:
         versions: of this program and of the libraries that it computes with.
         pixels: the picture's digest (see `pixel_digest`); None of a stream.
         computation: on what it was computed, in what precision, and what else its rounding depends on.
+        rendering: the version of the way in which the program makes pictures (see `RENDERING_VERSION`).
     """
 
     scene: dict[str, Any]
@@ -54,6 +55,7 @@ class Recipe:
     versions: dict[str, str]
     pixels: str | None = None
     computation: dict[str, Any] = field(default_factory=dict)
+    rendering: int = 1
 
     @property
     def seed(self) -> int:
@@ -62,17 +64,29 @@ class Recipe:
 
     @property
     def sha256(self) -> str:
-        """Return the digest of what shapes the picture: the scene and the digests of its files."""
-        shapes = json.dumps([self.scene, self.digests], ensure_ascii=False, sort_keys=True)
-        return sha256(shapes.encode()).hexdigest()
+        """Return the digest of what shapes the picture.
+
+        That is its scene, the digests of the files that it names, whatever their names, the model's family
+        and the rendering version.
+        """
+        scene = shaping_scene(self.scene, self.digests)
+        return content_digest(self.rendering, self.family, scene, self.digests)
 
     def differences(self, now: Recipe) -> list[str]:
         """Return in short what shapes another picture now: `bootstrap.steps 3, now 2`; empty if nothing does.
 
         Versions, the model's revision and the pixels do not count: what they would change, digests tell.
         """
-        changed = [change.told() for change in scene_changes(self.scene, now.scene)]
-        return changed + [f"{place} is another file" for place in self.changed_files(now)]
+        known = self.digests.keys() & now.digests.keys()
+        scenes = (shaping_scene(each.scene, known) for each in (self, now))
+        found = [*changes({"family": self.family}, {"family": now.family}), *scene_changes(*scenes)]
+        files = self.changed_files(now)
+        if not found and not files:  # else there are other files because the scene is another
+            files = sorted((self.digests.keys() ^ now.digests.keys()) - {CONFIG})
+        told = [*(change.told() for change in found), *(f"{place} is another file" for place in files)]
+        if self.rendering != now.rendering:
+            told.append(f"made by rendering version {self.rendering} of smd, now {now.rendering}")
+        return told
 
     def changed_files(self, now: Recipe) -> list[str]:
         """Return the places of which both recipes name a file, and not the same one."""
@@ -110,6 +124,8 @@ class Recipe:
             if data["recipe"] != VERSION:
                 raise RecipeVersionError("is of a version that this smd does not know")
             recipe = cls(**{key: value for key, value in data.items() if key != "recipe"})
+            if type(recipe.rendering) is not int:
+                raise ValueError("its rendering version is none")
             recipe.parameters()  # raises where a value that it needs is missing
             recipe.differences(recipe)
             recipe.rounding_differences(recipe)

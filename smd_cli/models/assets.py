@@ -1,6 +1,7 @@
 """Everything a render needs of a model, found and checked before any weight is read. Knows no torch."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Hashable
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from smd_cli.digests import digest_of
@@ -8,7 +9,7 @@ from smd_cli.errors import AssetError, Part
 from smd_cli.models import families
 from smd_cli.models.adapter_files import check_lora
 from smd_cli.models.choice import config_names, is_model_folder, only_weights
-from smd_cli.models.configs import CONFIG, read_json
+from smd_cli.models.configs import CONFIG, SCHEDULER_CONFIG, TOKENIZER_FILES, read_json
 from smd_cli.models.facts import ModelFacts, read_facts
 from smd_cli.models.family import Family
 from smd_cli.models.files import Files
@@ -22,7 +23,7 @@ from smd_cli.models.networks import (
     fetch_folder,
     parts_of_folder,
 )
-from smd_cli.models.peft_config import ADAPTER_CONFIG
+from smd_cli.models.peft_config import ADAPTER_CONFIG, config_beside
 from smd_cli.models.prediction import inference_configs
 from smd_cli.models.recognise import check_family, recognise_file, recognise_folder
 from smd_cli.models.sources import open_files
@@ -47,6 +48,8 @@ class Assets:
         components: files for each of the family's components that the model has.
         loras: files to fuse and their weights, in order.
         textual_inversions: learned words.
+        digests: those that were taken of its files, by what they were taken of: once it is loaded, what lies
+            at their paths may change, and says nothing of it any more.
     """
 
     spec: ModelSpec
@@ -56,6 +59,7 @@ class Assets:
     components: Networks
     loras: tuple[tuple[Path, float], ...] = ()
     textual_inversions: tuple[TextualInversion, ...] = ()
+    digests: dict[Hashable, str] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def family(self) -> Family:
@@ -71,6 +75,25 @@ class Assets:
         """Return the networks' files of weights, each once; a single-file checkpoint holds all of them."""
         files = (path for component in self.components.values() for path in component.weights)
         return tuple(dict.fromkeys(files))
+
+    @property
+    def texts(self) -> dict[str, Path]:
+        """Return what is read of it beside weights, by what it is: configs and tokenizers."""
+        folders = {name: files.config for name, files in self.components.items()}
+        found = {f"{name}/{CONFIG}": folder / CONFIG for name, folder in folders.items()}
+        found[SCHEDULER_CONFIG] = self.configs / SCHEDULER_CONFIG
+        for component in self.family.components.values():
+            names = [f"{component.tokenizer}/{file}" for file in TOKENIZER_FILES if component.tokenizer]
+            found |= {name: path for name in names if (path := self.configs / name).exists()}
+        for checkpoint in self.weights if self.base.file else ():
+            beside = map(checkpoint.with_name, inference_configs(checkpoint.name))
+            found |= {f"inference{path.suffix}": path for path in beside if path.is_file()}
+        return found
+
+    @property
+    def lora_files(self) -> tuple[tuple[Path, ...], ...]:
+        """Return the files of each LoRA: its tensors, and the config beside them, if there is one."""
+        return tuple((path, *filter(None, [config_beside(path)])) for path, _ in self.loras)
 
     @property
     def sha256(self) -> str:

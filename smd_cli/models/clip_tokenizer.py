@@ -19,13 +19,11 @@ from tokenizers import AddedToken, Regex, Tokenizer, normalizers, pre_tokenizers
 from tokenizers.models import BPE
 
 from smd_cli.errors import AssetError
-from smd_cli.models.configs import Config, read_json
+from smd_cli.models.configs import TOKENIZER_FILES, Config, read_json
 from smd_cli.models.content import real_kind
 from smd_cli.regular_files import MAX_VOCABULARY, read_text, why_unread
 
-WHOLE, VOCABULARY, MERGES = "tokenizer.json", "vocab.json", "merges.txt"
-_CONFIG, _SPECIAL, _ADDED = "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"
-_FILES = (WHOLE, VOCABULARY, MERGES, _CONFIG, _SPECIAL, _ADDED)
+WHOLE, VOCABULARY, MERGES, _CONFIG, _SPECIAL, _ADDED = TOKENIZER_FILES
 
 _START, _END = "<|startoftext|>", "<|endoftext|>"
 _NAMES = {"bos_token": _START, "eos_token": _END, "pad_token": _END, "unk_token": _END}
@@ -80,7 +78,7 @@ def read_clip_tokenizer(folder: Path) -> ClipTokenizer:
         AssetError: it is not there or cannot be read; names the file, and the token or key at fault.
     """
     stamps = []
-    for name in _FILES:
+    for name in TOKENIZER_FILES:
         if (path := folder / name).exists():
             status = path.stat()
             stamps.append((name, status.st_mtime_ns, status.st_size))

@@ -48,7 +48,8 @@ def read_tensors(files: ComponentFiles, prefix: str) -> Weights:
 class Destination:
     """Where tensors go: their device and dtype, and who is told how many more have come there.
 
-    Files are read as late as that: until then their tensors are maps of them.
+    Files are read as late as that: until then their tensors are maps of them. From then on they are copies,
+    which whoever writes to a file changes no more.
     """
 
     device: torch.device
@@ -59,7 +60,8 @@ class Destination:
         """Bring tensors there, one after the other."""
         taken = {}
         for name, tensor in tensors.items():
-            taken[name] = tensor.to(self.device, self.dtype if tensor.is_floating_point() else tensor.dtype)
+            dtype = self.dtype if tensor.is_floating_point() else tensor.dtype
+            taken[name] = tensor.to(self.device, dtype, copy=True)
             self.arrived(1)
         return taken
 

@@ -22,6 +22,16 @@ CONFIG, INDEX = "config.json", "model_index.json"
 SCHEDULER_CONFIG = "scheduler/scheduler_config.json"
 """Where a model folder says what noise it was trained on."""
 
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "vocab.json",
+    "merges.txt",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+)
+"""Files of a tokenizer's folder that are read, where they are there."""
+
 
 @dataclass(frozen=True)
 class ModelConfigs:

@@ -54,15 +54,21 @@ class Scale:
         return self.alpha
 
 
+def config_beside(path: Path) -> Path | None:
+    """Return the config that peft wrote beside the tensors of an adapter; None: there is none."""
+    config = path.with_name(ADAPTER_CONFIG)
+    return config if path.name == _FILE and config.exists() else None
+
+
 def read_scales(path: Path, header: Mapping[str, str]) -> dict[str, Scale]:
     """Read the scales of an adapter, by component, or under '' where they are for all of the file.
 
     Raises:
         AssetError: unreadable, or of another kind than LoRA.
     """
-    config = path.with_name(ADAPTER_CONFIG)
+    config = config_beside(path)
     try:
-        if path.name == _FILE and config.exists():
+        if config:
             return {"": _scale(config, read_json(config), "")}
         written: dict[str, Any] = parse(header.get(_HEADER, "{}"))
         components = {key.rpartition(".")[0] for key in written}
