@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from smd_cli.app.batch.run import Engine
     from smd_cli.app.batch.sheet import BatchSheet
     from smd_cli.app.reports import RenderReport
+
+    MakeEngine = Callable[[Request, Listener], Engine]
 
 
 @dataclass
@@ -93,7 +95,7 @@ class BatchRun:
         count, total, things = len(self.failed), len(self._jobs), _things(self._jobs.values())
         if count < total:
             left = total - len(self.outcomes)
-            rest = f"; {left} were not begun" if left else "; the others are written"
+            rest = f"; {left} were not made" if left else "; the others are written"
             raise PartialError(f"{count} of {total} {things} failed{rest}")
         raise _error_of(self.failed[0], f"all {total} {things} failed")
 
@@ -156,9 +158,15 @@ def _sums(tables: Iterable[dict[str, float]] | Iterable[dict[str, int]]) -> dict
 
 
 def run_batch(
-    batch: Batch, request: Request, reporting: options.Reporting, sheet: BatchSheet | None = None
+    batch: Batch,
+    request: Request,
+    reporting: options.Reporting,
+    sheet: BatchSheet | None = None,
+    make_engine: MakeEngine | None = None,
 ) -> None:
     """Run the jobs of a batch, showing how it goes, tell what they took, and draw its contact sheet.
+
+    They are run in this process, unless another engine is made for them.
 
     Raises SmdError: what ended all of them; PartialError: some failed, as has been told.
     """
@@ -168,7 +176,7 @@ def run_batch(
         warn_of_other_pixels(batch, outcome, reporting.messages())
     run = None
     if batch.jobs:
-        run = _run(batch, request, reporting)
+        run = _run(batch, request, reporting, make_engine)
     if sheet:
         pages = sheet.write([*batch.skipped, *(run.outcomes if run else ())])
         document().add(sheet=[str(page) for page in pages])
@@ -179,13 +187,15 @@ def run_batch(
         run.check_whole()
 
 
-def _run(batch: Batch, request: Request, reporting: options.Reporting) -> BatchRun:
+def _run(
+    batch: Batch, request: Request, reporting: options.Reporting, make_engine: MakeEngine | None
+) -> BatchRun:
     from smd_cli.app.batch.run import LocalEngine
     from smd_cli.cli.progress import print_render_report, show_progress
 
     with show_progress(reporting.messages()) as listener:
         run = BatchRun(batch, listener, prints_paths=not reporting.json)
-        run.run(LocalEngine(request, listener))
+        run.run((make_engine or LocalEngine)(request, listener))
     if report := run.report():
         document().add(**report.to_dict())
         if not reporting.quiet:

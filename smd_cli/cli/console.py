@@ -17,7 +17,7 @@ import typer
 
 from smd_cli.cli.document import Document, document
 from smd_cli.cli.streams import behind
-from smd_cli.engine.events import Event, Noted, Warned
+from smd_cli.engine.events import Event, Noted, Printed, Warned
 from smd_cli.errors import SmdError
 from smd_cli.messages import Message
 from smd_cli.visible import visible, visible_lines
@@ -69,7 +69,7 @@ def print_report(layout: RenderableType, *, json: bool, quiet: bool) -> None:
 class MessagePrinter:
     """A listener that prints notes and warnings on stderr, each once a run; `quiet` leaves them out.
 
-    Both are added to the document of the run too, quiet or not.
+    What workers print, it prints too. Notes and warnings are added to the document of the run, quiet or not.
     """
 
     quiet: bool = False
@@ -84,6 +84,8 @@ class MessagePrinter:
             case Warned(text):
                 self.document.warnings.append(Message.of(text))
                 self._print("warning", "yellow", text)
+            case Printed(worker, line):  # quiet or not: in one process nobody would be asked either
+                _print_message(visible(f"worker {worker}: {line}"))
 
     def _print(self, kind: str, color: str, line: str) -> None:
         if not self.quiet and line not in self.document.printed:

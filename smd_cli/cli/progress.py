@@ -29,6 +29,7 @@ from smd_cli.engine.events import (
     Listener,
     Noted,
     Phase,
+    Printed,
     Reached,
     Started,
     StreamProgress,
@@ -123,7 +124,7 @@ class _Bars:
                 self._show_picture(number, total)
             case StreamProgress():
                 self._show_stream(event)
-            case Noted() | Warned():
+            case Noted() | Warned() | Printed():
                 self.messages(event)
 
     def _total(self, phase: Phase) -> float | None:

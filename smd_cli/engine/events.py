@@ -113,7 +113,40 @@ class Warned:
     text: str
 
 
-Event = Started | Advanced | Reached | Finished | JobStarted | JobEnded | StreamProgress | Noted | Warned
+@dataclass(frozen=True)
+class OfWorker:
+    """What one of several workers is at: an event of its job, or that it begins one.
+
+    Attributes:
+        worker: its number, from 1.
+        event: of the job.
+    """
+
+    worker: int
+    event: Event
+
+
+@dataclass(frozen=True)
+class Printed:
+    """A line that something in a worker has printed: a library, or Python as it crashes."""
+
+    worker: int
+    line: str
+
+
+Event = (
+    Started
+    | Advanced
+    | Reached
+    | Finished
+    | JobStarted
+    | JobEnded
+    | OfWorker
+    | Printed
+    | StreamProgress
+    | Noted
+    | Warned
+)
 Listener = Callable[[Event], None]
 
 

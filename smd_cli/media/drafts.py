@@ -92,15 +92,18 @@ class Draft:
             os.close(file)
 
 
-@lru_cache(maxsize=256)
-def clear_leftovers(folder: Path) -> None:
-    """Remove drafts in a folder that killed runs have left, once a run; what cannot be removed stays."""
+def remove_leftovers(folder: Path) -> None:
+    """Remove drafts in a folder that killed runs have left; what cannot be removed stays."""
     drafts = []  # nor can files be listed in every folder that takes some
     with suppress(OSError), os.scandir(folder) as entries:
         drafts = [(Path(entry.path), match) for entry in entries if (match := _NAME.fullmatch(entry.name))]
     for path, match in drafts:
         with suppress(OSError):
             _clear(path, Machine.of(match["machine"]))
+
+
+clear_leftovers = lru_cache(maxsize=256)(remove_leftovers)
+"""The same, once a run."""
 
 
 def _clear(path: Path, machine: Machine | None) -> None:

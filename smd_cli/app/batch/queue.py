@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from smd_cli.app.batch.jobs import Job, ModelKey, Outcome
 from smd_cli.app.batch.perform import ends_alike
 
+if TYPE_CHECKING:
+    from smd_cli.app.scenes import OpenedScene
+
+_WORTH_LOADING = 2  # jobs that wait for each worker of a model, before one of another model loads it too
+
 
 class JobQueue:
-    """The jobs of a batch, for one worker or several that each hold one model.
+    """The jobs of a batch, for one worker or several that each hold one model, and one scene prepared.
 
     Attributes:
         fail_fast: after a failure no further job is handed out.
@@ -21,37 +27,37 @@ class JobQueue:
 
     def __init__(self, jobs: Iterable[Job], *, fail_fast: bool = False) -> None:
         self.fail_fast = fail_fast
+        self.total = 0
         self.ended = 0
-        self._models: dict[ModelKey, deque[Job]] = {}
+        self._models: dict[ModelKey, dict[int, deque[Job]]] = {}
         for job in jobs:
-            self._models.setdefault(job.model_key, deque()).append(job)
-        self.total = sum(map(len, self._models.values()))
-        self._begun: set[ModelKey] = set()
+            self._scenes(job).setdefault(id(job.scene), deque()).append(job)
+            self.total += 1
         self._running: dict[int, Job] = {}
         self._has_failed = False
 
-    def take(self, holding: ModelKey | None = None) -> Job | None:
-        """Return a job to begin, one of the model that the worker holds if there is one; None: there is none.
+    def take(self, holding: ModelKey | None = None, scene: OpenedScene | None = None) -> Job | None:
+        """Return a job to begin; None: there is none for this worker, at least so far.
 
-        A worker without one begins with a model that no other has, else with the one of the most jobs.
+        It is one of the model that the worker holds if there is one, and of those of the scene that it had
+        last. Otherwise it is of a model, and of a scene, that no other worker is at, if there is such a one.
+        A worker that holds another model helps only where many jobs wait: to load a model takes as long as
+        some jobs do.
         """
         if self._has_failed and self.fail_fast:
             return None
-        key = holding if holding in self._models else self._another_model()
+        key = holding if holding in self._models else self._another_model(holding)
         if key is None:
             return None
-        waiting = self._models[key]
-        job = waiting.popleft()
-        if not waiting:
-            del self._models[key]
-        self._begun.add(key)
+        job = self._of_scene(key, scene).popleft()
+        self._clear(job)
         self._running[job.number] = job
         return job
 
     def put_back(self, job: Job) -> None:
-        """Take a job back, to be begun once more before others of its model."""
+        """Take a job back, to be begun once more before others of its scene."""
         del self._running[job.number]
-        self._models.setdefault(job.model_key, deque()).appendleft(job)
+        self._scenes(job).setdefault(id(job.scene), deque()).appendleft(job)
 
     def end(self, outcome: Outcome) -> list[Outcome]:
         """Note that a job has ended; return its outcome, and those of jobs that would fail as it did."""
@@ -64,15 +70,36 @@ class JobQueue:
         self.ended += len(outcomes)
         return outcomes
 
-    def _another_model(self) -> ModelKey | None:
-        fresh = [key for key in self._models if key not in self._begun]
-        return fresh[0] if fresh else max(self._models, key=lambda key: len(self._models[key]), default=None)
+    def _scenes(self, job: Job) -> dict[int, deque[Job]]:
+        """Return the waiting jobs of a job's model, by their scenes."""
+        return self._models.setdefault(job.model_key, {})
+
+    def _another_model(self, holding: ModelKey | None) -> ModelKey | None:
+        workers = Counter(job.model_key for job in self._running.values())
+        waiting = {key: sum(map(len, scenes.values())) for key, scenes in self._models.items()}
+        free = [key for key in waiting if key not in workers]
+        worth = [key for key in waiting if holding is None or waiting[key] > _WORTH_LOADING * workers[key]]
+        return free[0] if free else max(worth, key=waiting.__getitem__, default=None)
+
+    def _of_scene(self, key: ModelKey, scene: OpenedScene | None) -> deque[Job]:
+        """Return the waiting jobs of a model that are of the scene, of one that is free, or of any."""
+        scenes = self._models[key]
+        if id(scene) in scenes:
+            return scenes[id(scene)]
+        taken = {id(job.scene) for job in self._running.values()}
+        return scenes[next((each for each in scenes if each not in taken), next(iter(scenes)))]
+
+    def _clear(self, job: Job) -> None:
+        """Forget the scene of a job, and its model, where nothing waits for them any more."""
+        scenes = self._models[job.model_key]
+        if not scenes[id(job.scene)]:
+            del scenes[id(job.scene)]
+        if not scenes:
+            del self._models[job.model_key]
 
     def _drop(self, job: Job, outcome: Outcome) -> list[Outcome]:
         """Take out the waiting jobs of a job's scene."""
-        key = job.model_key
-        waiting = self._models.pop(key, deque())
-        alike = [other for other in waiting if other.scene is job.scene]
-        if rest := deque(other for other in waiting if other.scene is not job.scene):
-            self._models[key] = rest
+        alike = self._scenes(job).pop(id(job.scene), deque())
+        if not self._models[job.model_key]:
+            del self._models[job.model_key]
         return [replace(outcome, job=other.number, timing={}, attempts=0) for other in alike]

@@ -36,7 +36,7 @@ class LocalEngine:
         request, queue = self.request, JobQueue(jobs, fail_fast=self.request.fail_fast)
         last: Job | None = None
         with Renderer.of(request.settings, self.listener) as renderer:
-            while job := queue.take(last.model_key if last else None):
+            while job := queue.take(last.model_key if last else None, last.scene if last else None):
                 if last is not None and last.scene is not job.scene:
                     last.scene.release_images()
                 last = job
