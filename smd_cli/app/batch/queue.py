@@ -55,9 +55,12 @@ class JobQueue:
         return job
 
     def put_back(self, job: Job) -> None:
-        """Take a job back, to be begun once more before others of its scene."""
+        """Take a job back, to be begun once more before others of its model."""
         del self._running[job.number]
-        self._scenes(job).setdefault(id(job.scene), deque()).appendleft(job)
+        scenes = self._scenes(job)
+        again = scenes.pop(id(job.scene), deque())
+        again.appendleft(job)
+        self._models[job.model_key] = {id(job.scene): again, **scenes}
 
     def end(self, outcome: Outcome) -> list[Outcome]:
         """Note that a job has ended; return its outcome, and those of jobs that would fail as it did."""
