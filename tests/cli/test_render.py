@@ -117,7 +117,7 @@ def test_one_that_fails_stops_no_other(monkeypatch):
     ]
     done = smd("render", "wide.yaml", "day.yaml", "--seed", "1,2", "-q", "--fail-fast")
     assert (done.exit_code, done.stdout) == (6, "")
-    assert done.stderr.splitlines()[-1] == "1 of 4 pictures failed; 3 were not begun"
+    assert done.stderr.splitlines()[-1] == "1 of 4 pictures failed; 3 were not made"
     assert smd("render", "wide.yaml", "-q").exit_code == DeviceError.exit_code
 
 
