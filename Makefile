@@ -1,6 +1,6 @@
 PYTHON ?= .venv/bin/python
 
-.PHONY: install test lint docs train ci
+.PHONY: install test lint docs notebooks train ci
 
 install:
 	python3 -m venv .venv
@@ -17,6 +17,9 @@ lint:
 
 docs:
 	$(PYTHON) docs/generate.py
+
+notebooks:
+	$(PYTHON) docs/notebooks/execute.py
 
 train:
 	$(PYTHON) -m smd_cli.workshop.train --folder runs/flatland
