@@ -12,10 +12,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import nbformat
-from jupyter_client.kernelspec import KernelSpecManager
-from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbformat import NotebookNode
+from traitlets.config import Config
 
 FOLDER = Path(__file__).parent
 METADATA = {
@@ -37,16 +36,17 @@ def executed(path: Path) -> NotebookNode:
     """
     notebook = nbformat.read(path, as_version=4)
     with TemporaryDirectory() as scratch:
-        kernel = AsyncKernelManager(
-            kernel_name="python3",
-            kernel_spec_manager=KernelSpecManager(kernel_dirs=[]),  # none of a user's: this interpreter
-            transport="ipc",
-            ip=f"{scratch}/kernel",
-            connection_file=f"{scratch}/kernel.json",
-        )
         client = NotebookClient(
             notebook,
-            km=kernel,
+            kernel_name="python3",
+            config=Config(
+                KernelManager={
+                    "transport": "ipc",
+                    "ip": f"{scratch}/kernel",
+                    "connection_file": f"{scratch}/kernel.json",
+                },
+                KernelSpecManager={"kernel_dirs": []},  # none of a user's: this interpreter
+            ),
             timeout=CELL_SECONDS,
             coalesce_streams=True,  # one output for what a cell prints, however often that was flushed
             resources={"metadata": {"path": str(path.parent)}},
