@@ -41,6 +41,11 @@ class SmdError(Exception):
         return "\n".join(self.problems)
 
 
+def kind_of(exit_code: int) -> type[SmdError]:
+    """Return the kind of error that ends with an exit code."""
+    return {kind.exit_code: kind for kind in SmdError.__subclasses__()}.get(exit_code, SmdError)
+
+
 class UsageError(SmdError):
     """The command line itself is wrong: options, output places."""
 

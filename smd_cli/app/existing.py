@@ -16,7 +16,7 @@ from smd_cli.engine.events import Listener, Noted
 from smd_cli.errors import AssetError, UsageError
 from smd_cli.media.files import Existing, check_target
 from smd_cli.media.frame_files import FIRST_FRAME
-from smd_cli.media.recipe import Recipe, read_recipe
+from smd_cli.media.recipe import LATENT_VALUES, Recipe, read_recipe
 from smd_cli.media.sinks import AdmitAt, Target, check_sink, recipe_file
 from smd_cli.media.sources import count_frames
 from smd_cli.models.assets import Assets
@@ -33,6 +33,7 @@ LONGEST = {
     "deterministic": False,
 }
 """What recipes say of a computation, at its longest: whether a file has room is checked before any work."""
+LONGEST_LATENTS = f"{LATENT_VALUES}x1x1:" + "x" * (4 * -(-2 * LATENT_VALUES // 3))  # float16 in base64
 _SHOWN = 3  # differences
 
 
@@ -49,7 +50,7 @@ class ComingRecipes:
 
     def texts(self, seed: int) -> dict[str, str]:
         """Return what the file of a seed's picture will carry. Raises as `of`."""
-        return replace(self.of(seed), pixels=64 * "0", computation=LONGEST).texts()
+        return replace(self.of(seed), pixels=64 * "0", computation=LONGEST, latents=LONGEST_LATENTS).texts()
 
     @cached_property
     def _recipe(self) -> Recipe:

@@ -19,6 +19,7 @@ from smd_cli.app.recipes import build_recipe, other_pixels
 from smd_cli.app.reports import WrittenFile
 from smd_cli.app.scenes import OpenedScene
 from smd_cli.app.settings import RenderSettings
+from smd_cli.app.verification.latents import coarse_text
 from smd_cli.core.regions import Work
 from smd_cli.engine.device import enough_memory
 from smd_cli.engine.events import Clock, Listener, Warned
@@ -103,7 +104,12 @@ def render_picture(
         image, latents = render(prepared, seed, clock)
     pixels = pixel_digest(image)
     if recipe:
-        recipe = replace(recipe, pixels=pixels, computation=computation(backbone, prepared.method.batch))
+        recipe = replace(
+            recipe,
+            pixels=pixels,
+            computation=computation(backbone, prepared.method.batch),
+            latents=coarse_text(latents[0].numpy()),
+        )
         if message := other_pixels(scene, recipe):
             clock.listen(Warned(message))
     return RenderedPicture(

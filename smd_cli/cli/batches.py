@@ -11,7 +11,7 @@ from smd_cli.cli import options
 from smd_cli.cli.console import print_error, print_result
 from smd_cli.cli.document import document
 from smd_cli.engine.events import Listener, Noted, Warned
-from smd_cli.errors import PartialError, SmdError
+from smd_cli.errors import PartialError, SmdError, kind_of
 from smd_cli.messages import Message, Place
 
 if TYPE_CHECKING:
@@ -133,8 +133,7 @@ def warn_of_other_pixels(batch: Batch, outcome: Outcome, listener: Listener) -> 
 
 def _error_of(outcome: Outcome, *lines: str) -> SmdError:
     """Return lines as an error of the kind that ended a job."""
-    kinds = {kind.exit_code: kind for kind in SmdError.__subclasses__()}
-    return kinds.get(outcome.exit_code, SmdError)(*lines)
+    return kind_of(outcome.exit_code)(*lines)
 
 
 def _of_job(problem: Message, job: Job) -> Message:

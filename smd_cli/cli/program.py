@@ -40,6 +40,7 @@ _COMMANDS: Mapping[str, str] = {
             "schema",
             "inspect",
             "diff",
+            "verify",
         )
     },
 }

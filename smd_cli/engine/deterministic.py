@@ -19,6 +19,7 @@ from torch import Tensor
 
 from smd_cli.core.guidance import ModelInput
 from smd_cli.core.samplers import ScheduleMaker
+from smd_cli.engine.device import cpu_threads
 from smd_cli.models.assets import Assets
 from smd_cli.models.backbone import Backbone
 from smd_cli.models.conditioning import Conditioning
@@ -118,19 +119,8 @@ def fixed_order(backbone: Backbone) -> Iterator[None]:
     if not isinstance(backbone, DeterministicBackbone):
         yield
         return
-    with _one_thread(), _fixed_kernels():
+    with cpu_threads(1), _fixed_kernels():
         yield
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Compute on one thread; threads that begin within the block do as well."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @contextmanager

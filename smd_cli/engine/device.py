@@ -86,6 +86,17 @@ def exclusive(device: torch.device) -> AbstractContextManager[object]:
     return _CPU_TURN if device.type == "cpu" else nullcontext()
 
 
+@contextmanager
+def cpu_threads(count: int | None) -> Iterator[None]:
+    """Compute on so many threads of a CPU, as threads that begin within the block do; None: as before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def release_memory(device: torch.device) -> None:
     """Give memory back that torch keeps for later on a CUDA device."""
     if device.type == "cuda":

@@ -26,6 +26,8 @@ from smd_cli.strict_json import parse
 
 CHUNK = "smd"
 VERSION = 2
+LATENT_VALUES = 256
+"""What the coarse copy of a picture's latents holds at most."""
 
 
 class RecipeVersionError(ValueError):
@@ -46,6 +48,7 @@ class Recipe:
         pixels: the picture's digest (see `pixel_digest`); None of a stream.
         computation: on what it was computed, in what precision, and what else its rounding depends on.
         rendering: the version of the way in which the program makes pictures (see `RENDERING_VERSION`).
+        latents: a coarse copy of the picture's latents (see `coarse_text`); None of a stream.
     """
 
     scene: dict[str, Any]
@@ -56,6 +59,7 @@ class Recipe:
     pixels: str | None = None
     computation: dict[str, Any] = field(default_factory=dict)
     rendering: int = 1
+    latents: str | None = None
 
     @property
     def seed(self) -> int:

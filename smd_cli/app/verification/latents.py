@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from smd_cli.media.recipe import LATENT_VALUES
+
 if TYPE_CHECKING:
     from torch import Tensor
-
-MOST_VALUES = 1024
-"""Of a coarse copy: 2 KiB of float16."""
 
 _TEXT = re.compile(r"([1-9][0-9]{0,3})x([1-9][0-9]{0,3})x([1-9][0-9]{0,3}):([A-Za-z0-9+/]+={0,2})")
 _TYPE = np.dtype("<f2")
@@ -46,14 +45,14 @@ class LatentCopy(NamedTuple):
 def coarse_text(latents: NDArray[np.float32]) -> str:
     """Return the coarse copy of latents (C, h, w): `4x16x12:` and float16 in base64, in order.
 
-    It holds means over the smallest squares that make MOST_VALUES at most; of a model of more channels than
+    It holds means over the smallest squares that make LATENT_VALUES at most; of a model of more channels than
     that, one a channel.
     """
     channels, height, width = latents.shape
     side = next(
         side
         for side in range(1, max(height, width) + 1)
-        if channels * ceil(height / side) * ceil(width / side) <= MOST_VALUES or side >= max(height, width)
+        if channels * ceil(height / side) * ceil(width / side) <= LATENT_VALUES or side >= max(height, width)
     )
     means = _means(_means(latents.astype(np.float64), side, axis=1), side, axis=2)
     data = means.astype(_TYPE)
