@@ -7,6 +7,7 @@ import pytest
 from defusedxml.ElementTree import fromstring
 
 from smd_cli import Renderer, load_scene
+from smd_cli.app.recipes import RENDERING_VERSION
 from smd_cli.app.verification.claim import Claim
 from smd_cli.app.verification.computation import Computation, Wanted
 from smd_cli.app.verification.criterion import Criterion
@@ -59,6 +60,8 @@ def test_a_claim_without_a_picture_is_judged_by_its_digest(claim):
     )
     made = replace(claim, seed=4, versions={**claim.versions, "torch": "1.0"})
     assert "what differs: torch '1.0', now " in verdict_on(made).reasons[0]
+    reason = verdict_on(replace(made, rendering=7)).reasons[0]
+    assert f"rendering version 7 of smd made it, and this is {RENDERING_VERSION}" in reason
 
 
 def test_a_claim_without_a_picture_is_judged_by_its_latents(claim):

@@ -31,6 +31,7 @@ class Claim:
         latents: the coarse copy of its latents (see `verification.latents`); None: not recorded.
         computation: on what it was computed and in what precision (see `Recipe.computation`).
         versions: of the program and libraries that computed it.
+        rendering: the version of the way in which pictures were made (see `Recipe.rendering`); None: any.
         shown: the file, or the folder of frames, that shows it; None: none is kept.
     """
 
@@ -43,17 +44,13 @@ class Claim:
     latents: str | None = None
     computation: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
+    rendering: int | None = None
     shown: Path | None = None
 
     @property
     def place(self) -> Place:
         """Return the place with which messages about it begin."""
         return Place(str(self.shown)) if self.shown else Place.of_option(self.name)
-
-    @property
-    def rounding(self) -> Mapping[str, Any]:
-        """Return what the rounding of its pixels depended on, by name."""
-        return {**self.computation, **self.versions}
 
 
 def model_of(recipe: Recipe) -> str:

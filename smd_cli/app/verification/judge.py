@@ -168,7 +168,10 @@ def _levels(measured: Measured, criterion: Criterion) -> str:
 
 def _rounding(claim: Claim, again: Again) -> str:
     """Tell what rounds other pixels now, and what else it may be where nothing does."""
-    made = replace(again.recipe, computation=dict(claim.computation), versions=dict(claim.versions))
-    if differences := made.rounding_differences(again.recipe):
+    now = again.recipe
+    if claim.rendering not in (None, now.rendering):
+        return f"rendering version {claim.rendering} of smd made it, and this is {now.rendering}"
+    made = replace(now, computation=dict(claim.computation), versions=dict(claim.versions))
+    if differences := made.rounding_differences(now):
         return f"what differs: {', '.join(differences)}{_ACROSS}"
     return "nothing that is recorded of the machine differs, so its scene or seed may have been changed"

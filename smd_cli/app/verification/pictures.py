@@ -34,6 +34,7 @@ def picture_claim(path: Path) -> Claim:
         latents=recipe.latents,
         computation=recipe.computation,
         versions=recipe.versions,
+        rendering=recipe.rendering,
         shown=path,
     )
 
