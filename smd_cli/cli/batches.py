@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from smd_cli.cli import options
-from smd_cli.cli.console import print_error, print_result
+from smd_cli.cli.console import MessagePrinter, print_error, print_result
 from smd_cli.cli.document import document
 from smd_cli.engine.events import Listener, Noted, Warned
 from smd_cli.errors import PartialError, SmdError, kind_of
@@ -17,6 +19,7 @@ from smd_cli.messages import Message, Place
 if TYPE_CHECKING:
     from smd_cli.app.batch.jobs import Job, Outcome
     from smd_cli.app.batch.planning import Batch, Request
+    from smd_cli.app.batch.report import BatchReport
     from smd_cli.app.batch.run import Engine
     from smd_cli.app.batch.sheet import BatchSheet
     from smd_cli.app.reports import RenderReport
@@ -32,6 +35,7 @@ class BatchRun:
         batch: its jobs.
         listener: hears notes.
         prints_paths: whether the path of each file goes to stdout as soon as it is there.
+        report: is told of each job that ends.
         outcomes: of the jobs that have ended, in that order.
         seconds: since the beginning.
     """
@@ -39,6 +43,7 @@ class BatchRun:
     batch: Batch
     listener: Listener
     prints_paths: bool
+    report: BatchReport | None = None
     outcomes: list[Outcome] = field(default_factory=list)
     seconds: float = 0.0
     _jobs: dict[int, Job] = field(init=False)
@@ -55,6 +60,8 @@ class BatchRun:
             for outcome in engine.run(self.batch.jobs):
                 self.seconds = time.perf_counter() - began
                 self.outcomes.append(outcome)
+                if self.report:
+                    self.report.add(outcome)
                 self._tell(outcome)
         except SmdError:
             if (total := len(self._jobs)) > 1:
@@ -69,12 +76,16 @@ class BatchRun:
         """The outcomes of files that were written."""
         return [outcome for outcome in self.outcomes if outcome.status == "written"]
 
+    def job(self, outcome: Outcome) -> Job:
+        """Return the job of an outcome."""
+        return self._jobs[outcome.job]
+
     @property
     def failed(self) -> list[Outcome]:
         """The outcomes of jobs that failed."""
         return [outcome for outcome in self.outcomes if outcome.status == "failed"]
 
-    def report(self) -> RenderReport | None:
+    def totals(self) -> RenderReport | None:
         """Return what the files took that were written; None: none was."""
         from smd_cli.app.reports import RenderReport
 
@@ -113,12 +124,15 @@ class BatchRun:
 
     def _tell_failure(self, outcome: Outcome) -> None:
         """Print why a job failed: once, of several that fail alike."""
+        from smd_cli.app.batch.report import failure_facts
+
+        job = self._jobs[outcome.job]
+        document().add(failed=[*document().parts["failed"], failure_facts(job, outcome)])
         if len(self._jobs) == 1:
             raise _error_of(outcome, *outcome.problems)
         if outcome.problems in self._told:
             return
         self._told.add(outcome.problems)
-        job = self._jobs[outcome.job]
         failure = _error_of(outcome, *(_of_job(problem, job) for problem in outcome.problems))
         print_error(failure)
         document().problems += failure.problems
@@ -156,47 +170,90 @@ def _sums(tables: Iterable[dict[str, float]] | Iterable[dict[str, int]]) -> dict
     return sums
 
 
+@dataclass(frozen=True)
+class Beside:
+    """What a batch leaves beside its files: a contact sheet, and a report (`-`: on stdout)."""
+
+    sheet: BatchSheet | None = None
+    report: Path | None = None
+
+    @property
+    def is_result(self) -> bool:
+        """Tell whether the report is what the command prints as its result."""
+        return str(self.report) == "-"
+
+
 def run_batch(
     batch: Batch,
     request: Request,
     reporting: options.Reporting,
-    sheet: BatchSheet | None = None,
+    beside: Beside | None = None,
     make_engine: MakeEngine | None = None,
 ) -> None:
-    """Run the jobs of a batch, showing how it goes, tell what they took, and draw its contact sheet.
+    """Run the jobs of a batch, showing how it goes, and tell what they took: with `beside`, scene by scene.
 
     They are run in this process, unless another engine is made for them.
 
     Raises SmdError: what ended all of them; PartialError: some failed, as has been told.
     """
+    extra, messages = beside or Beside(), reporting.messages()
     for outcome in batch.skipped:
         if outcome.output:
             document().add(skipped=[*document().parts["skipped"], asdict(outcome.output)])
-        warn_of_other_pixels(batch, outcome, reporting.messages())
-    run = None
-    if batch.jobs:
-        run = _run(batch, request, reporting, make_engine)
-    if sheet:
-        pages = sheet.write([*batch.skipped, *(run.outcomes if run else ())])
-        document().add(sheet=[str(page) for page in pages])
-        messages = reporting.messages()
-        for page in pages:
-            messages(Noted(f"{page}: contact sheet"))
-    if run:
-        run.check_whole()
+        warn_of_other_pixels(batch, outcome, messages)
+    with _report(extra, batch) as report:
+        run = BatchRun(batch, messages, not (reporting.json or extra.is_result), report)
+        if batch.jobs:
+            _run(run, request, messages, make_engine)
+    if totals := run.totals():
+        document().add(**totals.to_dict())
+    if not reporting.quiet:
+        _print_tables(run, by_scene=beside is not None)
+    if extra.sheet:
+        _draw_sheet(extra.sheet, run, messages)
+    run.check_whole()
 
 
 def _run(
-    batch: Batch, request: Request, reporting: options.Reporting, make_engine: MakeEngine | None
-) -> BatchRun:
+    run: BatchRun, request: Request, messages: MessagePrinter, make_engine: MakeEngine | None
+) -> None:
     from smd_cli.app.batch.run import LocalEngine
-    from smd_cli.cli.progress import print_render_report, show_progress
+    from smd_cli.cli.batch_bars import show_batch
+    from smd_cli.cli.progress import show_progress
 
-    with show_progress(reporting.messages()) as listener:
-        run = BatchRun(batch, listener, prints_paths=not reporting.json)
+    total = len(run.batch.jobs)
+    shown = show_progress(messages) if total == 1 else show_batch(messages, total, len(run.batch.skipped))
+    with shown as listener:
         run.run((make_engine or LocalEngine)(request, listener))
-    if report := run.report():
-        document().add(**report.to_dict())
-        if not reporting.quiet:
-            print_render_report(report)
-    return run
+
+
+@contextmanager
+def _report(beside: Beside, batch: Batch) -> Iterator[BatchReport | None]:
+    """Give the report of a batch, if there is to be one."""
+    if beside.report is None:
+        yield None
+        return
+    from smd_cli.app.batch.report import appending, reporting
+
+    lines = nullcontext(print_result) if beside.is_result else appending(beside.report)
+    with lines as put, reporting(batch, put) as report:
+        yield report
+
+
+def _print_tables(run: BatchRun, *, by_scene: bool) -> None:
+    from smd_cli.cli.batch_tables import print_batch, print_failures
+    from smd_cli.cli.progress import print_render_report
+
+    if by_scene:
+        print_batch(run)
+        print_failures(run)
+    elif totals := run.totals():
+        print_render_report(totals)
+
+
+def _draw_sheet(sheet: BatchSheet, run: BatchRun, messages: MessagePrinter) -> None:
+    """Write the contact sheet. Raises SmdError."""
+    pages = sheet.write([*run.batch.skipped, *run.outcomes])
+    document().add(sheet=[str(page) for page in pages])
+    for page in pages:
+        messages(Noted(f"{page}: contact sheet"))

@@ -117,6 +117,11 @@ def rich_console() -> Console:
     return VisibleConsole(file=behind(sys.stderr))
 
 
+def print_progress(line: str) -> None:
+    """Print how far something is, where no bars are drawn, on stderr."""
+    _print_message(visible(line))
+
+
 def _print_message(line: str) -> None:
     """Print a line of visible text and colours."""
     _print(line, behind(sys.stderr))

@@ -59,7 +59,7 @@ def generate(
     from smd_cli.app.batch.planning import Request, plan_batch
 
     if not dry_run:
-        document().add(outputs=[], skipped=[])
+        document().add(outputs=[], skipped=[], failed=[])
     settings = compute.settings(metadata=not no_metadata, strict=strict, deterministic=deterministic)
     options.check_one_place(context, scene, naming.output, naming.name)
     request = Request(

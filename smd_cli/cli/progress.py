@@ -25,7 +25,6 @@ from smd_cli.engine.events import (
     Advanced,
     Event,
     Finished,
-    JobStarted,
     Listener,
     Noted,
     Phase,
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
 
 MIB = 2**20
 BAR = 16  # columns
+_HOUR = 3600  # seconds
 SPEED_PERIOD = 600  # seconds of the past that the time remaining is estimated from; a step can take a minute
 
 
@@ -51,13 +51,17 @@ class _Time(ProgressColumn):
     def render(self, task: Task) -> Text:
         """Render minutes and seconds."""
         if task.time_remaining and not task.finished:
-            return Text(f"{_minutes(task.time_remaining)} left", style="progress.remaining")
+            return Text(f"{minutes(task.time_remaining)} left", style="progress.remaining")
         passed = task.finished_time if task.finished else task.elapsed
-        return Text(_minutes(passed or 0), style="progress.elapsed")
+        return Text(minutes(passed or 0), style="progress.elapsed")
 
 
-def _minutes(seconds: float) -> str:
-    return "{}:{:02}".format(*divmod(round(seconds), 60))
+def minutes(seconds: float) -> str:
+    """Write seconds as minutes and seconds, with hours where there are some."""
+    whole = round(seconds)
+    if whole >= _HOUR:
+        return "{}:{:02}:{:02}".format(whole // _HOUR, *divmod(whole % _HOUR, 60))
+    return "{}:{:02}".format(*divmod(whole, 60))
 
 
 @contextmanager
@@ -82,6 +86,13 @@ def show_progress(messages: MessagePrinter) -> Iterator[Listener]:
 
     Off a terminal, or when quiet, it draws nothing.
     """
+    with bars_of(quiet=messages.quiet) as bars:
+        yield _Bars(bars, messages)
+
+
+@contextmanager
+def bars_of(*, quiet: bool) -> Iterator[Progress]:
+    """Give bars with a name, how far, a time, and a detail; off a terminal, or when quiet, none is drawn."""
     columns = (
         TextColumn("{task.description:8}"),
         BarColumn(BAR),
@@ -90,19 +101,18 @@ def show_progress(messages: MessagePrinter) -> Iterator[Listener]:
         TextColumn("{task.fields[detail]}", style="dim"),
     )
     # While bars are drawn, Rich stands in for the streams, to print above them.
-    with _bars(*columns, quiet=messages.quiet) as bars, visible_streams():
-        yield _Bars(bars, messages)
+    with _bars(*columns, quiet=quiet) as bars, visible_streams():
+        yield bars
 
 
 class _Bars:
-    """A listener that draws a bar for each phase, one for several pictures, and one for a stream's frames."""
+    """A listener that draws a bar for each phase, and one for a stream's frames."""
 
     def __init__(self, bars: Progress, messages: MessagePrinter) -> None:
         self.bars = bars
         self.messages = messages
         self._phases: dict[Phase, TaskID] = {}
         self._frames: TaskID | None = None
-        self._pictures: TaskID | None = None
 
     def __call__(self, event: Event) -> None:
         """Handle an event."""
@@ -113,15 +123,11 @@ class _Bars:
                 self._phases[phase] = self.bars.add_task(phase, total=total, detail="")
             case Advanced(phase):
                 self.bars.advance(self._phases[phase])
-                if phase == "denoise" and self._pictures is not None:
-                    self.bars.advance(self._pictures, 1 / (self._total("denoise") or 1))
             case Reached(phase, done, total):
                 self.bars.update(self._phases[phase], completed=done, total=total)
             case Finished(phase):
                 whole = self._total(phase) or 1
                 self.bars.update(self._phases[phase], completed=whole, total=whole)
-            case JobStarted(position=number, total=total) if total > 1:
-                self._show_picture(number, total)
             case StreamProgress():
                 self._show_stream(event)
             case Noted() | Warned() | Printed():
@@ -129,12 +135,6 @@ class _Bars:
 
     def _total(self, phase: Phase) -> float | None:
         return self.bars.tasks[self._phases[phase]].total
-
-    def _show_picture(self, number: int, total: int) -> None:
-        if self._pictures is None:
-            self._pictures = self.bars.add_task("pictures", total=total, detail="")
-        detail = f"picture {number} of {total}"
-        self.bars.update(self._pictures, completed=number - 1, detail=detail)
 
     def _show_stream(self, progress: StreamProgress) -> None:
         if self._frames is None:

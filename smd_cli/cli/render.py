@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from smd_cli.cli import options
-from smd_cli.cli.batches import run_batch
+from smd_cli.cli.batches import Beside, run_batch
 from smd_cli.cli.console import MessagePrinter, print_result
 from smd_cli.cli.document import document
 from smd_cli.cli.option_groups import expand_options
@@ -39,6 +39,14 @@ MatrixAxes = Annotated[
 Zip = Annotated[
     bool,
     typer.Option("--zip", help="Take the first values of every --matrix, the second ones, and so on."),
+]
+ReportFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--report",
+        metavar="FILE",
+        help="Write a line of JSON to this file as each job ends; -: to stdout, instead of the paths.",
+    ),
 ]
 FailFast = Annotated[
     bool,
@@ -134,6 +142,7 @@ def render(
     compute: options.Compute = options.Compute(),  # noqa: B008
     processes: Processes = Processes(),
     sheet: SheetFile = None,
+    report: ReportFile = None,
     fail_fast: FailFast = False,
     dry_run: DryRun = False,
     files: options.ExistingFiles = options.ExistingFiles(),  # noqa: B008
@@ -151,9 +160,11 @@ def render(
     """
     from smd_cli.app.batch.planning import Request, check_models, plan_batch
 
-    document().add(outputs=[], skipped=[])
+    document().add(outputs=[], skipped=[], failed=[])
     if "-" in scenes and name is None:
         raise UsageError("-: a scene from standard input has no name; give --name")
+    if str(report) == "-" and reporting.json:
+        raise UsageError(Place.of_option("--report -").says("--json prints to stdout as well; give a file"))
     messages = reporting.messages()
     request = Request(
         scenes=scenes,
@@ -170,16 +181,29 @@ def render(
     )
     make_engine = processes.engine(compute.device)
     batch = plan_batch(request, messages, lock=locked.read())
-    planned = _plan_sheet(sheet, batch) if sheet else None
+    beside = _beside(sheet, report, batch)
     if dry_run:
         _print_jobs(batch, reporting)
         return
     check_models(batch.jobs, offline=request.settings.offline)
-    run_batch(batch, request, reporting, planned, make_engine)
+    run_batch(batch, request, reporting, beside, make_engine)
+
+
+def _beside(sheet: Path | None, report: Path | None, batch: Batch) -> Beside:
+    """Plan what is left beside the files. Raises UsageError, before any work: it cannot be written."""
+    beside = Beside(_plan_sheet(sheet, batch) if sheet else None, report)
+    if report and not beside.is_result:
+        from smd_cli.app.batch.report import check_report
+
+        check_report(report, batch)
+    if sheet and report and sheet.absolute() == report.absolute():
+        raise UsageError(
+            Place.of_option(f"--report {report}").says("--sheet names it too; give another name")
+        )
+    return beside
 
 
 def _plan_sheet(path: Path, batch: Batch) -> BatchSheet:
-    """Raise UsageError, before any work, where a contact sheet cannot be written."""
     from smd_cli.app.batch.sheet import BatchSheet
 
     check_drawing(path, "--sheet", "contact sheets")

@@ -1,16 +1,21 @@
 """What is drawn while something runs, and the tables after it."""
 
+from collections import Counter
+
 import pytest
 from rich.progress import Progress
 
 import smd_cli
+from smd_cli.cli.batch_bars import BatchBars, BatchCounts, BatchLines
 from smd_cli.cli.console import MessagePrinter
 from smd_cli.cli.document import Document
-from smd_cli.cli.progress import _Bars, _Time
+from smd_cli.cli.progress import _Bars, _Time, minutes
 from smd_cli.engine.events import (
     Advanced,
     Finished,
+    JobEnded,
     JobStarted,
+    OfWorker,
     Reached,
     Started,
     StreamProgress,
@@ -64,23 +69,76 @@ def test_loading_moves_and_its_length_is_told_later(shown):
     assert shown.lines()["load"] == (40, 40, "0:04", "")
 
 
-def test_pictures_are_counted_with_the_time_that_all_of_them_take(shown):
-    for number in (1, 2):
-        shown.tell(JobStarted(number, number, 5, "day"))
-        shown.tell(Started("denoise", 4))
-        for _ in range(4 if number == 1 else 2):
-            shown.now += 15
-            shown.tell(Advanced("denoise"))
-        if number == 1:
-            shown.tell(Finished("denoise", 60.0))
-    lines = shown.lines()
-    assert lines["pictures"] == (1.5, 5, "3:30 left", "picture 2 of 5")
-    assert lines["denoise"] == (2, 4, "0:30 left", "")
+@pytest.fixture
+def batch() -> Shown:
+    shown = Shown()
+    shown.bars.speed_estimate_period = 600
+    shown.tell = BatchBars(BatchCounts(5, Counter(skipped=2)), shown.bars)
+    return shown
 
 
-def test_a_single_picture_is_not_counted(shown):
-    shown.tell(JobStarted(1, 1, 1, "day"))
-    assert shown.lines() == {}
+def denoise(shown: Shown, steps: int, wrap=lambda event: event) -> None:
+    shown.tell(wrap(Started("denoise", 4)))
+    for _ in range(steps):
+        shown.now += 15
+        shown.tell(wrap(Advanced("denoise")))
+
+
+def test_jobs_are_counted_with_the_time_that_all_of_them_take(batch):
+    batch.tell(JobStarted(8, 1, 5, "day, seed 1"))
+    denoise(batch, 4)
+    assert int(batch.lines()["jobs"][0]) == 0  # it is not written yet
+    batch.tell(Finished("denoise", 60.0))
+    batch.tell(JobEnded(8, "written"))
+    batch.tell(JobStarted(9, 2, 5, "day, seed 2"))
+    denoise(batch, 2)
+    lines = batch.lines()
+    assert lines["jobs"][:2] == (pytest.approx(1.475), 5)
+    assert lines["jobs"][2:] == ("3:34 left", "2 skipped")
+    assert lines["job"] == (2, 4, "0:30 left", "denoise: day, seed 2")
+    batch.tell(JobEnded(9, "failed"))
+    assert (batch.lines()["jobs"][0], batch.lines()["jobs"][3]) == (2, "2 skipped, 1 failed")
+
+
+def test_each_worker_has_a_bar(batch):
+    for worker in (1, 2):
+        batch.tell(OfWorker(worker, JobStarted(worker, worker, 5, f"day, seed {worker}")))
+        denoise(batch, 2 * worker, lambda event, worker=worker: OfWorker(worker, event))
+    lines = batch.lines()
+    assert list(lines) == ["jobs", "worker 1", "worker 2"]
+    assert lines["worker 1"][:2] == (2, 4)
+    assert lines["worker 2"][3] == "denoise: day, seed 2"
+    assert lines["jobs"][0] == pytest.approx(0.95 * 1.5)
+    batch.tell(JobEnded(2, "written"))
+    assert batch.lines()["jobs"][0] == pytest.approx(1 + 0.95 * 0.5)
+
+
+def test_a_stream_of_a_batch_counts_its_frames(batch):
+    batch.tell(JobStarted(1, 1, 5, "film, seed 1"))
+    batch.tell(StreamProgress(frames=5, total=10, seconds=2.5))
+    assert batch.lines()["job"][0:2] == (5, 10)
+    assert batch.lines()["job"][3] == "2.0 frames/s: film, seed 1"
+    assert batch.lines()["jobs"][0] == pytest.approx(0.475)
+
+
+def test_off_a_terminal_a_line_is_printed_now_and_then():
+    lines, now = [], [0.0]
+    tell = BatchLines(BatchCounts(200, Counter(skipped=3)), lines.append, lambda: now[0])
+    for job in range(200):
+        now[0] += 10
+        tell(JobEnded(job, "failed" if job == 4 else "written"))
+    assert lines[0] == "3 of 200 jobs, 3 skipped, 32:50 left"
+    assert lines[1] == "6 of 200 jobs, 3 skipped, 1 failed, 32:20 left"
+    assert (len(lines), lines[-1]) == (66, "198 of 200 jobs, 3 skipped, 1 failed, 0:20 left")
+
+
+def test_hours_are_written_as_such():
+    assert [minutes(seconds) for seconds in (59.6, 3599, 3600, 7325)] == [
+        "1:00",
+        "59:59",
+        "1:00:00",
+        "2:02:05",
+    ]
 
 
 def test_frames_of_a_stream_say_when_they_are_done(shown):
@@ -104,13 +162,13 @@ def test_the_events_of_a_run_load_tensor_by_tensor():
     assert {event.total for event in reached} == {done[-1]}
 
 
-def test_a_run_says_which_picture_it_is_at(tmp_path, monkeypatch):
+def test_a_run_says_which_job_it_is_at(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FORCE_COLOR", "1")
     (tmp_path / "s.yaml").write_text(SCENE)
     done = smd("generate", "s.yaml", "--seed", "1", "--seed", "2")
     assert done.exit_code == 0
-    assert "picture 1 of 2" in done.stderr
+    assert "denoise: s, seed 1" in done.stderr
 
 
 def test_every_column_has_a_name_and_a_stream_says_that_its_phases_overlap(tmp_path, monkeypatch):
