@@ -40,9 +40,10 @@ class _Scene:
                 self.devices[name] = None
 
     def cells(self, columns: Sequence[str]) -> list[str]:
-        mean = f"{self.seconds / written:.2f}" if (written := self.statuses["written"]) else ""
         counts = [str(self.statuses[status] or "") for status in columns]
-        return [*counts, mean, f"{self.evaluations or '':}", ", ".join(self.devices)]
+        written = self.statuses["written"]
+        took = [f"{self.seconds / written:.2f}", str(self.evaluations)] if written else ["", ""]
+        return [*counts, *took, ", ".join(self.devices)]
 
 
 def print_batch(run: BatchRun) -> None:
@@ -54,13 +55,14 @@ def print_batch(run: BatchRun) -> None:
     columns = [status for status in (*_STATUSES, "not made") if whole.statuses[status]]
     table = Table(box=None, pad_edge=False)
     table.add_column("scene")
-    for name in (*columns, "mean s", "evaluations"):
+    made = ("mean s", "evaluations", "device") if whole.statuses["written"] else ()
+    for name in (*columns, *made[:2]):
         table.add_column(name, justify="right")
-    table.add_column("device", style="dim", overflow="ellipsis", no_wrap=True)
-    for name, scene in scenes.items():
-        table.add_row(name, *scene.cells(columns))
-    if len(scenes) > 1:
-        table.add_row(f"{len(scenes)} scenes", *whole.cells(columns), style="bold")
+    for name in made[2:]:
+        table.add_column(name, style="dim", overflow="ellipsis", no_wrap=True)
+    rows = [*scenes.items(), *([(f"{len(scenes)} scenes", whole)] if len(scenes) > 1 else ())]
+    for name, scene in rows:
+        table.add_row(name, *scene.cells(columns)[: len(columns) + len(made)])
     console = rich_console()
     console.print(table)
     console.print(f"{minutes(run.seconds)} in all", style="dim")

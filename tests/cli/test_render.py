@@ -64,7 +64,9 @@ def test_what_is_there_already_needs_no_weights(monkeypatch):
     no_weights(monkeypatch)
     done = smd("render", "day.yaml", "--seed", "1-3", "--skip-existing")
     assert (done.exit_code, done.stdout) == (0, "")
-    assert done.stderr.splitlines() == [f"note: day_{seed}.png: exists, skipped" for seed in (1, 2, 3)]
+    notes, table = done.stderr.splitlines()[:3], done.stderr.splitlines()[3:]
+    assert notes == [f"note: day_{seed}.png: exists, skipped" for seed in (1, 2, 3)]
+    assert [line.split() for line in table[:2]] == [["scene", "skipped"], ["day", "3"]]
     done = smd("render", "day.yaml", "--seed", "1-3", "--set", "bootstrap.steps=0", "--skip-existing")
     assert done.exit_code == 2
     assert "day_1.png: is another picture: bootstrap.steps 2, now 0" in done.stderr
