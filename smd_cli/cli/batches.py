@@ -214,15 +214,14 @@ def run_batch(
     run.check_whole()
 
 
-def _run(
-    run: BatchRun, request: Request, messages: MessagePrinter, make_engine: MakeEngine | None
-) -> None:
+def _run(run: BatchRun, request: Request, messages: MessagePrinter, make_engine: MakeEngine | None) -> None:
     from smd_cli.app.batch.run import LocalEngine
     from smd_cli.cli.batch_bars import show_batch
     from smd_cli.cli.progress import show_progress
 
     total = len(run.batch.jobs)
-    shown = show_progress(messages) if total == 1 else show_batch(messages, total, len(run.batch.skipped))
+    alone = total == 1 and make_engine is None
+    shown = show_progress(messages) if alone else show_batch(messages, total, len(run.batch.skipped))
     with shown as listener:
         run.run((make_engine or LocalEngine)(request, listener))
 
