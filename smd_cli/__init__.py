@@ -17,10 +17,11 @@ TYPE_CHECKING = False  # as in typing, which takes longer to import than the pro
 if TYPE_CHECKING:
     from typing import Any
 
-    from smd_cli.app.api import OpenedScene, Renderer, load_scene, plan
+    from smd_cli.app.api import OpenedScene, Renderer, load_scene, plan, verify
     from smd_cli.app.render_plan import RenderPlan
     from smd_cli.app.rendering import RenderedPicture
     from smd_cli.app.streaming import SceneStream, StreamFrame
+    from smd_cli.app.verification.verdict import Verdict
     from smd_cli.engine import events
     from smd_cli.errors import AssetError, DeviceError, SceneError, SmdError, UsageError
 
@@ -37,9 +38,11 @@ __all__ = [
     "SmdError",
     "StreamFrame",
     "UsageError",
+    "Verdict",
     "events",
     "load_scene",
     "plan",
+    "verify",
 ]
 _PLACES = {
     **dict.fromkeys(("AssetError", "DeviceError", "SceneError", "SmdError", "UsageError"), "errors"),
@@ -49,8 +52,10 @@ _PLACES = {
     "Renderer": "app.api",
     "SceneStream": "app.streaming",
     "StreamFrame": "app.streaming",
+    "Verdict": "app.verification.verdict",
     "load_scene": "app.api",
     "plan": "app.api",
+    "verify": "app.api",
 }
 
 

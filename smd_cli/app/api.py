@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from smd_cli.app.renderer import Renderer
 from smd_cli.app.scenes import OpenedScene, load_scene
 from smd_cli.app.settings import Batch, RenderSettings
+from smd_cli.engine.events import Listener, ignore_events
 
 if TYPE_CHECKING:
     from smd_cli.app.render_plan import RenderPlan
+    from smd_cli.app.verification.verdict import Verdict
 
-__all__ = ["OpenedScene", "Renderer", "load_scene", "plan"]
+__all__ = ["OpenedScene", "Renderer", "load_scene", "plan", "verify"]
 
 
 def plan(
@@ -36,3 +39,32 @@ def plan(
 
     planned = scene if task is None else scene.for_task(task)
     return plan_render(planned, RenderSettings(device, dtype, batch, offline))
+
+
+def verify(
+    *pictures: str | Path,
+    metric: str = "pixels",
+    tolerance: int | None = None,
+    threshold: float | None = None,
+    device: str = "auto",
+    dtype: str = "auto",
+    offline: bool = False,
+    listener: Listener = ignore_events,
+) -> list[Verdict]:
+    """Render pictures and films again from their recipes, and compare them with what their files show.
+
+    `tolerance` is for `metric="pixels"`, `threshold` for `latent` and `ssim`. A picture is computed as it
+    was, unless `device` or `dtype` say otherwise. What cannot be compared is a verdict too.
+
+    Raises UsageError: the metric is unknown, or a number out of range or for another one.
+    """
+    from smd_cli.app.verification.claims import gather_claims
+    from smd_cli.app.verification.computation import Wanted
+    from smd_cli.app.verification.criterion import Criterion
+    from smd_cli.app.verification.run import Verifier
+    from smd_cli.app.verification.verdict import in_order
+
+    found = gather_claims(map(Path, pictures))
+    criterion, wanted = Criterion.of(metric, tolerance, threshold), Wanted(device, dtype, offline)
+    verdicts = Verifier(criterion, wanted, listener=listener).verify(found)
+    return in_order(verdicts, [each.name for each in found])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from smd_cli.cli.console import print_error, print_result, rich_console
@@ -12,7 +11,6 @@ from smd_cli.cli.document import document
 from smd_cli.errors import MismatchError, PartialError, SmdError, kind_of
 
 if TYPE_CHECKING:
-    from smd_cli.app.verification.claim import Claim
     from smd_cli.app.verification.verdict import Measured, Verdict
 
 _COLORS = {"same": "green", "differs": "red", "failed": "yellow"}
@@ -23,48 +21,30 @@ class Verdicts:
     """The verdicts of a run.
 
     Attributes:
+        names: what is verified, in the order in which it was named.
         prints_results: whether each goes to stdout as it comes.
-        names: what was verified, in the order in which it was named.
         verdicts: those so far, as they came.
     """
 
+    names: Sequence[str]
     prints_results: bool
-    names: list[str] = field(default_factory=list)
     verdicts: list[Verdict] = field(default_factory=list)
 
-    def claims_of(self, paths: Sequence[Path]) -> list[Claim]:
-        """Return what files claim; that one cannot be read is a verdict."""
-        from smd_cli.app.verification.claims import claims_of
-        from smd_cli.app.verification.verdict import Verdict
-
-        claims: list[Claim] = []
-        named = list(dict.fromkeys(paths))
-        for path in named:
-            try:
-                found = claims_of(path)
-            except SmdError as error:
-                self.names.append(str(path))
-                suite, code = str(path.parent), error.exit_code
-                self.add(Verdict(str(path), suite, "failed", error.problems, exit_code=code), of=len(named))
-            else:
-                self.names += [claim.name for claim in found]
-                claims += found
-        return claims
-
-    def add(self, verdict: Verdict, *, of: int | None = None) -> None:
+    def add(self, verdict: Verdict) -> None:
         """Tell a verdict."""
         self.verdicts.append(verdict)
         document().add(verdicts=[*document().parts["verdicts"], verdict.to_dict()])
         if self.prints_results:
             print_result(f"{verdict.name}: {verdict.status}")
-        if verdict.reasons and (of or len(self.names)) > 1:
+        if verdict.reasons and len(self.names) > 1:
             print_error(SmdError(*verdict.reasons))
             document().problems += verdict.reasons
 
     def in_order(self) -> list[Verdict]:
         """Return them in the order in which the pictures were named."""
-        places = {name: place for place, name in enumerate(self.names)}
-        return sorted(self.verdicts, key=lambda verdict: places[verdict.name])
+        from smd_cli.app.verification.verdict import in_order
+
+        return in_order(self.verdicts, self.names)
 
     def check_all(self) -> None:
         """Raise MismatchError: one differs; PartialError: one could not be compared; or why none could."""

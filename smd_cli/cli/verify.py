@@ -101,6 +101,7 @@ def verify(
     pictures are tried. The exit code is 0 if all are the same, 7 if one differs or a file that it is made of
     has changed, and 6 if one could not be compared.
     """
+    from smd_cli.app.verification.claims import gather_claims
     from smd_cli.app.verification.computation import Wanted
     from smd_cli.app.verification.differences import DifferenceFolder
     from smd_cli.app.verification.junit import JUnitReport
@@ -117,9 +118,9 @@ def verify(
         junit.check()
     began = datetime.now(UTC)
     with show_progress(reporting.messages()) as listener:
-        verdicts = Verdicts(prints_results=not reporting.json)
-        claims = verdicts.claims_of(pictures)
-        for verdict in Verifier(criterion, wanted, differences, listener).verify(claims):
+        found = gather_claims(pictures)
+        verdicts = Verdicts([each.name for each in found], prints_results=not reporting.json)
+        for verdict in Verifier(criterion, wanted, differences, listener).verify(found):
             verdicts.add(verdict)
     if junit:
         junit.write(verdicts.in_order(), criterion, began)

@@ -155,7 +155,7 @@ def test_a_precision_that_a_device_lacks_becomes_its_own_unless_it_was_asked_for
     ],
 )
 def test_a_computation_that_makes_no_sense_is_told(claim, made):
-    with pytest.raises(AssetError, match="its recipe is damaged"):
+    with pytest.raises(AssetError, match="recorded of its computation is damaged"):
         Computation.of(replace(claim, computation=made), Wanted())
 
 

@@ -113,8 +113,8 @@ def test_a_picture_whose_pixels_were_changed_is_told_from_its_recipe(folder):
     done = smd("verify", "a.png")
     assert done.exit_code == 7
     assert done.stderr.endswith(
-        "a.png: its file was changed after it was rendered: what its recipe records comes out again, "
-        "which the file differs from by up to 9 levels\n"
+        "a.png: its file was changed after it was rendered: what is recorded comes out again, "
+        "9 levels away at most\n"
     )
     # Nothing allows for that: the file is not what it says.
     assert smd("verify", "a.png", "--tolerance", "9").exit_code == 7
@@ -126,7 +126,7 @@ def test_a_recipe_whose_digest_was_changed_is_told(folder):
     rewrite(folder / "a.png", image, replace(recipe, pixels=64 * "0"))
     done = smd("verify", "a.png")
     assert done.exit_code == 7
-    assert "a.png: its recipe was changed: what the file shows comes out again" in done.stderr
+    assert "a.png: what is recorded of it was changed: what its file shows comes out again" in done.stderr
 
 
 def test_a_recipe_whose_scene_was_changed_is_told(folder):
@@ -148,7 +148,7 @@ def test_a_picture_of_which_all_three_differ_is_told(folder):
     image, recipe = picture(folder / "a.png")
     rewrite(folder / "a.png", with_dot(image), replace(recipe, scene={**recipe.scene, "seed": 6}))
     assert (
-        "its file does not show what its recipe records, and neither of them comes out again"
+        "its file does not show what is recorded of it, and neither of them comes out again"
         in smd("verify", "a.png").stderr
     )
 
@@ -191,7 +191,10 @@ def test_what_a_recipe_says_of_its_computation_is_not_believed_blindly(folder):
     rewrite(folder / "a.png", image, replace(recipe, computation=computation))
     done = smd("verify", "a.png")
     assert done.exit_code == 4
-    assert "its recipe is damaged: dtype ['x'], batch 'many', threads 1000000000" in done.stderr
+    assert (
+        "what is recorded of its computation is damaged: dtype ['x'], batch 'many', threads 1000000000"
+        in done.stderr
+    )
 
 
 def test_it_is_computed_as_it_was(folder, monkeypatch):
@@ -242,6 +245,16 @@ def test_the_recipe_holds_the_coarse_copy_of_the_latents(folder):
     done = smd("verify", "a.png", "--metric", "latent")
     assert done.exit_code == 4
     assert "a.png: no latents are recorded of it; give --metric ssim or --tolerance" in done.stderr
+
+
+def test_the_api_gives_verdicts_in_order(folder):
+    same, gone = smd_cli.verify("a.png", folder / "gone.png")
+    assert (same.status, same.measured.largest, same.reasons) == ("same", 0, ())
+    assert (gone.status, gone.exit_code) == ("failed", 4)
+    found = smd_cli.verify("gone.png", "a.png", metric="latent", threshold=1)
+    assert [each.status for each in found] == ["failed", "same"]
+    with pytest.raises(smd_cli.UsageError, match="give one of pixels, latent, ssim"):
+        smd_cli.verify("a.png", metric="colour")
 
 
 def test_films_have_no_latents(made, monkeypatch):

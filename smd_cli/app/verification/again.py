@@ -9,12 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import rmtree
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from smd_cli.app.picture_diff import Shown
 from smd_cli.app.scenes import OpenedScene
 from smd_cli.app.verification.claim import Claim
+from smd_cli.interrupts import last_words
 from smd_cli.media.files import write_bytes
 from smd_cli.media.images import open_image
 from smd_cli.media.pixel_digest import PixelDigest
@@ -52,7 +54,10 @@ def rendered_again(claim: Claim, scene: OpenedScene, renderer: Renderer) -> Iter
 
     The renderer must leave metadata in. Raises as `Renderer.render` and `SceneStream.write`.
     """
-    with TemporaryDirectory(prefix="smd-verify-") as folder:
+    with (
+        TemporaryDirectory(prefix="smd-verify-") as folder,
+        last_words(lambda _: rmtree(folder, ignore_errors=True)),
+    ):
         make = _film if scene.plan.task == "stream" else _picture
         yield make(claim, scene, renderer, Path(folder))
 

@@ -118,7 +118,9 @@ def _sound(claim: Claim) -> dict[str, Any]:
         "deterministic": isinstance(made["deterministic"], bool),
     }
     if damaged := [f"{key} {made[key]!r}" for key, is_sound in sound.items() if not is_sound]:
-        raise AssetError(claim.place.says(f"its recipe is damaged: {', '.join(damaged)}"))
+        raise AssetError(
+            claim.place.says(f"what is recorded of its computation is damaged: {', '.join(damaged)}")
+        )
     return made
 
 

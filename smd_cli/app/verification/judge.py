@@ -59,7 +59,7 @@ class Evidence:
 
     @property
     def is_altered(self) -> bool:
-        """Tell whether the file shows other pixels than its own recipe records."""
+        """Tell whether the file shows other pixels than are recorded of it."""
         return None not in (self.own, self.claim.pixels) and self.own != self.claim.pixels
 
 
@@ -145,19 +145,13 @@ def _check_recorded(claim: Claim, criterion: Criterion, *, is_film: bool) -> Non
 
 
 def _altered(evidence: Evidence, again: Again, measured: Measured | None) -> str:
-    """Tell what of a file that does not show what its recipe records was changed."""
+    """Tell what was changed, where a file does not show what is recorded of it."""
     if again.pixels == evidence.claim.pixels:
-        far = (
-            f", which the file differs from by up to {measured.largest} levels"
-            if measured and measured.largest
-            else ""
-        )
-        return f"its file was changed after it was rendered: what its recipe records comes out again{far}"
+        far = f", {measured.largest} levels away at most" if measured and measured.largest else ""
+        return f"its file was changed after it was rendered: what is recorded comes out again{far}"
     if again.pixels == evidence.own:
-        return (
-            "its recipe was changed: what the file shows comes out again, and the recipe records other pixels"
-        )
-    return "its file does not show what its recipe records, and neither of them comes out again"
+        return "what is recorded of it was changed: what its file shows comes out again, and is not that"
+    return "its file does not show what is recorded of it, and neither of them comes out again"
 
 
 def _levels(measured: Measured, criterion: Criterion) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 
@@ -35,11 +35,17 @@ class Verifier:
     differences: DifferenceFolder | None = None
     listener: Listener = ignore_events
 
-    def verify(self, claims: Sequence[Claim]) -> Iterator[Verdict]:
-        """Yield the verdict on each claim: those that share a model follow one another.
+    def verify(self, found: Iterable[Claim | Verdict]) -> Iterator[Verdict]:
+        """Yield what are verdicts already, then one on each claim: those that share a model in a row.
 
         What keeps one from being rendered is a verdict too.
         """
+        claims: list[Claim] = []
+        for each in found:
+            if isinstance(each, Verdict):
+                yield each
+            else:
+                claims.append(each)
         order = {key: place for place, key in enumerate(dict.fromkeys(map(self._shared, claims)))}
         with closing(Renderers(self.listener)) as renderers:
             for position, claim in enumerate(sorted(claims, key=lambda each: order[self._shared(each)]), 1):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -64,3 +65,9 @@ class Verdict:
             "seconds": round(self.seconds, 4),
             "difference": self.difference,
         }
+
+
+def in_order(verdicts: Iterable[Verdict], names: Iterable[str]) -> list[Verdict]:
+    """Return verdicts in the order of the names of what was verified."""
+    places = {name: place for place, name in enumerate(names)}
+    return sorted(verdicts, key=lambda verdict: places[verdict.name])
