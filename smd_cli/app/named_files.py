@@ -40,6 +40,7 @@ class NamedFile:
         labels: what each of several files of different kinds is; empty where their order tells it.
         is_list: they are frames of a folder, however many there are.
         taken: digests that were taken before and count still, by what they were taken of.
+        reference: to a picture or film; None: to a part of a model.
     """
 
     loc: Loc
@@ -50,6 +51,7 @@ class NamedFile:
     labels: tuple[str, ...] = ()
     is_list: bool = False
     taken: dict[Hashable, str] = field(default_factory=dict, repr=False, compare=False)
+    reference: Reference | None = None
 
     @property
     def key(self) -> str:
@@ -91,7 +93,8 @@ def picture_files(plan: Plan) -> Iterator[NamedFile]:
     if frames := plan.stream.input:
         files = tuple(frame_files(frames.path))
         is_list = files != (frames.path,)
-        yield NamedFile(("stream", "input"), "the stream's input", frames.portable, files, is_list=is_list)
+        what = "the stream's input"
+        yield NamedFile(("stream", "input"), what, frames.portable, files, is_list=is_list, reference=frames)
     for index, keyframe in enumerate(plan.stream.timeline):
         mask, loc = keyframe.get("mask"), ("stream", "timeline", index)
         if isinstance(mask, FileMask):
@@ -159,4 +162,4 @@ def _digest(file: NamedFile, scene: OpenedScene) -> str:
 
 
 def _picture(loc: Loc, what: str, image: Reference, region: str = "") -> NamedFile:
-    return NamedFile(loc, what, image.portable, (image.path,), region)
+    return NamedFile(loc, what, image.portable, (image.path,), region, reference=image)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,6 +23,8 @@ from smd_cli.scene.lints import lint
 from smd_cli.scene.loader import STDIN, LoadedScene, load, load_data, load_text, looks_like_picture
 from smd_cli.scene.matrix import Point
 from smd_cli.scene.overrides import Override, override_of
+from smd_cli.scene.paths import Reference
+from smd_cli.scene.plan_values import with_references
 from smd_cli.scene.prompt_syntax import lint_prompts
 from smd_cli.scene.resolve import Plan, resolve
 from smd_cli.scene.seeds import RANDOM, has_random
@@ -156,6 +158,11 @@ class OpenedScene:
     def _opened(self, loaded: LoadedScene, task: str | None) -> OpenedScene:
         opened = _opened(loaded, task, self._painted.painter, self.recipe, self.bundle)
         return replace(opened, origin=self.origin)
+
+    def moved(self, change: Callable[[Reference], Reference], painter: ScenePainter) -> OpenedScene:
+        """Return the scene with other references to files and models, and another painter of its images."""
+        plan = with_references(self.plan, change)
+        return replace(self, plan=plan, _painted=_Painted(painter, plan, self.locate), bundle=None)
 
 
 @dataclass

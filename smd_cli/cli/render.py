@@ -12,6 +12,7 @@ from smd_cli.cli import options
 from smd_cli.cli.batches import Beside, run_batch
 from smd_cli.cli.console import MessagePrinter, print_result
 from smd_cli.cli.document import document
+from smd_cli.cli.engines import Engines
 from smd_cli.cli.option_groups import expand_options
 from smd_cli.cli.preview import check_drawing
 from smd_cli.engine.events import Noted
@@ -19,11 +20,8 @@ from smd_cli.errors import UsageError
 from smd_cli.messages import Place
 
 if TYPE_CHECKING:
-    from smd_cli.app.batch.planning import Batch, Request
-    from smd_cli.app.batch.run import Engine
+    from smd_cli.app.batch.planning import Batch
     from smd_cli.app.batch.sheet import BatchSheet
-    from smd_cli.cli.batches import MakeEngine
-    from smd_cli.engine.events import Listener
     from smd_cli.scene.matrix import Point
 
 OutputDir = Annotated[Path, options.output_dir("{scene}_{seed}.png, or .gif for a stream,")]
@@ -61,25 +59,6 @@ SheetFile = Annotated[
         "make it a table.",
     ),
 ]
-Workers = Annotated[
-    int | None,
-    typer.Option(
-        "--workers",
-        metavar="N",
-        min=1,
-        max=256,
-        help="Render in so many processes at once on the device, each with its own copy of the model.",
-        show_default="1, this one",
-    ),
-]
-Devices = Annotated[
-    str | None,
-    typer.Option(
-        "--devices",
-        metavar="DEVICES",
-        help="Render on several devices at once, a process each, such as cuda:0,cuda:1. Instead of --device.",
-    ),
-]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Render nothing; print the file of each job.")]
 
 
@@ -100,37 +79,6 @@ class Matrix:
         return points_of(axes, zipped=self.zip_) if axes else ()
 
 
-@dataclass(frozen=True)
-class Processes:
-    """Options for rendering in several processes."""
-
-    workers: Workers = None
-    devices: Devices = None
-
-    def of(self, device: str) -> list[str]:
-        """Return the device of each process; none where all is rendered in this one.
-
-        Raises UsageError: both options are given.
-        """
-        if self.devices is None:
-            return [device] * self.workers if self.workers and self.workers > 1 else []
-        place = Place.of_option(f"--devices {self.devices}")
-        if self.workers is not None:
-            raise UsageError(place.says("gives each device a process; leave --workers out"))
-        return [name.strip() for name in self.devices.split(",")]
-
-    def engine(self, device: str) -> MakeEngine | None:
-        """Return what makes the engine; None: that of this process. Raises as `of`."""
-        devices = self.of(device)
-
-        def make(request: Request, listener: Listener) -> Engine:
-            from smd_cli.app.batch.workers import WorkerEngine
-
-            return WorkerEngine(request, devices, listener)
-
-        return make if devices else None
-
-
 @expand_options
 def render(
     scenes: options.Scenes,
@@ -140,7 +88,7 @@ def render(
     matrix: Matrix = Matrix(),
     edits: options.ModelEdits = options.ModelEdits(),  # noqa: B008 - frozen
     compute: options.Compute = options.Compute(),  # noqa: B008
-    processes: Processes = Processes(),
+    engines: Engines = Engines(),  # noqa: B008
     sheet: SheetFile = None,
     report: ReportFile = None,
     fail_fast: FailFast = False,
@@ -179,7 +127,7 @@ def render(
         may_fetch=not dry_run,
         fail_fast=fail_fast,
     )
-    make_engine = processes.engine(compute.device)
+    make_engine = engines.make(compute.device)
     batch = plan_batch(request, messages, lock=locked.read())
     beside = _beside(sheet, report, batch)
     if dry_run:

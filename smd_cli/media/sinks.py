@@ -194,7 +194,11 @@ class FolderWriter:
 
     def add(self, image: Image.Image) -> None:
         """Write a picture. Raises UsageError: another run writes to the folder; SmdError: it is gone."""
-        self._last = encode_png(image, self._texts)
+        self.add_encoded(encode_png(image, self._texts))
+
+    def add_encoded(self, data: bytes) -> None:
+        """Write a picture that is a PNG file already. Raises as `add`."""
+        self._last = data
         self.repeat()
 
     def repeat(self) -> None:

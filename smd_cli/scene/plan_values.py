@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from smd_cli.scene.mask_specs import REST, RestMask, mask_at
 from smd_cli.scene.paths import Reference
 from smd_cli.scene.prompts import PromptMix, join_prompts
 from smd_cli.scene.section import Section
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -49,3 +51,20 @@ def scene_value(value: Any) -> Any:  # noqa: ANN401 - a value of any key
     if isinstance(value, tuple):
         return [scene_value(item) for item in value]
     return value.portable if isinstance(value, Reference) else value
+
+
+def with_references(value: T, change: Callable[[Reference], Reference]) -> T:
+    """Return a plan, or a part of one, with other references in place of those that it holds."""
+    changed: Any = value
+    if isinstance(value, Reference):
+        changed = change(value)
+    elif isinstance(value, tuple):
+        items = tuple(with_references(item, change) for item in value)
+        changed = type(value)(*items) if hasattr(value, "_fields") else items
+    elif isinstance(value, Section):
+        parts = {key: with_references(getattr(value, key), change) for key in type(value).model_fields}
+        changed = value.model_copy(update=parts)
+    elif is_dataclass(value) and not isinstance(value, type):
+        kept = [each.name for each in fields(value) if each.init]
+        changed = replace(value, **{key: with_references(getattr(value, key), change) for key in kept})
+    return changed  # type: ignore[no-any-return]
