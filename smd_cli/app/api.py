@@ -51,7 +51,7 @@ def verify(
     offline: bool = False,
     listener: Listener = ignore_events,
 ) -> list[Verdict]:
-    """Render pictures and films again from their recipes, and compare them with what their files show.
+    """Render pictures, films and those that locks hold again, and compare them with what was recorded.
 
     `tolerance` is for `metric="pixels"`, `threshold` for `latent` and `ssim`. A picture is computed as it
     was, unless `device` or `dtype` say otherwise. What cannot be compared is a verdict too.
@@ -64,7 +64,7 @@ def verify(
     from smd_cli.app.verification.run import Verifier
     from smd_cli.app.verification.verdict import in_order
 
-    found = gather_claims(map(Path, pictures))
+    found = gather_claims(map(Path, pictures), offline=offline)
     criterion, wanted = Criterion.of(metric, tolerance, threshold), Wanted(device, dtype, offline)
     verdicts = Verifier(criterion, wanted, listener=listener).verify(found)
     return in_order(verdicts, [each.name for each in found])

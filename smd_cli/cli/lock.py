@@ -123,5 +123,5 @@ def _rendered(lock: Lock, request: Request, messages: MessagePrinter, *, writes:
 
 def _told(picture: LockedPicture) -> dict[str, Any]:
     """Return what `--json` prints of a picture."""
-    told = {key: value for key, value in picture.to_data().items() if key not in ("recipe", "latents")}
+    told = {key: value for key, value in picture.to_data().items() if key != "recipe"}
     return {**told, "pixels_sha256": picture.recipe.pixels}

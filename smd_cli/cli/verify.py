@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 Pictures = Annotated[
     list[Path],
-    typer.Argument(metavar="PICTURE", help="Pictures and films of smd's, or folders of a film's frames."),
+    typer.Argument(
+        metavar="PICTURE",
+        help="Pictures and films of smd's, folders of a film's frames, or locks (smd.lock).",
+    ),
 ]
 Metric = Annotated[
     str,
@@ -97,9 +100,10 @@ def verify(
 ) -> None:
     """Render pictures again from their recipes, and compare them with what their files show.
 
-    A picture is computed as it was: on a CPU or not, in its precision, batch and number of threads. All
-    pictures are tried. The exit code is 0 if all are the same, 7 if one differs or a file that it is made of
-    has changed, and 6 if one could not be compared.
+    Of a lock, every picture that it holds is rendered, and compared with what it holds of it. A picture is
+    computed as it was: on a CPU or not, in its precision, batch and number of threads. All pictures are
+    tried. The exit code is 0 if all are the same, 7 if one differs or a file that it is made of has changed,
+    and 6 if one could not be compared.
     """
     from smd_cli.app.verification.claims import gather_claims
     from smd_cli.app.verification.computation import Wanted
@@ -118,7 +122,7 @@ def verify(
         junit.check()
     began = datetime.now(UTC)
     with show_progress(reporting.messages()) as listener:
-        found = gather_claims(pictures)
+        found = gather_claims(pictures, offline=offline)
         verdicts = Verdicts([each.name for each in found], prints_results=not reporting.json)
         for verdict in Verifier(criterion, wanted, differences, listener).verify(found):
             verdicts.add(verdict)

@@ -11,14 +11,14 @@ import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from PIL import UnidentifiedImageError
 
 from smd_cli.errors import AssetError
 from smd_cli.media.images import check_file
 from smd_cli.media.rasters import UNREADABLE
-from smd_cli.media.recipe_changes import changes, scene_changes
+from smd_cli.media.recipe_changes import Change, changes, scene_changes
 from smd_cli.media.recipe_content import CONFIG, content_digest, shaping_scene
 from smd_cli.media.texts import read_texts
 from smd_cli.media.xmp import EDITED, MADE, SOURCE_TYPE
@@ -32,6 +32,20 @@ LATENT_VALUES = 256
 
 class RecipeVersionError(ValueError):
     """A recipe is of a version that this program does not know."""
+
+
+class Compared(NamedTuple):
+    """What two recipes of pictures have of their own.
+
+    Attributes:
+        values: of their scenes, and the model's family.
+        files: the places of other files.
+        is_rendered_otherwise: whether the program's rendering versions differ.
+    """
+
+    values: list[Change]
+    files: list[str]
+    is_rendered_otherwise: bool
 
 
 @dataclass(frozen=True)
@@ -81,16 +95,24 @@ class Recipe:
 
         Versions, the model's revision and the pixels do not count: what they would change, digests tell.
         """
+        found = self.compared(now)
+        told = [
+            *(change.told() for change in found.values),
+            *(f"{place} is another file" for place in found.files),
+        ]
+        if found.is_rendered_otherwise:
+            told.append(f"made by rendering version {self.rendering} of smd, now {now.rendering}")
+        return told
+
+    def compared(self, now: Recipe) -> Compared:
+        """Return what shapes another picture now (see `differences`)."""
         known = self.digests.keys() & now.digests.keys()
         scenes = (shaping_scene(each.scene, known) for each in (self, now))
         found = [*changes({"family": self.family}, {"family": now.family}), *scene_changes(*scenes)]
         files = self.changed_files(now)
         if not found and not files:  # else there are other files because the scene is another
             files = sorted((self.digests.keys() ^ now.digests.keys()) - {CONFIG})
-        told = [*(change.told() for change in found), *(f"{place} is another file" for place in files)]
-        if self.rendering != now.rendering:
-            told.append(f"made by rendering version {self.rendering} of smd, now {now.rendering}")
-        return told
+        return Compared(found, files, is_rendered_otherwise=self.rendering != now.rendering)
 
     def changed_files(self, now: Recipe) -> list[str]:
         """Return the places of which both recipes name a file, and not the same one."""

@@ -2,11 +2,14 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from smd_cli.app.lock.lockfile import Lock, read_lock
+from smd_cli.app.recipes import RENDERING_VERSION
 from smd_cli.messages import Place
 from tests.cli.program import FLATLAND, no_weights, smd
 from tests.limits import largest_file
@@ -108,7 +111,7 @@ def test_a_lock_holds_every_picture_and_what_it_is_made_of(folder):
         done = smd(command, each["scene"], "--seed", str(each["seed"]), "--json")
         (output,) = json.loads(done.stdout)["outputs"]
         assert output["pixels_sha256"] == each["recipe"]["pixels"]
-        assert (each["latents"] is None) == (command == "stream")
+        assert (each["latents_sha256"] is None) == (command == "stream")
     assert len({each["recipe"]["pixels"] for each in held}) == len(held)
 
 
@@ -201,6 +204,28 @@ def test_other_pixels_and_other_libraries_are_told_and_rendered(folder):
     assert "its pixels are not those of smd.lock" in skipped.stderr
 
 
+def test_a_lock_of_another_rendering_version_holds_nothing(folder, monkeypatch):
+    lock = read_lock("smd.lock")
+    before = [replace(each, recipe=replace(each.recipe, rendering=0)) for each in lock.pictures]
+    Lock(lock.path, tuple(before)).write()
+    no_weights(monkeypatch)
+    assert problems_of("render", "day.yaml", "--seed", "5,6", "--locked") == [
+        f"smd.lock: holds pictures of rendering version 0, and this smd has {RENDERING_VERSION}; "
+        "lock the scenes again"
+    ]
+
+
+def test_a_model_that_moved_on_the_hub_is_told_with_its_revisions(folder, monkeypatch):
+    lock = read_lock("smd.lock")
+    moved = {"revision": "1234abcd", "digests": {**lock.pictures[3].recipe.digests, "model.base": "ab" * 32}}
+    before = [replace(each, recipe=replace(each.recipe, **moved)) for each in lock.pictures[:4]]
+    Lock(lock.path, tuple(before)).write()
+    no_weights(monkeypatch)
+    assert problems_of("generate", "day.yaml", "--locked") == [
+        "day.yaml:1:1: model: is another file than that of smd.lock: revision 1234abcd, now none"
+    ]
+
+
 def test_inputs_alone_are_held_without_a_model(folder, monkeypatch):
     no_weights(monkeypatch)
     done = smd("lock", "day.yaml", "film.yaml", "--inputs-only", "-o", "inputs.lock", "--json")
@@ -208,7 +233,7 @@ def test_inputs_alone_are_held_without_a_model(folder, monkeypatch):
     told = json.loads(done.stdout)
     assert (told["lock"], len(told["pictures"])) == ("inputs.lock", 2)
     for inputs, whole in zip(pictures("inputs.lock"), pictures()[3:], strict=True):
-        assert inputs["recipe"]["pixels"] is inputs["latents"] is None
+        assert inputs["recipe"]["pixels"] is inputs["latents_sha256"] is None
         assert inputs["recipe"]["digests"] == whole["recipe"]["digests"]
     draw_mask(Path("sun.png"), 25)
     assert problems_of("generate", "day.yaml", "--lock", "inputs.lock") == [

@@ -12,10 +12,11 @@ from smd_cli.app.reports import WrittenFile
 from smd_cli.app.scenes import OpenedScene
 from smd_cli.errors import MismatchError, UsageError
 from smd_cli.media.recipe import Recipe
-from smd_cli.media.recipe_changes import changes, scene_changes
+from smd_cli.media.recipe_changes import changes
 from smd_cli.messages import Message, Place
 from smd_cli.scene.tree import steps_of
 
+_BASE = "model.base"
 _SHOWN = 10  # seeds
 
 
@@ -92,24 +93,34 @@ def differences(lock: Lock, picture: LockedPicture, now: Recipe, scene: OpenedSc
     """Tell what shapes another picture now than the lock holds, at its place in the scene."""
     if picture.recipe.sha256 == now.sha256:
         return []
-    changed = [
-        _place(change.place, scene).says(change.since(f"in {lock.path}"))
-        for change in scene_changes(picture.recipe.scene, now.scene)
+    found, holds = picture.recipe.compared(now), Place(str(lock.path))
+    problems = [_place(change.place, scene).says(change.since(f"in {lock.path}")) for change in found.values]
+    problems += [
+        _place(key, scene).says(f"is another file than that of {lock.path}{_revisions(key, picture, now)}")
+        for key in found.files
     ]
-    files = [
-        _place(key, scene).says(f"is another file than that of {lock.path}")
-        for key in picture.recipe.changed_files(now)
-    ]
-    return changed + files
+    if found.is_rendered_otherwise:
+        made, renders = picture.recipe.rendering, now.rendering
+        text = (
+            f"holds pictures of rendering version {made}, and this smd has {renders}; lock the scenes again"
+        )
+        problems.append(holds.says(text))
+    return problems or [holds.says(f"holds another {picture.name}")]
+
+
+def _revisions(key: str, picture: LockedPicture, now: Recipe) -> str:
+    """Return which revision of a model was locked, and which there is now, where these differ."""
+    before, after = picture.recipe.revision, now.revision
+    return f": revision {before or 'none'}, now {after or 'none'}" if key == _BASE and before != after else ""
 
 
 def _nearest(candidates: Sequence[LockedPicture], overrides: Mapping[str, Any], now: Recipe) -> LockedPicture:
     """Return the picture that is the same or, if there is none, that options made in the same way."""
 
-    def distance(picture: LockedPicture) -> tuple[int, bool]:
-        same = picture.recipe.sha256 == now.sha256
-        apart = 0 if same else 1 + len(scene_changes(picture.recipe.scene, now.scene))
-        return apart, picture.overrides != overrides
+    def distance(picture: LockedPicture) -> int:
+        if picture.recipe.sha256 == now.sha256:
+            return 0
+        return 1 + len(picture.recipe.compared(now).values)
 
     made_alike = [picture for picture in candidates if picture.overrides == overrides]
     return min(made_alike or candidates, key=distance)
@@ -142,4 +153,6 @@ def _place(key: str, scene: OpenedScene) -> Place:
             loc.append(names.index(step))
         else:
             loc.append(int(step) if step.isdecimal() else step)
+    if loc == ["family"]:
+        loc = ["model", "family"]
     return place_in_scene(scene.locate, tuple(loc[1:])) if loc[:1] == ["model"] else scene.locate(*loc)

@@ -9,20 +9,22 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
+from smd_cli.app.bundle.place import bundle_at
 from smd_cli.errors import AssetError, SmdError, UsageError
 from smd_cli.media.files import write_bytes
 from smd_cli.media.recipe import Recipe
 from smd_cli.messages import Message, Place
-from smd_cli.regular_files import read_text, why_unread
+from smd_cli.regular_files import is_there, open_regular, read_text, why_unread
 from smd_cli.scene.seeds import LAST_SEED
 from smd_cli.scene.tree import dotted
 from smd_cli.scene.values import SHA256
 from smd_cli.strict_json import parse
 
+SUFFIX = ".lock"
 VERSION = 1
 MAX_BYTES = 2**26
 MAX_PICTURES = 100_000
@@ -35,13 +37,6 @@ Identity = tuple[str, str, int]
 """What tells pictures of a lock apart: the scene, the overrides as JSON, the seed."""
 
 
-class LockedLatents(NamedTuple):
-    """What a lock holds of a picture's latents (see `verification.latents.LatentCopy`)."""
-
-    sha256: str
-    coarse: str
-
-
 @dataclass(frozen=True)
 class LockedPicture:
     """A picture or stream that a lock holds.
@@ -51,7 +46,8 @@ class LockedPicture:
         overrides: the values that options gave in place of the scene's, in their order.
         seed: of its noise.
         recipe: what made it. `pixels` is of a stream that of all frames; None: only inputs were locked.
-        latents: of a picture whose pixels were locked.
+        latents_sha256: of a picture's latents, of which `recipe` has a coarse copy; None: of a stream, or
+            only inputs were locked.
         file: the path of a file that shows it, as `scene` is one; None: none was written.
     """
 
@@ -59,7 +55,7 @@ class LockedPicture:
     overrides: Mapping[str, Any]
     seed: int
     recipe: Recipe
-    latents: LockedLatents | None = None
+    latents_sha256: str | None = None
     file: str | None = None
 
     @cached_property
@@ -81,7 +77,7 @@ class LockedPicture:
             "seed": self.seed,
             "sha256": self.recipe.sha256,
             "recipe": self.recipe.to_data(),
-            "latents": self.latents and self.latents._asdict(),
+            "latents_sha256": self.latents_sha256,
             "file": self.file,
         }
 
@@ -147,6 +143,19 @@ class Lock:
         write_bytes(self.path, data)
 
 
+def is_scene(path: Path) -> bool:
+    """Tell whether a scene lies at a path, by itself or in a bundle."""
+    return is_there(path) or bundle_at(path) is not None
+
+
+def looks_like_lock(path: Path) -> bool:
+    """Tell whether a file is a lock by its name, or by how it begins. Raises OSError: it cannot be read."""
+    if path.suffix == SUFFIX:
+        return True
+    with open_regular(path) as file:
+        return file.read(64).lstrip().startswith(b"{")
+
+
 def read_lock(path: str | Path) -> Lock:
     """Read a lock file.
 
@@ -189,18 +198,13 @@ _Path = Annotated[str, Field(min_length=1, max_length=4096)]
 _Sha256 = Annotated[str, Field(pattern=SHA256)]
 
 
-class _Latents(_Strict):
-    sha256: _Sha256
-    coarse: Annotated[str, Field(max_length=2**16)]
-
-
 class _Picture(_Strict):
     scene: _Path
     overrides: dict[str, JsonValue]
     seed: Annotated[int, Field(ge=0, le=LAST_SEED)]
     sha256: _Sha256
     recipe: dict[str, JsonValue]
-    latents: _Latents | None
+    latents_sha256: _Sha256 | None
     file: _Path | None
 
 
@@ -222,8 +226,7 @@ def _pictures(file: _File, place: Place) -> Iterator[LockedPicture]:
             _check_path(path, at)
         if recipe.sha256 != each.sha256 or recipe.seed != each.seed:
             raise AssetError(at.says("was changed by hand: its recipe is not that of its seed and sha256"))
-        latents = LockedLatents(each.latents.sha256, each.latents.coarse) if each.latents else None
-        picture = LockedPicture(each.scene, each.overrides, each.seed, recipe, latents, each.file)
+        picture = LockedPicture(each.scene, each.overrides, each.seed, recipe, each.latents_sha256, each.file)
         if (first := seen.setdefault(picture.identity, index)) != index:
             raise AssetError(at.says(f"is the picture of pictures[{first}] again: {picture.name}"))
         yield picture

@@ -11,9 +11,8 @@ from smd_cli.app.batch.jobs import Job, Outcome
 from smd_cli.app.batch.perform import check_unchanged
 from smd_cli.app.batch.planning import Request, Variant
 from smd_cli.app.batch.queue import JobQueue
-from smd_cli.app.bundle.place import bundle_at
 from smd_cli.app.lock.drift import name_in, overrides_of
-from smd_cli.app.lock.lockfile import Lock, LockedLatents, LockedPicture, read_lock
+from smd_cli.app.lock.lockfile import Lock, LockedPicture, is_scene, read_lock
 from smd_cli.app.renderer import Renderer
 from smd_cli.app.scenes import OpenedScene
 from smd_cli.engine.events import JobEnded, JobStarted, Listener, Noted, Warned
@@ -77,12 +76,12 @@ class Locking:
                 self.listener(JobEnded(job.number, "written"))
 
     def _picture(self, job: Job, renderer: Renderer) -> LockedPicture:
-        from smd_cli.app.verification.latents import LatentCopy
+        from smd_cli.app.verification.latents import latent_digest
 
         picture = renderer.render(job.scene, seed=job.seed)
         if job.target:
             picture.save_as(Path(job.target), self.request.existing, hint=self.request.hint)
-        latents = LockedLatents(*LatentCopy.of(picture.latents))
+        latents = latent_digest(picture.latents)
         return _locked(self.lock, job.scene, _made(picture.recipe), latents, job.target)
 
     def _stream(self, job: Job, renderer: Renderer) -> LockedPicture:
@@ -123,7 +122,7 @@ def update_lock(path: Path, pictures: Iterable[LockedPicture], listener: Listene
     Raises as `lock_to_update` and `Lock.write`.
     """
     lock = lock_to_update(path).updated(pictures)  # which another run may have written meanwhile
-    gone = {picture.scene for picture in lock.pictures if not _is_there(lock.path_of(picture.scene))}
+    gone = {picture.scene for picture in lock.pictures if not is_scene(lock.path_of(picture.scene))}
     for scene in sorted(gone):
         listener(Noted(f"{path}: {scene} is gone, and its pictures are left out"))
     Lock(path, tuple(each for each in lock.pictures if each.scene not in gone)).write()
@@ -142,11 +141,6 @@ def check_lockable(lock: Lock, scenes: Iterable[OpenedScene], listener: Listener
                 listener(Warned(scene.locate().says(text)))
 
 
-def _is_there(scene: Path) -> bool:
-    """Tell whether a scene is there, by itself or in a bundle."""
-    return scene.exists() or bundle_at(scene) is not None
-
-
 def _made(recipe: Recipe | None) -> Recipe:
     if recipe is None:
         raise RuntimeError("a lock is made of recipes, which the settings leave out")
@@ -157,7 +151,7 @@ def _locked(
     lock: Lock,
     scene: OpenedScene,
     recipe: Recipe,
-    latents: LockedLatents | None = None,
+    latents: str | None = None,
     file: str = "",
 ) -> LockedPicture:
     written = lock.name_of(Path(file)) if file else None

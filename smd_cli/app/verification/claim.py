@@ -48,6 +48,11 @@ class Claim:
     shown: Path | None = None
 
     @property
+    def is_of_inputs(self) -> bool:
+        """Tell whether only what the picture is made of is recorded, which `open` compares."""
+        return self.pixels is None and self.latents is None and self.shown is None
+
+    @property
     def place(self) -> Place:
         """Return the place with which messages about it begin."""
         return Place(str(self.shown)) if self.shown else Place.of_option(self.name)

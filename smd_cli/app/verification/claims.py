@@ -1,30 +1,36 @@
-"""What files claim: pictures of themselves. Knows no torch."""
+"""What files claim: pictures of themselves, locks of the pictures that they hold. Knows no torch."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
+from smd_cli.app.lock.claims import lock_claims
+from smd_cli.app.lock.lockfile import looks_like_lock
 from smd_cli.app.verification.claim import Claim
 from smd_cli.app.verification.pictures import picture_claim
 from smd_cli.app.verification.verdict import Verdict
 from smd_cli.errors import SmdError
 
 
-def claims_of(path: Path) -> list[Claim]:
-    """Return what a picture, a film or a folder of frames claims.
+def claims_of(path: Path, *, offline: bool = False) -> list[Claim]:
+    """Return what a picture, a film, a folder of frames or a lock claims; `offline`, without the network.
 
     Raises AssetError: it cannot be read, or claims nothing.
     """
+    with suppress(OSError):  # which reading it as a picture tells
+        if looks_like_lock(path):
+            return lock_claims(path, offline=offline)
     return [picture_claim(path)]
 
 
-def gather_claims(paths: Iterable[Path]) -> list[Claim | Verdict]:
+def gather_claims(paths: Iterable[Path], *, offline: bool = False) -> list[Claim | Verdict]:
     """Return what files claim, in order, each file once; that one cannot be read is a verdict already."""
     found: list[Claim | Verdict] = []
     for path in dict.fromkeys(paths):
         try:
-            found += claims_of(path)
+            found += claims_of(path, offline=offline)
         except SmdError as error:
             name, suite = str(path), str(path.parent)
             found.append(Verdict(name, suite, "failed", error.problems, exit_code=error.exit_code))

@@ -129,6 +129,9 @@ _METRICS = {"pixels": _by_pixels, "latent": _by_latents, "ssim": _by_structure}
 
 def _check_recorded(claim: Claim, criterion: Criterion, *, is_film: bool) -> None:
     """Raise UsageError or AssetError where a claim has nothing that the criterion could be tried on."""
+    if claim.is_of_inputs:
+        hint = "smd lock without --inputs-only records what it shows"
+        raise AssetError(claim.place.says(f"only what it is made of is recorded; {hint}"))
     if criterion.metric == "latent":
         if is_film:
             raise UsageError(claim.place.says("no latents of films are recorded; give --metric ssim"))
@@ -139,7 +142,8 @@ def _check_recorded(claim: Claim, criterion: Criterion, *, is_film: bool) -> Non
     elif claim.shown is None:
         if criterion.metric == "ssim" or criterion.tolerance:
             what = "--metric ssim" if criterion.metric == "ssim" else "--tolerance"
-            raise UsageError(claim.place.says(f"no picture of it is kept for {what}; give --metric latent"))
+            hint = "give --metric latent" if claim.latents else "smd lock --output-dir keeps one"
+            raise UsageError(claim.place.says(f"no picture of it is kept for {what}; {hint}"))
         if claim.pixels is None:
             raise AssetError(claim.place.says("nothing is recorded of its pixels"))
 

@@ -10,7 +10,7 @@ import re
 from base64 import b64decode, b64encode
 from hashlib import sha256
 from math import ceil
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,22 +24,12 @@ _TEXT = re.compile(r"([1-9][0-9]{0,3})x([1-9][0-9]{0,3})x([1-9][0-9]{0,3}):([A-Z
 _TYPE = np.dtype("<f2")
 
 
-class LatentCopy(NamedTuple):
-    """What is recorded of a picture's latents.
+def latent_digest(latents: Tensor) -> str:
+    """Return the SHA-256 of latents (1, C, h, w), float32 on the CPU.
 
-    Attributes:
-        sha256: of all of them, float32 in little-endian order, channel by channel, row by row.
-        coarse: their coarse copy (see `coarse_text`).
+    They are taken in little-endian order, channel by channel, row by row.
     """
-
-    sha256: str
-    coarse: str
-
-    @classmethod
-    def of(cls, latents: Tensor) -> LatentCopy:
-        """Record latents (1, C, h, w), float32 on the CPU."""
-        values = latents.numpy()[0]
-        return cls(sha256(values.astype("<f4").tobytes()).hexdigest(), coarse_text(values))
+    return sha256(latents.numpy().astype("<f4").tobytes()).hexdigest()
 
 
 def coarse_text(latents: NDArray[np.float32]) -> str:

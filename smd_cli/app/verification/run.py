@@ -14,7 +14,7 @@ from smd_cli.app.verification.criterion import Criterion
 from smd_cli.app.verification.differences import DifferenceFolder
 from smd_cli.app.verification.judge import Evidence, Judgement, judge
 from smd_cli.app.verification.verdict import Verdict
-from smd_cli.engine.events import JobEnded, JobStarted, Listener, ignore_events
+from smd_cli.engine.events import JobEnded, JobStarted, Listener, Noted, ignore_events
 from smd_cli.errors import MismatchError, SmdError
 from smd_cli.messages import Message
 
@@ -87,6 +87,11 @@ class Verifier:
 
     def _judged(self, claim: Claim, renderers: Renderers) -> Judgement:
         scene = claim.open()
+        if claim.is_of_inputs and self.criterion == Criterion():
+            self.listener(
+                Noted(f"{claim.suite}: pictures of which only inputs are recorded are not rendered")
+            )
+            return Judgement("same")
         evidence = Evidence.of(claim, self.criterion, is_film=scene.plan.task == "stream")
         with (
             renderers.computing(Computation.of(claim, self.wanted)) as renderer,
