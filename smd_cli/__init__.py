@@ -17,22 +17,38 @@ TYPE_CHECKING = False  # as in typing, which takes longer to import than the pro
 if TYPE_CHECKING:
     from typing import Any
 
-    from smd_cli.app.api import OpenedScene, Renderer, load_scene, plan, verify
+    from smd_cli.app.api import (
+        OpenedScene,
+        Renderer,
+        RenderSettings,
+        load_scene,
+        matrix,
+        plan,
+        render_batch,
+        verify,
+    )
+    from smd_cli.app.batch.jobs import Outcome
+    from smd_cli.app.batch.planning import Request
     from smd_cli.app.render_plan import RenderPlan
     from smd_cli.app.rendering import RenderedPicture
     from smd_cli.app.streaming import SceneStream, StreamFrame
     from smd_cli.app.verification.verdict import Verdict
     from smd_cli.engine import events
     from smd_cli.errors import AssetError, DeviceError, SceneError, SmdError, UsageError
+    from smd_cli.media.files import Existing
 
 __version__ = "0.1.0"
 __all__ = [
     "AssetError",
     "DeviceError",
+    "Existing",
     "OpenedScene",
+    "Outcome",
     "RenderPlan",
+    "RenderSettings",
     "RenderedPicture",
     "Renderer",
+    "Request",
     "SceneError",
     "SceneStream",
     "SmdError",
@@ -41,12 +57,18 @@ __all__ = [
     "Verdict",
     "events",
     "load_scene",
+    "matrix",
     "plan",
+    "render_batch",
     "verify",
 ]
 _PLACES = {
     **dict.fromkeys(("AssetError", "DeviceError", "SceneError", "SmdError", "UsageError"), "errors"),
+    **dict.fromkeys(("RenderSettings", "matrix", "render_batch"), "app.api"),
+    "Existing": "media.files",
     "OpenedScene": "app.api",
+    "Outcome": "app.batch.jobs",
+    "Request": "app.batch.planning",
     "RenderPlan": "app.render_plan",
     "RenderedPicture": "app.rendering",
     "Renderer": "app.api",

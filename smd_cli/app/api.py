@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from smd_cli.app.renderer import Renderer
 from smd_cli.app.scenes import OpenedScene, load_scene
 from smd_cli.app.settings import Batch, RenderSettings
 from smd_cli.engine.events import Listener, ignore_events
+from smd_cli.messages import Place
+from smd_cli.scene.data import from_data
+from smd_cli.scene.matrix import Point, matrix_of
 
 if TYPE_CHECKING:
+    from smd_cli.app.batch.jobs import Outcome
+    from smd_cli.app.batch.planning import Batch as PlannedBatch
+    from smd_cli.app.batch.planning import Request
     from smd_cli.app.render_plan import RenderPlan
     from smd_cli.app.verification.verdict import Verdict
 
-__all__ = ["OpenedScene", "Renderer", "load_scene", "plan", "verify"]
+__all__ = [
+    "OpenedScene",
+    "RenderSettings",
+    "Renderer",
+    "load_scene",
+    "matrix",
+    "plan",
+    "render_batch",
+    "verify",
+]
 
 
 def plan(
@@ -68,3 +84,44 @@ def verify(
     criterion, wanted = Criterion.of(metric, tolerance, threshold), Wanted(device, dtype, offline)
     verdicts = Verifier(criterion, wanted, listener=listener).verify(found)
     return in_order(verdicts, [each.name for each in found])
+
+
+def matrix(values: Mapping[str, Sequence[Any]] | Sequence[Mapping[str, Any]]) -> tuple[Point, ...]:
+    """Return the points of a matrix, written as in a scene: a mapping of lists, or a list of mappings.
+
+    Raises UsageError: a key is none.
+    """
+    return matrix_of(from_data(values, Place.of_option("matrix")))
+
+
+def render_batch(
+    request: Request, *, workers: int = 1, listener: Listener = ignore_events
+) -> Iterator[Outcome]:
+    """Render many scenes, seeds and settings, each job to its file.
+
+    All is read, checked and named by the time that this returns, and nothing rendered. Then what became of
+    each job is yielded as it ends, those whose files are there already first; one that fails ends no other.
+    With several workers, each is a process that imports the caller's main module: call this below
+    `if __name__ == "__main__":` there.
+
+    Raises SmdError: something is wrong with any job, or what ends all of them happens.
+    """
+    from smd_cli.app.batch.planning import check_models, plan_batch
+
+    batch = plan_batch(request, listener)
+    check_models(batch.jobs, offline=request.settings.offline)
+    return _outcomes(request, batch, workers, listener)
+
+
+def _outcomes(request: Request, batch: PlannedBatch, workers: int, listener: Listener) -> Iterator[Outcome]:
+    yield from batch.skipped
+    if not batch.jobs:
+        return
+    if workers > 1:
+        from smd_cli.app.batch.workers import WorkerEngine
+
+        yield from WorkerEngine(request, [request.settings.device] * workers, listener).run(batch.jobs)
+    else:
+        from smd_cli.app.batch.run import LocalEngine
+
+        yield from LocalEngine(request, listener).run(batch.jobs)

@@ -51,3 +51,58 @@ class Speed:
         """Return the document that `--json` prints."""
         rows = [{**asdict(row), "median": row.median} for row in self.rows]
         return {"machine": self.machine, "rows": rows}
+
+
+@dataclass(frozen=True)
+class BatchRow:
+    """One program on the same jobs.
+
+    Attributes:
+        name: of the program.
+        seconds: of all jobs, from the start of the program to its end, one a round.
+        jobs: pictures that each round makes.
+        evaluations: model rows of all of them.
+        ratio: the median of `seconds` over this program's.
+    """
+
+    name: str
+    seconds: tuple[float, ...]
+    jobs: int
+    evaluations: int
+    ratio: float
+
+    @property
+    def median(self) -> float:
+        """Median seconds of a round."""
+        return median(self.seconds)
+
+    @property
+    def of_job(self) -> float:
+        """Seconds of a job."""
+        return self.median / self.jobs
+
+    @property
+    def of_evaluation(self) -> float:
+        """Seconds of an evaluation."""
+        return self.median / self.evaluations
+
+
+@dataclass(frozen=True)
+class BatchSpeed:
+    """Every program on the same jobs, on one machine."""
+
+    machine: dict[str, Any]
+    rows: tuple[BatchRow, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the document that `--json` prints."""
+        rows = [
+            {
+                **asdict(row),
+                "median": row.median,
+                "seconds_a_job": row.of_job,
+                "seconds_an_evaluation": row.of_evaluation,
+            }
+            for row in self.rows
+        ]
+        return {"machine": self.machine, "rows": rows}

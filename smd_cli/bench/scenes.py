@@ -8,6 +8,9 @@ from smd_cli.errors import UsageError
 PANORAMA = Path(__file__).with_name("panorama.yaml")
 """One prompt on a wide canvas, for programs that know no regions."""
 
+BATCH = Path(__file__).with_name("batch.yaml")
+"""One prompt on a small canvas, for a script with diffusers."""
+
 READY = ("valley.yaml", "times_square.yaml")
 STREAM = ("olympus_stream.yaml",)
 

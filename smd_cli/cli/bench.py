@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from smd_cli.app.scenes import OpenedScene
-    from smd_cli.bench.report import Row, Speed
+    from smd_cli.bench.report import BatchRow, Row, Speed
 
 Scenes = Annotated[
     list[str] | None,
@@ -34,6 +34,8 @@ Scenes = Annotated[
 Repeats = Annotated[
     int, typer.Option("--repeats", min=1, max=1000, help="Timed pictures of a scene, of each program.")
 ]
+Jobs = Annotated[int, typer.Option("--jobs", min=1, max=1000, help="Pictures of the batch.")]
+Rounds = Annotated[int, typer.Option("--repeats", min=1, max=100, help="Timed runs of each program.")]
 StreamScene = Annotated[
     str | None,
     typer.Argument(metavar="SCENE", help="A stream's scene.", show_default="the ready olympus_stream"),
@@ -108,6 +110,35 @@ def stream(
     _print_report(report, reporting)
 
 
+@bench.command(cls=Command)
+@expand_options
+def batch(
+    jobs: Jobs = 20,
+    repeats: Rounds = 1,
+    model: options.Model = None,
+    compute: options.Compute = options.Compute(),  # noqa: B008 - frozen
+    reporting: options.Reporting = options.Reporting(),  # noqa: B008
+) -> None:
+    """Time a batch of small pictures of one prompt, as whole programs, in turns.
+
+    `smd render` of all of them, against a loop of `smd generate` and against a script that keeps a pipeline
+    of diffusers loaded. Seconds are from the start of a program to its last picture on the disk; all begin
+    with nothing loaded. "times" is the median over this program's.
+    """
+    from smd_cli.bench.scenes import BATCH
+
+    opened = _open(str(BATCH), model, reporting)
+    settings = compute.settings()
+    with WarningRoute(reporting.messages()):
+        from smd_cli.bench.batch_speed import PROGRAMS, measure_batch  # imports torch
+        from smd_cli.cli.progress import show_count
+
+        with show_count(PROGRAMS * repeats, quiet=reporting.quiet) as advance:
+            report = measure_batch(opened, settings, jobs=jobs, rounds=repeats, advance=advance)
+    document().add(**report.to_dict())
+    print_report(_batch_table(report.rows), json=reporting.json, quiet=reporting.quiet)
+
+
 bench.command(cls=Command)(quality)
 
 
@@ -167,5 +198,24 @@ def _table(rows: Sequence[Row]) -> Table:
             f"{row.ratio:.2f}",
             str(row.evaluations),
             str(row.difference),
+        )
+    return table
+
+
+def _batch_table(rows: Sequence[BatchRow]) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column("program")
+    for number in ("median s", "min", "max", "times", "s a picture", "evals", "ms an eval"):
+        table.add_column(number, justify="right")
+    for row in rows:
+        table.add_row(
+            row.name,
+            *(f"{value:.2f}" for value in (row.median, min(row.seconds), max(row.seconds))),
+            f"{row.ratio:.2f}",
+            f"{row.of_job:.3f}",
+            str(row.evaluations),
+            f"{1000 * row.of_evaluation:.1f}",
         )
     return table

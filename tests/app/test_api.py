@@ -33,7 +33,7 @@ def test_the_examples_of_the_docs_run(tmp_path, monkeypatch):
     (tmp_path / "scenes").symlink_to(ROOT / "scenes")
     names: dict[str, object] = {}
     blocks = examples()
-    assert len(blocks) == 6
+    assert len(blocks) == 7
     for block in blocks:
         exec(compile(block, "docs/api.md", "exec"), names)
     made = {path.name for path in tmp_path.iterdir()}
