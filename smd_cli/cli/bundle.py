@@ -25,11 +25,21 @@ Overwrite = Annotated[
 ]
 
 
+WithModels = Annotated[
+    bool,
+    typer.Option(
+        "--with-models",
+        help="Put in what lies on this machine of the scene's model too: weights, LoRAs, textual inversions.",
+    ),
+]
+
+
 @expand_options
 def bundle(
     scene: options.Scene,
     output: Output = None,
     edits: options.ModelEdits = options.ModelEdits(),  # noqa: B008 - frozen
+    with_models: WithModels = False,
     overwrite: Overwrite = False,
     reporting: options.Reporting = options.Reporting(),  # noqa: B008
 ) -> None:
@@ -37,7 +47,7 @@ def bundle(
 
     Every command takes that file in place of the scene, and makes the same picture of it, with the same
     recipe. The scene stays as it is written, comments too, but for paths that mean nothing elsewhere; where
-    options change it, it is written anew. Models stay outside.
+    options change it, it is written anew. Models stay outside, unless --with-models puts them in.
     """
     from smd_cli.app.bundle.make import check_bundle_target, make_bundle
     from smd_cli.app.scenes import load_scene
@@ -49,11 +59,9 @@ def bundle(
     check_bundle_target(opened, target, overwrite=overwrite)
     if opened.can_stream:
         find_stream_input(opened.for_task("stream"), messages)
-    made = make_bundle(opened, target, overwrite=overwrite)
+    made = make_bundle(opened, target, with_models=with_models, overwrite=overwrite)
     for key, text in made.left_out.items():
-        messages(
-            Noted(f"{key}: {text} is not in the bundle, as models are not; --set {key}=… or --model gives it")
-        )
+        messages(Noted(f"{key}: {text} is a model, which is not in the bundle; --with-models puts it in"))
     document().add(**made.to_dict())
     if not reporting.json:
         print_result(made.path)

@@ -1,4 +1,4 @@
-"""`smd inspect`: the recipe that a picture carries."""
+"""`smd inspect`: the recipe that a picture carries, and what a bundle holds."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from smd_cli.regular_files import is_directory
 
 Picture = Annotated[
     Path,
-    typer.Argument(metavar="IMAGE", help="A picture or film of smd's, or a folder of its frames."),
+    typer.Argument(metavar="IMAGE", help="A picture or film of smd's, a folder of its frames, or a bundle."),
 ]
 AsScene = Annotated[bool, typer.Option("--scene", help="Print a scene that renders the picture again.")]
 
@@ -25,13 +25,20 @@ AsScene = Annotated[bool, typer.Option("--scene", help="Print a scene that rende
 def inspect(
     image: Picture, scene: AsScene = False, json: options.Json = False, verbose: options.Verbose = False
 ) -> None:
-    """Tell what made a picture: its prompts and settings, or with --scene the scene itself."""
+    """Tell what made a picture: its prompts and settings, or with --scene the scene itself.
+
+    Of a bundle it tells the files, or with --scene the text of its scene.
+    """
+    from smd_cli.app.bundle.place import bundle_at
     from smd_cli.app.scenes import picture_at
     from smd_cli.media.frame_files import FIRST_FRAME
     from smd_cli.media.recipe import read_recipe
 
     if scene and json:
         raise UsageError(Place.of_option("--scene and --json").says("give only one of them"))
+    if place := bundle_at(image):
+        _inspect_bundle(*place, as_scene=scene, json=json)
+        return
     picture = picture_at(image)
     if picture is None and is_directory(image):
         raise AssetError(f"{image}: holds no frames of smd's ({FIRST_FRAME})")
@@ -46,3 +53,17 @@ def inspect(
         print_text(recipe.parameters())
         if recipe.computation:
             print_text(recipe.computed())
+
+
+def _inspect_bundle(file: Path, name: str, *, as_scene: bool, json: bool) -> None:
+    """Tell what a bundle holds, or print the scene of that name in it, by default its only one."""
+    from smd_cli.app.bundle.opened import load_bundled, open_bundle
+
+    bundle = open_bundle(file)
+    if as_scene:
+        print_text((load_bundled(bundle, name, (), None).text or "").rstrip("\n"))
+    elif json:
+        document().add(bundle=str(file), scenes=bundle.scenes, files=bundle.files)
+    else:
+        width = max(len(f"{size:,}") for size in bundle.files.values())
+        print_text("\n".join(f"{size:{width},}  {path}" for path, size in sorted(bundle.files.items())))

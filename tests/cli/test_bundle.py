@@ -1,6 +1,8 @@
 """`smd bundle`, and bundles in place of scenes."""
 
+import gc
 import json
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -8,7 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.app.bundle.zips import packed
-from tests.cli.program import smd
+from tests.cli.program import FLATLAND, smd
 
 SCENE = """\
 smd: 1
@@ -63,6 +65,8 @@ def test_messages_name_places_in_the_bundle(folder):
     told = smd("check", "typo.zip", "--json")
     (problem,) = json.loads(told.stdout)["problems"]
     assert (told.exit_code, problem["file"], problem["line"]) == (3, "typo.zip/day.yaml", 3)
+    del told
+    gc.collect()  # an error that is kept holds what it went through
 
 
 def test_the_document_tells_what_is_in_it(folder):
@@ -75,6 +79,45 @@ def test_the_document_tells_what_is_in_it(folder):
         "left_out": {"model.loras[0].path": "./l.safetensors"},
     }
     assert [note["text"] for note in told["notes"]] == [
-        "model.loras[0].path: ./l.safetensors is not in the bundle, as models are not; "
-        "--set model.loras[0].path=… or --model gives it"
+        "model.loras[0].path: ./l.safetensors is a model, which is not in the bundle; "
+        "--with-models puts it in"
     ]
+
+
+def test_a_bundle_with_its_models_needs_nothing_else(folder):
+    shutil.copytree(FLATLAND, folder / "own")
+    shutil.copytree(FLATLAND / "vae", "vae")
+    (folder / "own" / "unet" / "old.bin").write_bytes(b"pickle")
+    shutil.copy(next((FLATLAND / "lcm_lora").glob("*.safetensors")), folder / "l.safetensors")
+    model = f"model: {{base: {folder}/own, vae: ./vae, loras: [{{path: ../l.safetensors, weight: 0.1}}]}}\n"
+    Path("day.yaml").write_text(SCENE + model)
+    assert smd("generate", "day.yaml", "-o", "a.png").exit_code == 0
+    done = smd("bundle", "day.yaml", "--with-models", "--json")
+    told = json.loads(done.stdout)
+    assert told["left_out"] == {}
+    assert {"l.safetensors", "scene/own/unet/config.json"} < set(told["files"])
+    assert "scene/own/unet/old.bin" not in told["files"]
+    shutil.rmtree(folder / "own")
+    shutil.rmtree("vae")
+    Path("day.smd.zip").rename(folder / "elsewhere.smd.zip")
+    (folder / "l.safetensors").unlink()
+    done = smd("generate", "../elsewhere.smd.zip", "-o", "b.png")
+    assert done.exit_code == 0, done.stderr
+    assert Path("b.png").read_bytes() == Path("a.png").read_bytes()
+
+
+def test_inspect_tells_what_is_in_a_bundle(folder):
+    smd("bundle", "day.yaml")
+    sizes = {
+        "photo.png": Path("../photo.png").stat().st_size,
+        "scene/day.yaml": len(SCENE),
+        "scene/sun.png": Path("sun.png").stat().st_size,
+    }
+    width = max(len(str(size)) for size in sizes.values())
+    assert smd("inspect", "day.smd.zip").stdout == "".join(
+        f"{size:{width}}  {name}\n" for name, size in sizes.items()
+    )
+    told = json.loads(smd("inspect", "day.smd.zip", "--json").stdout)
+    assert (told["bundle"], told["scenes"], told["files"]) == ("day.smd.zip", ["scene/day.yaml"], sizes)
+    for name in ("day.smd.zip", "day.smd.zip/scene/day.yaml"):
+        assert smd("inspect", name, "--scene").stdout == SCENE

@@ -15,19 +15,24 @@ from pathlib import Path
 from typing import Any
 
 from smd_cli.app.apart import check_apart
+from smd_cli.app.bundle.archive import MAX_BYTES
 from smd_cli.app.bundle.layout import Layout, Named, lay_out
 from smd_cli.app.bundle.names import why_unfit
 from smd_cli.app.bundle.place import ZIP
 from smd_cli.app.named_files import digests_of, picture_files
 from smd_cli.app.scenes import OpenedScene, load_scene, plan_of
 from smd_cli.digests import digest_of
-from smd_cli.errors import SceneError, SmdError, UsageError
+from smd_cli.errors import AssetError, SceneError, SmdError, UsageError
 from smd_cli.media.drafts import Admit
 from smd_cli.media.files import Existing, check_target, drafting
 from smd_cli.media.frame_files import frame_files
 from smd_cli.media.images import check_file
 from smd_cli.messages import Place, call_folder, forget_folder
-from smd_cli.regular_files import open_regular
+from smd_cli.models.peft_config import ADAPTER_CONFIG
+from smd_cli.models.prediction import inference_configs
+from smd_cli.models.sources import local_files
+from smd_cli.references import PICKLES
+from smd_cli.regular_files import is_directory, is_there, open_regular
 from smd_cli.scene.loader import LoadedScene
 from smd_cli.scene.matrix import Point
 from smd_cli.scene.named import NamedReference, named_references
@@ -63,20 +68,29 @@ class MadeBundle:
         return asdict(self)
 
 
-def make_bundle(opened: OpenedScene, target: Path, *, overwrite: bool = False) -> MadeBundle:
+def make_bundle(
+    opened: OpenedScene, target: Path, *, with_models: bool = False, overwrite: bool = False
+) -> MadeBundle:
     """Write the bundle of a scene, whole or not at all, once it has been read back.
+
+    `with_models` puts in what lies on this machine of the scene's model, too; what the program brings, or
+    the hub has, is never put in.
 
     Raises:
         UsageError: it cannot be written there, or another file is there and `overwrite` is not given.
         SceneError, AssetError: a file that the scene names cannot be read, or cannot be in a bundle.
     """
     check_bundle_target(opened, target, overwrite=overwrite)
-    named = [_named(each) for each in _everything(opened.loaded)]
+    named = [_named(*found, with_models=with_models) for found in _everything(opened.loaded)]
     name = f"{opened.plan.name}.yaml"
     if reason := why_unfit(name):
         raise SceneError(opened.locate().says(f"the name of the scene {reason}; rename its file"))
     layout = lay_out(name, named)
     tree, text = _renamed(opened.loaded, named, layout)
+    if sum(file.stat().st_size for file in layout.files.values()) > MAX_BYTES:
+        raise SceneError(
+            opened.locate().says("has files of more than 4 GiB in all, which bundles do not hold")
+        )
     with drafting(target) as draft:
         _write(draft.temporary, layout, text)
         _read_back(opened, draft.temporary, target, tree)
@@ -119,18 +133,32 @@ def _everything(loaded: LoadedScene) -> Iterator[tuple[LoadedScene, NamedReferen
                 yield variant, each
 
 
-def _named(found: tuple[LoadedScene, NamedReference]) -> Named:
+def _named(variant: LoadedScene, each: NamedReference, *, with_models: bool) -> Named:
     """Find the files of what a scene names. Raises AssetError, with the place: there is none."""
-    variant, each = found
-    if each.is_model:
-        return Named(each)
     try:
+        if each.is_model:
+            return Named(each, tuple(_model_files(each)) if with_models and _is_here(each) else ())
         files = frame_files(each.reference.path) if each.is_frames else [each.reference.path]
         for path in files:
             check_file(path)
     except SmdError as error:
         raise error.at(variant.locate(*each.loc)) from error
     return Named(each, tuple(files))
+
+
+def _model_files(each: NamedReference) -> Iterator[Path]:
+    """Yield the files of a part of a model that a scene names by a path, pickles left out.
+
+    Beside a file may lie another one that says how it is meant. Raises AssetError: nothing is there.
+    """
+    path = each.reference.path
+    if not is_there(path):
+        raise AssetError(f"{path}: no such file")
+    if is_directory(path):
+        yield from (file for file in local_files(str(path)) if file.suffix not in PICKLES)
+        return
+    beside = (*inference_configs(path.name), ADAPTER_CONFIG)
+    yield from (path, *(file for file in map(path.with_name, beside) if is_there(file)))
 
 
 def _is_here(each: NamedReference) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from glob import has_magic
 from pathlib import Path, PurePosixPath
@@ -27,10 +27,12 @@ class Bundle:
     Attributes:
         file: the bundle itself.
         scenes: the paths of its scenes, in it.
+        files: the sizes of all its files in bytes, by their paths.
     """
 
     file: Path
     scenes: tuple[str, ...]
+    files: Mapping[str, int] = field(repr=False, compare=False)
     _folder: PrivateFolder = field(repr=False, compare=False)
 
     @property
@@ -63,7 +65,8 @@ def open_bundle(file: Path) -> Bundle:
         scenes = scenes_of(archive)
         if not scenes:
             raise SceneError(archive.place().says("is a bundle without a scene (a .yaml file)"))
-        bundle = Bundle(file, scenes, _unpack(archive))
+        sizes = {name: entry.file_size for name, entry in archive.files.items()}
+        bundle = Bundle(file, scenes, sizes, _unpack(archive))
     _unpacked[key] = bundle
     return bundle
 
