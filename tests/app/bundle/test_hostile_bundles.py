@@ -32,6 +32,15 @@ def folder(tmp_path, monkeypatch):
     assert {path.name for path in tmp_path.iterdir()} <= {"temporary", "b.smd.zip", "secret.png", "there"}
 
 
+@pytest.fixture(scope="module", autouse=True)
+def quick_collection():
+    """Let the collector look at what a test makes alone: all that is imported takes it half a second."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 def name_of(steps: str) -> bytes:
     return packed(None, (steps, "x"))
 
