@@ -10,7 +10,7 @@ from pathlib import Path
 from smd_cli.app.existing import GIVE_ANOTHER
 from smd_cli.app.model_spec import named_models
 from smd_cli.app.named_files import picture_files
-from smd_cli.app.scenes import OpenedScene, picture_at
+from smd_cli.app.scenes import OpenedScene
 from smd_cli.errors import AssetError, UsageError
 from smd_cli.media.frame_files import frame_files
 from smd_cli.media.sinks import Target, files_at, is_folder
@@ -52,9 +52,8 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 def _files_read(opened: OpenedScene) -> Iterator[tuple[str, Path]]:
     """Yield what each file is that a scene is made of, and the file."""
-    source = opened.locate().source
-    bundle = opened.bundle.file if opened.bundle else None
-    yield "the scene", bundle or picture_at(source) or Path(source)
+    if file := opened.origin.file:
+        yield "the scene", file
     for what, reference in named_models(opened.plan.model):
         yield from ((what, path) for path in local_files(reference.source))
     with suppress(AssetError):

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 
+from smd_cli.app.origin import picture_at
 from smd_cli.app.recipe_regions import FrameAreas, RecipeRegions
-from smd_cli.app.scenes import picture_at
 from smd_cli.errors import AssetError, SmdError
 from smd_cli.media.comparison import PixelDifference, alike, compare_pixels
 from smd_cli.media.difference_picture import Area

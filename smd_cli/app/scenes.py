@@ -8,19 +8,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from smd_cli.app.bundle.place import bundle_at
 from smd_cli.app.learned_words import lint_words
 from smd_cli.app.named_files import digests_of, picture_files
+from smd_cli.app.origin import Origin, Source, read_source
 from smd_cli.app.prompt_lengths import note_lengths
 from smd_cli.engine.events import Listener, Noted, Warned, ignore_events
 from smd_cli.errors import AssetError, SceneError, SmdError
-from smd_cli.media.frame_files import FIRST_FRAME
 from smd_cli.media.images import picture_size
 from smd_cli.media.paint import ScenePainter
 from smd_cli.media.scene_images import SceneImages
-from smd_cli.messages import Locate, Message, Place
+from smd_cli.messages import Locate, Message
 from smd_cli.scene.lints import lint
-from smd_cli.scene.loader import STDIN, LoadedScene, load, load_data, load_text, looks_like_picture
+from smd_cli.scene.loader import LoadedScene
 from smd_cli.scene.matrix import Point
 from smd_cli.scene.overrides import Override, override_of
 from smd_cli.scene.paths import Reference
@@ -31,33 +30,10 @@ from smd_cli.scene.seeds import RANDOM, has_random
 from smd_cli.scene.text_lints import lint_texts
 
 if TYPE_CHECKING:
-    from smd_cli.app.bundle.opened import Bundle
     from smd_cli.media.recipe import Recipe
 
 _SHOWN_SEEDS = 10
 _TRIES = 3
-Source = str | Path | Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Origin:
-    """What a scene was opened from, with which it can be opened again.
-
-    Attributes:
-        path: of the scene or picture; None: it was a text, data or standard input.
-        overrides: as `load_scene` takes them. A file is named as from the scene's folder.
-    """
-
-    path: Path | None = None
-    overrides: Mapping[str, Any] = field(default_factory=dict)
-
-    def changed(self, changes: Sequence[Override], base_dir: Path) -> Origin:
-        """Return it with more overrides, of a scene in a folder."""
-        overrides = dict(self.overrides)
-        for change in changes:
-            overrides.pop(change.path, None)  # of two for one place the last one counts, where it stands
-            overrides[change.path] = change.plain(base_dir)
-        return replace(self, overrides=overrides)
 
 
 @dataclass(frozen=True)
@@ -69,10 +45,8 @@ class OpenedScene:
         notes: what was adapted or drawn, one line each.
         warnings: what is likely a mistake, one line each.
         locate: `locate("sampler", "tile")` is the place of a value, with which messages about it begin.
-        recipe: that of the picture which the scene was opened from; None: it was opened from a scene.
         loaded: what was read.
-        bundle: that in which the scene lies, unpacked as long as this object is there; None: it lies in none.
-        origin: what it was opened from.
+        origin: what it was opened from; a bundle among that is unpacked as long as this object is there.
     """
 
     plan: Plan
@@ -81,8 +55,6 @@ class OpenedScene:
     locate: Locate = field(repr=False)
     loaded: LoadedScene = field(repr=False)
     _painted: _Painted = field(repr=False, compare=False)
-    recipe: Recipe | None = field(default=None, repr=False)
-    bundle: Bundle | None = field(default=None, repr=False)
     origin: Origin = field(default=Origin(), repr=False)
 
     @property
@@ -104,6 +76,11 @@ class OpenedScene:
         Raises as `images`.
         """
         return self._painted.digests()
+
+    @property
+    def recipe(self) -> Recipe | None:
+        """That of the picture which the scene was opened from; None: it was opened from a scene."""
+        return self.origin.recipe
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -130,7 +107,7 @@ class OpenedScene:
         """
         if task == self.plan.task:
             return self
-        return self._opened(self.loaded.with_task(task), task)
+        return _opened(self.loaded.with_task(task), task, self._painted.painter, self.origin)
 
     def tell(self, listener: Listener) -> None:
         """Emit the notes and warnings."""
@@ -152,17 +129,13 @@ class OpenedScene:
         loaded = self.loaded.at_point(point)
         if loaded is self.loaded:
             return self
-        changed = self._opened(loaded, None)
-        return replace(changed, origin=self.origin.changed(point.overrides, loaded.base_dir))
-
-    def _opened(self, loaded: LoadedScene, task: str | None) -> OpenedScene:
-        opened = _opened(loaded, task, self._painted.painter, self.recipe, self.bundle)
-        return replace(opened, origin=self.origin)
+        origin = self.origin.changed(point.overrides, loaded.base_dir)
+        return _opened(loaded, None, self._painted.painter, origin)
 
     def moved(self, change: Callable[[Reference], Reference], painter: ScenePainter) -> OpenedScene:
         """Return the scene with other references to files and models, and another painter of its images."""
-        plan = with_references(self.plan, change)
-        return replace(self, plan=plan, _painted=_Painted(painter, plan, self.locate), bundle=None)
+        plan, origin = with_references(self.plan, change), replace(self.origin, bundle=None)
+        return replace(self, plan=plan, _painted=_Painted(painter, plan, self.locate), origin=origin)
 
 
 @dataclass
@@ -233,72 +206,15 @@ def load_scene(
     changes = (
         [override_of(*item) for item in overrides.items()] if isinstance(overrides, Mapping) else overrides
     )
-    loaded, recipe, bundle = _load(source, changes, Path(base_dir), task)
-    opened = _opened(loaded, task, painter or ScenePainter(), recipe, bundle)
-    scene = replace(opened, origin=Origin(_file(source)).changed(changes, loaded.base_dir))
+    loaded, origin = read_source(source, changes, Path(base_dir), task)
+    scene = _opened(loaded, task, painter or ScenePainter(), origin)
     scene.tell(listener)
     return scene
 
 
-def _load(
-    source: Source, overrides: Sequence[Override], base_dir: Path, task: str | None
-) -> tuple[LoadedScene, Recipe | None, Bundle | None]:
-    """Load a scene, with the recipe of the picture or with the bundle that it comes from, if it does."""
-    if not isinstance(source, str | Path | Mapping):
-        raise TypeError(f"a scene is a path, a text or a mapping, not {type(source).__name__}")
-    if isinstance(source, Mapping):
-        return load_data(source, base_dir=base_dir, overrides=overrides, task=task), None, None
-    if isinstance(source, str) and "\n" in source:
-        return load_text(source, "scene", base_dir=base_dir, overrides=overrides, task=task), None, None
-    if picture := picture_at(source):
-        from smd_cli.media.recipe import read_recipe  # most scenes are none
-
-        recipe, path = read_recipe(picture), Path(source)
-        loaded = load_data(
-            recipe.to_scene(),
-            base_dir=path.parent,
-            overrides=overrides,
-            task=task,
-            place=Place(str(path)),
-            name=path.stem,
-        )
-        return loaded, recipe, None
-    if place := bundle_at(source):
-        from smd_cli.app.bundle.opened import load_bundled, open_bundle  # nor are most in one
-
-        bundle = open_bundle(place[0])
-        return load_bundled(bundle, place[1], overrides, task), None, bundle
-    return load(source, overrides, task), None, None
-
-
-def _file(source: Source) -> Path | None:
-    """Return the file that a scene is read from, if it is one."""
-    if isinstance(source, Mapping) or str(source) == STDIN or "\n" in str(source):
-        return None
-    return Path(source)
-
-
-def picture_at(source: str | Path) -> Path | None:
-    """Return the picture or film at a path, or the first of a folder of frames; None: there is none."""
-    path = Path(source)
-    frame = path / FIRST_FRAME
-    with suppress(OSError):  # which reading it as a scene reports
-        if frame.is_file():
-            return frame
-        if path.is_file() and looks_like_picture(path):
-            return path
-    return None
-
-
-def _opened(
-    loaded: LoadedScene,
-    task: str | None,
-    painter: ScenePainter,
-    recipe: Recipe | None,
-    bundle: Bundle | None,
-) -> OpenedScene:
-    if bundle:
-        bundle.check_inside(loaded)
+def _opened(loaded: LoadedScene, task: str | None, painter: ScenePainter, origin: Origin) -> OpenedScene:
+    if origin.bundle:
+        origin.bundle.check_inside(loaded)
     if task not in (None, loaded.scene.task):
         own = loaded.scene.task
         hint = f"this scene is for `smd {own}`; --set task={task} makes it one for `smd {task}`"
@@ -315,7 +231,7 @@ def _opened(
     )
     lengths = note_lengths(loaded.scene, plan.model, loaded.locate)
     notes = (*_drawn(loaded), *lengths, *map(Message.of, images.notes))
-    return OpenedScene(plan, notes, warnings, loaded.locate, loaded, painted, recipe, bundle)
+    return OpenedScene(plan, notes, warnings, loaded.locate, loaded, painted, origin)
 
 
 def _drawn(loaded: LoadedScene) -> Iterator[Message]:

@@ -74,7 +74,7 @@ def generate(
         hint=options.REPLACING,
         may_fetch=not dry_run,
     )
-    batch = plan_batch(request, reporting.messages(), lock=locked.read())
+    batch = plan_batch(request, reporting.messages(), lock=locked.read([scene]))
     if dry_run:
         print_plan(batch.scenes[0], settings, reporting)
     else:

@@ -30,7 +30,7 @@ def inspect(
     Of a bundle it tells the files, or with --scene the text of its scene.
     """
     from smd_cli.app.bundle.place import bundle_at
-    from smd_cli.app.scenes import picture_at
+    from smd_cli.app.origin import picture_at
     from smd_cli.media.frame_files import FIRST_FRAME
     from smd_cli.media.recipe import read_recipe
 
@@ -57,11 +57,11 @@ def inspect(
 
 def _inspect_bundle(file: Path, name: str, *, as_scene: bool, json: bool) -> None:
     """Tell what a bundle holds, or print the scene of that name in it, by default its only one."""
-    from smd_cli.app.bundle.opened import load_bundled, open_bundle
+    from smd_cli.app.bundle.opened import open_bundle
 
     bundle = open_bundle(file)
     if as_scene:
-        print_text((load_bundled(bundle, name, (), None).text or "").rstrip("\n"))
+        print_text((bundle.load(bundle.scene_named(name), (), None).text or "").rstrip("\n"))
     elif json:
         document().add(bundle=str(file), scenes=bundle.scenes, files=bundle.files)
     else:

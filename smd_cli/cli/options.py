@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -133,14 +134,14 @@ Deterministic = Annotated[
 ]
 
 LOCK = "smd.lock"
-"""The lock that commands make and read, where no other is named."""
+"""The lock that commands make and read, where no other is named, and a bundle has none."""
 
 IsLocked = Annotated[
     bool,
     typer.Option(
         "--locked",
-        help=f"Stop before any work unless {LOCK} holds the pictures, and nothing that they are made of has "
-        "changed.",
+        help=f"Stop before any work unless {LOCK} (where none is here, that of a bundle) holds the pictures, "
+        "and nothing that they are made of has changed.",
     ),
 ]
 LockFile = Annotated[
@@ -265,11 +266,14 @@ class Locked:
     locked: IsLocked = False
     lock: LockFile = None
 
-    def read(self) -> Lock | None:
+    def read(self, scenes: Sequence[str]) -> Lock | None:
         """Return the lock, if one is asked for. Raises AssetError: it is missing or damaged."""
+        from smd_cli.app.bundle.locks import lock_beside
         from smd_cli.app.lock.lockfile import read_lock
 
-        return read_lock(self.lock or LOCK) if self.locked or self.lock else None
+        if self.locked or self.lock:
+            return read_lock(self.lock or lock_beside(scenes))
+        return None
 
 
 @dataclass(frozen=True)

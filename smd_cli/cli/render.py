@@ -128,7 +128,7 @@ def render(
         fail_fast=fail_fast,
     )
     make_engine = engines.make(compute.device)
-    batch = plan_batch(request, messages, lock=locked.read())
+    batch = plan_batch(request, messages, lock=locked.read(scenes))
     beside = _beside(sheet, report, batch)
     if dry_run:
         _print_jobs(batch, reporting)

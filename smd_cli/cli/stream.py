@@ -141,7 +141,7 @@ def stream(
     overrides = [*_seed_override(seed), *stream_edits.overrides(), *edits.overrides()]
     messages = reporting.messages()
     job = _open(scene, overrides, naming, messages, offline=settings.offline or dry_run)
-    if lock := locked.read():
+    if lock := locked.read([scene]):
         job = _held(job, lock, messages)
     is_wanted = _is_wanted(job, existing, messages)
     if dry_run:

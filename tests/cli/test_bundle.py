@@ -3,7 +3,9 @@
 import gc
 import json
 import shutil
+import subprocess
 import tempfile
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -121,3 +123,71 @@ def test_inspect_tells_what_is_in_a_bundle(folder):
     assert (told["bundle"], told["scenes"], told["files"]) == ("day.smd.zip", ["scene/day.yaml"], sizes)
     for name in ("day.smd.zip", "day.smd.zip/scene/day.yaml"):
         assert smd("inspect", name, "--scene").stdout == SCENE
+
+
+LOCKED = """\
+smd: 1
+canvas: {width: 64, height: 64}
+seed: 1-2
+sampler: {indices: [0, 25]}
+background: {prompt: grass}
+regions:
+  - {name: sun, prompt: the sun, mask: ../m.png}
+"""
+
+
+def test_the_lock_of_a_scene_goes_with_it_and_holds_in_the_bundle(folder):
+    shutil.copy("sun.png", "../m.png")
+    shutil.copy("sun.png", "other.png")
+    Path("day.yaml").write_text(LOCKED)
+    Path("night.yaml").write_text(LOCKED)
+    for arguments in (["day.yaml"], ["night.yaml"]):
+        assert smd("lock", *arguments, "--inputs-only").exit_code == 0
+    assert smd("bundle", "day.yaml").exit_code == 0
+    told = json.loads(smd("bundle", "day.yaml", "--json").stdout)
+    assert (told["locked"], "smd.lock" in told["files"]) == (2, False)
+    Path("day.smd.zip").rename(folder / "day.smd.zip")
+    Path("smd.lock").rename("kept.lock")
+    with zipfile.ZipFile("../day.smd.zip") as opened:
+        assert opened.namelist() == ["scene/day.yaml", "smd.lock", "m.png"]
+        pictures = json.loads(opened.read("smd.lock"))["pictures"]
+    before = json.loads(Path("kept.lock").read_text())["pictures"]
+    assert [(each["scene"], each["seed"], each["sha256"]) for each in pictures] == [
+        ("scene/day.yaml", each["seed"], each["sha256"]) for each in before if each["scene"] == "day.yaml"
+    ]
+    done = smd("generate", "../day.smd.zip", "--locked", "--dry-run")
+    assert (done.exit_code, done.stderr) == (0, "")
+    done = smd("generate", "../day.smd.zip", "--locked", "--set", "regions[sun].prompt=a moon")
+    assert (done.exit_code, "'the sun' in ../day.smd.zip/smd.lock, now 'a moon'" in done.stderr) == (7, True)
+    again = json.loads(smd("bundle", "../day.smd.zip", "-o", "again.smd.zip", "--json").stdout)
+    assert (again["locked"], Path("again.smd.zip").read_bytes()) == (2, Path("../day.smd.zip").read_bytes())
+    subprocess.run(["unzip", "-q", "again.smd.zip", "-d", "by_hand"], check=True)
+    assert smd("render", "by_hand/scene/day.yaml", "--lock", "by_hand/smd.lock", "--dry-run").exit_code == 0
+
+
+def test_what_options_made_is_in_the_lock_of_a_bundle_where_it_can_be_made(folder):
+    shutil.copy("sun.png", "../m.png")
+    shutil.copy("sun.png", "other.png")
+    shutil.copy("sun.png", "matrix.png")
+    matrix = f"matrix:\n  regions[sun].mask: [../m.png, {folder}/mine/matrix.png]\n"
+    Path("day.yaml").write_text(LOCKED.replace("1-2", "3") + matrix)
+    assert smd("lock", "day.yaml", "--inputs-only").exit_code == 0
+    assert json.loads(smd("bundle", "day.yaml", "--json").stdout)["locked"] == 2
+    Path("smd.lock").unlink()
+    done = smd("render", "day.smd.zip", "--locked", "--dry-run")
+    assert (done.exit_code, done.stderr) == (0, "")
+
+    Path("day.yaml").write_text(LOCKED.replace("1-2", "3"))
+    change = ("--set", "regions[sun].mask=other.png")
+    assert smd("lock", "day.yaml", "--inputs-only", *change).exit_code == 0
+    says = "smd.lock: holds no picture of day.yaml that the bundle can make"
+    done = smd("bundle", "day.yaml", "-o", "b.smd.zip", "--json")
+    told = json.loads(done.stdout)
+    assert (done.exit_code, told["locked"], [note["text"] for note in told["notes"]]) == (0, 0, [says[10:]])
+    done = smd("bundle", "day.yaml", "-o", "c.smd.zip", "--lock", "smd.lock")
+    assert (done.exit_code, done.stderr) == (2, f"{says}\n")
+    done = smd("bundle", "day.yaml", "-o", "d.smd.zip", *change, "--json")
+    assert json.loads(done.stdout)["locked"] == 1
+    Path("smd.lock").unlink()
+    assert smd("generate", "d.smd.zip", "--locked", "--dry-run").exit_code == 0
+    assert smd("generate", "b.smd.zip", "--locked", "--dry-run").exit_code == 4

@@ -236,7 +236,7 @@ class TestProgram:
         def broken(*_: object) -> None:
             raise ZeroDivisionError("by\nzero")
 
-        monkeypatch.setattr("smd_cli.app.scenes.load", broken)
+        monkeypatch.setattr("smd_cli.app.origin.load", broken)
         done = smd("check", str(scene))
         assert done.exit_code == 1
         assert done.stderr == "internal error: ZeroDivisionError: by zero (run with -v for the traceback)\n"
@@ -266,7 +266,7 @@ class TestProgram:
         def interrupted(*_: object) -> None:
             raise KeyboardInterrupt
 
-        monkeypatch.setattr("smd_cli.app.scenes.load", interrupted)
+        monkeypatch.setattr("smd_cli.app.origin.load", interrupted)
         done = smd("check", str(scene))
         assert (done.exit_code, done.stdout, done.stderr) == (130, "", "interrupted\n")
 

@@ -29,7 +29,8 @@ from smd_cli.app.model_fit import find_fitting
 from smd_cli.app.model_spec import at_model
 from smd_cli.app.named_files import digests_of, picture_files
 from smd_cli.app.names import NamedPicture, fill_name
-from smd_cli.app.scenes import OpenedScene, Source, load_scene
+from smd_cli.app.origin import Source
+from smd_cli.app.scenes import OpenedScene, load_scene
 from smd_cli.app.settings import RenderSettings
 from smd_cli.engine.events import Listener, Noted, ignore_events
 from smd_cli.errors import Collected, UsageError

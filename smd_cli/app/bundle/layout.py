@@ -21,6 +21,9 @@ from smd_cli.media.frame_files import is_pattern, numbered
 from smd_cli.regular_files import is_directory
 from smd_cli.scene.named import NamedReference
 
+LOCK = "smd.lock"
+"""The lock of a bundle, which lies at its top."""
+
 _HOME = "scene"
 _NEW = "files"
 _SUFFIX = re.compile(r"\.\w{1,8}", re.ASCII)
@@ -93,6 +96,7 @@ class _Placing:
         self._home = home
         self._taken = TakenNames()
         self._taken.take(self.layout.scene)
+        self._taken.take(LOCK)
         self._frames: set[PurePosixPath] = set()  # folders in which every picture is a frame
 
     def place(self, each: Named) -> str:

@@ -9,33 +9,28 @@ from __future__ import annotations
 import copy
 import shutil
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from smd_cli.app.apart import check_apart
 from smd_cli.app.bundle.archive import MAX_BYTES
-from smd_cli.app.bundle.layout import Layout, Named, lay_out
+from smd_cli.app.bundle.contents import contents, is_here, variants
+from smd_cli.app.bundle.layout import LOCK, Layout, Named, lay_out
+from smd_cli.app.bundle.locks import lock_of_bundle
 from smd_cli.app.bundle.names import why_unfit
 from smd_cli.app.bundle.place import ZIP
+from smd_cli.app.lock.lockfile import Lock, read_lock
 from smd_cli.app.named_files import digests_of, picture_files
 from smd_cli.app.scenes import OpenedScene, load_scene, plan_of
 from smd_cli.digests import digest_of
-from smd_cli.errors import AssetError, SceneError, SmdError, UsageError
+from smd_cli.errors import SceneError, UsageError
 from smd_cli.media.drafts import Admit
 from smd_cli.media.files import Existing, check_target, drafting
-from smd_cli.media.frame_files import frame_files
-from smd_cli.media.images import check_file
-from smd_cli.messages import Place, call_folder, forget_folder
-from smd_cli.models.peft_config import ADAPTER_CONFIG
-from smd_cli.models.prediction import inference_configs
-from smd_cli.models.sources import local_files
-from smd_cli.references import PICKLES
-from smd_cli.regular_files import is_directory, is_there, open_regular
+from smd_cli.messages import Message, Place, call_folder, forget_folder
+from smd_cli.regular_files import open_regular
 from smd_cli.scene.loader import LoadedScene
-from smd_cli.scene.matrix import Point
-from smd_cli.scene.named import NamedReference, named_references
 from smd_cli.scene.rewrite import rewrite
 from smd_cli.scene.tree import Node, dotted
 from smd_cli.scene.yaml_types import dump
@@ -53,117 +48,105 @@ class MadeBundle:
         sha256: of the file.
         scene: the scene's path in it.
         files: the paths in it of what the scene names.
+        locked: how many pictures its lock holds; 0: it has none.
         left_out: the parts of the model that lie on this machine, by their places in the scene, and what the
             scene calls them in the bundle.
+        notes: what else was left out.
     """
 
     path: str
     sha256: str
     scene: str
     files: tuple[str, ...]
+    locked: int
     left_out: dict[str, str]
+    notes: tuple[Message, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what `--json` prints."""
-        return asdict(self)
+        """Return what `--json` prints beside notes."""
+        told = asdict(self)
+        del told["notes"]
+        return told
 
 
-def make_bundle(
-    opened: OpenedScene, target: Path, *, with_models: bool = False, overwrite: bool = False
-) -> MadeBundle:
+@dataclass(frozen=True)
+class Wanted:
+    """What is wanted of a bundle.
+
+    Attributes:
+        lock: whose pictures of the scene are put in; None: none is.
+        lock_can_wait: a lock that does not hold for the bundle is left out with a note; else it is an error.
+        with_models: put in what lies on this machine of the scene's model, too. What the program brings, or
+            the hub has, is never put in.
+        overwrite: replace another file.
+    """
+
+    lock: Lock | None = None
+    lock_can_wait: bool = False
+    with_models: bool = False
+    overwrite: bool = False
+
+
+def make_bundle(opened: OpenedScene, target: Path, wanted: Wanted = Wanted()) -> MadeBundle:
     """Write the bundle of a scene, whole or not at all, once it has been read back.
 
-    `with_models` puts in what lies on this machine of the scene's model, too; what the program brings, or
-    the hub has, is never put in.
-
     Raises:
-        UsageError: it cannot be written there, or another file is there and `overwrite` is not given.
+        UsageError: it cannot be written there; another file is there; the lock does not hold the scene.
         SceneError, AssetError: a file that the scene names cannot be read, or cannot be in a bundle.
     """
-    check_bundle_target(opened, target, overwrite=overwrite)
-    named = [_named(*found, with_models=with_models) for found in _everything(opened.loaded)]
+    check_bundle_target(opened, target)
+    named = contents(opened.loaded, with_models=wanted.with_models)
+    layout = _lay_out(opened, named)
+    tree, text = _renamed(opened.loaded, named, layout)
+    lock, notes = _lock(opened, named, layout, wanted)
+    with drafting(target) as draft:
+        _write(draft.temporary, layout, {layout.scene: text} | ({LOCK: lock.to_json()} if lock else {}))
+        _read_back(opened, draft.temporary, target, tree)
+        if lock:
+            read_lock(draft.temporary / LOCK)
+        sha256 = digest_of([draft.temporary])
+        draft.commit(_admission(target, sha256, overwrite=wanted.overwrite))
+    left_out = {
+        dotted(each.named.loc): text
+        for each, text in zip(named, layout.texts, strict=True)
+        if not each.files and is_here(each.named)
+    }
+    locked = len(lock.pictures) if lock else 0
+    return MadeBundle(str(target), sha256, layout.scene, tuple(sorted(layout.files)), locked, left_out, notes)
+
+
+def _lay_out(opened: OpenedScene, named: list[Named]) -> Layout:
+    """Lay a bundle out. Raises SceneError: the scene's name is not for every system, or it is too large."""
     name = f"{opened.plan.name}.yaml"
     if reason := why_unfit(name):
         raise SceneError(opened.locate().says(f"the name of the scene {reason}; rename its file"))
     layout = lay_out(name, named)
-    tree, text = _renamed(opened.loaded, named, layout)
     if sum(file.stat().st_size for file in layout.files.values()) > MAX_BYTES:
-        raise SceneError(
-            opened.locate().says("has files of more than 4 GiB in all, which bundles do not hold")
-        )
-    with drafting(target) as draft:
-        _write(draft.temporary, layout, text)
-        _read_back(opened, draft.temporary, target, tree)
-        sha256 = digest_of([draft.temporary])
-        draft.commit(_admission(target, sha256, overwrite=overwrite))
-    left_out = {
-        dotted(each.named.loc): text
-        for each, text in zip(named, layout.texts, strict=True)
-        if not each.files and _is_here(each.named)
-    }
-    return MadeBundle(str(target), sha256, layout.scene, tuple(sorted(layout.files)), left_out)
+        raise SceneError(opened.locate().says("has files of more than 4 GiB in all, too many for a bundle"))
+    return layout
 
 
-def check_bundle_target(opened: OpenedScene, target: Path, *, overwrite: bool) -> None:
+def _lock(
+    opened: OpenedScene, named: list[Named], layout: Layout, wanted: Wanted
+) -> tuple[Lock | None, tuple[Message, ...]]:
+    """Return the lock of a bundle, and notes where it has none although there is one."""
+    if wanted.lock is None:
+        return None, ()
+    try:
+        return lock_of_bundle(wanted.lock, opened, named, layout), ()
+    except UsageError as error:
+        if not wanted.lock_can_wait:
+            raise
+        return None, error.problems
+
+
+def check_bundle_target(opened: OpenedScene, target: Path) -> None:
     """Raise UsageError, before any work, where a bundle cannot be written."""
     place = Place.of_file(target)
     if target.suffix.lower() != ZIP:
         raise UsageError(place.says("bundles are zip files; give a name that ends in .smd.zip"))
     check_target(target, Existing.OVERWRITE)
     check_apart(opened, target)
-
-
-def _variants(loaded: LoadedScene) -> list[LoadedScene]:
-    """Return a scene, and those points of its matrix that can name other files: numbers name none."""
-    points: dict[tuple[tuple[tuple[str, ...], str], ...], Point] = {}
-    for point in loaded.points():
-        texts = [value for value in point.overrides if not isinstance(value.value.value, (int, float, bool))]
-        points.setdefault(tuple((value.keys, str(value.value.plain())) for value in texts), point)
-    return [loaded, *(loaded.at_point(point) for texts, point in points.items() if texts)]
-
-
-def _everything(loaded: LoadedScene) -> Iterator[tuple[LoadedScene, NamedReference]]:
-    """Yield what a scene and the points of its matrix name, each text once, and which of them names it."""
-    told = set()
-    for variant in _variants(loaded):
-        for each in named_references(variant):
-            key = each.node.place, each.reference.text, each.is_model, each.is_frames
-            if key not in told:
-                told.add(key)
-                yield variant, each
-
-
-def _named(variant: LoadedScene, each: NamedReference, *, with_models: bool) -> Named:
-    """Find the files of what a scene names. Raises AssetError, with the place: there is none."""
-    try:
-        if each.is_model:
-            return Named(each, tuple(_model_files(each)) if with_models and _is_here(each) else ())
-        files = frame_files(each.reference.path) if each.is_frames else [each.reference.path]
-        for path in files:
-            check_file(path)
-    except SmdError as error:
-        raise error.at(variant.locate(*each.loc)) from error
-    return Named(each, tuple(files))
-
-
-def _model_files(each: NamedReference) -> Iterator[Path]:
-    """Yield the files of a part of a model that a scene names by a path, pickles left out.
-
-    Beside a file may lie another one that says how it is meant. Raises AssetError: nothing is there.
-    """
-    path = each.reference.path
-    if not is_there(path):
-        raise AssetError(f"{path}: no such file")
-    if is_directory(path):
-        yield from (file for file in local_files(str(path)) if file.suffix not in PICKLES)
-        return
-    beside = (*inference_configs(path.name), ADAPTER_CONFIG)
-    yield from (path, *(file for file in map(path.with_name, beside) if is_there(file)))
-
-
-def _is_here(each: NamedReference) -> bool:
-    """Tell whether a model is named by a path, and so means something on this machine alone."""
-    return Path(each.reference.source).is_absolute()
 
 
 def _renamed(loaded: LoadedScene, named: list[Named], layout: Layout) -> tuple[Node, str]:
@@ -182,10 +165,11 @@ def _renamed(loaded: LoadedScene, named: list[Named], layout: Layout) -> tuple[N
     return tree, rewrite(loaded.text, {place: text for (place, _), text in changes.items()})
 
 
-def _write(path: Path, layout: Layout, text: str) -> None:
-    """Write the zip file: the scene first, then folders and files by name."""
+def _write(path: Path, layout: Layout, texts: Mapping[str, str]) -> None:
+    """Write the zip file: texts first, then folders and files by name."""
     with zipfile.ZipFile(path, "w") as bundle:
-        bundle.writestr(_entry(layout.scene), text.encode())
+        for name, text in texts.items():
+            bundle.writestr(_entry(name), text.encode())
         for folder in sorted(layout.folders):
             bundle.writestr(_entry(f"{folder}/"), b"")
         for name, file in sorted(layout.files.items()):
@@ -214,7 +198,7 @@ def _read_back(opened: OpenedScene, path: Path, target: Path, tree: Node) -> Non
         if again.loaded.tree.plain() != tree.plain():
             raise SceneError(opened.locate().says("its paths cannot be changed; write them relative to it"))
         tasks = dict.fromkeys([opened.plan.task, *["stream"] * opened.can_stream])
-        for before, after in zip(_variants(opened.loaded), _variants(again.loaded), strict=True):
+        for before, after in zip(variants(opened.loaded), variants(again.loaded), strict=True):
             for task in tasks:
                 _check_equal(before.with_task(task), after.with_task(task))
     finally:

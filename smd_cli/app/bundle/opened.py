@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -40,6 +41,26 @@ class Bundle:
         """Where it lies unpacked."""
         return self._folder.path
 
+    def file_named(self, name: str) -> Path:
+        """Return where a file of it lies. Raises FileNotFoundError: it has no such file."""
+        if name not in self.files:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), f"{self.file}/{name}")
+        return self.folder / name
+
+    def scene_named(self, name: str = "") -> str:
+        """Return the path of a scene in it, by default of its only one. Raises SceneError: it has no such."""
+        place = Place(str(self.file))
+        if not name and len(self.scenes) > 1:
+            named = ", ".join(f"{self.file}/{each}" for each in self.scenes)
+            raise SceneError(place.says(f"is a bundle of {len(self.scenes)} scenes; give one of {named}"))
+        if name and name not in self.scenes:
+            raise SceneError(place.says(f"has no scene {name}; it has {', '.join(self.scenes)}"))
+        return name or self.scenes[0]
+
+    def load(self, scene: str, overrides: Sequence[Override], task: str | None) -> LoadedScene:
+        """Read one of its scenes. Raises SceneError: that is none."""
+        return load(self.folder / scene, overrides, task, f"{self.file}/{scene}")
+
     def check_inside(self, loaded: LoadedScene) -> None:
         """Check that a scene in it, or a point of its matrix, names no file outside; options may.
 
@@ -69,21 +90,6 @@ def open_bundle(file: Path) -> Bundle:
         bundle = Bundle(file, scenes, sizes, _unpack(archive))
     _unpacked[key] = bundle
     return bundle
-
-
-def load_bundled(bundle: Bundle, scene: str, overrides: Sequence[Override], task: str | None) -> LoadedScene:
-    """Read a scene of a bundle, by default its only one.
-
-    Raises SceneError: there is no such scene, or it is none.
-    """
-    place = Place(str(bundle.file))
-    if not scene and len(bundle.scenes) > 1:
-        named = ", ".join(f"{bundle.file}/{each}" for each in bundle.scenes)
-        raise SceneError(place.says(f"is a bundle of {len(bundle.scenes)} scenes; give one of {named}"))
-    if scene and scene not in bundle.scenes:
-        raise SceneError(place.says(f"has no scene {scene}; it has {', '.join(bundle.scenes)}"))
-    name = scene or bundle.scenes[0]
-    return load(bundle.folder / name, overrides, task, f"{bundle.file}/{name}")
 
 
 def scenes_of(archive: Archive) -> tuple[str, ...]:

@@ -100,9 +100,13 @@ class Lock:
         """Return the pictures of a scene, by its name in the lock, and a seed."""
         return self._by_scene_and_seed.get((scene, seed), ())
 
+    def pictures_of_scene(self, scene: str) -> Sequence[LockedPicture]:
+        """Return all pictures of a scene, by its name in the lock."""
+        return [picture for picture in self.pictures if picture.scene == scene]
+
     def has_scene(self, scene: str) -> bool:
         """Tell whether there is a picture of a scene, by its name in the lock."""
-        return any(picture.scene == scene for picture in self.pictures)
+        return bool(self.pictures_of_scene(scene))
 
     def path_of(self, name: str) -> Path:
         """Return where a file lies, by its name in the lock."""
@@ -157,7 +161,7 @@ def looks_like_lock(path: Path) -> bool:
 
 
 def read_lock(path: str | Path) -> Lock:
-    """Read a lock file.
+    """Read a lock file, which may lie in a bundle: `a.smd.zip/smd.lock`.
 
     Raises AssetError: it is missing or unreadable, of a version that is not known, or damaged, with a line
     for each problem.
@@ -165,7 +169,7 @@ def read_lock(path: str | Path) -> Lock:
     path = Path(path)
     place = Place(str(path))
     try:
-        data = parse(read_text(path, MAX_BYTES))
+        data = parse(_read(path))
     except FileNotFoundError:
         raise AssetError(place.says("no such file; smd lock SCENE… makes one")) from None
     except OSError as error:
@@ -178,6 +182,15 @@ def read_lock(path: str | Path) -> Lock:
     except ValidationError as error:
         raise AssetError(*_lines(error, place)) from error
     return Lock(path, tuple(_pictures(file, place)))
+
+
+def _read(path: Path) -> str:
+    if at := bundle_at(path):
+        from smd_cli.app.bundle.opened import open_bundle
+
+        bundle = open_bundle(at[0])  # which has to be there until the file has been read
+        return read_text(bundle.file_named(at[1]), MAX_BYTES)
+    return read_text(path, MAX_BYTES)
 
 
 def _check_version(data: object, place: Place) -> None:

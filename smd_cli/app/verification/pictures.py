@@ -6,7 +6,8 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from smd_cli.app.scenes import OpenedScene, load_scene, picture_at
+from smd_cli.app.origin import picture_at
+from smd_cli.app.scenes import OpenedScene, load_scene
 from smd_cli.app.verification.claim import Claim, model_of
 from smd_cli.errors import AssetError
 from smd_cli.media.frame_files import FIRST_FRAME
@@ -41,4 +42,5 @@ def picture_claim(path: Path) -> Claim:
 
 def _open(path: Path) -> OpenedScene:
     """Open a picture's scene; that other pixels come out is for the verdict to tell, not for a render."""
-    return replace(load_scene(path), recipe=None)
+    scene = load_scene(path)
+    return replace(scene, origin=replace(scene.origin, recipe=None))

@@ -20,7 +20,7 @@ from smd_cli.interrupts import handle_signals
 handle_signals()
 from smd_cli.app.scenes import load_scene
 scene = load_scene("b.smd.zip")
-print(scene.bundle.folder, flush=True)
+print(scene.origin.bundle.folder, flush=True)
 sys.stdin.read()
 """
 
@@ -49,11 +49,11 @@ def holding():
 
 def test_nobody_else_can_look_into_it_and_it_goes_with_the_scene():
     scene = load_scene("b.smd.zip")
-    folder = scene.bundle.folder
+    folder = scene.origin.bundle.folder
     assert folder.stat().st_mode & 0o777 == 0o700
     assert {path.name for path in folder.iterdir()} == {"day.yaml", "m.png"}
     again = load_scene("b.smd.zip")
-    assert again.bundle is scene.bundle  # unpacked once
+    assert again.origin.bundle is scene.origin.bundle  # unpacked once
     kept = again.for_task("panorama")
     del scene, again
     gc.collect()
@@ -69,14 +69,14 @@ def test_a_bundle_that_has_changed_is_unpacked_anew():
     scene = load_scene("b.smd.zip")
     Path("b.smd.zip").write_bytes(packed(None, ("more.txt", "x")))
     other = load_scene("b.smd.zip")
-    assert other.bundle.folder != scene.bundle.folder
-    assert (other.bundle.folder / "more.txt").read_text() == "x"
+    assert other.origin.bundle.folder != scene.origin.bundle.folder
+    assert (other.origin.bundle.folder / "more.txt").read_text() == "x"
 
 
 def test_copies_for_other_processes_hold_nothing():
     scene = load_scene("b.smd.zip")
-    folder = scene.bundle.folder
-    other = copy.deepcopy(scene.bundle)  # as a pickle is
+    folder = scene.origin.bundle.folder
+    other = copy.deepcopy(scene.origin.bundle)  # as a pickle is
     assert (other.file, other.folder) == (Path("b.smd.zip"), folder)
     del other
     gc.collect()
@@ -107,7 +107,11 @@ def test_what_a_killed_process_leaves_the_next_one_clears_and_no_other(temporary
         mine = temporary / "smd-bundle-of-mine"
         mine.mkdir()
         scene = load_scene("b.smd.zip")
-        assert {path.name for path in temporary.iterdir()} == {mine.name, held.name, scene.bundle.folder.name}
+        assert {path.name for path in temporary.iterdir()} == {
+            mine.name,
+            held.name,
+            scene.origin.bundle.folder.name,
+        }
         living.stdin.close()
     assert not held.exists()
 
@@ -116,7 +120,7 @@ def test_a_link_in_place_of_a_folder_is_left_alone(temporary, tmp_path):
     (tmp_path / "precious").mkdir()
     (tmp_path / "precious" / "file").write_text("mine")
     scene = load_scene("b.smd.zip")
-    link = temporary / (scene.bundle.folder.name[:-8] + "00000000")
+    link = temporary / (scene.origin.bundle.folder.name[:-8] + "00000000")
     link.symlink_to(tmp_path / "precious")
     Path("c.smd.zip").write_bytes(packed(None, ("more.txt", "x")))
     load_scene("c.smd.zip")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from smd_cli.app.bundle.make import make_bundle
+from smd_cli.app.bundle.make import Wanted, make_bundle
 from smd_cli.app.named_files import digests_of, picture_files
 from smd_cli.app.scenes import load_scene
 from smd_cli.errors import AssetError, SceneError, UsageError
@@ -269,7 +269,7 @@ def test_an_output_that_is_read_or_somebody_elses_stays(folder):
     ):
         bundle(scene)
     assert Path("b.smd.zip").read_bytes() == before
-    make_bundle(load_scene(scene), Path("b.smd.zip"), overwrite=True)
+    make_bundle(load_scene(scene), Path("b.smd.zip"), Wanted(overwrite=True))
     assert_same(scene)
     with pytest.raises(UsageError, match=r"day\.png: bundles are zip files"):
         bundle(scene, "day.png")
