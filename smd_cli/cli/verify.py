@@ -21,7 +21,7 @@ Pictures = Annotated[
     list[Path],
     typer.Argument(
         metavar="PICTURE",
-        help="Pictures and films of smd's, folders of a film's frames, or locks (smd.lock).",
+        help="Pictures and films of smd's, folders of a film's frames, or locks (smd.lock, or a bundle's).",
     ),
 ]
 Metric = Annotated[

@@ -92,14 +92,17 @@ def file_override(option: str, keys: Sequence[str], text: str) -> Override:
     return replace(override(option, keys, text), file=Reference(text, Path.cwd()) if text else None)
 
 
-def override_of(path: str, value: Any) -> Override:  # noqa: ANN401 - plain data of any shape
-    """Make an override of a path and plain data: override_of("canvas.width", 512). Raises UsageError."""
-    option = f"override {path}"
-    place, keys = Place.of_option(option), steps_of(path)
+def override_of(path: str, value: Any, place: Place | None = None) -> Override:  # noqa: ANN401 - plain data
+    """Make an override of a path and plain data: override_of("canvas.width", 512).
+
+    `place` is where it is given, if not by an option. Raises UsageError: the path is none.
+    """
+    option, keys = f"override {path}", steps_of(path)
+    at = place or Place.of_option(option)
     if keys is None:
         hint = "write the place as in regions[0].prompt or sampler.tile"
-        raise UsageError(place.says(hint))
-    return Override(option, keys, from_data(value, place))
+        raise UsageError(at.says(hint))
+    return Override(option, keys, from_data(value, at), at=place)
 
 
 def apply(tree: Node, overrides: Sequence[Override], base_dir: Path) -> None:

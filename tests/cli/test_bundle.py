@@ -191,3 +191,42 @@ def test_what_options_made_is_in_the_lock_of_a_bundle_where_it_can_be_made(folde
     Path("smd.lock").unlink()
     assert smd("generate", "d.smd.zip", "--locked", "--dry-run").exit_code == 0
     assert smd("generate", "b.smd.zip", "--locked", "--dry-run").exit_code == 4
+
+
+def test_verify_renders_what_the_lock_of_a_bundle_holds(folder):
+    shutil.copy("sun.png", "../m.png")
+    Path("day.yaml").write_text(LOCKED.replace("1-2", "3"))
+    assert smd("lock", "day.yaml").exit_code == 0
+    assert smd("bundle", "day.yaml").exit_code == 0
+    Path("smd.lock").unlink()
+    for name in ("day.smd.zip", "day.smd.zip/smd.lock"):
+        done = smd("verify", name, "--json")
+        assert done.exit_code == 0, done.stderr
+        (verdict,) = json.loads(done.stdout)["verdicts"]
+        assert verdict["name"] == "day.smd.zip/scene/day.yaml, seed 3"
+    assert smd("bundle", "day.yaml", "-o", "bare.smd.zip").exit_code == 0
+    done = smd("verify", "bare.smd.zip")
+    assert (done.exit_code, "bare.smd.zip/smd.lock: no such file" in done.stderr + done.stdout) == (4, True)
+
+
+def test_the_lock_in_a_bundle_leads_no_scene_out_of_it(folder):
+    secret = folder / "photo.png"
+    Path("day.yaml").write_text(SCENE.replace("../photo.png", "sun.png"))
+    assert smd("lock", "day.yaml", "--inputs-only", "--set", f"regions[sun].mask={secret}").exit_code == 0
+    files = {name: Path(name).read_bytes() for name in ("day.yaml", "sun.png", "smd.lock")}
+    Path("b.smd.zip").write_bytes(packed(files))
+    done = smd("verify", "b.smd.zip")
+    assert (done.exit_code, "leads out of the bundle" in done.stderr + done.stdout) == (3, True), done
+    secret.unlink()  # whether that is there is not told either
+    done = smd("verify", "b.smd.zip")
+    assert (done.exit_code, "leads out of the bundle" in done.stderr + done.stdout) == (3, True), done
+    outside = json.loads(Path("smd.lock").read_text())
+    outside["pictures"][0] |= {"scene": "../mine/day.yaml", "overrides": {}}
+    Path("b.smd.zip").write_bytes(packed({**files, "smd.lock": json.dumps(outside)}))
+    done = smd("verify", "b.smd.zip")
+    assert (done.exit_code, "b.smd.zip: has no scene ../mine/day.yaml" in done.stderr + done.stdout) == (
+        3,
+        True,
+    )
+    del done
+    gc.collect()  # an error that is kept holds what it went through

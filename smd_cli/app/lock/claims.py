@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from smd_cli.app.bundle.place import bundle_at
 from smd_cli.app.existing import ComingRecipes
 from smd_cli.app.lock.drift import differences
 from smd_cli.app.lock.lockfile import Lock, LockedPicture, is_scene, read_lock
@@ -13,6 +14,7 @@ from smd_cli.app.scenes import OpenedScene, load_scene
 from smd_cli.app.verification.claim import Claim, model_of
 from smd_cli.errors import MismatchError, SceneError
 from smd_cli.messages import Place
+from smd_cli.scene.overrides import Override, override_of
 
 
 def lock_claims(path: Path, *, offline: bool) -> list[Claim]:
@@ -61,10 +63,17 @@ class _Scenes:
             if not is_scene(path):
                 hint = f"smd lock of other scenes leaves its pictures out of {self._lock.path}"
                 raise MismatchError(Place(str(path)).says(f"is gone; {hint}"))
-            opened = load_scene(path, overrides=picture.overrides)
-            scene = replace(_for_task(opened, picture.recipe.scene["task"]), recipe=None)  # verdicts tell all
+            scene = _for_task(
+                load_scene(path, overrides=self._overrides(picture)), picture.recipe.scene["task"]
+            )
+            scene = replace(scene, origin=replace(scene.origin, recipe=None))  # verdicts tell all
             self._last = key, scene, ComingRecipes(scene, offline=self._offline)
         return self._last[1:]
+
+    def _overrides(self, picture: LockedPicture) -> list[Override]:
+        """Return what options changed; of a lock in a bundle, which may name files of that alone."""
+        place = Place(str(self._lock.path)) if bundle_at(self._lock.path) else None
+        return [override_of(key, value, place) for key, value in picture.overrides.items()]
 
 
 def _for_task(scene: OpenedScene, task: str) -> OpenedScene:

@@ -1,4 +1,4 @@
-"""What files claim: pictures of themselves, locks of the pictures that they hold. Knows no torch."""
+"""What files claim: pictures of themselves, locks of what they hold, also in bundles. Knows no torch."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from smd_cli.app.bundle.layout import LOCK
+from smd_cli.app.bundle.place import bundle_at
 from smd_cli.app.lock.claims import lock_claims
 from smd_cli.app.lock.lockfile import looks_like_lock
 from smd_cli.app.verification.claim import Claim
@@ -15,10 +17,12 @@ from smd_cli.errors import SmdError
 
 
 def claims_of(path: Path, *, offline: bool = False) -> list[Claim]:
-    """Return what a picture, a film, a folder of frames or a lock claims; `offline`, without the network.
+    """Return what a picture, film, folder of frames, lock or bundle claims; `offline`, without the network.
 
-    Raises AssetError: it cannot be read, or claims nothing.
+    Raises AssetError, SceneError: it cannot be read, or claims nothing.
     """
+    if at := bundle_at(path):
+        return lock_claims(at[0] / (at[1] or LOCK), offline=offline)
     with suppress(OSError):  # which reading it as a picture tells
         if looks_like_lock(path):
             return lock_claims(path, offline=offline)
