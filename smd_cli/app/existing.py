@@ -116,21 +116,28 @@ def again(existing: Existing) -> Existing:
 
     One that is skipped could be another picture, so it is looked at like one to be replaced.
     """
-    return Existing.REPLACE_OWN if existing is Existing.SKIP else existing
+    return {Existing.SKIP: Existing.REPLACE_OWN, Existing.UPDATE: Existing.OVERWRITE}.get(existing, existing)
 
 
 def _is_to_be_made(path: Path, existing: Existing, coming: Coming, hint: str) -> bool:
     if existing in (Existing.OVERWRITE, Existing.FAIL) or not path.exists():
         return True
+    problem = _why_another(path, coming)
+    if problem and existing is not Existing.UPDATE:
+        raise UsageError(f"{problem}; {hint}")
+    return bool(problem) or existing is Existing.REPLACE_OWN
+
+
+def _why_another(path: Path, coming: Coming) -> str:
+    """Tell why a file is not known to be the picture that is to be made; an empty text: it is."""
     try:
         there = read_recipe(path)
     except AssetError as error:
-        raise UsageError(f"{error}, so it cannot be compared; {hint}") from error
+        return f"{error}, so it cannot be compared"
     recipe = coming()
     if recipe is None:
-        raise UsageError(f"{path}: exists, and cannot be compared with a picture without metadata; {hint}")
-    if differences := there.differences(recipe):
-        shown = ", ".join(differences[:_SHOWN])
-        more = f" and {len(differences) - _SHOWN} more" * (len(differences) > _SHOWN)
-        raise UsageError(f"{path}: is another picture: {shown}{more}; {hint}")
-    return existing is not Existing.SKIP
+        return f"{path}: exists, and cannot be compared with a picture without metadata"
+    if not (differences := there.differences(recipe)):
+        return ""
+    more = f" and {len(differences) - _SHOWN} more" * (len(differences) > _SHOWN)
+    return f"{path}: is another picture: {', '.join(differences[:_SHOWN])}{more}"

@@ -102,7 +102,11 @@ Overwrite = Annotated[
 ]
 SkipExisting = Annotated[
     bool,
-    typer.Option("--skip-existing", help="Leave pictures that exist with the same recipe, and go on."),
+    typer.Option(
+        "--skip-existing",
+        help="Leave pictures that exist with the same recipe, and go on. With --overwrite, all others that "
+        "exist are replaced.",
+    ),
 ]
 Name = Annotated[
     str | None,
@@ -245,17 +249,14 @@ class ExistingFiles:
     fail_existing: FailExisting = False
 
     def policy(self) -> Existing:
-        """Return what to do about them. Raises UsageError: more than one option is given."""
-        if self.overwrite + self.skip_existing + self.fail_existing > 1:
-            raise UsageError(
-                Place.of_option("--overwrite, --skip-existing and --fail-existing").says(
-                    "give only one of them"
-                )
-            )
-        if self.skip_existing:
-            return Existing.SKIP
+        """Return what to do about them. Raises UsageError: --fail-existing is given with another option."""
         if self.fail_existing:
+            if self.overwrite or self.skip_existing:
+                other = "--overwrite" if self.overwrite else "--skip-existing"
+                raise UsageError(Place.of_option("--fail-existing").says(f"is the opposite of {other}"))
             return Existing.FAIL
+        if self.skip_existing:
+            return Existing.UPDATE if self.overwrite else Existing.SKIP
         return Existing.OVERWRITE if self.overwrite else Existing.REPLACE_OWN
 
 

@@ -21,6 +21,7 @@ class Existing(StrEnum):
     REPLACE_OWN = "replace own"
     OVERWRITE = "overwrite"
     SKIP = "skip"
+    UPDATE = "update"  # the same picture stays, anything else is replaced
     FAIL = "fail"
 
 

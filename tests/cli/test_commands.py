@@ -203,7 +203,7 @@ class TestSchemaAndNew:
         path.write_text("mine")
         assert smd("schema", "-o", str(path), "--fail-existing").exit_code == 2
         assert smd("schema", "-o", str(path), "--skip-existing").stdout == ""
-        assert smd("schema", "-o", str(path), "--skip-existing", "--overwrite").exit_code == 2
+        assert smd("schema", "-o", str(path), "--fail-existing", "--overwrite").exit_code == 2
         assert path.read_text() == "mine"
         assert smd("schema", "-o", str(path)).exit_code == 2
         assert path.read_text() == "mine"

@@ -82,6 +82,39 @@ def test_what_is_there_already_is_skipped_and_listed(monkeypatch):
     assert (done.exit_code, "day_4.png: exists, and is no picture of smd's" in done.stderr) == (2, True)
 
 
+@pytest.mark.parametrize("target", ["out/day_5.png", "out/day_5.gif", "out/day_5/"])
+def test_what_is_out_of_date_is_made_anew_beside_what_is_skipped(target, monkeypatch):
+    day = SCENE + ("" if target.endswith(".png") else "task: stream\n")
+    Path("day.yaml").write_text(day)
+    Path("night.yaml").write_text(day.replace("sun.png", "{box: [0, 0, 1, 1]}"))
+    name = f"{{scene}}_{{seed}}{target.removeprefix('out/day_5')}"
+    named = ["day.yaml", "night.yaml", "--output-dir", "out", "--name", name]
+    run = ["render", *named, "--skip-existing", "--overwrite", "--json"]
+    both = json.loads(smd(*run).stdout)
+    assert [len(both[key]) for key in ("outputs", "skipped")] == [2, 0]
+    draw_mask(40)
+    second = json.loads(smd(*run).stdout)
+    assert [output["path"] for output in second["outputs"]] == [target]
+    assert [output["path"] for output in second["skipped"]] == [both["outputs"][1]["path"]]
+    assert second["outputs"][0]["pixels_sha256"] != both["outputs"][0]["pixels_sha256"]
+    no_weights(monkeypatch)
+    assert json.loads(smd(*run).stdout)["outputs"] == []
+
+
+def test_a_file_that_carries_no_recipe_is_out_of_date():
+    Path("day_5.png").write_bytes(b"theirs")
+    assert smd("generate", "day.yaml", "--skip-existing").exit_code == 2
+    assert Path("day_5.png").read_bytes() == b"theirs"
+    assert smd("generate", "day.yaml", "--skip-existing", "--overwrite").exit_code == 0
+    assert read_recipe(Path("day_5.png")).scene["bootstrap"]["steps"] == 2
+
+
+@pytest.mark.parametrize("other", ["--overwrite", "--skip-existing"])
+def test_fail_existing_goes_with_nothing_else(other):
+    done = smd("generate", "day.yaml", "--fail-existing", other)
+    assert (done.exit_code, f"--fail-existing: is the opposite of {other}" in done.stderr) == (2, True)
+
+
 def test_all_files_that_are_in_the_way_are_named(monkeypatch):
     assert smd("generate", "day.yaml", "--seed", "1,2").exit_code == 0
     assert smd("generate", "day.yaml", "--seed", "3", "--no-metadata").exit_code == 0

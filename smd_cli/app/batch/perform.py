@@ -83,7 +83,7 @@ def _picture(job: Job, renderer: Renderer, existing: Existing, hint: str, began:
     picture = renderer.render(job.scene, seed=job.seed)
     path = Path(job.target)
     with finishing():
-        is_there = existing is Existing.SKIP and path.exists() and _is_there(path, picture, hint)
+        is_there = _is_there(path, existing, picture, hint)
         if is_there:
             output = existing_file(path, job.seed, picture.image.size)
         else:
@@ -101,9 +101,13 @@ def _picture(job: Job, renderer: Renderer, existing: Existing, hint: str, began:
     )
 
 
-def _is_there(path: Path, picture: RenderedPicture, hint: str) -> bool:
-    """Tell whether a file that has appeared meanwhile is the picture. Raises UsageError: it is another."""
-    return not check_picture(path, Existing.SKIP, lambda: picture.recipe, hint=hint)
+def _is_there(path: Path, existing: Existing, picture: RenderedPicture, hint: str) -> bool:
+    """Tell whether a file that has appeared meanwhile is the picture, and may stay.
+
+    Raises UsageError: it is another, which must stay.
+    """
+    leaves = existing in (Existing.SKIP, Existing.UPDATE) and path.exists()
+    return leaves and not check_picture(path, existing, lambda: picture.recipe, hint=hint)
 
 
 def _stream(job: Job, renderer: Renderer, existing: Existing, hint: str, began: float) -> Outcome:

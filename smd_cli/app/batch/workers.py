@@ -195,4 +195,5 @@ class _Crew:
 
 def _of_retry(existing: Existing) -> Existing:
     """Return what is done about a file that the first attempt may have left whole."""
-    return Existing.OVERWRITE if existing is Existing.OVERWRITE else Existing.REPLACE_OWN
+    is_free = existing in (Existing.OVERWRITE, Existing.UPDATE)
+    return Existing.OVERWRITE if is_free else Existing.REPLACE_OWN
