@@ -43,4 +43,5 @@ def test_a_long_text_is_cut_with_an_ellipsis(width):
 def test_a_label_stays_on_a_small_picture():
     image = Image.new("RGB", (64, 64))
     draw_labels(image, [Label("a region with a long name", "red", (32, 32))], FONT)
-    assert (255, 0, 0) in {image.getpixel((63, row)) for row in range(64)}  # its border is whole
+    right = [row for row in range(64) if image.getpixel((63, row)) == (255, 0, 0)]
+    assert len(right) == right[-1] - right[0] + 1 > 10  # its border has a right side
