@@ -152,6 +152,8 @@ class Recipe:
             recipe = cls(**{key: value for key, value in data.items() if key != "recipe"})
             if type(recipe.rendering) is not int:
                 raise ValueError("its rendering version is none")
+            if type(recipe.latents) not in (str, type(None)):
+                raise ValueError("its latents are no text")
             recipe.parameters()  # raises where a value that it needs is missing
             recipe.differences(recipe)
             recipe.rounding_differences(recipe)
