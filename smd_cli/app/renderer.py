@@ -19,6 +19,7 @@ from smd_cli.errors import MismatchError, UsageError
 if TYPE_CHECKING:
     from smd_cli.app.rendering import RenderedPicture
     from smd_cli.app.streaming import SceneStream
+    from smd_cli.engine.encoder import CachedEncoder
     from smd_cli.engine.prepare import PreparedScene
     from smd_cli.models.assets import Assets
     from smd_cli.models.backbone import Backbone
@@ -28,8 +29,9 @@ if TYPE_CHECKING:
 class Renderer:
     """Renders scenes one after the other.
 
-    The last model stays loaded, and the last scene prepared, for the next render. `close` ends the streams
-    that are under way and lets go of model and scene, as leaving a `with` block does.
+    The last model stays loaded, and the last scene prepared, for the next render; prompts and pictures that
+    scenes have in common are encoded once. `close` ends the streams that are under way and lets go of model
+    and scene, as leaving a `with` block does.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class Renderer:
         self.listener = listener
         self._model: tuple[tuple[ModelSpec, bool], Backbone] | None = None
         self._compared: OpenedScene | None = None
+        self._encoder: CachedEncoder | None = None
         self._prepared: tuple[OpenedScene, PreparedScene] | None = None
         self._streams: WeakSet[SceneStream] = WeakSet()
 
@@ -151,8 +154,10 @@ class Renderer:
         if self._prepared is None or self._prepared[0] is not scene:
             with clock.phase("encode"):
                 from smd_cli.app.rendering import prepare_scene
+                from smd_cli.engine.encoder import CachedEncoder
 
-                self._prepared = scene, prepare_scene(scene, backbone, self.settings)
+                self._encoder = self._encoder or CachedEncoder(backbone)
+                self._prepared = scene, prepare_scene(scene, backbone, self._encoder, self.settings)
         return self._prepared[1]
 
     def _release(self) -> None:
@@ -161,5 +166,5 @@ class Renderer:
         from smd_cli.engine.device import release_memory
 
         device = self._model[1].device
-        self._model = self._prepared = None
+        self._model = self._encoder = self._prepared = None
         release_memory(device)

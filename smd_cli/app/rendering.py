@@ -22,6 +22,7 @@ from smd_cli.app.settings import RenderSettings
 from smd_cli.app.verification.latents import coarse_text
 from smd_cli.core.regions import Work
 from smd_cli.engine.device import enough_memory
+from smd_cli.engine.encoder import Encoder
 from smd_cli.engine.events import Clock, Listener, Warned
 from smd_cli.engine.layers import CanvasImages
 from smd_cli.engine.prepare import PreparedScene, prepare
@@ -88,10 +89,13 @@ class RenderedPicture:
         return WrittenFile(str(target), self.seed, digest, self.pixels_sha256, *self.image.size)
 
 
-def prepare_scene(scene: OpenedScene, backbone: Backbone, settings: RenderSettings) -> PreparedScene:
+def prepare_scene(
+    scene: OpenedScene, backbone: Backbone, encoder: Encoder, settings: RenderSettings
+) -> PreparedScene:
     """Prepare a scene for its model. Raises DeviceError: the memory is not enough."""
     with computing(scene, backbone):
-        return prepare(scene.plan, canvas_images(scene.images), backbone, batch=settings.batch)
+        images = canvas_images(scene.images)
+        return prepare(scene.plan, images, backbone, encoder=encoder, batch=settings.batch)
 
 
 def render_picture(

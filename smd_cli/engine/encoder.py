@@ -19,6 +19,7 @@ from smd_cli.models.facts import ModelFacts
 _log = logging.getLogger(__name__)
 
 PROMPTS, PICTURES = 256, 32  # how many are kept
+MOST_BYTES = 2**28  # that the kept ones of either kind take
 
 Value = TypeVar("Value")
 
@@ -70,14 +71,17 @@ class CheckedEncoder:
 
 
 class CachedEncoder:
-    """A checked encoder that keeps the prompts and pictures that were asked for last."""
+    """A checked encoder that keeps the prompts and pictures that were asked for last.
+
+    Each is encoded by itself, so that no picture depends on what else a run has encoded.
+    """
 
     def __init__(self, backbone: Backbone) -> None:
         self.facts = backbone.facts
         self._device = backbone.device
         self._encoder = CheckedEncoder(backbone)
-        self._prompts: _Recent[Conditioning] = _Recent(PROMPTS)
-        self._pictures: _Recent[Tensor] = _Recent(PICTURES)
+        self._prompts: _Recent[Conditioning] = _Recent(PROMPTS, _prompt_bytes)
+        self._pictures: _Recent[Tensor] = _Recent(PICTURES, _bytes)
 
     def encode_prompts(self, prompts: list[str]) -> Conditioning:
         """Encode those of the prompts that are not kept, each by itself."""
@@ -88,23 +92,37 @@ class CachedEncoder:
     def encode_image(self, pixels: Tensor) -> Tensor:
         """Encode pixels unless they are kept, by their bytes."""
         data = pixels.contiguous().cpu()
-        key = blake2b(data.numpy().tobytes() + str(tuple(data.shape)).encode(), digest_size=16).hexdigest()
+        shown = blake2b(str(tuple(data.shape)).encode(), digest_size=16)
+        shown.update(data.numpy().data)
+        key = shown.hexdigest()
         with exclusive(self._device):
             return self._pictures.get(key, lambda: self._encoder.encode_image(pixels))
 
 
 class _Recent(Generic[Value]):
-    """Keeps the values that were asked for last, `most` of them."""
+    """Keeps the values that were asked for last, `most` of them and no more than MOST_BYTES."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, size: Callable[[Value], int]) -> None:
         self.most = most
+        self._size = size
         self._values: OrderedDict[str, Value] = OrderedDict()
+        self._bytes = 0
 
     def get(self, key: str, make: Callable[[], Value]) -> Value:
         """Return the value of a key, made if it is not there."""
         if key not in self._values:
             self._values[key] = make()
+            self._bytes += self._size(self._values[key])
         self._values.move_to_end(key)
-        while len(self._values) > self.most:
-            self._values.popitem(last=False)
-        return self._values[key]
+        value = self._values[key]
+        while self._values and (len(self._values) > self.most or self._bytes > MOST_BYTES):
+            self._bytes -= self._size(self._values.popitem(last=False)[1])
+        return value
+
+
+def _bytes(tensor: Tensor) -> int:
+    return tensor.nbytes
+
+
+def _prompt_bytes(prompt: Conditioning) -> int:
+    return sum(each.nbytes for each in (prompt.embeds, prompt.pooled) if each is not None)

@@ -13,7 +13,7 @@ from smd_cli.core.step import Method
 from smd_cli.engine.autoencoder import encode
 from smd_cli.engine.batching import Batch, views_at_once
 from smd_cli.engine.device import exclusive
-from smd_cli.engine.encoder import CheckedEncoder, Encoder
+from smd_cli.engine.encoder import CachedEncoder, Encoder
 from smd_cli.engine.layers import CanvasImages, Layer
 from smd_cli.engine.layout import Layout, make_layout
 from smd_cli.engine.pixels import to_pixels
@@ -71,9 +71,9 @@ def prepare(
 ) -> PreparedScene:
     """Encode a scene's prompts and pictures and arrange its regions; `batch` views are evaluated at once.
 
-    `encoder` encodes in place of the backbone, from a cache say. Raises as `engine.render.render`.
+    `encoder` is that of the backbone, where earlier scenes have used one. Raises as `engine.render.render`.
     """
-    encoder = encoder or CheckedEncoder(backbone)
+    encoder = encoder or CachedEncoder(backbone)
     layout = make_layout(plan, images, backbone.facts, backbone.schedules)
     wraps = plan.canvas.wraps
     picture = None

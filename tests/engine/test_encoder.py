@@ -66,6 +66,18 @@ def test_what_was_not_asked_for_lately_is_forgotten():
     assert len(backbone._pictures._values) == PICTURES
 
 
+def test_what_is_kept_has_room_in_memory(monkeypatch):
+    monkeypatch.setattr("smd_cli.engine.encoder.MOST_BYTES", 3 * 2**10)
+    backbone = CachedEncoder(Counting())
+    for number in range(8):
+        picture = torch.full((1, 4, 8, 8), float(number))  # 1 KiB
+        assert torch.equal(backbone.encode_image(picture), 2 * picture)
+    assert len(backbone._pictures._values) == 3
+    large = torch.ones(1, 4, 64, 64)
+    assert torch.equal(backbone.encode_image(large), 2 * large)
+    assert len(backbone._pictures._values) == 0
+
+
 def test_threads_take_turns_on_a_cpu():
     """Whoever is inside is alone, so that networks do not fight for the same cores."""
     inside, most = 0, 0
