@@ -1,4 +1,4 @@
-"""Batches that are killed, that fill a disk, and whose files change: run again, they are as if undisturbed."""
+"""Batches that are killed, fill a disk, or whose files change: run again, they are as if undisturbed."""
 
 import shutil
 import signal
