@@ -9,15 +9,14 @@ from typing import Any, Protocol
 _called: dict[str, str] = {}
 """What messages call folders that mean nothing to a user."""
 
+_LONGEST_MEMORY = 100  # folders
+
 
 def call_folder(folder: Path, name: str) -> None:
-    """Let messages call a folder, and what lies in it, by another name from now on."""
+    """Let messages call a folder, and what lies in it, by another name from now on, even once it is gone."""
     _called[str(folder)] = name
-
-
-def forget_folder(folder: Path) -> None:
-    """Let messages call a folder what it is."""
-    _called.pop(str(folder), None)
+    for oldest in list(_called)[:-_LONGEST_MEMORY]:
+        del _called[oldest]
 
 
 def as_called(text: str) -> str:

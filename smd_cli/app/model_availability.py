@@ -12,7 +12,7 @@ from typing import Any, Literal
 from smd_cli.app.model_spec import model_spec, needs_few_step, place_in_scene
 from smd_cli.app.scenes import OpenedScene
 from smd_cli.errors import AssetError, Part
-from smd_cli.messages import Message, Place
+from smd_cli.messages import Message, Place, as_called
 from smd_cli.models.assets import Assets, lcm_lora_of, locate
 from smd_cli.models.networks import NoAutoencoderError
 from smd_cli.models.sources import open_files
@@ -119,8 +119,10 @@ class _Look:
         place = place_in_scene(self.scene.locate, part)
         if isinstance(found, AssetError):
             at_fault = place_in_scene(self.scene.locate, _CONFIG) if _CONFIG in found.parts else place
-            return RequiredModel(role, source, place, present=False, problem=found.at(at_fault).problems[0])
-        return RequiredModel(role, source, place, present=True)
+            return RequiredModel(
+                role, as_called(source), place, present=False, problem=found.at(at_fault).problems[0]
+            )
+        return RequiredModel(role, as_called(source), place, present=True)
 
     def unproven(self, role: Role, source: str, part: Part) -> RequiredModel:
         """Look for a part whose fit to the base model cannot be told."""
@@ -128,8 +130,10 @@ class _Look:
         try:
             open_files(source, offline=True)
         except (AssetError, OSError) as error:
-            return RequiredModel(role, source, place, present=False, problem=place.says(str(error)))
-        return RequiredModel(role, source, place, present=None)
+            return RequiredModel(
+                role, as_called(source), place, present=False, problem=place.says(str(error))
+            )
+        return RequiredModel(role, as_called(source), place, present=None)
 
 
 def _locate(spec: ModelSpec, *, few_step: bool = False) -> Assets | AssetError:

@@ -19,7 +19,7 @@ from smd_cli.cli.document import Document, document
 from smd_cli.cli.streams import behind
 from smd_cli.engine.events import Event, Noted, Printed, Warned
 from smd_cli.errors import SmdError
-from smd_cli.messages import Message
+from smd_cli.messages import Message, as_called
 from smd_cli.visible import visible, visible_lines
 
 if TYPE_CHECKING:
@@ -40,7 +40,16 @@ def print_text(text: str) -> None:
 
 def print_json(document: Any) -> None:  # noqa: ANN401 - any JSON document
     """Print a result as the one JSON document of the run, in ASCII: what it tells is exact."""
-    print_text(json.dumps(document, indent=2))
+    print_text(json.dumps(_as_called(document), indent=2))
+
+
+def _as_called(data: Any) -> Any:  # noqa: ANN401 - any JSON document
+    """Return data in which folders are called what they mean to a user (see `messages.call_folder`)."""
+    if isinstance(data, dict):
+        return {key: _as_called(value) for key, value in data.items()}
+    if isinstance(data, (list, tuple)):
+        return [_as_called(value) for value in data]
+    return as_called(data) if isinstance(data, str) else data
 
 
 def print_layout(layout: RenderableType) -> None:

@@ -108,6 +108,21 @@ def test_a_bundle_with_its_models_needs_nothing_else(folder):
     assert Path("b.png").read_bytes() == Path("a.png").read_bytes()
 
 
+def test_nothing_that_is_printed_tells_where_a_bundle_lies_unpacked(folder):
+    shutil.copytree(FLATLAND, "own")
+    colors = Image.new("RGB", (64, 64), "blue")
+    colors.paste("red", (0, 0, 30, 30))
+    colors.save("map.png")
+    text = SCENE.replace("mask: sun.png", 'mask: {image: map.png, color: "#ff0000"}')
+    Path("day.yaml").write_text(f"{text}model: ./own\n")
+    assert smd("bundle", "day.yaml", "--with-models").exit_code == 0
+    for command in ("check", "plan"):
+        for options in ([], ["--json"]):
+            done = smd(command, "day.smd.zip", *options)
+            assert (done.exit_code, done.stdout.count("day.smd.zip/scene/own") > 0) == (0, True), done.stdout
+            assert "temporary" not in done.stdout + done.stderr
+
+
 def test_inspect_tells_what_is_in_a_bundle(folder):
     smd("bundle", "day.yaml")
     sizes = {

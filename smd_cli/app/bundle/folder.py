@@ -16,7 +16,7 @@ from pathlib import Path
 
 from smd_cli.interrupts import forget, remember
 from smd_cli.media.runs import Machine, is_at, is_over, lock
-from smd_cli.messages import call_folder, forget_folder
+from smd_cli.messages import call_folder
 
 _NAME = re.compile(r"smd-bundle-(?P<machine>[0-9a-f]{8}-[0-9a-f]{8})-[0-9a-f]{8}")
 
@@ -70,7 +70,6 @@ def _remove(path: Path, held: int | None, owner: int) -> None:
     if os.getpid() != owner:
         return
     shutil.rmtree(path, ignore_errors=True)
-    forget_folder(path)
     if held is not None:
         with suppress(OSError):
             os.close(held)

@@ -28,7 +28,7 @@ from smd_cli.digests import digest_of
 from smd_cli.errors import SceneError, UsageError
 from smd_cli.media.drafts import Admit
 from smd_cli.media.files import Existing, check_target, drafting
-from smd_cli.messages import Message, Place, call_folder, forget_folder
+from smd_cli.messages import Message, Place, call_folder
 from smd_cli.regular_files import open_regular
 from smd_cli.scene.loader import LoadedScene
 from smd_cli.scene.rewrite import rewrite
@@ -193,16 +193,13 @@ def _read_back(opened: OpenedScene, path: Path, target: Path, tree: Node) -> Non
     Raises SceneError: it is larger than bundles are, say, or a pattern matches other files in it.
     """
     call_folder(path, str(target))
-    try:
-        again = load_scene(path)  # which keeps it unpacked
-        if again.loaded.tree.plain() != tree.plain():
-            raise SceneError(opened.locate().says("its paths cannot be changed; write them relative to it"))
-        tasks = dict.fromkeys([opened.plan.task, *["stream"] * opened.can_stream])
-        for before, after in zip(variants(opened.loaded), variants(again.loaded), strict=True):
-            for task in tasks:
-                _check_equal(before.with_task(task), after.with_task(task))
-    finally:
-        forget_folder(path)
+    again = load_scene(path)  # which keeps it unpacked
+    if again.loaded.tree.plain() != tree.plain():
+        raise SceneError(opened.locate().says("its paths cannot be changed; write them relative to it"))
+    tasks = dict.fromkeys([opened.plan.task, *["stream"] * opened.can_stream])
+    for before, after in zip(variants(opened.loaded), variants(again.loaded), strict=True):
+        for task in tasks:
+            _check_equal(before.with_task(task), after.with_task(task))
 
 
 def _check_equal(before: LoadedScene, after: LoadedScene) -> None:
