@@ -19,7 +19,8 @@ from smd_cli.messages import Place
 
 if TYPE_CHECKING:
     from smd_cli.app.batch.planning import Request
-    from smd_cli.app.lock.lockfile import Lock, LockedPicture
+    from smd_cli.app.lock.lockfile import Lock
+    from smd_cli.app.lock.pictures import LockedPicture
 
 Output = Annotated[
     Path, typer.Option("--output", "-o", metavar="FILE", help="The lock; one that is there is updated.")
@@ -123,5 +124,11 @@ def _rendered(lock: Lock, request: Request, messages: MessagePrinter, *, writes:
 
 def _told(picture: LockedPicture) -> dict[str, Any]:
     """Return what `--json` prints of a picture."""
-    told = {key: value for key, value in picture.to_data().items() if key != "recipe"}
-    return {**told, "pixels_sha256": picture.recipe.pixels}
+    return {
+        "scene": picture.scene,
+        "overrides": dict(picture.overrides),
+        "seed": picture.seed,
+        "sha256": picture.recipe.sha256,
+        "pixels_sha256": picture.recipe.pixels,
+        "file": picture.file,
+    }

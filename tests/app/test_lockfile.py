@@ -8,12 +8,15 @@ from pathlib import Path
 import pytest
 
 from smd_cli.app.lock import lockfile
-from smd_cli.app.lock.lockfile import Lock, LockedPicture, read_lock
+from smd_cli.app.lock.lockfile import Lock, read_lock
+from smd_cli.app.lock.pictures import LockedPicture
 from smd_cli.errors import AssetError, SmdError, UsageError
 from tests.media.recipes import small_recipe
 
 RECIPE = replace(small_recipe({"prompt": "an owl", "negative_prompt": ""}), pixels="cd" * 32)
 PICTURE = LockedPicture("scenes/owl.yaml", {"canvas.width": 64}, 5, RECIPE, "ef" * 32, "out/owl_5.png")
+
+SHARED = {**RECIPE.to_data(), "scene": {key: value for key, value in RECIPE.scene.items() if key != "seed"}}
 
 
 def of_seed(seed: int, picture: LockedPicture = PICTURE) -> LockedPicture:
@@ -39,10 +42,15 @@ def test_the_file_does_not_depend_on_the_order_in_which_pictures_were_made(tmp_p
     assert [picture.seed for picture in read_lock(tmp_path / "smd.lock").pictures] == [2, 5, 11]
 
 
-def test_a_picture_more_changes_no_line_of_the_others(tmp_path):
+def test_pictures_of_several_seeds_share_what_they_are_made_of(tmp_path):
     before = written(tmp_path, PICTURE).read_text().splitlines()
     after = written(tmp_path, PICTURE, of_seed(6)).read_text().splitlines()
-    assert after[: len(before) - 3] == before[:-3]  # all but `} ] }`, behind whose first a comma follows
+    assert after[: len(before) - 5] == before[:-5]  # all but the brackets that follow
+    assert len(after) - len(before) == 7  # a line for each of its five values, and brackets
+    other = replace(PICTURE, seed=7, recipe=replace(of_seed(7).recipe, computation={"batch": 2}))
+    path = written(tmp_path, PICTURE, of_seed(6), other)
+    assert [len(group["pictures"]) for group in json.loads(path.read_text())["scenes"]] == [2, 1]
+    assert read_lock(path).pictures == (PICTURE, of_seed(6), other)
 
 
 def test_pictures_of_scenes_that_are_locked_again_replace_the_old_ones(tmp_path):
@@ -63,16 +71,16 @@ def test_overrides_keep_their_order(tmp_path):
         ("", "is no lock: Expecting value: line 1 column 1 (char 0)"),
         ("[]", "is no lock: it has no key smd_lock"),
         ("{}", "is no lock: it has no key smd_lock"),
-        ('{"smd_lock": 1, "smd_lock": 1, "pictures": []}', "is no lock: the key 'smd_lock' is there twice"),
+        ('{"smd_lock": 1, "smd_lock": 1, "scenes": []}', "is no lock: the key 'smd_lock' is there twice"),
         (
-            '{"smd_lock": 2, "pictures": []}',
+            '{"smd_lock": 2, "scenes": []}',
             "is a lock of version 2; this smd knows 1; lock the scenes again with it, or take the smd that "
             "wrote the lock",
         ),
-        ('{"smd_lock": true, "pictures": []}', "is a lock of version true; "),
-        ('{"smd_lock": 1}', "pictures: Field required"),
-        ('{"smd_lock": 1, "pictures": {}}', "pictures: Input should be a valid list"),
-        ('{"smd_lock": 1, "pictures": [], "more": 1}', "more: Extra inputs are not permitted"),
+        ('{"smd_lock": true, "scenes": []}', "is a lock of version true; "),
+        ('{"smd_lock": 1}', "scenes: Field required"),
+        ('{"smd_lock": 1, "scenes": {}}', "scenes: Input should be a valid list"),
+        ('{"smd_lock": 1, "scenes": [], "more": 1}', "more: Extra inputs are not permitted"),
         ("<<<<<<< HEAD", "is no lock: "),
         ("[" * 100_000, "is no lock: nested too deeply"),
         ("\udcff", "is no lock: no UTF-8 text"),
@@ -90,49 +98,69 @@ def test_a_file_that_is_no_lock(tmp_path, text, says):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"seed": "5"}, "pictures[0].seed: Input should be a valid integer"),
-        ({"seed": -1}, "pictures[0].seed: Input should be greater than or equal to 0"),
-        ({"seed": 6}, "pictures[0]: was changed by hand: "),
-        ({"sha256": "ab" * 32}, "pictures[0]: was changed by hand: "),
-        ({"sha256": "ab"}, "pictures[0].sha256: String should match pattern"),
-        ({"scene": 7}, "pictures[0].scene: Input should be a valid string"),
-        ({"scene": "/etc/passwd"}, "pictures[0]: '/etc/passwd' is no path from the lock's folder"),
-        ({"scene": "C:\\owl.yaml"}, "pictures[0]: 'C:\\\\owl.yaml' is no path from the lock's folder"),
-        ({"scene": "./owl.yaml"}, "pictures[0]: './owl.yaml' is no path from the lock's folder"),
-        ({"file": "/tmp/a.png"}, "pictures[0]: '/tmp/a.png' is no path from the lock's folder"),
-        ({"overrides": [1]}, "pictures[0].overrides: Input should be a valid dictionary"),
-        ({"latents_sha256": "ef"}, "pictures[0].latents_sha256: String should match pattern"),
-        ({"recipe": {}}, "pictures[0]: its recipe is damaged ('recipe')"),
-        (
-            {"recipe": {**RECIPE.to_data(), "recipe": 3}},
-            "pictures[0]: its recipe is damaged (is of a version",
-        ),
-        ({"recipe": {**RECIPE.to_data(), "digests": 3}}, "pictures[0]: its recipe is damaged ("),
-        ({"note": ""}, "pictures[0].note: Extra inputs are not permitted"),
+        ({"sha256": "ab" * 32}, "scenes[0]: was changed by hand: "),
+        ({"sha256": "ab"}, "scenes[0].sha256: String should match pattern"),
+        ({"scene": 7}, "scenes[0].scene: Input should be a valid string"),
+        ({"scene": "/etc/passwd"}, "scenes[0]: '/etc/passwd' is no path from the lock's folder"),
+        ({"scene": "C:\\owl.yaml"}, "scenes[0]: 'C:\\\\owl.yaml' is no path from the lock's folder"),
+        ({"scene": "./owl.yaml"}, "scenes[0]: './owl.yaml' is no path from the lock's folder"),
+        ({"overrides": [1]}, "scenes[0].overrides: Input should be a valid dictionary"),
+        ({"pictures": []}, "scenes[0].pictures: List should have at least 1 item"),
+        ({"recipe": {}}, "scenes[0]: its recipe is damaged ('scene')"),
+        ({"recipe": {"scene": 3}}, "scenes[0]: its recipe is damaged ("),
+        ({"recipe": {**SHARED, "recipe": 3}}, "scenes[0]: its recipe is damaged (is of a version"),
+        ({"recipe": {**SHARED, "digests": 3}}, "scenes[0]: its recipe is damaged ("),
+        ({"note": ""}, "scenes[0].note: Extra inputs are not permitted"),
     ],
 )
-def test_a_picture_that_is_damaged(tmp_path, change, says):
+def test_a_scene_that_is_damaged(tmp_path, change, says):
     path = written(tmp_path, PICTURE)
     data = json.loads(path.read_text())
-    data["pictures"][0] |= change
+    data["scenes"][0] |= change
     path.write_text(json.dumps(data))
     with pytest.raises(AssetError) as raised:
         read_lock(path)
     assert raised.value.problems[0].startswith(f"{path}: {says}")
 
 
-def test_a_picture_that_is_there_twice(tmp_path):
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"seed": "5"}, "scenes[0].pictures[0].seed: Input should be a valid integer"),
+        ({"seed": -1}, "scenes[0].pictures[0].seed: Input should be greater than or equal to 0"),
+        ({"seed": 6}, "scenes[0]: was changed by hand: "),
+        ({"pixels": "ab"}, "scenes[0].pictures[0].pixels: String should match pattern"),
+        ({"latents": "A" * 2**17}, "scenes[0].pictures[0].latents: String should have at most"),
+        ({"latents_sha256": "ef"}, "scenes[0].pictures[0].latents_sha256: String should match pattern"),
+        ({"file": "/tmp/a.png"}, "scenes[0]: '/tmp/a.png' is no path from the lock's folder"),
+        ({"note": ""}, "scenes[0].pictures[0].note: Extra inputs are not permitted"),
+    ],
+)
+def test_a_picture_that_is_damaged(tmp_path, change, says):
     path = written(tmp_path, PICTURE)
     data = json.loads(path.read_text())
-    data["pictures"] *= 2
+    data["scenes"][0]["pictures"][0] |= change
     path.write_text(json.dumps(data))
-    with pytest.raises(AssetError, match=r"pictures\[1\]: is the picture of pictures\[0\] again: scenes/owl"):
+    with pytest.raises(AssetError) as raised:
+        read_lock(path)
+    assert raised.value.problems[0].startswith(f"{path}: {says}")
+
+
+@pytest.mark.parametrize("list_of", [lambda data: data["scenes"], lambda data: data["scenes"][0]["pictures"]])
+def test_a_picture_that_is_there_twice(tmp_path, list_of):
+    path = written(tmp_path, PICTURE)
+    data = json.loads(path.read_text())
+    list_of(data).append(list_of(data)[0])
+    path.write_text(json.dumps(data))
+    with pytest.raises(
+        AssetError, match=r"scenes\[[01]\]: holds a picture once more: scenes/owl.yaml, seed 5"
+    ):
         read_lock(path)
 
 
 def test_many_problems_are_told_in_few_lines(tmp_path):
     path = tmp_path / "smd.lock"
-    path.write_text(json.dumps({"smd_lock": 1, "pictures": [1] * 50}))
+    path.write_text(json.dumps({"smd_lock": 1, "scenes": [1] * 50}))
     with pytest.raises(AssetError) as raised:
         read_lock(path)
     assert len(raised.value.problems) == 11

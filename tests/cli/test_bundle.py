@@ -165,11 +165,9 @@ def test_the_lock_of_a_scene_goes_with_it_and_holds_in_the_bundle(folder):
     Path("smd.lock").rename("kept.lock")
     with zipfile.ZipFile("../day.smd.zip") as opened:
         assert opened.namelist() == ["scene/day.yaml", "smd.lock", "m.png"]
-        pictures = json.loads(opened.read("smd.lock"))["pictures"]
-    before = json.loads(Path("kept.lock").read_text())["pictures"]
-    assert [(each["scene"], each["seed"], each["sha256"]) for each in pictures] == [
-        ("scene/day.yaml", each["seed"], each["sha256"]) for each in before if each["scene"] == "day.yaml"
-    ]
+        scenes = json.loads(opened.read("smd.lock"))["scenes"]
+    before = json.loads(Path("kept.lock").read_text())["scenes"]
+    assert scenes == [{**each, "scene": "scene/day.yaml"} for each in before if each["scene"] == "day.yaml"]
     done = smd("generate", "../day.smd.zip", "--locked", "--dry-run")
     assert (done.exit_code, done.stderr) == (0, "")
     done = smd("generate", "../day.smd.zip", "--locked", "--set", "regions[sun].prompt=a moon")
@@ -236,7 +234,7 @@ def test_the_lock_in_a_bundle_leads_no_scene_out_of_it(folder):
     done = smd("verify", "b.smd.zip")
     assert (done.exit_code, "leads out of the bundle" in done.stderr + done.stdout) == (3, True), done
     outside = json.loads(Path("smd.lock").read_text())
-    outside["pictures"][0] |= {"scene": "../mine/day.yaml", "overrides": {}}
+    outside["scenes"][0] |= {"scene": "../mine/day.yaml", "overrides": {}}
     Path("b.smd.zip").write_bytes(packed({**files, "smd.lock": json.dumps(outside)}))
     done = smd("verify", "b.smd.zip")
     assert (done.exit_code, "b.smd.zip: has no scene ../mine/day.yaml" in done.stderr + done.stdout) == (

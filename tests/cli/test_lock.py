@@ -4,11 +4,13 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
 from smd_cli.app.lock.lockfile import Lock, read_lock
+from smd_cli.app.lock.pictures import LockedPicture
 from smd_cli.app.recipes import RENDERING_VERSION
 from smd_cli.messages import Place
 from tests.cli.program import FLATLAND, no_weights, smd
@@ -68,15 +70,15 @@ def draw_mask(path: Path, side: int) -> None:
     mask.save(path)
 
 
-def pictures(path: str = "smd.lock") -> list[dict]:
-    return json.loads(Path(path).read_text())["pictures"]
+def pictures(path: str = "smd.lock") -> tuple[LockedPicture, ...]:
+    return read_lock(path).pictures
 
 
-def change_lock(**change: object) -> None:
-    data = json.loads(Path("smd.lock").read_text())
-    for picture in data["pictures"]:
-        picture["recipe"] |= change
-    Path("smd.lock").write_text(json.dumps(data))
+def change_lock(first: int = 0, end: int | None = None, **change: Any) -> None:
+    """Change recipes of a lock, as somebody would that sees to its digests."""
+    lock = read_lock("smd.lock")
+    changed = [replace(each, recipe=replace(each.recipe, **change)) for each in lock.pictures[first:end]]
+    Lock(lock.path, tuple(changed)).write()
 
 
 def problems_of(*arguments: str, code: int = 7) -> list[str]:
@@ -100,7 +102,7 @@ def problem_line(problem: dict) -> str:
 
 def test_a_lock_holds_every_picture_and_what_it_is_made_of(folder):
     held = pictures()
-    assert [(each["scene"], each["overrides"], each["seed"]) for each in held] == [
+    assert [(each.scene, each.overrides, each.seed) for each in held] == [
         ("day.yaml", {"bootstrap.steps": 0}, 5),
         ("day.yaml", {"bootstrap.steps": 0}, 6),
         ("day.yaml", {"bootstrap.steps": 1}, 5),
@@ -108,11 +110,11 @@ def test_a_lock_holds_every_picture_and_what_it_is_made_of(folder):
         ("film.yaml", {}, 0),  # locked again: what was held of it before is replaced
     ]
     for command, each in (("generate", held[3]), ("stream", held[4])):
-        done = smd(command, each["scene"], "--seed", str(each["seed"]), "--json")
+        done = smd(command, each.scene, "--seed", str(each.seed), "--json")
         (output,) = json.loads(done.stdout)["outputs"]
-        assert output["pixels_sha256"] == each["recipe"]["pixels"]
-        assert (each["latents_sha256"] is None) == (command == "stream")
-    assert len({each["recipe"]["pixels"] for each in held}) == len(held)
+        assert output["pixels_sha256"] == each.recipe.pixels
+        assert (each.latents_sha256 is None) == (command == "stream")
+    assert len({each.recipe.pixels for each in held}) == len(held)
 
 
 def test_pictures_that_are_held_are_rendered(folder):
@@ -189,7 +191,7 @@ def test_a_scene_that_is_not_held(folder, monkeypatch):
 
 
 def test_other_pixels_and_other_libraries_are_told_and_rendered(folder):
-    change_lock(pixels="ab" * 32, versions={**pictures()[0]["recipe"]["versions"], "torch": "1.0"})
+    change_lock(pixels="ab" * 32, versions={**pictures()[0].recipe.versions, "torch": "1.0"})
     for command, scene, output in (("generate", "day.yaml", "a.png"), ("stream", "film.yaml", "a.gif")):
         done = smd(command, scene, "-o", output, "--locked", "--json")
         assert done.exit_code == 0, done.stderr
@@ -205,9 +207,7 @@ def test_other_pixels_and_other_libraries_are_told_and_rendered(folder):
 
 
 def test_a_lock_of_another_rendering_version_holds_nothing(folder, monkeypatch):
-    lock = read_lock("smd.lock")
-    before = [replace(each, recipe=replace(each.recipe, rendering=0)) for each in lock.pictures]
-    Lock(lock.path, tuple(before)).write()
+    change_lock(rendering=0)
     no_weights(monkeypatch)
     assert problems_of("render", "day.yaml", "--seed", "5,6", "--locked") == [
         f"smd.lock: holds pictures of rendering version 0, and this smd has {RENDERING_VERSION}; "
@@ -216,10 +216,8 @@ def test_a_lock_of_another_rendering_version_holds_nothing(folder, monkeypatch):
 
 
 def test_a_model_that_moved_on_the_hub_is_told_with_its_revisions(folder, monkeypatch):
-    lock = read_lock("smd.lock")
-    moved = {"revision": "1234abcd", "digests": {**lock.pictures[3].recipe.digests, "model.base": "ab" * 32}}
-    before = [replace(each, recipe=replace(each.recipe, **moved)) for each in lock.pictures[:4]]
-    Lock(lock.path, tuple(before)).write()
+    digests = {**pictures()[0].recipe.digests, "model.base": "ab" * 32}
+    change_lock(0, 4, revision="1234abcd", digests=digests)
     no_weights(monkeypatch)
     assert problems_of("generate", "day.yaml", "--locked") == [
         "day.yaml:1:1: model: is another file than that of smd.lock: revision 1234abcd, now none"
@@ -233,8 +231,8 @@ def test_inputs_alone_are_held_without_a_model(folder, monkeypatch):
     told = json.loads(done.stdout)
     assert (told["lock"], len(told["pictures"])) == ("inputs.lock", 2)
     for inputs, whole in zip(pictures("inputs.lock"), pictures()[3:], strict=True):
-        assert inputs["recipe"]["pixels"] is inputs["latents_sha256"] is None
-        assert inputs["recipe"]["digests"] == whole["recipe"]["digests"]
+        assert inputs.recipe.pixels is inputs.latents_sha256 is None
+        assert inputs.recipe.digests == whole.recipe.digests
     draw_mask(Path("sun.png"), 25)
     assert problems_of("generate", "day.yaml", "--lock", "inputs.lock") == [
         "day.yaml:8:40: regions[0].mask: is another file than that of inputs.lock"
@@ -245,12 +243,12 @@ def test_pictures_are_written_where_a_folder_is_given(folder):
     done = smd("lock", "day.yaml", "film.yaml", "--output-dir", "out", "-o", "new.lock")
     assert done.exit_code == 0, done.stderr
     held = pictures("new.lock")
-    assert [each["file"] for each in held] == ["out/day_5.png", "out/film_0.gif"]
-    whole = {each["scene"]: each for each in pictures() if each["overrides"] != {"bootstrap.steps": 0}}
+    assert [each.file for each in held] == ["out/day_5.png", "out/film_0.gif"]
+    whole = {each.scene: each for each in pictures() if each.overrides != {"bootstrap.steps": 0}}
     for each in held:
-        told = json.loads(smd("inspect", each["file"], "--json").stdout)
-        assert told["digests"] == each["recipe"]["digests"]
-    assert held[1]["recipe"]["pixels"] == whole["film.yaml"]["recipe"]["pixels"]
+        told = json.loads(smd("inspect", each.file, "--json").stdout)
+        assert told["digests"] == each.recipe.digests
+    assert held[1].recipe.pixels == whole["film.yaml"].recipe.pixels
     draw_mask(Path("sun.png"), 25)
     assert smd("lock", "day.yaml", "--output-dir", "out", "-o", "new.lock").exit_code == 2
     assert pictures("new.lock") == held
@@ -260,13 +258,13 @@ def test_scenes_that_are_gone_are_left_out(folder):
     Path("film.yaml").unlink()
     done = smd("lock", "day.yaml", "--inputs-only")
     assert done.stderr == "note: smd.lock: film.yaml is gone, and its pictures are left out\n"
-    assert [each["scene"] for each in pictures()] == ["day.yaml"]
+    assert [each.scene for each in pictures()] == ["day.yaml"]
 
 
 def test_a_lock_elsewhere_names_scenes_from_its_folder(folder):
     Path("locks").mkdir()
     assert smd("lock", "day.yaml", "--inputs-only", "-o", "locks/a.lock").exit_code == 0
-    assert pictures("locks/a.lock")[0]["scene"] == "../day.yaml"
+    assert pictures("locks/a.lock")[0].scene == "../day.yaml"
     done = smd("generate", "day.yaml", "--lock", "locks/a.lock", "--dry-run")
     assert done.exit_code == 0, done.stderr
 
@@ -301,7 +299,7 @@ def test_a_lock_is_whole_or_the_old_one(folder, monkeypatch):
         done = smd("lock", "day.yaml", "--inputs-only")
     assert (done.exit_code, done.stderr) == (1, "smd.lock: cannot be written: File too large\n")
     assert Path("smd.lock").read_bytes() == before
-    Path("smd.lock").write_text('{"smd_lock": 2, "pictures": []}')
+    Path("smd.lock").write_text('{"smd_lock": 2, "scenes": []}')
     no_weights(monkeypatch)
     done = smd("lock", "day.yaml")
     assert done.exit_code == 4
@@ -317,5 +315,5 @@ def test_a_file_that_only_this_machine_has_is_warned_of(folder, tmp_path):
     assert f"model.base is {tmp_path / 'model'} by an option, which the lock says too" in done.stderr
     done = smd("lock", "day.yaml", "--inputs-only", "--model", "../model")
     assert (done.exit_code, done.stderr) == (0, "")
-    assert pictures()[0]["overrides"] == {"model.base": "../model"}
+    assert pictures()[0].overrides == {"model.base": "../model"}
     assert smd("generate", "day.yaml", "--locked", "--model", "../model", "--dry-run").exit_code == 0

@@ -9,7 +9,8 @@ from pathlib import Path
 from smd_cli.app.bundle.place import bundle_at
 from smd_cli.app.existing import ComingRecipes
 from smd_cli.app.lock.drift import differences
-from smd_cli.app.lock.lockfile import Lock, LockedPicture, is_scene, read_lock
+from smd_cli.app.lock.lockfile import Lock, is_scene, read_lock
+from smd_cli.app.lock.pictures import LockedPicture
 from smd_cli.app.scenes import OpenedScene, load_scene
 from smd_cli.app.verification.claim import Claim, model_of
 from smd_cli.errors import MismatchError, SceneError

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from smd_cli.app.lock.lockfile import Lock, LockedPicture
+from smd_cli.app.lock.lockfile import Lock
+from smd_cli.app.lock.pictures import LockedPicture
 from smd_cli.app.model_spec import place_in_scene
 from smd_cli.app.reports import WrittenFile
 from smd_cli.app.scenes import OpenedScene
@@ -91,7 +92,7 @@ def overrides_of(scene: OpenedScene) -> dict[str, Any]:
 
 def differences(lock: Lock, picture: LockedPicture, now: Recipe, scene: OpenedScene) -> list[Message]:
     """Tell what shapes another picture now than the lock holds, at its place in the scene."""
-    if picture.recipe.sha256 == now.sha256:
+    if _is_same(picture.recipe, now):
         return []
     found, holds = picture.recipe.compared(now), Place(str(lock.path))
     problems = [_place(change.place, scene).says(change.since(f"in {lock.path}")) for change in found.values]
@@ -108,6 +109,12 @@ def differences(lock: Lock, picture: LockedPicture, now: Recipe, scene: OpenedSc
     return problems or [holds.says(f"holds another {picture.name}")]
 
 
+def _is_same(locked: Recipe, now: Recipe) -> bool:
+    """Tell whether recipes are of one picture; digests take longer than a look at equal values."""
+    one, other = ((each.scene, each.digests, each.family, each.rendering) for each in (locked, now))
+    return one == other or locked.sha256 == now.sha256
+
+
 def _revisions(key: str, picture: LockedPicture, now: Recipe) -> str:
     """Return which revision of a model was locked, and which there is now, where these differ."""
     before, after = picture.recipe.revision, now.revision
@@ -118,7 +125,7 @@ def _nearest(candidates: Sequence[LockedPicture], overrides: Mapping[str, Any], 
     """Return the picture that is the same or, if there is none, that options made in the same way."""
 
     def distance(picture: LockedPicture) -> int:
-        if picture.recipe.sha256 == now.sha256:
+        if _is_same(picture.recipe, now):
             return 0
         return 1 + len(picture.recipe.compared(now).values)
 

@@ -5,81 +5,24 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Annotated, Any
-
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pathlib import Path
 
 from smd_cli.app.bundle.place import bundle_at
+from smd_cli.app.lock.pictures import KEY, MAX_PICTURES, LockedPicture, data_of, pictures_of
 from smd_cli.errors import AssetError, SmdError, UsageError
 from smd_cli.media.files import write_bytes
-from smd_cli.media.recipe import Recipe
-from smd_cli.messages import Message, Place
+from smd_cli.messages import Place
 from smd_cli.regular_files import is_there, open_regular, read_text, why_unread
-from smd_cli.scene.seeds import LAST_SEED
-from smd_cli.scene.tree import dotted
-from smd_cli.scene.values import SHA256
 from smd_cli.strict_json import parse
 
 SUFFIX = ".lock"
 VERSION = 1
 MAX_BYTES = 2**26
-MAX_PICTURES = 100_000
-_KEY = "smd_lock"
 _NUMBERS = re.compile(r'\[\n([^\[\]{}"]+)\n\s*\]')
 """A list without texts, which is written on one line; no text of JSON holds a line feed."""
-_SHOWN_PROBLEMS = 10
-
-Identity = tuple[str, str, int]
-"""What tells pictures of a lock apart: the scene, the overrides as JSON, the seed."""
-
-
-@dataclass(frozen=True)
-class LockedPicture:
-    """A picture or stream that a lock holds.
-
-    Attributes:
-        scene: the path of the scene's file, from the lock's folder, with `/`.
-        overrides: the values that options gave in place of the scene's, in their order.
-        seed: of its noise.
-        recipe: what made it. `pixels` is of a stream that of all frames; None: only inputs were locked.
-        latents_sha256: of a picture's latents, of which `recipe` has a coarse copy; None: of a stream, or
-            only inputs were locked.
-        file: the path of a file that shows it, as `scene` is one; None: none was written.
-    """
-
-    scene: str
-    overrides: Mapping[str, Any]
-    seed: int
-    recipe: Recipe
-    latents_sha256: str | None = None
-    file: str | None = None
-
-    @cached_property
-    def identity(self) -> Identity:
-        """Return what tells it from the lock's other pictures."""
-        return self.scene, json.dumps(self.overrides, sort_keys=True), self.seed
-
-    @property
-    def name(self) -> str:
-        """Return it in words, for people."""
-        changes = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in self.overrides.items()]
-        return ", ".join([self.scene, f"seed {self.seed}", *changes])
-
-    def to_data(self) -> dict[str, Any]:
-        """Return it as plain data."""
-        return {
-            "scene": self.scene,
-            "overrides": dict(self.overrides),
-            "seed": self.seed,
-            "sha256": self.recipe.sha256,
-            "recipe": self.recipe.to_data(),
-            "latents_sha256": self.latents_sha256,
-            "file": self.file,
-        }
 
 
 @dataclass(frozen=True)
@@ -134,7 +77,7 @@ class Lock:
 
     def to_json(self) -> str:
         """Return the file's text."""
-        data = {_KEY: VERSION, "pictures": [picture.to_data() for picture in self.pictures]}
+        data = {KEY: VERSION, "scenes": data_of(self.pictures)}
         text = json.dumps(data, ensure_ascii=False, indent=1)
         return _NUMBERS.sub(lambda found: f"[{' '.join(found[1].split())}]", text) + "\n"
 
@@ -177,11 +120,7 @@ def read_lock(path: str | Path) -> Lock:
     except ValueError as error:
         raise AssetError(place.says(f"is no lock: {error}")) from error
     _check_version(data, place)
-    try:
-        file = _File.model_validate(data)
-    except ValidationError as error:
-        raise AssetError(*_lines(error, place)) from error
-    return Lock(path, tuple(_pictures(file, place)))
+    return Lock(path, tuple(pictures_of(data, place)))
 
 
 def _read(path: Path) -> str:
@@ -194,70 +133,8 @@ def _read(path: Path) -> str:
 
 
 def _check_version(data: object, place: Place) -> None:
-    if not isinstance(data, dict) or _KEY not in data:
-        raise AssetError(place.says(f"is no lock: it has no key {_KEY}"))
-    if data[_KEY] != VERSION or type(data[_KEY]) is not int:
+    if not isinstance(data, dict) or KEY not in data:
+        raise AssetError(place.says(f"is no lock: it has no key {KEY}"))
+    if data[KEY] != VERSION or type(data[KEY]) is not int:
         hint = f"this smd knows {VERSION}; lock the scenes again with it, or take the smd that wrote the lock"
-        raise AssetError(place.says(f"is a lock of version {json.dumps(data[_KEY])[:20]}; {hint}"))
-
-
-class _Strict(BaseModel):
-    """Data of a file: exactly the keys that are declared, of exactly their types."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-
-_Path = Annotated[str, Field(min_length=1, max_length=4096)]
-_Sha256 = Annotated[str, Field(pattern=SHA256)]
-
-
-class _Picture(_Strict):
-    scene: _Path
-    overrides: dict[str, JsonValue]
-    seed: Annotated[int, Field(ge=0, le=LAST_SEED)]
-    sha256: _Sha256
-    recipe: dict[str, JsonValue]
-    latents_sha256: _Sha256 | None
-    file: _Path | None
-
-
-class _File(_Strict):
-    smd_lock: int
-    pictures: Annotated[list[_Picture], Field(max_length=MAX_PICTURES)]
-
-
-def _pictures(file: _File, place: Place) -> Iterator[LockedPicture]:
-    """Yield the pictures of a file. Raises AssetError: one is damaged, or there twice."""
-    seen: dict[Identity, int] = {}
-    for index, each in enumerate(file.pictures):
-        at = Place(place.source, key=f"pictures[{index}]")
-        try:
-            recipe = Recipe.from_data(each.recipe)
-        except ValueError as error:
-            raise AssetError(at.says(f"its recipe is damaged ({error})")) from error
-        for path in filter(None, (each.scene, each.file)):
-            _check_path(path, at)
-        if recipe.sha256 != each.sha256 or recipe.seed != each.seed:
-            raise AssetError(at.says("was changed by hand: its recipe is not that of its seed and sha256"))
-        picture = LockedPicture(each.scene, each.overrides, each.seed, recipe, each.latents_sha256, each.file)
-        if (first := seen.setdefault(picture.identity, index)) != index:
-            raise AssetError(at.says(f"is the picture of pictures[{first}] again: {picture.name}"))
-        yield picture
-
-
-def _check_path(path: str, place: Place) -> None:
-    """Raise AssetError unless a path starts at the lock's folder; it may lead out of it by `..`."""
-    is_whole = PurePosixPath(path).is_absolute() or PureWindowsPath(path).anchor
-    if is_whole or path != str(PurePosixPath(path)):
-        raise AssetError(place.says(f"{path!r} is no path from the lock's folder"))
-
-
-def _lines(error: ValidationError, place: Place) -> list[Message]:
-    """Return a line for each of the first problems."""
-    problems = error.errors(include_url=False)
-    lines = [
-        Place(place.source, key=dotted(problem["loc"])).says(problem["msg"])
-        for problem in problems[:_SHOWN_PROBLEMS]
-    ]
-    more = len(problems) - len(lines)
-    return [*lines, place.says(f"and {more} more problems")] if more else lines
+        raise AssetError(place.says(f"is a lock of version {json.dumps(data[KEY])[:20]}; {hint}"))

@@ -12,7 +12,8 @@ from smd_cli.app.batch.perform import check_unchanged
 from smd_cli.app.batch.planning import Request, Variant
 from smd_cli.app.batch.queue import JobQueue
 from smd_cli.app.lock.drift import name_in, overrides_of
-from smd_cli.app.lock.lockfile import Lock, LockedPicture, is_scene, read_lock
+from smd_cli.app.lock.lockfile import Lock, is_scene, read_lock
+from smd_cli.app.lock.pictures import LockedPicture
 from smd_cli.app.renderer import Renderer
 from smd_cli.app.scenes import OpenedScene
 from smd_cli.engine.events import JobEnded, JobStarted, Listener, Noted, Warned
