@@ -70,7 +70,7 @@ class Cluster:
         """Say why no worker can begin yet."""
         nodes = self.nodes()
         if any(share.times_in(node) for node in nodes):
-            return f"others use what a worker needs, {share}"
+            return f"it is being started, or others use what it needs, {share}"
         total = {kind: sum(node["Resources"].get(kind, 0) for node in nodes) for kind in ("CPU", "GPU")}
         there = " and ".join(_amount(amount, kind) for kind, amount in total.items())
         whole = "this machine has" if self.is_ours else f"all {len(nodes)} together have"

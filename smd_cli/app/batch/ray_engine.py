@@ -29,9 +29,10 @@ ATTEMPTS = 2
 """How often a job is begun whose worker is lost."""
 
 _PATIENCE = 5.0  # seconds until it is said that no worker has begun
-_STARTS = 3  # workers in a row that are lost before they begin
+_STARTS = 3  # of a worker that is lost before it has begun
 _CLOSING = 2.0  # seconds that workers have to remove their files
 _COLORS = re.compile(r"\x1b\[[0-9;]*m")
+_SENTENCE = re.compile(r"(?<=\.)\s")
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ class _Hand:
     holding: ModelKey | None = None
     scene: OpenedScene | None = None
     has_begun: bool = False
+    starts: int = 1
 
 
 @dataclass
@@ -106,7 +108,7 @@ class _Run:
         self._has_more = True
         self._calls: dict[Any, _Hand] = {}  # what each worker does now, by what stands for its answer
         self._attempts: Counter[int] = Counter()
-        self._lost_starts = self._begun = self._asked = 0
+        self._begun = self._asked = 0
         self._closing: list[Any] = []
         self._told: set[str] = set()
 
@@ -136,12 +138,12 @@ class _Run:
                 self._ask_for_worker()
         return self._has_more or any(hand.job for hand in self._calls.values())
 
-    def _ask_for_worker(self) -> None:
+    def _ask_for_worker(self, starts: int = 1) -> None:
         options = {"num_cpus": self._share.cpus, "num_gpus": self._share.gpus, "max_restarts": 0}
         spread = {} if self._share.gpus else {"scheduling_strategy": "SPREAD"}
         actor = self._ray.remote(Worker).options(**options, **spread)
         self._asked += 1
-        hand = _Hand(self._asked, actor.remote(self._request.settings, variables()))
+        hand = _Hand(self._asked, actor.remote(self._request.settings, variables()), starts=starts)
         self._calls[hand.actor.hello.remote()] = hand
 
     def _next(self) -> Any:  # noqa: ANN401 - Ray's reference to an answer
@@ -169,7 +171,7 @@ class _Run:
         job, hand.job = hand.job, None
         if job is None:
             self._check_installed(*answer)
-            hand.has_begun, self._lost_starts = True, 0
+            hand.has_begun = True
             self._give(hand)
             return
         yield from self._done(hand, job, answer)
@@ -213,9 +215,11 @@ class _Run:
         self._ray.kill(hand.actor)
         reason, job = _reason(error), hand.job
         if job is None:
-            self._lost_starts += 1
-            if self._lost_starts >= _STARTS:
+            if getattr(error, "actor_init_failed", False):
+                raise DeviceError(f"a worker cannot begin: {reason}; each node needs smd-cli as it is here")
+            if hand.starts >= _STARTS:
                 raise DeviceError(f"no worker can begin: {reason}")
+            self._ask_for_worker(hand.starts + 1)
             return
         self._attempts[job.number] += 1
         if self._attempts[job.number] < ATTEMPTS:
@@ -253,6 +257,8 @@ class _Run:
 
 
 def _reason(error: Exception) -> str:
-    """Return in a line why Ray lost a worker."""
+    """Return in a line why Ray lost a worker: the first sentence of the last line of what it says."""
+    if type(error).__name__ == "ActorUnavailableError":
+        return "its node does not answer"
     lines = [line.strip() for line in _COLORS.sub("", str(error)).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__
+    return _SENTENCE.split(lines[-1])[0].rstrip(".") if lines else type(error).__name__
