@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from socket import gethostname
 
@@ -216,6 +217,10 @@ def test_what_appeared_meanwhile_is_looked_at_as_here(folder):
     outcome = place_files(job, reply.outcome, reply, asked)
     assert (outcome.status, outcome.exit_code) == ("failed", UsageError.exit_code)
     assert Path("out/a.png").read_bytes() == there
+    update = replace(asked, existing=Existing.UPDATE)
+    assert place_files(job, reply.outcome, reply, update).status == "written"
+    assert Path("out/a.png").read_bytes() == reply.files[""]
+    assert place_files(job, reply.outcome, reply, update).status == "skipped"
 
 
 NODES = {"small": {"CPU": 2.0}, "gpus": {"CPU": 8.0, "GPU": 2.0}, "head": {"memory": 1.0}}

@@ -5,18 +5,14 @@ from __future__ import annotations
 import errno
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from smd_cli.app.batch.jobs import Job, Outcome
-from smd_cli.app.existing import check_picture, existing_file
+from smd_cli.app.existing import Coming, check_picture, existing_file
 from smd_cli.app.named_files import digests_of, picture_files
 from smd_cli.app.renderer import Renderer
 from smd_cli.errors import AssetError, SmdError, UsageError
 from smd_cli.interrupts import finishing
 from smd_cli.media.files import Existing
-
-if TYPE_CHECKING:
-    from smd_cli.app.rendering import RenderedPicture
 
 _OF_ONE_FILE = {errno.EFBIG, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG}
 
@@ -83,15 +79,15 @@ def _picture(job: Job, renderer: Renderer, existing: Existing, hint: str, began:
     picture = renderer.render(job.scene, seed=job.seed)
     path = Path(job.target)
     with finishing():
-        is_there = _is_there(path, existing, picture, hint)
-        if is_there:
+        is_kept = is_there(path, existing, lambda: picture.recipe, hint)
+        if is_kept:
             output = existing_file(path, job.seed, picture.image.size)
         else:
             output = picture.save_as(path, existing, hint=hint)
     total = time.perf_counter() - began
     return Outcome(
         job.number,
-        "skipped" if is_there else "written",
+        "skipped" if is_kept else "written",
         output,
         picture.recipe.sha256 if picture.recipe else None,
         timing={**picture.timing, "save_s": total - sum(picture.timing.values()), "total_s": total},
@@ -101,13 +97,13 @@ def _picture(job: Job, renderer: Renderer, existing: Existing, hint: str, began:
     )
 
 
-def _is_there(path: Path, existing: Existing, picture: RenderedPicture, hint: str) -> bool:
+def is_there(path: Path, existing: Existing, coming: Coming, hint: str) -> bool:
     """Tell whether a file that has appeared meanwhile is the picture, and may stay.
 
     Raises UsageError: it is another, which must stay.
     """
     leaves = existing in (Existing.SKIP, Existing.UPDATE) and path.exists()
-    return leaves and not check_picture(path, existing, lambda: picture.recipe, hint=hint)
+    return leaves and not check_picture(path, existing, coming, hint=hint)
 
 
 def _stream(job: Job, renderer: Renderer, existing: Existing, hint: str, began: float) -> Outcome:

@@ -7,13 +7,13 @@ from functools import partial
 from pathlib import Path
 
 from smd_cli.app.batch.jobs import Job, Outcome
-from smd_cli.app.batch.perform import ends_all, failed
+from smd_cli.app.batch.perform import ends_all, failed, is_there
 from smd_cli.app.batch.planning import Request
 from smd_cli.app.batch.ray_worker import Reply
 from smd_cli.app.existing import admission, again, check_picture, existing_file
 from smd_cli.errors import SmdError
 from smd_cli.interrupts import finishing
-from smd_cli.media.files import Existing, write_bytes
+from smd_cli.media.files import write_bytes
 from smd_cli.media.sinks import AdmitAt, FolderWriter, reserved
 
 
@@ -36,8 +36,7 @@ def place_files(job: Job, outcome: Outcome, reply: Reply, request: Request) -> O
 
 def _picture(job: Job, outcome: Outcome, reply: Reply, request: Request) -> Outcome:
     path, coming, hint = Path(job.target), lambda: reply.recipe, request.hint
-    is_skipped = request.existing is Existing.SKIP and path.exists()
-    if is_skipped and not check_picture(path, Existing.SKIP, coming, hint=hint):
+    if is_there(path, request.existing, coming, hint):
         there = existing_file(path, job.seed, job.scene.plan.size)
         return replace(outcome, status="skipped", output=there)
     admit = partial(check_picture, path, again(request.existing), coming, hint=hint)
