@@ -98,7 +98,7 @@ def bars_of(*, quiet: bool) -> Iterator[Progress]:
         BarColumn(BAR),
         MofNCompleteColumn(),
         _Time(),
-        TextColumn("{task.fields[detail]}", style="dim"),
+        TextColumn("{task.fields[detail]}", style="dim", markup=False),  # of other people's words
     )
     # While bars are drawn, Rich stands in for the streams, to print above them.
     with _bars(*columns, quiet=quiet) as bars, visible_streams():

@@ -6,7 +6,7 @@ import pytest
 from rich.progress import Progress
 
 import smd_cli
-from smd_cli.cli.batch_bars import BatchBars, BatchCounts, BatchLines
+from smd_cli.cli.batch_bars import BatchBars, BatchCounts, BatchLines, show_batch
 from smd_cli.cli.console import MessagePrinter
 from smd_cli.cli.document import Document
 from smd_cli.cli.progress import _Bars, _Time, minutes
@@ -188,3 +188,11 @@ def test_a_message_is_printed_once_a_run(capsys):
         MessagePrinter(document=document)(Warned("the autoencoder overflows"))
     assert capsys.readouterr().err.count("overflows") == 1
     assert len(document.to_dict()["warnings"]) == 1
+
+
+def test_names_in_brackets_are_drawn_as_they_are(monkeypatch, capsys):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "100")
+    with show_batch(MessagePrinter(document=Document()), 2, 0) as tell:
+        tell(JobStarted(1, 1, 2, "day, seed 1, regions[boy].prompt=[red]a cat[/red]"))
+    assert "day, seed 1, regions[boy].prompt=[red]a cat[/red]" in capsys.readouterr().err
