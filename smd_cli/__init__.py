@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         verify,
     )
     from smd_cli.app.batch.jobs import Outcome
-    from smd_cli.app.batch.planning import Request
+    from smd_cli.app.batch.request import Request
     from smd_cli.app.render_plan import RenderPlan
     from smd_cli.app.rendering import RenderedPicture
     from smd_cli.app.streaming import SceneStream, StreamFrame
@@ -68,7 +68,7 @@ _PLACES = {
     "Existing": "media.files",
     "OpenedScene": "app.api",
     "Outcome": "app.batch.jobs",
-    "Request": "app.batch.planning",
+    "Request": "app.batch.request",
     "RenderPlan": "app.render_plan",
     "RenderedPicture": "app.rendering",
     "Renderer": "app.api",

@@ -17,7 +17,7 @@ from smd_cli.scene.matrix import Point, matrix_of
 if TYPE_CHECKING:
     from smd_cli.app.batch.jobs import Outcome
     from smd_cli.app.batch.planning import Batch as PlannedBatch
-    from smd_cli.app.batch.planning import Request
+    from smd_cli.app.batch.request import Request
     from smd_cli.app.render_plan import RenderPlan
     from smd_cli.app.verification.verdict import Verdict
 
@@ -106,7 +106,8 @@ def render_batch(
 
     Raises SmdError: something is wrong with any job, or what ends all of them happens.
     """
-    from smd_cli.app.batch.planning import check_models, plan_batch
+    from smd_cli.app.batch.planning import plan_batch
+    from smd_cli.app.batch.variants import check_models
 
     batch = plan_batch(request, listener)
     check_models(batch.jobs, offline=request.settings.offline)

@@ -18,8 +18,9 @@ from smd_cli.messages import Message, Place
 
 if TYPE_CHECKING:
     from smd_cli.app.batch.jobs import Job, Outcome
-    from smd_cli.app.batch.planning import Batch, Request
+    from smd_cli.app.batch.planning import Batch
     from smd_cli.app.batch.report import BatchReport
+    from smd_cli.app.batch.request import Request
     from smd_cli.app.batch.run import Engine
     from smd_cli.app.batch.sheet import BatchSheet
     from smd_cli.app.reports import RenderReport

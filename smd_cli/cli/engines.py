@@ -13,7 +13,7 @@ from smd_cli.errors import UsageError
 from smd_cli.messages import Place
 
 if TYPE_CHECKING:
-    from smd_cli.app.batch.planning import Request
+    from smd_cli.app.batch.request import Request
     from smd_cli.app.batch.run import Engine
     from smd_cli.cli.batches import MakeEngine
     from smd_cli.engine.events import Listener

@@ -56,7 +56,8 @@ def generate(
     reporting: options.Reporting = options.Reporting(),  # noqa: B008
 ) -> None:
     """Render a scene; the name of the command that was called is its task."""
-    from smd_cli.app.batch.planning import Request, plan_batch
+    from smd_cli.app.batch.planning import plan_batch
+    from smd_cli.app.batch.request import Request
 
     if not dry_run:
         document().add(outputs=[], skipped=[], failed=[])

@@ -18,7 +18,7 @@ from smd_cli.media.files import Existing
 from smd_cli.messages import Place
 
 if TYPE_CHECKING:
-    from smd_cli.app.batch.planning import Request
+    from smd_cli.app.batch.request import Request
     from smd_cli.app.lock.lockfile import Lock
     from smd_cli.app.lock.pictures import LockedPicture
 
@@ -73,7 +73,7 @@ def lock(
     With it, `--locked` refuses to render anything else, and `smd verify` tells whether the pictures come out
     again. Pictures of scenes that are not named stay in the lock. Its path goes to stdout.
     """
-    from smd_cli.app.batch.planning import Request
+    from smd_cli.app.batch.request import Request
     from smd_cli.app.lock.locking import lock_to_update, update_lock
 
     writing.check(inputs_only=inputs_only)
@@ -101,7 +101,7 @@ def lock(
 
 
 def _inputs(lock: Lock, request: Request, messages: MessagePrinter) -> list[LockedPicture]:
-    from smd_cli.app.batch.planning import open_variants
+    from smd_cli.app.batch.variants import open_variants
     from smd_cli.app.lock.locking import check_lockable, lock_inputs
 
     variants = open_variants(request, messages)
@@ -111,7 +111,8 @@ def _inputs(lock: Lock, request: Request, messages: MessagePrinter) -> list[Lock
 
 def _rendered(lock: Lock, request: Request, messages: MessagePrinter, *, writes: bool) -> list[LockedPicture]:
     """Render pictures, showing how it goes."""
-    from smd_cli.app.batch.planning import check_models, open_variants, plan_batch
+    from smd_cli.app.batch.planning import plan_batch
+    from smd_cli.app.batch.variants import check_models, open_variants
     from smd_cli.app.lock.locking import Locking, check_lockable, jobs_of
     from smd_cli.cli.progress import show_progress
 

@@ -106,7 +106,9 @@ def render(
     once. Where a job fails, the others are made, and the exit code is 6. The path of each file goes to stdout
     as soon as it is there, progress and timing to stderr.
     """
-    from smd_cli.app.batch.planning import Request, check_models, plan_batch
+    from smd_cli.app.batch.planning import plan_batch
+    from smd_cli.app.batch.request import Request
+    from smd_cli.app.batch.variants import check_models
 
     document().add(outputs=[], skipped=[], failed=[])
     if "-" in scenes and name is None:

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from smd_cli.app.batch.jobs import Outcome
-from smd_cli.app.batch.planning import Request, plan_batch
+from smd_cli.app.batch.planning import plan_batch
 from smd_cli.app.batch.queue import JobQueue
+from smd_cli.app.batch.request import Request
 from smd_cli.engine.events import Noted, Warned
 from smd_cli.errors import AssetError, SceneError, UsageError
 from smd_cli.scene.matrix import parse_axis, points_of

@@ -8,8 +8,9 @@ import pytest
 from PIL import Image
 
 from smd_cli.app.batch.jobs import Outcome
-from smd_cli.app.batch.planning import Request, plan_batch
+from smd_cli.app.batch.planning import plan_batch
 from smd_cli.app.batch.report import appending, check_report, reporting
+from smd_cli.app.batch.request import Request
 from smd_cli.app.reports import WrittenFile
 from smd_cli.errors import SmdError, UsageError
 from smd_cli.messages import Message, Place

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from smd_cli.app.batch.jobs import Outcome
-from smd_cli.app.batch.planning import Request, plan_batch
+from smd_cli.app.batch.planning import plan_batch
+from smd_cli.app.batch.request import Request
 from smd_cli.app.batch.sheet import arranged, short_names
 from smd_cli.scene.matrix import parse_axis, points_of
 

@@ -10,12 +10,13 @@ import pytest
 from PIL import Image
 
 from smd_cli.app.batch.jobs import Job
-from smd_cli.app.batch.planning import Request, plan_batch
+from smd_cli.app.batch.planning import plan_batch
 from smd_cli.app.batch.ray_cluster import Share, connected
 from smd_cli.app.batch.ray_options import RayOptions
 from smd_cli.app.batch.ray_outputs import place_files
 from smd_cli.app.batch.ray_parcels import Sender
 from smd_cli.app.batch.ray_worker import Installed, Order, Worker, model_digests
+from smd_cli.app.batch.request import Request
 from smd_cli.app.batch.run import LocalEngine
 from smd_cli.app.settings import RenderSettings
 from smd_cli.errors import AssetError, DeviceError, MismatchError, UsageError

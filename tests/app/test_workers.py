@@ -14,8 +14,8 @@ import psutil
 import pytest
 
 from smd_cli.app.batch.jobs import Job, Outcome
-from smd_cli.app.batch.planning import Request
 from smd_cli.app.batch.queue import JobQueue
+from smd_cli.app.batch.request import Request
 from smd_cli.app.batch.run import LocalEngine
 from smd_cli.app.batch.workers import WorkerEngine
 from smd_cli.app.scenes import OpenedScene, load_scene

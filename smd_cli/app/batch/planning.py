@@ -15,73 +15,29 @@ from typing import TYPE_CHECKING
 
 from smd_cli.app.apart import check_apart
 from smd_cli.app.batch.jobs import Job, Outcome
+from smd_cli.app.batch.request import Request
+from smd_cli.app.batch.variants import Variant, hold_variants, open_variants
 from smd_cli.app.existing import (
-    GIVE_ANOTHER,
     ComingRecipes,
     check_picture,
     check_stream,
     existing_file,
     is_whole,
 )
-from smd_cli.app.lock.drift import Held, hold
+from smd_cli.app.lock.drift import Held
 from smd_cli.app.lock.lockfile import Lock
-from smd_cli.app.model_fit import find_fitting
-from smd_cli.app.model_spec import at_model
-from smd_cli.app.named_files import digests_of, picture_files
 from smd_cli.app.names import NamedPicture, fill_name
-from smd_cli.app.origin import Source
-from smd_cli.app.scenes import OpenedScene, load_scene
-from smd_cli.app.settings import RenderSettings
+from smd_cli.app.scenes import OpenedScene
 from smd_cli.engine.events import Listener, Noted, ignore_events
 from smd_cli.errors import Collected, UsageError
-from smd_cli.media.files import Existing
-from smd_cli.media.paint import ScenePainter
 from smd_cli.media.stills import check_still, check_texts
 from smd_cli.messages import Place
-from smd_cli.scene.matrix import Point
-from smd_cli.scene.overrides import Override, override_of
 
 if TYPE_CHECKING:
-    from smd_cli.app.stream_input import StreamInput
+    pass
 
-MAX_JOBS = 100_000
 _SUFFIXES = {"stream": ".gif"}  # of a task's files, where the name gives none; of the others .png
 _SUFFIX = re.compile(r"\.[a-z]\w*$", re.IGNORECASE)  # not that of a number, such as v1.5
-
-
-@dataclass(frozen=True)
-class Request:
-    """What is to be made, and how.
-
-    Attributes:
-        scenes: paths of scenes, or what else `load_scene` opens.
-        seeds: for each scene; empty: its own.
-        overrides: changes to each scene.
-        points: of a matrix for each scene; empty: its own.
-        task: what scenes are opened for that name none.
-        output: the file of the only picture; None: each has a name.
-        output_dir: where files go that have names.
-        name: a template of their names; None: by scene and seed, and what a matrix sets.
-        settings: of the renderers.
-        existing: what is done about files that lie there.
-        hint: what the user can do about one that must stay.
-        may_fetch: whether a model may be fetched for its hash in a name.
-        fail_fast: begin nothing after a job has failed.
-    """
-
-    scenes: Sequence[Source]
-    seeds: Sequence[int] = ()
-    overrides: Sequence[Override] = ()
-    points: Sequence[Point] = ()
-    task: str | None = None
-    output: str | None = None
-    output_dir: Path = Path()
-    name: str | None = None
-    settings: RenderSettings = field(default_factory=RenderSettings)
-    existing: Existing = Existing.REPLACE_OWN
-    hint: str = GIVE_ANOTHER
-    may_fetch: bool = True
-    fail_fast: bool = False
 
 
 @dataclass(frozen=True)
@@ -119,100 +75,12 @@ def plan_batch(request: Request, listener: Listener = ignore_events, *, lock: Lo
     return _sort_out(variants, named, request, listener)
 
 
-def check_models(jobs: Iterable[Job], *, offline: bool) -> None:
-    """Find the models of jobs, which may be fetched, and see that they suit the scenes.
-
-    Raises SceneError, AssetError: all that is wrong, before the first render.
-    """
-    problems = Collected()
-    for scene in {id(job.scene): job.scene for job in jobs}.values():
-        with problems.catching(), at_model(scene.locate):
-            find_fitting(scene, offline=offline)
-    problems.check()
-
-
-@dataclass(frozen=True)
-class Variant:
-    """A scene at one point of its matrix, and what its jobs have in common.
-
-    Attributes:
-        scene: at that point.
-        point: what it sets.
-        seeds: a job for each.
-        coming: the recipes that they will have.
-        digests: SHA-256 of the pictures and films that the scene names.
-        stream: the input and frames of a stream.
-        held: its pictures in a lock; None: no lock was asked for.
-    """
-
-    scene: OpenedScene
-    point: Point
-    seeds: Sequence[int]
-    coming: ComingRecipes
-    digests: dict[str, str]
-    stream: StreamInput | None
-    held: Held | None = None
-
-
 @dataclass(frozen=True)
 class _Named:
     """A job, and the variant that it is of."""
 
     job: Job
     variant: Variant
-
-
-def open_variants(request: Request, listener: Listener) -> list[Variant]:
-    """Open every scene at every point of its matrix.
-
-    Raises SmdError: all that is wrong with any; UsageError: there would be too many jobs.
-    """
-    painter, problems, variants = ScenePainter(), Collected(), []
-    overrides = [*request.overrides]
-    if request.seeds:
-        overrides.append(override_of("seed", request.seeds[0]))
-    for source in request.scenes:
-        with problems.catching():
-            base = load_scene(source, overrides=overrides, task=request.task, painter=painter)
-            points = request.points or base.points
-            for point in points:
-                with problems.catching():
-                    variants.append(_variant(base, point, request, listener))
-            if len(points) > 1 or len(request.scenes) > 1:
-                base.release_images()
-    problems.check()
-    if (count := sum(len(variant.seeds) for variant in variants)) > MAX_JOBS:
-        raise UsageError(f"{count:,} pictures are too many for one run; at most {MAX_JOBS:,} are possible")
-    return variants
-
-
-def hold_variants(lock: Lock, variants: Iterable[Variant], listener: Listener) -> list[Variant]:
-    """Return variants with their pictures in a lock. Raises MismatchError: one is not what the lock holds."""
-    problems, found = Collected(), []
-    for variant in variants:
-        with problems.catching():
-            held = hold(lock, variant.scene, variant.seeds, variant.coming.of)
-            found.append(replace(variant, held=held))
-            for note in held.notes:
-                listener(Noted(note))
-    problems.check()
-    return found
-
-
-def _variant(base: OpenedScene, point: Point, request: Request, listener: Listener) -> Variant:
-    if request.seeds and (seeds := next((each for each in point.overrides if each.keys == ("seed",)), None)):
-        raise UsageError(seeds.place.says("names seeds, and so does --seed; give only one of them"))
-    scene, stream = base.at_point(point), None
-    scene.tell(listener)
-    if scene.plan.task == "stream":
-        from smd_cli.app.stream_input import find_stream_input  # imports what reads films
-
-        stream = find_stream_input(scene, listener)
-    digests = digests_of(picture_files(scene.plan))
-    if scene is not base:
-        scene.release_images()
-    coming = ComingRecipes(scene, offline=request.settings.offline or not request.may_fetch)
-    return Variant(scene, point, request.seeds or scene.seeds, coming, digests, stream)
 
 
 def _named(variants: Iterable[Variant], request: Request) -> Iterator[_Named]:

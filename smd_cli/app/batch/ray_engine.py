@@ -14,13 +14,13 @@ from typing import Any
 
 from smd_cli.app.batch.jobs import Job, ModelKey, Outcome
 from smd_cli.app.batch.perform import failed
-from smd_cli.app.batch.planning import Request
 from smd_cli.app.batch.queue import JobQueue
 from smd_cli.app.batch.ray_cluster import Cluster, Share, connected
 from smd_cli.app.batch.ray_options import RayOptions, threads, variables
 from smd_cli.app.batch.ray_outputs import place_files
 from smd_cli.app.batch.ray_parcels import Sender, Sent
 from smd_cli.app.batch.ray_worker import Installed, Order, Reply, Worker, model_digests
+from smd_cli.app.batch.request import Request
 from smd_cli.app.scenes import OpenedScene
 from smd_cli.engine.events import JobEnded, JobStarted, Listener, Noted, OfWorker, Warned, ignore_events
 from smd_cli.errors import DeviceError, MismatchError, SmdError

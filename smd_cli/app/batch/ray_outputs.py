@@ -8,8 +8,8 @@ from pathlib import Path
 
 from smd_cli.app.batch.jobs import Job, Outcome
 from smd_cli.app.batch.perform import ends_all, failed, is_there
-from smd_cli.app.batch.planning import Request
 from smd_cli.app.batch.ray_worker import Reply
+from smd_cli.app.batch.request import Request
 from smd_cli.app.existing import admission, again, check_picture, existing_file
 from smd_cli.errors import SmdError
 from smd_cli.interrupts import finishing

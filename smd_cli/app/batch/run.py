@@ -8,8 +8,8 @@ from typing import Protocol
 
 from smd_cli.app.batch.jobs import Job, Outcome
 from smd_cli.app.batch.perform import perform
-from smd_cli.app.batch.planning import Request
 from smd_cli.app.batch.queue import JobQueue
+from smd_cli.app.batch.request import Request
 from smd_cli.app.renderer import Renderer
 from smd_cli.engine.events import JobEnded, JobStarted, Listener, ignore_events
 

@@ -16,8 +16,8 @@ from pathlib import Path
 from smd_cli.app.batch.crew import Worker
 from smd_cli.app.batch.jobs import Job, Outcome
 from smd_cli.app.batch.perform import failed
-from smd_cli.app.batch.planning import Request
 from smd_cli.app.batch.queue import JobQueue
+from smd_cli.app.batch.request import Request
 from smd_cli.app.batch.worker import Ready, Setup
 from smd_cli.engine.events import (
     Event,

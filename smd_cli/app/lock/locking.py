@@ -9,8 +9,9 @@ from pathlib import Path
 
 from smd_cli.app.batch.jobs import Job, Outcome
 from smd_cli.app.batch.perform import check_unchanged
-from smd_cli.app.batch.planning import Request, Variant
 from smd_cli.app.batch.queue import JobQueue
+from smd_cli.app.batch.request import Request
+from smd_cli.app.batch.variants import Variant
 from smd_cli.app.lock.drift import name_in, overrides_of
 from smd_cli.app.lock.lockfile import Lock, is_scene, read_lock
 from smd_cli.app.lock.pictures import LockedPicture

@@ -1,0 +1,49 @@
+"""What a batch is to make, and how. Knows no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from smd_cli.app.existing import GIVE_ANOTHER
+from smd_cli.app.origin import Source
+from smd_cli.app.settings import RenderSettings
+from smd_cli.media.files import Existing
+from smd_cli.scene.matrix import Point
+from smd_cli.scene.overrides import Override
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be made, and how.
+
+    Attributes:
+        scenes: paths of scenes, or what else `load_scene` opens.
+        seeds: for each scene; empty: its own.
+        overrides: changes to each scene.
+        points: of a matrix for each scene; empty: its own.
+        task: what scenes are opened for that name none.
+        output: the file of the only picture; None: each has a name.
+        output_dir: where files go that have names.
+        name: a template of their names; None: by scene and seed, and what a matrix sets.
+        settings: of the renderers.
+        existing: what is done about files that lie there.
+        hint: what the user can do about one that must stay.
+        may_fetch: whether a model may be fetched for its hash in a name.
+        fail_fast: begin nothing after a job has failed.
+    """
+
+    scenes: Sequence[Source]
+    seeds: Sequence[int] = ()
+    overrides: Sequence[Override] = ()
+    points: Sequence[Point] = ()
+    task: str | None = None
+    output: str | None = None
+    output_dir: Path = Path()
+    name: str | None = None
+    settings: RenderSettings = field(default_factory=RenderSettings)
+    existing: Existing = Existing.REPLACE_OWN
+    hint: str = GIVE_ANOTHER
+    may_fetch: bool = True
+    fail_fast: bool = False
