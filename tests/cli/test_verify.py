@@ -312,6 +312,18 @@ def test_reports_and_pictures_of_differences(folder):
     assert "difference: d/b.png.diff.png" in suite.find("testcase[2]/failure").text
 
 
+def test_a_picture_of_a_difference_takes_no_other_files_place(folder):
+    image, recipe = picture(folder / "a.png")
+    rewrite(folder / "b.png", with_dot(image), recipe)
+    Path("d").mkdir()
+    Image.new("RGB", (8, 8)).save(there := Path("d/b.png.diff.png"))
+    before = there.read_bytes()
+    done = smd("verify", "b.png", "--diff", "d")
+    assert (done.exit_code, done.stdout) == (7, "b.png: differs\n")
+    assert "b.png: d/b.png.diff.png: exists, and " in done.stderr
+    assert there.read_bytes() == before
+
+
 def test_a_file_that_is_no_report_stays(folder):
     Path("notes.xml").write_text("mine")
     done = smd("verify", "a.png", "--junit", "notes.xml")

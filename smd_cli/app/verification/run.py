@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from smd_cli.app.verification.again import rendered_again
 from smd_cli.app.verification.claim import Claim
@@ -78,12 +78,14 @@ class Verifier:
 
         try:
             judged = self._judged(claim, renderers)
-            difference = self._difference(claim, judged)
         except MismatchError as error:
             return verdict(Judgement("differs", error.problems))
         except SmdError as error:
             return verdict(Judgement("failed", error.problems), error.exit_code)
-        return verdict(judged, difference=difference)
+        try:
+            return verdict(judged, difference=self._difference(claim, judged))
+        except SmdError as error:  # it differs nevertheless
+            return verdict(replace(judged, reasons=(*judged.reasons, *error.problems)))
 
     def _judged(self, claim: Claim, renderers: Renderers) -> Judgement:
         scene = claim.open()
