@@ -246,8 +246,12 @@ def test_recipes_of_before_know_no_config(folder):
 
 def test_two_maps_of_the_same_bytes_are_one(folder):
     """Their colours share the pixels, as those of one map do: pictures do not depend on names."""
+    image = Image.new("RGB", (64, 64), "#0000ff")
+    ImageDraw.Draw(image).rectangle((0, 0, 30, 63), "#0a00f5")  # blue, unless another colour is nearer
+    image.save("map.png")
     shutil.copy("map.png", "again.png")
-    color = "  - {{name: {}, prompt: x, mask: {{image: {}, color: '{}'}}}}\n"
-    other = [color.format("white", name, "#ffffff") for name in ("map.png", "again.png")]
-    one, two = (load_scene(Path("day.yaml").read_text() + each) for each in other)
-    assert [mask.tobytes() for mask in one.images.masks] == [mask.tobytes() for mask in two.images.masks]
+    color = "  - {{name: near, prompt: x, mask: {{image: {}, color: '#0c00f3'}}}}\n"
+    scenes = [load_scene(SCENE + color.format(name)) for name in ("map.png", "again.png")]
+    one, two = ([mask.tobytes() for mask in scene.images.masks] for scene in scenes)
+    assert one == two
+    assert scenes[0].images.masks[2].getpixel((0, 0)) == 0
