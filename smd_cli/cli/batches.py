@@ -116,9 +116,9 @@ class BatchRun:
             self._tell_failure(outcome)
         elif outcome.output and outcome.status == "skipped":
             self.listener(Noted(f"{outcome.output.path}: exists, skipped"))
-            document().add(skipped=[*document().parts["skipped"], asdict(outcome.output)])
+            document().append("skipped", asdict(outcome.output))
         elif outcome.output:
-            document().add(outputs=[*document().parts["outputs"], asdict(outcome.output)])
+            document().append("outputs", asdict(outcome.output))
             if self.prints_paths:
                 print_result(outcome.output.path)
         warn_of_other_pixels(self.batch, outcome, self.listener)
@@ -128,7 +128,7 @@ class BatchRun:
         from smd_cli.app.batch.report import failure_facts
 
         job = self._jobs[outcome.job]
-        document().add(failed=[*document().parts["failed"], failure_facts(job, outcome)])
+        document().append("failed", failure_facts(job, outcome))
         if len(self._jobs) == 1:
             raise _error_of(outcome, *outcome.problems)
         if outcome.problems in self._told:
@@ -200,7 +200,7 @@ def run_batch(
     extra, messages = beside or Beside(), reporting.messages()
     for outcome in batch.skipped:
         if outcome.output:
-            document().add(skipped=[*document().parts["skipped"], asdict(outcome.output)])
+            document().append("skipped", asdict(outcome.output))
         warn_of_other_pixels(batch, outcome, messages)
     with _report(extra, batch) as report:
         run = BatchRun(batch, messages, not (reporting.json or extra.is_result), report)

@@ -31,6 +31,10 @@ class Document:
         """Add parts of the document, or replace them."""
         self.parts |= parts
 
+    def append(self, part: str, value: Any) -> None:  # noqa: ANN401
+        """Add a value to a part that is a list."""
+        self.parts.setdefault(part, []).append(value)
+
     def to_dict(self) -> dict[str, Any]:
         """Return all of it, ready for JSON."""
         return {

@@ -33,7 +33,7 @@ class Verdicts:
     def add(self, verdict: Verdict) -> None:
         """Tell a verdict."""
         self.verdicts.append(verdict)
-        document().add(verdicts=[*document().parts["verdicts"], verdict.to_dict()])
+        document().append("verdicts", verdict.to_dict())
         if self.prints_results:
             print_result(f"{verdict.name}: {verdict.status}")
         if verdict.reasons and len(self.names) > 1:

@@ -126,6 +126,18 @@ def test_notes_and_warnings_are_those_of_the_points():
     assert not [event for event in heard if isinstance(event, Noted)]
 
 
+def test_many_files_that_exist_are_told_in_one_line(folder, monkeypatch):
+    from smd_cli.app.batch import planning
+    from smd_cli.app.batch.planning import _tell_left
+
+    heard = []
+    monkeypatch.setattr(planning, "_SHOWN", 2)
+    _tell_left(plan("day.yaml").jobs, heard.append)
+    assert [event.text for event in heard] == ["day_3.png: exists, skipped", "day_4.png: exists, skipped"]
+    _tell_left(plan("day.yaml", seeds=(1, 2, 3)).jobs, heard.append)
+    assert heard[-1].text == "3 files exist, skipped"
+
+
 def through_a_pipe(value):
     sender, receiver = Pipe()
     with sender, receiver:

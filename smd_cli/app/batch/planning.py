@@ -36,6 +36,7 @@ from smd_cli.messages import Place
 if TYPE_CHECKING:
     pass
 
+_SHOWN = 10  # files that are told one by one
 _SUFFIXES = {"stream": ".gif"}  # of a task's files, where the name gives none; of the others .png
 _SUFFIX = re.compile(r"\.[a-z]\w*$", re.IGNORECASE)  # not that of a number, such as v1.5
 
@@ -145,13 +146,22 @@ def _sort_out(
             if _is_wanted(each, request, listener):
                 jobs.append(job)
                 continue
-            listener(Noted(f"{job.target}: exists, skipped"))
             left.append(job)
             skipped.append(Outcome(job.number, "skipped", existing_file(job.target, job.seed, job.size)))
     problems.check()
+    _tell_left(left, listener)
     held = {each.job.number: each.variant.held for each in named if each.variant.held}
     scenes = tuple(variant.scene for variant in variants)
     return Batch(tuple(jobs), tuple(left), tuple(skipped), scenes, held)
+
+
+def _tell_left(left: Sequence[Job], listener: Listener) -> None:
+    """Tell which files exist, by their names where these are few."""
+    if len(left) > _SHOWN:
+        listener(Noted(f"{len(left):,} files exist, skipped"))
+        return
+    for job in left:
+        listener(Noted(f"{job.target}: exists, skipped"))
 
 
 def _is_wanted(named: _Named, request: Request, listener: Listener) -> bool:
