@@ -245,6 +245,10 @@ def test_the_recipe_holds_the_coarse_copy_of_the_latents(folder):
     done = smd("verify", "a.png", "--metric", "latent")
     assert done.exit_code == 4
     assert "a.png: no latents are recorded of it; give --metric ssim or --tolerance" in done.stderr
+    rewrite(folder / "a.png", image, replace(recipe, latents=5))
+    done = smd("verify", "a.png", "--metric", "latent")
+    assert done.exit_code == 4
+    assert "a.png: its recipe is damaged (its latents are no text)" in done.stderr
 
 
 def test_the_api_gives_verdicts_in_order(folder):

@@ -16,7 +16,7 @@ from smd_cli.messages import Place
 from smd_cli.visible import visible
 
 _UNSAFE = str.maketrans(dict.fromkeys('/\\:*?"<>|', "_"))
-_LONGEST = 80  # characters of a name
+_LONGEST = 50  # characters of a name, of up to 4 bytes
 
 
 @dataclass
@@ -44,7 +44,6 @@ class DifferenceFolder:
         worst, frame = compared.worst, f", frame {compared.worst.number}" if compared.frames > 1 else ""
         titles = (f"its file{frame}", f"now{frame}")
         path = self.folder / self._free_name(claim)
-        check_plain_target(path)
         picture = draw_difference(worst.before, worst.now, titles)
         write_bytes(path, encode_png(picture, {}), partial(check_plain_target, path))
         return str(path)
