@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from string import Formatter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from smd_cli.errors import UsageError
 from smd_cli.messages import Place
@@ -16,9 +14,6 @@ from smd_cli.scene.explain import nearest
 from smd_cli.scene.resolve import Plan
 from smd_cli.scene.tree import steps_of
 from smd_cli.visible import replace_hidden
-
-if TYPE_CHECKING:
-    from smd_cli.app.existing import ComingRecipes
 
 _LONGEST = 80  # bytes of a value; a file system takes some 255 of a whole name
 _UNSAFE = re.compile(r'[/\\<>:"|?*]+')
@@ -79,27 +74,6 @@ def fill_name(template: str, picture: NamedPicture) -> str:
     if not name.strip("/"):
         raise UsageError(place.says("is empty"))
     return name
-
-
-def name_pictures(template: str, plan: Plan, seeds: Sequence[int], coming: ComingRecipes) -> list[str]:
-    """Return the name of each seed's picture. Raises UsageError: as `fill_name`, or two are the same."""
-    names: list[str] = []
-    files: list[str] = []  # which .. can make one of several names
-    for index, seed in enumerate(seeds):
-        picture = NamedPicture(replace(plan, seed=seed), index, partial(_hash, coming, seed))
-        name = fill_name(template, picture)
-        file = os.path.normpath(name)
-        if file in files:
-            other = seeds[files.index(file)]
-            problem = f"seeds {other} and {seed} have one name, {name}; add {{seed}}"
-            raise UsageError(Place.of_option(f"--name {template}").says(problem))
-        names.append(name)
-        files.append(file)
-    return names
-
-
-def _hash(coming: ComingRecipes, seed: int) -> str:
-    return coming.of(seed).sha256
 
 
 def safe(text: str) -> str:

@@ -132,6 +132,18 @@ class OpenedScene:
         origin = self.origin.changed(point.overrides, loaded.base_dir)
         return _opened(loaded, None, self._painted.painter, origin)
 
+    def at_only_point(self, listener: Listener = ignore_events) -> OpenedScene | None:
+        """Return the scene at the only point of its matrix, and emit its notes; None: there are several.
+
+        Raises as `at_point`.
+        """
+        if len(points := self.points) > 1:
+            return None
+        scene = self.at_point(points[0])
+        if scene is not self:
+            scene.tell(listener)
+        return scene
+
     def moved(self, change: Callable[[Reference], Reference], painter: ScenePainter) -> OpenedScene:
         """Return the scene with other references to files and models, and another painter of its images."""
         plan, origin = with_references(self.plan, change), replace(self.origin, bundle=None)

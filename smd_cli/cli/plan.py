@@ -47,9 +47,10 @@ def plan(
         check_preview(preview)
     messages = reporting.messages()
     opened = load_scene(scene, overrides=edits.overrides(), listener=messages)
-    if (count := len(opened.points)) > 1:
-        messages(Noted(opened.locate("matrix").says(f"makes {count} variants; this is the scene without it")))
-    print_plan(opened, settings, reporting, preview)
+    if (at_point := opened.at_only_point(messages)) is None:
+        text = f"makes {len(opened.points)} variants; this is the scene without it"
+        messages(Noted(opened.locate("matrix").says(text)))
+    print_plan(at_point or opened, settings, reporting, preview)
 
 
 def print_plan(

@@ -187,18 +187,19 @@ def _open(
     """
     from smd_cli.app.apart import check_apart
     from smd_cli.app.existing import ComingRecipes
-    from smd_cli.app.names import name_pictures
+    from smd_cli.app.names import NamedPicture, fill_name
     from smd_cli.app.scenes import load_scene
     from smd_cli.app.stream_input import check_room, find_stream_input
 
-    opened = load_scene(path, overrides=overrides, task="stream", listener=messages)
-    if len(opened.points) > 1:
+    scene = load_scene(path, overrides=overrides, task="stream", listener=messages)
+    if (opened := scene.at_only_point(messages)) is None:
         hint = "is for several streams; `smd render` makes one for each point"
-        raise SceneError(opened.locate("matrix").says(hint))
+        raise SceneError(scene.locate("matrix").says(hint))
     plan, target, option = opened.plan, naming.output, "--output"
     coming = ComingRecipes(opened, offline=offline)
     if target is None:
-        (name,) = name_pictures(naming.name or DEFAULT_NAME, plan, [plan.seed], coming)
+        picture = NamedPicture(plan, 0, lambda: coming.of(plan.seed).sha256)
+        name = fill_name(naming.name or DEFAULT_NAME, picture)
         target, option = f"{naming.output_dir / name}{'/' * name.endswith('/')}", "--name"
     _check_target(target, option)
     check_apart(opened, target, option)

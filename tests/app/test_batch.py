@@ -4,13 +4,17 @@ from multiprocessing import Pipe
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from smd_cli.app.batch.jobs import Outcome
+from smd_cli.app.batch.perform import perform
 from smd_cli.app.batch.planning import plan_batch
 from smd_cli.app.batch.queue import JobQueue
 from smd_cli.app.batch.request import Request
+from smd_cli.app.renderer import Renderer
 from smd_cli.engine.events import Noted, Warned
 from smd_cli.errors import AssetError, SceneError, UsageError
+from smd_cli.media.files import Existing
 from smd_cli.scene.matrix import parse_axis, points_of
 
 SCENE = """\
@@ -158,7 +162,6 @@ def test_jobs_and_outcomes_can_be_sent():
 
 
 def test_images_are_painted_again_from_files_of_before(folder):
-    from PIL import Image
 
     from smd_cli.app.batch.perform import check_unchanged
 
@@ -170,6 +173,17 @@ def test_images_are_painted_again_from_files_of_before(folder):
     Image.new("L", (64, 64), 128).save("m.png")
     with pytest.raises(AssetError, match="the mask of region 'sun' has changed since the batch began"):
         check_unchanged(job)
+
+
+def test_a_file_that_is_gone_ends_the_jobs_of_its_scene_alone(folder):
+    Image.new("L", (64, 64), 255).save("sun.png")
+    Path("day.yaml").write_text(SCENE.replace("{box: [0, 0, 0.5, 0.5]}", "sun.png"))
+    job, _ = plan("day.yaml").jobs
+    Path("sun.png").unlink()
+    with Renderer() as renderer:
+        outcome = perform(job, renderer, Existing.REPLACE_OWN, hint="")
+    assert (outcome.status, outcome.exit_code) == ("failed", AssetError.exit_code)
+    assert outcome.problems[0].endswith("sun.png: cannot be read: No such file or directory")
 
 
 def jobs_of_models():

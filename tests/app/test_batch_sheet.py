@@ -78,3 +78,5 @@ def test_keys_are_as_short_as_they_can_be_told_apart():
         *("regions[boy].prompt", "regions[girl].prompt", "bootstrap.steps", "sampler.steps", "tile"),
     ]
     assert short_names(["bootstrap.steps", "masks.std"]) == {"bootstrap.steps": "steps", "masks.std": "std"}
+    whole = {"background.prompt": "background.prompt"}
+    assert short_names([*whole, "stream.timeline[0].background.prompt"]).items() >= whole.items()

@@ -144,6 +144,29 @@ def test_a_job_that_kills_two_workers_fails_and_the_others_are_made():
     assert sorted(files("ray")) == ["2.png"]
 
 
+GONE = """\
+from pathlib import Path
+from smd_cli.app.batch.planning import plan_batch
+from smd_cli.app.batch.ray_engine import RayEngine
+from smd_cli.app.batch.ray_options import RayOptions
+from smd_cli.app.batch.request import Request
+
+if __name__ == "__main__":
+    request = Request(("stream.yaml", "picture.yaml"), seeds=(1, 2), output_dir=Path("ray"))
+    jobs = plan_batch(request).jobs
+    Path("sun.png").unlink()
+    for outcome in RayEngine(request, RayOptions(workers=1)).run(jobs):
+        print(outcome.job, outcome.status, outcome.exit_code)
+"""
+
+
+def test_a_file_that_is_gone_before_it_is_sent_ends_the_jobs_of_its_scene_alone():
+    given = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, "-c", GONE]
+    done = subprocess.run(command, env=given, capture_output=True, text=True, timeout=240, check=True)
+    assert done.stdout == "1 failed 4\n2 failed 4\n3 written 0\n4 written 0\n"
+
+
 def test_ctrl_c_ends_all_that_was_started():
     temporary = Path(f"/tmp/smd{os.getpid()}")  # short enough for Ray
     temporary.mkdir()

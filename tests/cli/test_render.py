@@ -133,6 +133,11 @@ def test_generate_renders_a_matrix_too_and_a_stream_is_one():
     Path("film.yaml").write_text(FILM + "matrix: {bootstrap.steps: [0, 1]}\n")
     done = smd("stream", "film.yaml")
     assert (done.exit_code, "film.yaml:9:9: matrix: is for several streams" in done.stderr) == (3, True)
+    Path("film.yaml").write_text(FILM + "matrix: {sampler.indices: [[0]]}\n")
+    assert smd("stream", "film.yaml", "-q", "-o", "one.gif").exit_code == 0
+    assert read_recipe(Path("one.gif")).scene["sampler"]["indices"] == [0]
+    planned = json.loads(smd("plan", "film.yaml", "--json").stdout)
+    assert len(planned["steps"]) == 1
 
 
 def test_check_looks_at_every_point():

@@ -46,8 +46,13 @@ def failed(job: Job, error: SmdError, seconds: float = 0.0, attempts: int = 1) -
 
 
 def ends_all(error: SmdError) -> bool:
-    """Tell whether what ended a job would end all others too: a full disk, for example."""
-    return isinstance(error.__cause__, OSError) and error.__cause__.errno not in _OF_ONE_FILE
+    """Tell whether what ended a job would end all others too: a full disk, for example.
+
+    A file that cannot be read is that of one scene.
+    """
+    cause = error.__cause__
+    is_of_reading = isinstance(error, AssetError)
+    return not is_of_reading and isinstance(cause, OSError) and cause.errno not in _OF_ONE_FILE
 
 
 def ends_alike(outcome: Outcome) -> bool:

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from smd_cli.app.apart import check_apart
 from smd_cli.app.batch.jobs import Job, Outcome
@@ -32,9 +31,6 @@ from smd_cli.engine.events import Listener, Noted, ignore_events
 from smd_cli.errors import Collected, UsageError
 from smd_cli.media.stills import check_still, check_texts
 from smd_cli.messages import Place
-
-if TYPE_CHECKING:
-    pass
 
 _SHOWN = 10  # files that are told one by one
 _SUFFIXES = {"stream": ".gif"}  # of a task's files, where the name gives none; of the others .png

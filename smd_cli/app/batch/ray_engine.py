@@ -23,7 +23,7 @@ from smd_cli.app.batch.ray_worker import Installed, Order, Reply, Worker, model_
 from smd_cli.app.batch.request import Request
 from smd_cli.app.scenes import OpenedScene
 from smd_cli.engine.events import JobEnded, JobStarted, Listener, Noted, OfWorker, Warned, ignore_events
-from smd_cli.errors import DeviceError, MismatchError, SmdError
+from smd_cli.errors import AssetError, DeviceError, MismatchError, SmdError
 
 ATTEMPTS = 2
 """How often a job is begun whose worker is lost."""
@@ -172,7 +172,7 @@ class _Run:
         if job is None:
             self._check_installed(*answer)
             hand.has_begun = True
-            self._give(hand)
+            yield from self._give(hand)
             return
         yield from self._done(hand, job, answer)
 
@@ -184,20 +184,29 @@ class _Run:
         if reply.outcome is None:
             raise RuntimeError("a worker answers with an outcome or an error")
         if is_good := reply.outcome.status == "written":
-            self._give(hand)
+            yield from self._give(hand)
         outcome = place_files(job, reply.outcome, reply, self._request)
         yield from self._end(job, replace(outcome, attempts=self._attempts[job.number] + 1))
         if not is_good:  # which may have ended others too
-            self._give(hand)
+            yield from self._give(hand)
 
-    def _give(self, hand: _Hand) -> None:
-        """Give a worker its next job; one that is not needed any more ends."""
-        job = self._queue.take(hand.holding, hand.scene)
-        if job is None:
-            self._has_more = False
-            self._dismiss(hand)
+    def _give(self, hand: _Hand) -> Iterator[Outcome]:
+        """Give a worker its next job; one that is not needed any more ends.
+
+        Yields the outcomes of jobs whose files are gone.
+        """
+        while job := self._queue.take(hand.holding, hand.scene):
+            try:
+                parcel, order = self._sending.parcel(job), self._sending.order(job)
+            except AssetError as error:
+                yield from self._end(job, failed(job, error))
+                continue
+            self._begin(hand, job, parcel, order)
             return
-        parcel, order = self._sending.parcel(job), self._sending.order(job)
+        self._has_more = False
+        self._dismiss(hand)
+
+    def _begin(self, hand: _Hand, job: Job, parcel: Any, order: Order) -> None:  # noqa: ANN401
         hand.job, hand.holding, hand.scene = job, job.model_key, job.scene
         self._calls[hand.actor.perform.remote([parcel], order)] = hand
         self._begun += 1

@@ -23,7 +23,7 @@ from smd_cli.app.batch.perform import perform
 from smd_cli.app.batch.ray_options import THREADS
 from smd_cli.app.batch.ray_parcels import Parcel, unpack
 from smd_cli.app.existing import GIVE_ANOTHER
-from smd_cli.app.model_spec import find_model
+from smd_cli.app.model_spec import at_model, find_model
 from smd_cli.app.named_files import digests_of, model_files
 from smd_cli.app.recipes import LIBRARIES, RENDERING_VERSION
 from smd_cli.app.renderer import Renderer
@@ -31,7 +31,7 @@ from smd_cli.app.scenes import OpenedScene
 from smd_cli.app.settings import RenderSettings
 from smd_cli.engine.events import Event, Noted, Warned
 from smd_cli.errors import MismatchError, SmdError
-from smd_cli.media.files import Existing
+from smd_cli.media.files import Existing, report_write_errors
 from smd_cli.media.frame_files import FIRST_FRAME
 from smd_cli.media.paint import ScenePainter
 from smd_cli.media.recipe import Recipe, read_recipe
@@ -159,7 +159,9 @@ class Worker:
         """Return an opened scene, the same one for each of its jobs: what is prepared for it, stays so."""
         if parcel not in self._scenes:
             unpacked: Parcel = self._get(parcel)
-            self._scenes[parcel] = unpack(unpacked, Path(self._folder.name), self._get, self._painter)
+            folder = Path(self._folder.name)
+            with report_write_errors(f"{socket.gethostname()}: {folder}"):
+                self._scenes[parcel] = unpack(unpacked, folder, self._get, self._painter)
             if len(self._scenes) > _KEPT:
                 self._scenes.popitem(last=False)
         self._scenes.move_to_end(parcel)
@@ -169,7 +171,8 @@ class Worker:
         """Raise MismatchError where this node's files of a model are not those of the batch; look once."""
         if wanted in self._compared:
             return
-        assets = find_model(scene.plan, offline=self._settings.offline)
+        with at_model(scene.locate):
+            assets = find_model(scene.plan, offline=self._settings.offline)
         changed = [
             scene.locate(*file.loc).says(
                 f"{file.what}{file.name and f', {file.name},'} on {socket.gethostname()} is not that of this "
@@ -205,7 +208,8 @@ def _get(reference: Any) -> Any:  # noqa: ANN401 - whatever is in the store
 
 def model_digests(scene: OpenedScene, *, offline: bool) -> dict[str, str]:
     """Return the SHA-256 of the files of a scene's model, by their places. Raises AssetError."""
-    return digests_of(model_files(scene.plan, find_model(scene.plan, offline=offline)))
+    with at_model(scene.locate):
+        return digests_of(model_files(scene.plan, find_model(scene.plan, offline=offline)))
 
 
 def _files(target: Path) -> dict[str, bytes]:

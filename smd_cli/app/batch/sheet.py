@@ -136,7 +136,8 @@ def short_names(keys: Sequence[str]) -> dict[str, str]:
         parts = key.split(".")
         ends = [".".join(parts[-count:]) for count in range(1, len(parts) + 1)]
         others = [other for other in keys if other != key]
-        names[key] = next(end for end in ends if not any(f".{other}".endswith(f".{end}") for other in others))
+        alone = (end for end in ends if not any(f".{other}".endswith(f".{end}") for other in others))
+        names[key] = next(alone, key)
     return names
 
 

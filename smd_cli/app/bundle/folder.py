@@ -25,7 +25,8 @@ class PrivateFolder:
     """A folder that nobody else can look into; messages call it `name`.
 
     It goes with the last one who holds this object, at the latest with the process, whatever ends that: what
-    a killed one leaves, the next one clears. A copy, in another process, holds nothing.
+    a killed one leaves, the next one clears. A copy, in another process, holds nothing, but messages there
+    call the folder so too.
     """
 
     def __init__(self, name: str) -> None:
@@ -33,14 +34,19 @@ class PrivateFolder:
         above = Path(tempfile.gettempdir()).resolve()
         _clear_leftovers(above)
         self.path, held = _make(above)
+        self.name = name
         remove = partial(_remove, self.path, held, os.getpid())
         say = _said(remove)
         remember(say)
         self.remove = weakref.finalize(self, _let_go, remove, say)
         call_folder(self.path, name)
 
-    def __getstate__(self) -> dict[str, Path]:
-        return {"path": self.path}
+    def __getstate__(self) -> tuple[Path, str]:
+        return self.path, self.name
+
+    def __setstate__(self, state: tuple[Path, str]) -> None:
+        self.path, self.name = state
+        call_folder(*state)
 
 
 def _make(above: Path) -> tuple[Path, int | None]:

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from smd_cli import messages
 from smd_cli.app.scenes import load_scene
 from smd_cli.errors import SmdError
+from smd_cli.messages import Message
 from tests.app.bundle.zips import packed
 
 HOLD = """\
@@ -73,11 +75,13 @@ def test_a_bundle_that_has_changed_is_unpacked_anew():
     assert (other.origin.bundle.folder / "more.txt").read_text() == "x"
 
 
-def test_copies_for_other_processes_hold_nothing():
+def test_copies_for_other_processes_hold_nothing_and_call_the_folder_so(monkeypatch):
     scene = load_scene("b.smd.zip")
     folder = scene.origin.bundle.folder
+    monkeypatch.setattr(messages, "_called", {})  # as another process begins
     other = copy.deepcopy(scene.origin.bundle)  # as a pickle is
     assert (other.file, other.folder) == (Path("b.smd.zip"), folder)
+    assert Message(f"{other.folder}/m.png: is damaged").text == "b.smd.zip/m.png: is damaged"
     del other
     gc.collect()
     assert folder.is_dir()
