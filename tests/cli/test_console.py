@@ -210,6 +210,7 @@ PRINTS = re.compile(
 PRINTERS = {
     "cli/console.py": {"print(", "sys.stdout", "sys.stderr", "Console,"},
     "cli/streams.py": {"sys.stdout", "sys.stderr"},
+    "bench/diffusers_script.py": {"print("},  # a program of its own, as a user would write it
     "cli/progress.py": {"sys.stdout"},  # asks whether it is a terminal
     "standard_streams.py": {"sys.stdout", "sys.stderr"},
     "media/sinks.py": {"sys.stdout"},  # raw frames

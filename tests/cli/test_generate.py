@@ -153,7 +153,7 @@ def test_a_picture_tells_how_to_make_it_again(scene, tmp_path):
     assert (pixels("a.png") == pixels("b.png")).all()
     recipe = json.loads(smd("inspect", "a.png", "--json").stdout)
     assert recipe["scene"]["seed"] == 9
-    assert set(recipe["digests"]) == {"model.base", "model.lcm_lora"}
+    assert set(recipe["digests"]) == {"model.base", "model.config", "model.lcm_lora"}
     assert "the sun" in smd("inspect", "a.png").stdout
 
 

@@ -59,19 +59,19 @@ sys.meta_path.insert(0, Finder())
 class Fleeting:
     def __del__(self):
         send(signal.SIGINT)
-from smd_cli.app import scenes
+from smd_cli.app import origin
 def load(*arguments, **options):
     Fleeting()
     return whole(*arguments, **options)
-whole, scenes.load = scenes.load, load
+whole, origin.load = origin.load, load
 """,
     "a callback from C": """
 import ctypes
-from smd_cli.app import scenes
+from smd_cli.app import origin
 def load(*arguments, **options):
     ctypes.CFUNCTYPE(None)(lambda: send(signal.SIGINT))()
     return whole(*arguments, **options)
-whole, scenes.load = scenes.load, load
+whole, origin.load = origin.load, load
 """,
 }
 
@@ -82,11 +82,11 @@ def test_an_interrupt_ends_a_run_where_an_exception_would_be_lost(place):
 
 
 AT_LOADING = """
-from smd_cli.app import scenes
+from smd_cli.app import origin
 def load(*_, **__):
     {}
     raise SystemExit("it goes on")
-scenes.load = load
+origin.load = load
 """
 
 

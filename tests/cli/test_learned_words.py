@@ -87,7 +87,7 @@ def test_the_recipe_holds_the_file_and_its_digest():
     painted("1girl, <pinkish>")
     recipe = read_recipe(Path("a.png"))
     assert recipe.scene["model"]["textual_inversions"] == [
-        {"path": "words/pinkish.safetensors", "token": None}
+        {"path": "words/pinkish.safetensors", "token": "<pinkish>"}
     ]
     before = recipe.digests["model.textual_inversions[0]"]
     save_file({"<pinkish>": torch.ones(2, 128)}, "scenes/words/pinkish.safetensors")
