@@ -1,6 +1,6 @@
 PYTHON ?= .venv/bin/python
 
-.PHONY: install test lint docs notebooks train ci
+.PHONY: install test lint docs lock notebooks train ci
 
 install:
 	python3 -m venv .venv
@@ -17,6 +17,9 @@ lint:
 
 docs:
 	$(PYTHON) docs/generate.py
+
+lock:
+	$(PYTHON) -m smd_cli lock $(filter-out %_stream.yaml,$(wildcard scenes/*.yaml)) -o scenes/smd.lock --device cpu --dtype float32
 
 notebooks:
 	$(PYTHON) docs/notebooks/execute.py
