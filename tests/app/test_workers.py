@@ -212,6 +212,7 @@ def test_a_device_that_is_not_there_ends_the_batch(tmp_path):
 def test_no_worker_outlives_the_program(number, code, tmp_path):
     (tmp_path / "s.yaml").write_text(SCENE)
     command = [sys.executable, "-m", "smd_cli", "render", "s.yaml", "--seed", "1-9", "--workers", "2"]
+    path = os.pathsep.join(filter(None, (str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH"))))
     program = subprocess.Popen(
         command,
         cwd=tmp_path,
@@ -219,7 +220,7 @@ def test_no_worker_outlives_the_program(number, code, tmp_path):
         stderr=-1,
         text=True,
         start_new_session=True,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        env={**os.environ, "PYTHONPATH": path},
     )
     workers: list[psutil.Process] = []
     while len(workers) < 3:  # one is multiprocessing's own
