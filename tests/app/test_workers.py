@@ -21,6 +21,7 @@ from smd_cli.app.batch.workers import WorkerEngine
 from smd_cli.app.scenes import OpenedScene, load_scene
 from smd_cli.engine.events import Event, JobEnded, JobStarted, OfWorker, Printed, Started, Warned
 from smd_cli.errors import AssetError, DeviceError, SmdError
+from smd_cli.media.files import Existing
 from smd_cli.messages import Place
 
 SCENE = """
@@ -105,10 +106,12 @@ def test_an_error_of_a_model_keeps_its_parts():
 class Murders:
     """A listener that kills workers at the jobs it is told, each as often as it has signals for it.
 
-    It does so while they load the model for it, which takes long enough on any machine.
+    It does so while they load the model for it, which takes long enough on any machine, and then copies a
+    file as if they had written it just before.
     """
 
     of: dict[int, list[int]]
+    written: dict[int, tuple[Path, Path]]
     events: list[Event] = field(default_factory=list)
     at: dict[int, int] = field(default_factory=dict)
 
@@ -119,6 +122,8 @@ class Murders:
                 self.at[worker] = job
             case OfWorker(worker, Started("load")) if signals := self.of.get(self.at[worker]):
                 os.kill(pid_of(worker), signals.pop(0))
+                if files := self.written.pop(self.at[worker], None):
+                    Path(files[1]).write_bytes(Path(files[0]).read_bytes())
 
 
 def pid_of(worker: int) -> int:
@@ -133,6 +138,7 @@ class Record:
     events: list[Event]
     jobs: list[Job]
     folder: Path
+    alone: list[Outcome]
 
     def of(self, job: int) -> Outcome:
         (outcome,) = [each for each in self.outcomes if each.job == job]
@@ -142,16 +148,19 @@ class Record:
 @pytest.fixture(scope="module")
 def record(tmp_path_factory: pytest.TempPathFactory) -> Record:
     """A batch whose workers are killed, by a signal and by a fault of memory, in the middle of jobs."""
-    folder = tmp_path_factory.mktemp("killed")
+    folder, other = tmp_path_factory.mktemp("killed"), tmp_path_factory.mktemp("alone")
     scenes = [scene(), scene(sampler={"kind": "ddim", "steps": 2})]
     jobs = jobs_of(scenes, 3, folder)
+    alone = list(LocalEngine(Request(())).run(jobs_of(scenes, 3, other)))
+    there = {ONCE: (other / f"{ONCE}.png", folder / f"{ONCE}.png")}
     jobs.append(replace(jobs[0], number=UNSENT, scene=replace(scenes[0], locate=lambda *_: Place("here"))))
-    murders = Murders({TWICE: [signal.SIGKILL, signal.SIGSEGV], ONCE: [signal.SIGKILL]})
+    murders = Murders({ONCE: [signal.SIGKILL], TWICE: [signal.SIGKILL, signal.SIGSEGV]}, there)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", "1")  # as in the tests' own process
-        outcomes = list(WorkerEngine(Request(()), ("cpu", "cpu"), murders).run(jobs))
+        request = Request((), existing=Existing.FAIL)
+        outcomes = list(WorkerEngine(request, ("cpu", "cpu"), murders).run(jobs))
     assert not multiprocessing.active_children()
-    return Record(outcomes, murders.events, jobs, folder)
+    return Record(outcomes, murders.events, jobs, folder, alone)
 
 
 def test_every_job_ends_once(record):
@@ -186,17 +195,18 @@ def test_a_scene_that_cannot_be_sent_fails_alone(record):
     assert record.of(UNSENT).problems[0].startswith("the scene cannot be sent to a worker: ")
 
 
-def test_workers_write_what_one_process_writes(record, tmp_path):
-    jobs = [replace(job, target=str(tmp_path / Path(job.target).name)) for job in record.jobs[1:-1]]
-    alone = {each.job: each for each in LocalEngine(Request(())).run(jobs)}
-    for number, outcome in alone.items():
-        there, here = record.of(number), outcome
+def test_workers_write_what_one_process_writes(record):
+    for here in record.alone:
+        there = record.of(here.job)
+        if here.job == TWICE:
+            continue
         assert there.output
         assert here.output
         assert Path(there.output.path).read_bytes() == Path(here.output.path).read_bytes()
         assert there.output.sha256 == here.output.sha256
         assert there.recipe == here.recipe
-    assert {path.name for path in record.folder.iterdir()} == {path.name for path in tmp_path.iterdir()}
+    made = {f"{job.number}.png" for job in record.jobs} - {f"{TWICE}.png", f"{UNSENT}.png"}
+    assert {path.name for path in record.folder.iterdir()} == made
 
 
 def test_a_device_that_is_not_there_ends_the_batch(tmp_path):

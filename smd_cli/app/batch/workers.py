@@ -19,6 +19,7 @@ from smd_cli.app.batch.perform import failed
 from smd_cli.app.batch.queue import JobQueue
 from smd_cli.app.batch.request import Request
 from smd_cli.app.batch.worker import Ready, Setup
+from smd_cli.app.existing import again
 from smd_cli.engine.events import (
     Event,
     JobEnded,
@@ -195,5 +196,4 @@ class _Crew:
 
 def _of_retry(existing: Existing) -> Existing:
     """Return what is done about a file that the first attempt may have left whole."""
-    is_free = existing in (Existing.OVERWRITE, Existing.UPDATE)
-    return Existing.OVERWRITE if is_free else Existing.REPLACE_OWN
+    return Existing.REPLACE_OWN if existing is Existing.FAIL else again(existing)
