@@ -112,6 +112,8 @@ class Engines:
         if self.devices is None:
             return [device] * self.workers if self.workers and self.workers > 1 else []
         place = Place.of_option(f"--devices {self.devices}")
+        if device not in ("auto", os.environ.get("SMD_DEVICE")):
+            raise UsageError(place.says(f"names devices as --device {device} does; give only one of them"))
         if self.workers is not None:
             raise UsageError(place.says("gives each device a process; leave --workers out"))
         return [name.strip() for name in self.devices.split(",")]

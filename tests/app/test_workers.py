@@ -24,6 +24,7 @@ from smd_cli.engine.events import Event, JobEnded, JobStarted, OfWorker, Printed
 from smd_cli.errors import AssetError, DeviceError, SmdError
 from smd_cli.media.files import Existing
 from smd_cli.messages import Place
+from tests.cli.program import smd
 
 SCENE = """
 smd: 1
@@ -215,6 +216,26 @@ def test_a_device_that_is_not_there_ends_the_batch(tmp_path):
     with pytest.raises(DeviceError, match="device cuda:77: not available here"):
         list(engine.run(jobs_of([scene()], 3, tmp_path)))
     assert not multiprocessing.active_children()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (
+            ("--devices", "cpu", "--workers", "2"),
+            "--devices cpu: gives each device a process; leave --workers",
+        ),
+        (
+            ("--devices", "cpu,cpu", "--device", "mps"),
+            "--devices cpu,cpu: names devices as --device mps does;",
+        ),
+        (("--workers", "0"), "Invalid value for '--workers'"),
+    ],
+)
+def test_options_that_contradict_each_other(options, said, tmp_path):
+    done = smd("render", str(tmp_path / "nothing.yaml"), *options)
+    assert done.exit_code == 2
+    assert said in done.stderr
 
 
 @pytest.mark.parametrize(
