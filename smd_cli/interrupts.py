@@ -25,6 +25,7 @@ WORDS = {"SIGINT": "interrupted", "SIGTERM": "terminated", "SIGHUP": "hung up"}
 """The signals that end the program, and its last word; the exit code is 128 and the signal's number."""
 
 NOTICE = 1.0  # seconds in which the main thread comes back to Python from most calls into C
+LAST_WORDS = 2.0  # seconds that they have, on a busy machine say, or where one waits for what never comes
 PATIENCE = 10.0  # seconds that what is half done has; batch systems kill 10 to 30 s after they ask
 
 _caught: list[int] = []  # the first signal; later ones are ignored
@@ -110,8 +111,8 @@ def _watch(wakeups: int) -> None:
     while _unfinished and time.monotonic() - began < PATIENCE:
         time.sleep(0.1)
     threading.Thread(target=_end, args=(number,), daemon=True).start()
-    time.sleep(NOTICE)
-    os._exit(128 + number)
+    time.sleep(LAST_WORDS)
+    _exit(number)
 
 
 def _end(number: int) -> NoReturn:
@@ -122,6 +123,10 @@ def _end(number: int) -> NoReturn:
     for say in reversed(_last_words):
         with suppress(Exception):  # whatever the program was in the middle of
             say(word)
-    with suppress(OSError):
-        os.write(2, f"{word}\n".encode())  # sys.stderr may be in the middle of something
+    _exit(number)
+
+
+def _exit(number: int) -> NoReturn:
+    with suppress(OSError):  # sys.stderr may be in the middle of something
+        os.write(2, f"{WORDS[signal.Signals(number).name]}\n".encode())
     os._exit(128 + number)

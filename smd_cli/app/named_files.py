@@ -147,14 +147,15 @@ def changed_files(scene: OpenedScene, assets: Assets | None = None) -> list[Mess
     changed = [
         scene.locate(*file.loc).says(f"{file.what}{file.name and f', {file.name},'} {_CHANGED}")
         for file in named
-        if file.key in wanted and _digest(file, scene) != wanted[file.key]
+        if file.key in wanted and digest_in(scene, file) != wanted[file.key]
     ]
     places = [file.key for file in named]
     unused = [key for key in wanted if key not in places]
     return [*changed, *(scene.locate("digests").says(f"the scene names no file at {key}") for key in unused)]
 
 
-def _digest(file: NamedFile, scene: OpenedScene) -> str:
+def digest_in(scene: OpenedScene, file: NamedFile) -> str:
+    """Return the digest of a file that a scene names. Raises AssetError, at its place: it cannot be read."""
     try:
         return file.sha256
     except AssetError as error:

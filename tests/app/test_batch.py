@@ -173,6 +173,9 @@ def test_images_are_painted_again_from_files_of_before(folder):
     Image.new("L", (64, 64), 128).save("m.png")
     with pytest.raises(AssetError, match="the mask of region 'sun' has changed since the batch began"):
         check_unchanged(job)
+    Path("m.png").unlink()
+    with pytest.raises(AssetError, match=r"^day.yaml:6:\d+: regions\[0\].mask: .*m.png: cannot be read"):
+        check_unchanged(job)
 
 
 def test_a_file_that_is_gone_ends_the_jobs_of_its_scene_alone(folder):

@@ -115,6 +115,17 @@ def test_what_takes_long_in_c_is_not_waited_for():
     assert ended(run(AT_LOADING.format(long), *CHECK)) == (130, "", "interrupted\n")
 
 
+def test_last_words_that_never_end_are_not_waited_for_long():
+    stuck = """
+import threading
+from smd_cli import interrupts
+interrupts.NOTICE = interrupts.LAST_WORDS = 0.2
+interrupts.remember(lambda word: threading.Event().wait())
+"""
+    done = run(stuck + AT_LOADING.format("send(signal.SIGINT)"), *CHECK)
+    assert ended(done) == (130, "", "interrupted\n")
+
+
 def test_what_is_half_done_is_finished_first(folder):
     at_writing = """
 from pathlib import Path

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from smd_cli.app.batch.jobs import Job, Outcome
 from smd_cli.app.existing import Coming, check_picture, existing_file
-from smd_cli.app.named_files import digests_of, picture_files
+from smd_cli.app.named_files import digest_in, picture_files
 from smd_cli.app.renderer import Renderer
 from smd_cli.errors import AssetError, SmdError, UsageError
 from smd_cli.interrupts import finishing
@@ -65,11 +65,11 @@ def ends_alike(outcome: Outcome) -> bool:
 
 
 def check_unchanged(job: Job) -> None:
-    """Raise AssetError where a picture that the scene names is not what it was when the batch was planned."""
+    """Raise AssetError where a picture that the scene names is gone, or not what it was at the planning."""
     if not job.digests:
         return
     now = {file.key: file for file in picture_files(job.scene.plan)}
-    digests = digests_of(now.values())
+    digests = {key: digest_in(job.scene, file) for key, file in now.items()}
     changed = [key for key, digest in job.digests.items() if digests.get(key) != digest]
     if changed:
         raise AssetError(
