@@ -10,6 +10,7 @@ from smd_cli.app.renderer import Renderer
 from smd_cli.app.scenes import OpenedScene, load_scene
 from smd_cli.app.settings import Batch, RenderSettings
 from smd_cli.engine.events import Listener, ignore_events
+from smd_cli.errors import UsageError
 from smd_cli.messages import Place
 from smd_cli.scene.data import from_data
 from smd_cli.scene.matrix import Point, matrix_of
@@ -89,9 +90,13 @@ def verify(
 def matrix(values: Mapping[str, Sequence[Any]] | Sequence[Mapping[str, Any]]) -> tuple[Point, ...]:
     """Return the points of a matrix, written as in a scene: a mapping of lists, or a list of mappings.
 
-    Raises UsageError: a key is none.
+    Raises UsageError: it is neither, or a key is none.
     """
-    return matrix_of(from_data(values, Place.of_option("matrix")))
+    place = Place.of_option("matrix")
+    rows = [] if isinstance(values, Mapping) else [row for row in values if not isinstance(row, Mapping)]
+    if rows:
+        raise UsageError(place.says("is a mapping of lists, or a list of mappings"))
+    return matrix_of(from_data(values, place))
 
 
 def render_batch(

@@ -20,7 +20,7 @@ from smd_cli.media.comparison import PixelDifference, alike, compare_pixels
 from smd_cli.media.difference_picture import Area
 from smd_cli.media.images import open_picture, report_read_errors
 from smd_cli.media.recipe import Recipe, read_recipe
-from smd_cli.media.recipe_changes import Change, changes, scene_changes
+from smd_cli.media.recipe_changes import Change, changes
 from smd_cli.media.sources import FrameSource, open_frame_source
 
 
@@ -61,9 +61,10 @@ class RecipeDiff:
     """What differs between two recipes.
 
     Attributes:
-        scene: values of the scene.
+        scene: values of the scene, the model's family, and the rendering version. How files are called that
+            are the same ones does not count.
         files: the places of files that are not the same.
-        computation: what the rounding of pixels depends on, and the model's family and revision.
+        computation: what the rounding of pixels depends on, and the model's revision.
     """
 
     scene: tuple[Change, ...]
@@ -73,14 +74,10 @@ class RecipeDiff:
     @classmethod
     def of(cls, one: Recipe, other: Recipe) -> RecipeDiff:
         """Compare two recipes."""
-        before, after = (
-            {"family": each.family, "revision": each.revision, **each.rounding} for each in (one, other)
-        )
-        return cls(
-            tuple(scene_changes(one.scene, other.scene)),
-            tuple(one.changed_files(other)),
-            tuple(changes(before, after)),
-        )
+        found = one.compared(other)
+        rendering = changes({"rendering": one.rendering}, {"rendering": other.rendering})
+        before, after = ({"revision": each.revision, **each.rounding} for each in (one, other))
+        return cls((*found.values, *rendering), tuple(found.files), tuple(changes(before, after)))
 
     @property
     def shapes_the_same(self) -> bool:

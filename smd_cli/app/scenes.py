@@ -88,6 +88,11 @@ class OpenedScene:
         return self.loaded.scene.seed
 
     @property
+    def has_drawn_seeds(self) -> bool:
+        """Tell whether the scene leaves a seed to chance, which another opening of it would draw anew."""
+        return _leaves_to_chance(self.loaded)
+
+    @property
     def digests(self) -> Mapping[str, str]:
         """The SHA-256 that files should have, by their places (see `named_files.changed_files`)."""
         return self.loaded.scene.digests
@@ -248,10 +253,15 @@ def _opened(loaded: LoadedScene, task: str | None, painter: ScenePainter, origin
 
 def _drawn(loaded: LoadedScene) -> Iterator[Message]:
     """Tell the seeds of a scene that left them to chance."""
-    given, seeds = loaded.tree.child("seed"), loaded.scene.seed
-    if given is not None and has_random(given.plain()):
+    if _leaves_to_chance(loaded):
+        seeds = loaded.scene.seed
         shown = ", ".join(map(str, seeds[:_SHOWN_SEEDS])) + ", …" * (len(seeds) > _SHOWN_SEEDS)
         yield loaded.locate("seed").says(f"{RANDOM} this time: {shown}")
+
+
+def _leaves_to_chance(loaded: LoadedScene) -> bool:
+    given = loaded.tree.child("seed")
+    return given is not None and has_random(given.plain())
 
 
 def plan_of(loaded: LoadedScene) -> Plan:

@@ -116,7 +116,10 @@ class Engines:
             raise UsageError(place.says(f"names devices as --device {device} does; give only one of them"))
         if self.workers is not None:
             raise UsageError(place.says("gives each device a process; leave --workers out"))
-        return [name.strip() for name in self.devices.split(",")]
+        names = [name.strip() for name in self.devices.split(",")]
+        if not all(names):
+            raise UsageError(place.says("write it as names with commas in between, such as cuda:0,cuda:1"))
+        return names
 
     def _ray(self, device: str) -> MakeEngine:
         if self.devices is not None:

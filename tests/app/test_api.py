@@ -87,6 +87,12 @@ def test_overrides_obey_the_rules_of_a_scene():
             smd.load_scene(SMALL, overrides={path: "x"})
 
 
+@pytest.mark.parametrize("values", ["bootstrap.steps", ["bootstrap.steps"], [{"seed": 1}, 2], {"a b": [0]}])
+def test_what_is_no_matrix_is_told(values):
+    with pytest.raises(smd.UsageError, match="matrix: "):
+        smd.matrix(values)
+
+
 @pytest.mark.parametrize("canvas", [object(), {1: 64}, float("nan")])
 def test_data_that_no_scene_can_hold_is_told(canvas):
     with pytest.raises(smd.SceneError, match="scene"):

@@ -105,6 +105,12 @@ def test_files_and_what_computed_are_told():
     assert done.exit_code == 0  # no other picture follows from that
     assert f"  threads: {recipe.computation['threads']} / 999\n" in done.stdout
     assert "  revision: '' / 'abc'\n" in done.stdout
+    sun, moon = recipe.scene["regions"]
+    changed("d.png", scene={"regions": [sun | {"mask": sun["mask"] | {"image": "other/sun.png"}}, moon]})
+    assert smd("diff", "a.png", "d.png").exit_code == 0  # the same file under another name
+    changed("e.png", rendering=recipe.rendering + 1)
+    done = smd("diff", "a.png", "e.png")
+    assert (done.exit_code, "recipes:\n  rendering: 1 / 2\n" in done.stdout) == (7, True)
 
 
 def test_pixels_are_compared_region_by_region():

@@ -180,6 +180,16 @@ def test_what_the_lock_does_not_hold_is_not_rendered(folder, monkeypatch, argume
     assert problems_of("generate", "day.yaml", "--locked", *arguments, code=code) == [problem]
 
 
+def test_the_lock_of_a_seed_that_is_drawn_tells_which_it_holds(folder, monkeypatch):
+    no_weights(monkeypatch)
+    Path("lots.yaml").write_text(SCENE.replace("seed: 5", "seed: random"))
+    assert smd("lock", "lots.yaml", "--inputs-only", "-o", "lots.lock").exit_code == 0
+    (held,) = (picture.seed for picture in read_lock("lots.lock").pictures)
+    (problem,) = problems_of("generate", "lots.yaml", "--lock", "lots.lock")
+    assert problem.startswith("lots.yaml:3:7: seed: lots.lock holds no picture of seed ")
+    assert problem.endswith(f", which was drawn; give one that it holds by --seed: {held}")
+
+
 def test_a_scene_that_is_not_held(folder, monkeypatch):
     no_weights(monkeypatch)
     Path("night.yaml").write_text(SCENE)

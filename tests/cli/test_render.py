@@ -88,6 +88,7 @@ def test_everything_is_known_before_the_first_picture(monkeypatch):
         (("day.yaml", "--name", "note.png"), 2, "note.png: exists, and is no picture of smd's"),
         (("day.yaml", "--name", "{scene}.bmp"), 2, ".bmp"),
         (("day.yaml", "--zip"), 2, "--zip: "),
+        (("day.yaml", "--devices", "cpu,"), 2, "--devices cpu,: write it as names with commas"),
         (("-",), 2, "-: a scene from standard input has no name; give --name"),
         (("day.yaml", "gone.yaml"), 3, "gone.yaml: no such file"),
     ]

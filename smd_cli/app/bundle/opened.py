@@ -12,6 +12,7 @@ from weakref import WeakValueDictionary
 
 from smd_cli.app.bundle.archive import Archive, open_archive
 from smd_cli.app.bundle.folder import PrivateFolder
+from smd_cli.digests import Stamp, stamp_of
 from smd_cli.errors import SceneError, SmdError
 from smd_cli.messages import Place
 from smd_cli.scene.loader import LoadedScene, load
@@ -136,13 +137,12 @@ def _unpack(archive: Archive) -> PrivateFolder:
     return folder
 
 
-def _identity(path: Path) -> tuple[str, int, int, int]:
+def _identity(path: Path) -> tuple[str, Stamp]:
     """Return what tells a bundle from others, and from itself once it is changed. Raises SceneError."""
     try:
-        status = path.stat()
+        return str(path), stamp_of(path)
     except OSError as error:
         raise SceneError(Place(str(path)).says(f"cannot be read: {error.strerror}")) from error
-    return str(path), status.st_ino, status.st_mtime_ns, status.st_size
 
 
-_unpacked: WeakValueDictionary[tuple[str, int, int, int], Bundle] = WeakValueDictionary()
+_unpacked: WeakValueDictionary[tuple[str, Stamp], Bundle] = WeakValueDictionary()

@@ -122,7 +122,7 @@ def _revisions(key: str, picture: LockedPicture, now: Recipe) -> str:
 
 
 def _nearest(candidates: Sequence[LockedPicture], overrides: Mapping[str, Any], now: Recipe) -> LockedPicture:
-    """Return the picture that is the same or, if there is none, that options made in the same way."""
+    """Return the picture that options made in the same way; if there is none, the one that is most alike."""
 
     def distance(picture: LockedPicture) -> int:
         if _is_same(picture.recipe, now):
@@ -137,8 +137,15 @@ def _missing(lock: Lock, scene: OpenedScene, name: str, seeds: Sequence[int]) ->
     if not lock.has_scene(name):
         path = str(scene.origin.path)
         return Place(path).says(f"{lock.path} does not hold this scene; smd lock {path} adds it")
-    shown = ", ".join(map(str, seeds[:_SHOWN])) + ", …" * (len(seeds) > _SHOWN)
-    return scene.locate("seed").says(f"{lock.path} holds no picture of seed {shown}")
+    text = f"{lock.path} holds no picture of seed {_shown(seeds)}"
+    if scene.has_drawn_seeds:
+        held = sorted({picture.seed for picture in lock.pictures_of_scene(name)})
+        text += f", which was drawn; give one that it holds by --seed: {_shown(held)}"
+    return scene.locate("seed").says(text)
+
+
+def _shown(seeds: Sequence[int]) -> str:
+    return ", ".join(map(str, seeds[:_SHOWN])) + ", …" * (len(seeds) > _SHOWN)
 
 
 def _other_versions(lock: Lock, picture: LockedPicture, now: Recipe) -> list[Message]:
