@@ -14,12 +14,12 @@ from torch import Tensor
 
 from smd_cli.app.apart import check_apart
 from smd_cli.app.existing import GIVE_ANOTHER, again, check_picture
+from smd_cli.app.latents import coarse_text
 from smd_cli.app.models import computation, computing, device_facts
 from smd_cli.app.recipes import build_recipe, other_pixels
 from smd_cli.app.reports import WrittenFile
 from smd_cli.app.scenes import OpenedScene
 from smd_cli.app.settings import RenderSettings
-from smd_cli.app.verification.latents import coarse_text
 from smd_cli.core.regions import Work
 from smd_cli.engine.device import enough_memory
 from smd_cli.engine.encoder import Encoder

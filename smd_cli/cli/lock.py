@@ -73,8 +73,8 @@ def lock(
     With it, `--locked` refuses to render anything else, and `smd verify` tells whether the pictures come out
     again. Pictures of scenes that are not named stay in the lock. Its path goes to stdout.
     """
+    from smd_cli.app.batch.locking import lock_to_update, update_lock
     from smd_cli.app.batch.request import Request
-    from smd_cli.app.lock.locking import lock_to_update, update_lock
 
     writing.check(inputs_only=inputs_only)
     messages = reporting.messages()
@@ -101,8 +101,8 @@ def lock(
 
 
 def _inputs(lock: Lock, request: Request, messages: MessagePrinter) -> list[LockedPicture]:
+    from smd_cli.app.batch.locking import check_lockable, lock_inputs
     from smd_cli.app.batch.variants import open_variants
-    from smd_cli.app.lock.locking import check_lockable, lock_inputs
 
     variants = open_variants(request, messages)
     check_lockable(lock, [variant.scene for variant in variants], messages)
@@ -111,9 +111,9 @@ def _inputs(lock: Lock, request: Request, messages: MessagePrinter) -> list[Lock
 
 def _rendered(lock: Lock, request: Request, messages: MessagePrinter, *, writes: bool) -> list[LockedPicture]:
     """Render pictures, showing how it goes."""
+    from smd_cli.app.batch.locking import Locking, check_lockable, jobs_of
     from smd_cli.app.batch.planning import plan_batch
     from smd_cli.app.batch.variants import check_models, open_variants
-    from smd_cli.app.lock.locking import Locking, check_lockable, jobs_of
     from smd_cli.cli.progress import show_progress
 
     jobs = plan_batch(request, messages).jobs if writes else jobs_of(open_variants(request, messages))

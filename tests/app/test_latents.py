@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from smd_cli.app.verification.latents import coarse_text, cosine_similarity, latent_digest
+from smd_cli.app.latents import coarse_text, cosine_similarity, latent_digest
 from smd_cli.media.recipe import LATENT_VALUES
 
 RNG = np.random.default_rng(7)

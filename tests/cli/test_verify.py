@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import smd_cli
-from smd_cli.app.verification.latents import coarse_text
+from smd_cli.app.latents import coarse_text
 from smd_cli.media.png import encode_png
 from smd_cli.media.recipe import Recipe, read_recipe
 from tests.cli.program import no_weights, pixels, smd

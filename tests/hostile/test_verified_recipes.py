@@ -11,11 +11,11 @@ import pytest
 from PIL import Image
 
 import smd_cli
+from smd_cli.app.latents import cosine_similarity
 from smd_cli.app.verification.claims import claims_of
 from smd_cli.app.verification.computation import Computation, Wanted
 from smd_cli.app.verification.criterion import Criterion
 from smd_cli.app.verification.judge import Evidence
-from smd_cli.app.verification.latents import cosine_similarity
 from smd_cli.errors import SmdError
 from smd_cli.media.png import encode_png
 from smd_cli.media.recipe import CHUNK

@@ -28,7 +28,7 @@ class Claim:
         model: equal for pictures that can share a loaded model (see `model_of`).
         pixels: the digest of its pixels, of a film of those of all frames (see `PixelDigest`); None: not
             recorded.
-        latents: the coarse copy of its latents (see `verification.latents`); None: not recorded.
+        latents: the coarse copy of its latents (see `app.latents`); None: not recorded.
         computation: on what it was computed and in what precision (see `Recipe.computation`).
         versions: of the program and libraries that computed it.
         rendering: the version of the way in which pictures were made (see `Recipe.rendering`); None: any.

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from smd_cli.app.bundle.layout import LOCK
 from smd_cli.app.bundle.place import bundle_at
-from smd_cli.app.lock.claims import lock_claims
 from smd_cli.app.lock.lockfile import looks_like_lock
 from smd_cli.app.verification.claim import Claim
+from smd_cli.app.verification.locks import lock_claims
 from smd_cli.app.verification.pictures import picture_claim
 from smd_cli.app.verification.verdict import Verdict
 from smd_cli.errors import SmdError

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from smd_cli.app.latents import cosine_similarity
 from smd_cli.app.picture_diff import Shown
 from smd_cli.app.verification.again import Again, keeps_pixels
 from smd_cli.app.verification.claim import Claim
 from smd_cli.app.verification.criterion import Criterion
 from smd_cli.app.verification.frames import Compared, compare_levels, compare_structure, other_shape
-from smd_cli.app.verification.latents import cosine_similarity
 from smd_cli.app.verification.verdict import Measured, Status
 from smd_cli.errors import AssetError, UsageError
 from smd_cli.media.pixel_digest import pixel_digest

@@ -1,4 +1,4 @@
-"""What a lock claims: that its pictures come out again. Knows no torch."""
+"""What locks claim: that the pictures that they hold come out again. Knows no torch."""
 
 from __future__ import annotations
 

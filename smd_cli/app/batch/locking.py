@@ -78,7 +78,7 @@ class Locking:
                 self.listener(JobEnded(job.number, "written"))
 
     def _picture(self, job: Job, renderer: Renderer) -> LockedPicture:
-        from smd_cli.app.verification.latents import latent_digest
+        from smd_cli.app.latents import latent_digest
 
         picture = renderer.render(job.scene, seed=job.seed)
         if job.target:
