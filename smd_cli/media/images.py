@@ -11,7 +11,7 @@ from pathlib import Path
 
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-from smd_cli.digests import Stamp, stamp_of
+from smd_cli.digests import digest_of
 from smd_cli.errors import AssetError
 from smd_cli.media.jpeg_layout import check_scans
 from smd_cli.media.pixels import shown_pixels
@@ -113,14 +113,16 @@ def _orientation(image: Image.Image) -> object:
         return None
 
 
-def file_version(path: Path) -> Stamp:
-    """Return a value that changes when the file of a picture is written again.
+def file_version(path: Path) -> str:
+    """Return a value that changes with what the file of a picture holds: its digest, as recipes have it.
+
+    Times do not tell of every change; digests are kept of files whose times do.
 
     Raises AssetError: no file is there that could be a picture.
     """
     check_file(path)
     with report_read_errors(path):
-        return stamp_of(path)
+        return digest_of([path])
 
 
 @contextmanager

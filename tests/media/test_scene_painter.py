@@ -1,6 +1,7 @@
 """What a painter keeps from one plan to the next, and that nobody can tell but by its speed."""
 
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from smd_cli.digests import Stamp
 from smd_cli.errors import AssetError, SceneError
 from smd_cli.media import paint
 from smd_cli.media.image_cache import ImageCache
@@ -162,6 +164,20 @@ def test_a_file_that_was_written_again_is_read_again(folder: Path) -> None:
     (folder / "m.png").unlink()
     with pytest.raises(AssetError, match="no such file"):
         painter.paint(plan)
+
+
+def test_a_file_that_was_written_again_within_a_tick_of_the_clock_is_read_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def coarse(status: os.stat_result) -> Stamp:
+        return Stamp(status.st_dev, status.st_ino, status.st_size, now, now)
+
+    now = time.time_ns()
+    monkeypatch.setattr(Stamp, "of", coarse)
+    painter, plan = ScenePainter(), planned(folder, STREAM.replace("b.png", "b.bmp"))
+    for colour in ("red", "green"):
+        Image.new("RGB", (128, 64), colour).save(folder / "b.bmp")
+        assert_equal(painter.paint(plan), paint_scene(plan))
 
 
 def test_what_masks_depend_on_is_told_apart(folder: Path) -> None:
