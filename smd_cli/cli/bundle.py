@@ -10,6 +10,7 @@ import typer
 from smd_cli.cli import options
 from smd_cli.cli.console import print_result
 from smd_cli.cli.document import document
+from smd_cli.cli.locked import LOCK
 from smd_cli.cli.option_groups import expand_options
 from smd_cli.engine.events import Noted
 
@@ -44,7 +45,7 @@ LockFile = Annotated[
         "--lock",
         metavar="FILE",
         help="The lock whose pictures of the scene are put in.",
-        show_default=f"{options.LOCK}, if it holds any",
+        show_default=f"{LOCK}, if it holds any",
     ),
 ]
 

@@ -14,6 +14,7 @@ import typer
 from smd_cli.cli import options
 from smd_cli.cli.batches import run_batch
 from smd_cli.cli.document import document
+from smd_cli.cli.locked import Locked
 from smd_cli.cli.option_groups import expand_options
 from smd_cli.cli.plan import print_plan
 
@@ -51,7 +52,7 @@ def generate(
     files: options.ExistingFiles = options.ExistingFiles(),  # noqa: B008
     no_metadata: options.NoMetadata = False,
     strict: options.Strict = False,
-    locked: options.Locked = options.Locked(),  # noqa: B008
+    locked: Locked = Locked(),  # noqa: B008
     deterministic: options.Deterministic = False,
     reporting: options.Reporting = options.Reporting(),  # noqa: B008
 ) -> None:

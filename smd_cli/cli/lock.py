@@ -11,6 +11,7 @@ import typer
 from smd_cli.cli import options
 from smd_cli.cli.console import MessagePrinter, print_result
 from smd_cli.cli.document import document
+from smd_cli.cli.locked import LOCK
 from smd_cli.cli.option_groups import expand_options
 from smd_cli.cli.render import Matrix, seeds_of
 from smd_cli.errors import UsageError
@@ -58,7 +59,7 @@ class Writing:
 @expand_options
 def lock(
     scenes: options.Scenes,
-    output: Output = Path(options.LOCK),
+    output: Output = Path(LOCK),
     inputs_only: InputsOnly = False,
     seed: options.Seeds = None,
     matrix: Matrix = Matrix(),  # noqa: B008

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,7 +16,6 @@ from smd_cli.media.files import Existing
 from smd_cli.messages import Place
 
 if TYPE_CHECKING:
-    from smd_cli.app.lock.lockfile import Lock
     from smd_cli.scene.overrides import Override
 
 Scene = Annotated[
@@ -137,22 +135,6 @@ Deterministic = Annotated[
     ),
 ]
 
-LOCK = "smd.lock"
-"""The lock that commands make and read, where no other is named, and a bundle has none."""
-
-IsLocked = Annotated[
-    bool,
-    typer.Option(
-        "--locked",
-        help=f"Stop before any work unless {LOCK} (where none is here, that of a bundle) holds the pictures, "
-        "and nothing that they are made of has changed.",
-    ),
-]
-LockFile = Annotated[
-    Path | None,
-    typer.Option("--lock", metavar="FILE", help=f"The same with another lock than {LOCK}."),
-]
-
 REPLACING = "--overwrite replaces it"
 """What to do about a file that exists, where this is an option: no other picture is ever skipped."""
 
@@ -258,23 +240,6 @@ class ExistingFiles:
         if self.skip_existing:
             return Existing.UPDATE if self.overwrite else Existing.SKIP
         return Existing.OVERWRITE if self.overwrite else Existing.REPLACE_OWN
-
-
-@dataclass(frozen=True)
-class Locked:
-    """Options for a lock, whose pictures alone are made."""
-
-    locked: IsLocked = False
-    lock: LockFile = None
-
-    def read(self, scenes: Sequence[str]) -> Lock | None:
-        """Return the lock, if one is asked for. Raises AssetError: it is missing or damaged."""
-        from smd_cli.app.bundle.locks import lock_beside
-        from smd_cli.app.lock.lockfile import read_lock
-
-        if self.locked or self.lock:
-            return read_lock(self.lock or lock_beside(scenes))
-        return None
 
 
 @dataclass(frozen=True)

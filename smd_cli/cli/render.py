@@ -13,6 +13,7 @@ from smd_cli.cli.batches import Beside, run_batch
 from smd_cli.cli.console import MessagePrinter, print_result
 from smd_cli.cli.document import document
 from smd_cli.cli.engines import Engines
+from smd_cli.cli.locked import Locked
 from smd_cli.cli.option_groups import expand_options
 from smd_cli.cli.preview import check_drawing
 from smd_cli.engine.events import Noted
@@ -79,6 +80,31 @@ class Matrix:
         return points_of(axes, zipped=self.zip_) if axes else ()
 
 
+@dataclass(frozen=True)
+class Extras:
+    """Options for what a batch leaves beside its files."""
+
+    sheet: SheetFile = None
+    report: ReportFile = None
+
+    def check(self, reporting: options.Reporting) -> None:
+        """Raise UsageError where two things would be printed to stdout, or written to one file."""
+        place = Place.of_option(f"--report {self.report}")
+        if str(self.report) == "-" and reporting.json:
+            raise UsageError(place.says("--json prints to stdout as well; give a file"))
+        if self.sheet and self.report and self.sheet.absolute() == self.report.absolute():
+            raise UsageError(place.says("--sheet names it too; give another name"))
+
+    def beside(self, batch: Batch) -> Beside:
+        """Return what a batch leaves beside its files. Raises UsageError: it cannot be written."""
+        beside = Beside(_plan_sheet(self.sheet, batch) if self.sheet else None, self.report)
+        if self.report and not beside.is_result:
+            from smd_cli.app.batch.report import check_report
+
+            check_report(self.report, batch)
+        return beside
+
+
 @expand_options
 def render(
     scenes: options.Scenes,
@@ -89,14 +115,13 @@ def render(
     edits: options.ModelEdits = options.ModelEdits(),  # noqa: B008 - frozen
     compute: options.Compute = options.Compute(),  # noqa: B008
     engines: Engines = Engines(),  # noqa: B008
-    sheet: SheetFile = None,
-    report: ReportFile = None,
+    extras: Extras = Extras(),
     fail_fast: FailFast = False,
     dry_run: DryRun = False,
     files: options.ExistingFiles = options.ExistingFiles(),  # noqa: B008
     no_metadata: options.NoMetadata = False,
     strict: options.Strict = False,
-    locked: options.Locked = options.Locked(),  # noqa: B008
+    locked: Locked = Locked(),  # noqa: B008
     deterministic: options.Deterministic = False,
     reporting: options.Reporting = options.Reporting(),  # noqa: B008
 ) -> None:
@@ -113,8 +138,7 @@ def render(
     document().add(outputs=[], skipped=[], failed=[])
     if "-" in scenes and name is None:
         raise UsageError("-: a scene from standard input has no name; give --name")
-    if str(report) == "-" and reporting.json:
-        raise UsageError(Place.of_option("--report -").says("--json prints to stdout as well; give a file"))
+    extras.check(reporting)
     messages = reporting.messages()
     request = Request(
         scenes=scenes,
@@ -131,26 +155,12 @@ def render(
     )
     make_engine = engines.make(compute.device)
     batch = plan_batch(request, messages, lock=locked.read(scenes))
-    beside = _beside(sheet, report, batch)
+    beside = extras.beside(batch)
     if dry_run:
         _print_jobs(batch, reporting)
         return
     check_models(batch.jobs, offline=request.settings.offline)
     run_batch(batch, request, reporting, beside, make_engine)
-
-
-def _beside(sheet: Path | None, report: Path | None, batch: Batch) -> Beside:
-    """Plan what is left beside the files. Raises UsageError, before any work: it cannot be written."""
-    beside = Beside(_plan_sheet(sheet, batch) if sheet else None, report)
-    if report and not beside.is_result:
-        from smd_cli.app.batch.report import check_report
-
-        check_report(report, batch)
-    if sheet and report and sheet.absolute() == report.absolute():
-        raise UsageError(
-            Place.of_option(f"--report {report}").says("--sheet names it too; give another name")
-        )
-    return beside
 
 
 def _plan_sheet(path: Path, batch: Batch) -> BatchSheet:

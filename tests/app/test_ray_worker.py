@@ -168,14 +168,19 @@ def test_a_picture_that_changed_before_it_was_sent_is_refused_as_here(folder):
 
 
 def test_another_model_at_the_same_path_is_refused_by_name(folder):
+    """Here it is the embedded one's copy: that the same bytes were fine elsewhere says nothing."""
     shutil.copytree(FLATLAND, folder / "model")
+    shutil.copy("scenes/picture.yaml", "scenes/embedded.yaml")
     (folder / "scenes/picture.yaml").write_text(SCENE.format(task="", model=folder / "model"))
-    (job,), store = plan_batch(request("scenes/picture.yaml")).jobs, Store()
+    (job, embedded), store = plan_batch(request("scenes/picture.yaml", "scenes/embedded.yaml")).jobs, Store()
     sent, asked = Sender(store.put).send(job.scene), order(job)
+    assert asked.model == order(embedded).model
     weights = folder / "model/vae/diffusion_pytorch_model.safetensors"
     before = weights.read_bytes()
     weights.write_bytes(before[:-1] + bytes([before[-1] ^ 1]))
     worker = Worker(RenderSettings(), {}, store.get)
+    fine = worker.perform([Sender(store.put).send(embedded.scene).parcel], order(embedded))
+    assert fine.outcome.status == "written"
     reply = worker.perform([sent.parcel], asked)
     worker.close()
     assert reply.outcome is None

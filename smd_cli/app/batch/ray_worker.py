@@ -23,7 +23,7 @@ from smd_cli.app.batch.perform import perform
 from smd_cli.app.batch.ray_options import THREADS
 from smd_cli.app.batch.ray_parcels import Parcel, unpack
 from smd_cli.app.existing import GIVE_ANOTHER
-from smd_cli.app.model_spec import at_model, find_model
+from smd_cli.app.model_spec import at_model, find_model, model_spec
 from smd_cli.app.named_files import digests_of, model_files
 from smd_cli.app.recipes import LIBRARIES, RENDERING_VERSION
 from smd_cli.app.renderer import Renderer
@@ -36,6 +36,7 @@ from smd_cli.media.frame_files import FIRST_FRAME
 from smd_cli.media.paint import ScenePainter
 from smd_cli.media.recipe import Recipe, read_recipe
 from smd_cli.messages import Message
+from smd_cli.models.spec import ModelSpec
 
 _KEPT = 4  # opened scenes: jobs of one scene follow each other
 _SHOWN = 12  # digits of a digest
@@ -119,7 +120,7 @@ class Worker:
         self._painter = ScenePainter()
         self._folder = TemporaryDirectory(prefix="smd-ray-worker-", ignore_cleanup_errors=True)
         self._scenes: OrderedDict[Any, OpenedScene] = OrderedDict()
-        self._compared: list[dict[str, str]] = []
+        self._compared: list[tuple[ModelSpec, dict[str, str]]] = []
         self._events: list[Noted | Warned] = []
 
     def hello(self) -> tuple[str, Installed]:
@@ -169,21 +170,22 @@ class Worker:
 
     def _compare(self, scene: OpenedScene, wanted: dict[str, str]) -> None:
         """Raise MismatchError where this node's files of a model are not those of the batch; look once."""
-        if wanted in self._compared:
+        compared = model_spec(scene.plan.model), wanted
+        if compared in self._compared:
             return
         with at_model(scene.locate):
             assets = find_model(scene.plan, offline=self._settings.offline)
         changed = [
             scene.locate(*file.loc).says(
                 f"{file.what}{file.name and f', {file.name},'} on {socket.gethostname()} is not that of this "
-                f"batch: SHA-256 {file.sha256[:_SHOWN]}, not {wanted[file.key][:_SHOWN]}"
+                f"batch: SHA-256 {file.sha256[:_SHOWN]}, not {wanted.get(file.key, 'none')[:_SHOWN]}"
             )
             for file in model_files(scene.plan, assets)
-            if file.sha256 != wanted[file.key]
+            if file.sha256 != wanted.get(file.key)
         ]
         if changed:
             raise MismatchError(*changed)
-        self._compared.append(wanted)
+        self._compared.append(compared)
 
     def _reply(self, order: Order, target: str, reply: Reply) -> Reply:
         """Return a reply with the events, and with the paths that the driver knows."""
