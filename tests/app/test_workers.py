@@ -20,6 +20,7 @@ from smd_cli.app.batch.request import Request
 from smd_cli.app.batch.run import LocalEngine
 from smd_cli.app.batch.workers import WorkerEngine
 from smd_cli.app.scenes import OpenedScene, load_scene
+from smd_cli.app.settings import RenderSettings
 from smd_cli.engine.events import Event, JobEnded, JobStarted, OfWorker, Printed, Started, Warned
 from smd_cli.errors import AssetError, DeviceError, SmdError
 from smd_cli.media.files import Existing
@@ -153,7 +154,9 @@ def record(tmp_path_factory: pytest.TempPathFactory) -> Record:
     folder, other = tmp_path_factory.mktemp("killed"), tmp_path_factory.mktemp("alone")
     scenes = [scene(), scene(sampler={"kind": "ddim", "steps": 2})]
     jobs = jobs_of(scenes, 3, folder)
-    alone = list(LocalEngine(Request(())).run(jobs_of(scenes, 3, other)))
+    alone = list(
+        LocalEngine(Request((), settings=RenderSettings(device="cpu"))).run(jobs_of(scenes, 3, other))
+    )
     there = {ONCE: (other / f"{ONCE}.png", folder / f"{ONCE}.png")}
     jobs.append(replace(jobs[0], number=UNSENT, scene=replace(scenes[0], locate=lambda *_: Place("here"))))
     murders = Murders({ONCE: [signal.SIGKILL], TWICE: [signal.SIGKILL, signal.SIGSEGV]}, there)

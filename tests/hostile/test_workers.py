@@ -18,6 +18,7 @@ import pytest
 from smd_cli.app.batch.planning import Request, plan_batch
 from smd_cli.app.batch.run import LocalEngine
 from smd_cli.app.batch.workers import WorkerEngine
+from smd_cli.app.settings import RenderSettings
 from smd_cli.engine.events import Event, OfWorker, Started
 from tests.hostile.rules import TIMES, TRIED
 
@@ -42,7 +43,8 @@ def scenes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def request(folder: str, *scenes: str, seeds: int, name: str | None = None) -> Request:
-    return Request(scenes, tuple(range(1, seeds + 1)), output_dir=Path(folder), name=name)
+    settings = RenderSettings(device="cpu")
+    return Request(scenes, tuple(range(1, seeds + 1)), output_dir=Path(folder), name=name, settings=settings)
 
 
 def files(folder: str) -> dict[str, bytes]:
