@@ -20,6 +20,12 @@ CALLS = {
     *("os.system", "os.popen", "os.startfile", "os.posix_spawn"),
 }
 
+BENCH = {
+    "bench/batch_speed.py": {"subprocess", "from_pretrained"},
+    "bench/diffusers_script.py": {"from_pretrained"},
+}
+"""What a benchmark starts: this program and a script of its own, on a model that it has saved itself."""
+
 
 def unsafe(source: str) -> list[str]:
     """What a module does that it must not, and where."""
@@ -42,7 +48,8 @@ def unsafe(source: str) -> list[str]:
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_no_module_calls_what_is_unsafe(path):
-    assert unsafe(path.read_text(encoding="utf-8")) == []
+    found = {line.partition(": ")[2] for line in unsafe(path.read_text(encoding="utf-8"))}
+    assert found == BENCH.get(path.relative_to(PACKAGE).as_posix(), set())
 
 
 @pytest.mark.parametrize(

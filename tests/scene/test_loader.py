@@ -120,7 +120,7 @@ def test_a_good_scene_is_loaded() -> None:
         (
             "'<<': {seed: 3}",
             "s.yaml:7:1: '<<': unknown key; known here: smd, task, canvas, seed, model, sampler, "
-            "bootstrap, masks, negative_prefix, background, regions, stream, digests",
+            "bootstrap, masks, negative_prefix, background, regions, stream, matrix, digests",
         ),
         ("model: {bsae: x}", "s.yaml:7:9: model.bsae: unknown key; did you mean base?"),
         (
