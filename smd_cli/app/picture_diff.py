@@ -181,7 +181,8 @@ class PictureDiff:
         first, second, pixels = Shown.at(one), Shown.at(other), PixelDiff()
         regions, why_whole = _regions(first)
         for frame, pair in enumerate(zip(first.frames(), second.frames(), strict=False)):
-            pixels.add(*pair, regions.at(frame) if regions else FrameAreas())
+            is_known = regions and pair[0].size == regions.size  # in a folder, others may lie too
+            pixels.add(*pair, regions.at(frame) if regions and is_known else FrameAreas())
         recipe = None
         if first.recipe and second.recipe:
             recipe = RecipeDiff.of(first.recipe, second.recipe)

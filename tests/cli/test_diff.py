@@ -200,6 +200,19 @@ def test_films_are_compared_frame_by_frame():
         assert image.width > 3 * 16
 
 
+def test_frames_of_another_size_than_the_first_belong_to_no_region():
+    for name in ("one", "other"):
+        Path(name).mkdir()
+        changed(f"{name}/000000.png", dots=[((5, 5), 9 * (name == "one"))])
+        Image.new("RGB", (32, 16)).save(f"{name}/000001.png")
+    assert smd("diff", "one", "one").exit_code == 0
+    done = smd("diff", "one", "other", "--json")
+    pixels = json.loads(done.stdout)["pixels"]
+    assert (done.exit_code, pixels["frames"]) == (7, {"compared": 2, "differ": [0]})
+    assert pixels["whole"]["pixels"] == 64 * 64 + 32 * 16
+    assert pixels["regions"]["sun"]["pixels"] == 40 * 24
+
+
 def test_the_regions_of_a_film_move_with_its_keyframes():
     at = "stream.timeline=[{at: 1, region: moon, mask: {box: [0, 0.5, 0.5, 1]}}]"
     done = smd("stream", "day.yaml", "-o", "film/", "--set", at)

@@ -301,6 +301,12 @@ def test_what_cannot_be_locked_is_told_before_any_work(folder, monkeypatch, argu
     assert {path: path.read_bytes() for path in Path().iterdir()} == before
 
 
+def test_a_lock_in_a_folder_that_is_yet_to_be_made_holds_scenes_beside_that(folder):
+    done = smd("lock", "day.yaml", "--inputs-only", "-o", "new/deep/smd.lock")
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert {picture.scene for picture in pictures("new/deep/smd.lock")} == {"../../day.yaml"}
+
+
 def test_a_lock_is_whole_or_the_old_one(folder, monkeypatch):
     before = Path("smd.lock").read_bytes()
     Path("far.yaml").write_text(SCENE.replace("width: 64", "width: 60"))  # which only the model refuses

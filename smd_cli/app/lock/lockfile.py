@@ -24,6 +24,8 @@ MAX_BYTES = 2**26
 _NUMBERS = re.compile(r'\[\n([^\[\]{}"]+)\n\s*\]')
 """A list without texts, which is written on one line; no text of JSON holds a line feed."""
 
+_CONFLICT = re.compile(r"^(<{7}|={7}|>{7})( |$)", re.MULTILINE)
+
 
 @dataclass(frozen=True)
 class Lock:
@@ -53,7 +55,10 @@ class Lock:
 
     def path_of(self, name: str) -> Path:
         """Return where a file lies, by its name in the lock."""
-        return self.path.parent / name
+        folder = self.path.parent
+        if not folder.exists():  # the system finds no `..` from there
+            return Path(os.path.normpath(folder / name))
+        return folder / name
 
     def name_of(self, file: Path) -> str:
         """Return how the lock writes the path of a file. Raises UsageError: there is no such way."""
@@ -112,7 +117,7 @@ def read_lock(path: str | Path) -> Lock:
     path = Path(path)
     place = Place(str(path))
     try:
-        data = parse(_read(path))
+        data = parse(_without_conflicts(_read(path)))
     except FileNotFoundError:
         raise AssetError(place.says("no such file; smd lock SCENE… makes one")) from None
     except OSError as error:
@@ -130,6 +135,13 @@ def _read(path: Path) -> str:
         bundle = open_bundle(at[0])  # which has to be there until the file has been read
         return read_text(bundle.file_named(at[1]), MAX_BYTES)
     return read_text(path, MAX_BYTES)
+
+
+def _without_conflicts(text: str) -> str:
+    """Return a text. Raises ValueError: git has left a merge conflict in it."""
+    if _CONFLICT.search(text):
+        raise ValueError("a merge conflict in it is not solved; take one side, and lock its scenes again")
+    return text
 
 
 def _check_version(data: object, place: Place) -> None:
