@@ -67,9 +67,14 @@ def finishing(stop: Callable[[], object] = lambda: None) -> Iterator[None]:
 
 
 @contextmanager
-def last_words(say: Callable[[str], object]) -> Iterator[None]:
-    """Call `say` with the last word if a signal ends the process during a block."""
+def last_words(say: Callable[[str], object], *, takes_long: bool = False) -> Iterator[None]:
+    """Call `say` with the last word if a signal ends the process during a block.
+
+    What `takes_long`, a process that is waited for say, comes after all else: there may not be time for it.
+    """
     remember(say)
+    if takes_long:
+        _last_words.insert(0, _last_words.pop())
     try:
         yield
     finally:

@@ -13,7 +13,7 @@ from smd_cli.app.named_files import digests_of, picture_files
 from smd_cli.app.origin import Origin, Source, read_source
 from smd_cli.app.prompt_lengths import note_lengths
 from smd_cli.engine.events import Listener, Noted, Warned, ignore_events
-from smd_cli.errors import AssetError, SceneError, SmdError
+from smd_cli.errors import AssetError, SceneError, SmdError, UsageError
 from smd_cli.media.images import picture_size
 from smd_cli.media.paint import ScenePainter
 from smd_cli.media.scene_images import SceneImages
@@ -195,6 +195,12 @@ class _Painted:
             if self.painted_from == before:
                 return images
         raise AssetError(self.locate().says("its pictures are written while they are read; try again"))
+
+
+def check_sources(sources: Sequence[Source]) -> None:
+    """Check what several scenes are to be read from. Raises UsageError: standard input, which ends, twice."""
+    if list(sources).count("-") > 1:
+        raise UsageError("-: is given twice, and standard input can be read once only")
 
 
 def load_scene(

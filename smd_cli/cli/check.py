@@ -56,6 +56,9 @@ def check(
         raise UsageError("--preview draws one scene; give only one")
     if preview:
         check_preview(preview)
+    from smd_cli.app.scenes import check_sources
+
+    check_sources(scenes)
     overrides, messages = edits.overrides(), reporting.messages()
     findings = [_check_one(scene, overrides, messages) for scene in scenes]
     if preview and (opened := findings[0].opened):

@@ -88,12 +88,10 @@ class Extras:
     report: ReportFile = None
 
     def check(self, reporting: options.Reporting) -> None:
-        """Raise UsageError where two things would be printed to stdout, or written to one file."""
+        """Raise UsageError where two things would be printed to stdout."""
         place = Place.of_option(f"--report {self.report}")
         if str(self.report) == "-" and reporting.json:
             raise UsageError(place.says("--json prints to stdout as well; give a file"))
-        if self.sheet and self.report and self.sheet.absolute() == self.report.absolute():
-            raise UsageError(place.says("--sheet names it too; give another name"))
 
     def beside(self, batch: Batch) -> Beside:
         """Return what a batch leaves beside its files. Raises UsageError: it cannot be written."""
@@ -102,6 +100,9 @@ class Extras:
             from smd_cli.app.batch.report import check_report
 
             check_report(self.report, batch)
+            if beside.sheet and beside.sheet.has_page(self.report):
+                place = Place.of_file(self.report, "--report")
+                raise UsageError(place.says("is a page of the --sheet; give another name"))
         return beside
 
 

@@ -84,25 +84,25 @@ def matrix_of(node: Node) -> tuple[Point, ...]:
     if isinstance(node.value, dict):
         return points_of([_axis(key, _key_place(each), "", each) for key, each in node.value.items()])
     rows = node.value if isinstance(node.value, list) else []
-    return tuple(
-        _point([(key, _value(key, _key_place(each), "", each)) for key, each in row.value.items()])
+    settings = [
+        [(key, _value(key, _key_place(each), "", each)) for key, each in row.value.items()]
         for row in rows
         if isinstance(row.value, dict)
-    )
+    ]
+    for each in settings:
+        _check_kept(each)
+    return tuple(map(_point, settings))
 
 
 def points_of(axes: Sequence[Axis], *, zipped: bool = False) -> tuple[Point, ...]:
     """Return every combination of the values of axes, the last one varying first; `zipped`, the first values
     of all axes, the second ones, and so on. Without axes there is one point, the scene itself.
 
-    Raises UsageError: axes have one key, values do not pair, or there are too many points.
+    Raises UsageError, SceneError: axes set the same, values do not pair, or there are too many points.
     """
     if not axes:
         return (WHOLE,)
-    keys = [axis.key for axis in axes]
-    for index, axis in enumerate(axes):
-        if axis.key in keys[:index]:
-            raise UsageError(axis.values[0].place.says(f"{axis.key} is given twice"))
+    _check_kept([(axis.key, axis.values[0]) for axis in axes])
     counts = [len(axis.values) for axis in axes]
     if zipped and len(set(counts)) > 1:
         told = ", ".join(f"{axis.key} has {count}" for axis, count in zip(axes, counts, strict=True))
@@ -128,6 +128,17 @@ def _value(key: str, place: Place, option: str, value: Node) -> Override:
     if keys[0] in _FIXED:
         raise _error(place, f"{key} cannot vary")
     return Override(option, keys, value, at=place)
+
+
+def _check_kept(settings: Sequence[Setting]) -> None:
+    """Raise UsageError or SceneError where a key replaces what one before it has set."""
+    for index, (key, value) in enumerate(settings):
+        for other, before in settings[:index]:
+            if before.keys == value.keys:
+                is_spelled = f", as {other}" if key != other else ""
+                raise _error(value.place, f"{key} is given twice{is_spelled}")
+            if before.keys[: len(value.keys)] == value.keys:
+                raise _error(value.place, f"{key} replaces {other}, which is set before it; name {key} first")
 
 
 def _error(place: Place, text: str) -> UsageError | SceneError:

@@ -98,6 +98,20 @@ def test_two_jobs_with_one_file_are_refused_by_name(folder):
         plan("day.yaml", name="{seed}/../x.png")
 
 
+def test_links_make_no_two_files_of_one(folder):
+    (folder / "out").mkdir()
+    Path("night.yaml").write_text(Path("night.yaml").read_text().replace("seed: 7", "seed: 3"))
+    (folder / "out/night_3.png").symlink_to("day_3.png")
+    says = "out/night_3.png: is to be two pictures, since it leads to out/day_3.png: day.yaml, seed 3, and"
+    with pytest.raises(UsageError, match=says):
+        plan("day.yaml", "night.yaml", output_dir=Path("out"), existing=Existing.OVERWRITE)
+
+
+def test_standard_input_is_read_once():
+    with pytest.raises(UsageError, match="-: is given twice"):
+        plan("-", "day.yaml", "-", name="{index}")
+
+
 def test_all_problems_are_told_together():
     Path("bad.yaml").write_text(SCENE.replace("seed", "sede"))
     Path("worse.yaml").write_text(SCENE + "matrix: {bootstrap.steps: [0, -1, -2]}\n")

@@ -100,11 +100,13 @@ def test_a_report_replaces_earlier_reports_alone(batch):
     with appending(FILE) as put, reporting(batch, put):
         assert len(lines()) == 1
     FILE.write_text('{"event": "batch"}\n')
+    Path("link").symlink_to(".")
     for path, says in (
         (FILE, "is no report of smd's"),
         (Path("day.yaml"), "is no report of smd's"),
         (Path("photo.png"), "is no report of smd's"),
-        (Path(batch.jobs[0].target), "is the file of a job"),
+        (Path(batch.jobs[0].target), "lies where day, seed 3, bootstrap.steps=0 is to lie"),
+        (Path("link") / batch.jobs[0].target, "lies where day, seed 3, bootstrap.steps=0 is to lie"),
         (Path("day.yaml/report"), "is a file, not a folder"),
     ):
         with pytest.raises(UsageError, match=says):

@@ -137,3 +137,28 @@ def test_names_that_only_look_alike_are_free() -> None:
     Path("new").mkdir()
     done = smd("inpaint", "scene.yaml", *INPAINT, "-o", "new/mask.png", "--dry-run")
     assert done.exit_code != 2, done.stderr
+
+
+PLAIN = """\
+smd: 1
+canvas: {width: 64, height: 64}
+regions: [{name: sun, prompt: the sun, mask: MASK}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("scene", "template", "what"),
+    [
+        ("mask.yaml", "{scene}", "the mask of region 'sun' of other.yaml"),
+        ("soft.yaml", "links/{scene}", "the mask of region 'sun' of other.yaml"),
+        ("hard.yaml", "links/{scene}", "the mask of region 'sun' of other.yaml"),
+    ],
+)
+def test_what_another_scene_of_a_batch_reads(scene: str, template: str, what: str) -> None:
+    """Otherwise it would hang on the order of the jobs which file a picture is made of."""
+    Path(scene).write_text(PLAIN.replace("MASK", "{box: [0, 0, 1, 1]}"))
+    Path("other.yaml").write_text(PLAIN.replace("MASK", "mask.png"))
+    target = template.format(scene=Path(scene).stem) + ".png"
+    for scenes in ((scene, "other.yaml"), ("other.yaml", scene)):
+        said = refused("render", *scenes, "--name", template, "--overwrite")
+        assert said == f"--name {target}: is {what}, which is read; give another name\n"

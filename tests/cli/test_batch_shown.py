@@ -76,7 +76,7 @@ def test_reports_are_refused_before_any_work(monkeypatch):
     for options, says in (
         (("--report", "-", "--json"), "--json prints to stdout as well"),
         (("--report", "day.yaml"), "is no report of smd's"),
-        (("--report", "a.png", "--sheet", "a.png"), "--sheet names it too"),
+        (("--report", "a.png", "--sheet", "a.png"), "is a page of the --sheet"),
     ):
         done = smd("render", "day.yaml", *options)
         assert (done.exit_code, says in done.stderr) == (2, True), done.stderr

@@ -173,3 +173,17 @@ def test_the_packages_leave_signals_to_the_program_that_uses_them():
     code += "print(signal.getsignal(signal.SIGINT) is signal.default_int_handler, signal.set_wakeup_fd(-1))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "True -1\n"
+
+
+def test_what_takes_long_is_said_after_all_else():
+    """There is time for a JSON document, and no more than is left for workers that are waited for."""
+    program = """
+import os, signal, time
+from smd_cli.interrupts import handle_signals, last_words
+handle_signals()
+with last_words(print), last_words(lambda _: time.sleep(60), takes_long=True):
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(60)
+"""
+    done = subprocess.run([sys.executable, "-uc", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (143, "terminated\n")

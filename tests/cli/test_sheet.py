@@ -45,9 +45,11 @@ def test_the_sheet_shows_the_pictures_whether_they_are_made_or_were_there(monkey
 def test_a_sheet_that_cannot_be_written_is_told_before_any_work(monkeypatch):
     no_weights(monkeypatch)
     Image.new("RGB", (8, 8)).save("other.png")
+    Path("link").symlink_to(".")
     for name, says in (
         ("all.jpg", "contact sheets are written as PNG"),
-        ("day_2.png", "is the file of day, seed 2"),
+        ("day_2.png", "lies where day, seed 2 is to lie"),
+        ("link/day_2.png", "lies where day, seed 2 is to lie"),
         ("other.png", "exists, and carries no recipe"),
     ):
         done = smd("render", "day.yaml", "--seed", "1,2", "--sheet", name)

@@ -177,7 +177,11 @@ def test_inputs_alone_are_compared_without_a_model(folder, monkeypatch):
     [
         ("a.lock", None, "a.lock: no such file; smd lock SCENE… makes one"),
         ("a.lock", "", "a.lock: is no lock: Expecting value"),
-        ("a.lock", '{\n<<<<<<< HEAD\n"a": 1\n=======\n>>>>>>> x\n}', "is no lock: a merge conflict in it is not"),
+        (
+            "a.lock",
+            '{\n<<<<<<< HEAD\n"a": 1\n=======\n>>>>>>> x\n}',
+            "is no lock: a merge conflict in it is not",
+        ),
         ("lock.json", '{"smd_lock": 2}', "lock.json: is a lock of version 2; "),
         ("lock.json", '{"a": 1}', "lock.json: is no lock: it has no key smd_lock"),
     ],

@@ -119,6 +119,25 @@ def test_a_key_has_one_axis_and_points_have_a_limit():
         points_of([parse_axis(f"canvas.width={numbers}"), parse_axis(f"canvas.height={numbers}")])
 
 
+def test_no_key_replaces_what_another_has_set():
+    """A name would tell of a value that the picture does not have."""
+    for first, second, says in (
+        (
+            "bootstrap.steps=0",
+            "bootstrap[steps]=1",
+            r"bootstrap\[steps\] is given twice, as bootstrap\.steps",
+        ),
+        ("canvas.width=64,128", "canvas={width: 64, height: 64}", r"canvas replaces canvas\.width, which"),
+    ):
+        with pytest.raises(UsageError, match=says):
+            points_of([parse_axis(first), parse_axis(second)])
+    with pytest.raises(
+        SceneError, match=r"s\.yaml:6:\d+: canvas replaces canvas\.width, which is set before it"
+    ):
+        scene("[{canvas.width: 64, canvas: {width: 128, height: 64}}]").points()
+    assert len(scene("{canvas: [{width: 64, height: 64}], canvas.width: [64, 128]}").points()) == 2
+
+
 def test_a_scene_error_of_a_point_is_not_a_usage_error():
     loaded = scene("{a b: [1]}")
     with pytest.raises(SceneError):

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from smd_cli.app.apart import check_apart
+from smd_cli.app.apart import Inputs, check_apart
 from smd_cli.app.batch.jobs import Job, Outcome
+from smd_cli.app.batch.outputs import Outputs
 from smd_cli.app.batch.request import Request
 from smd_cli.app.batch.variants import Variant, hold_variants, open_variants
 from smd_cli.app.existing import (
@@ -116,15 +117,22 @@ def _check_apart_from_each_other(named: Sequence[_Named], request: Request) -> N
         place = Place.of_option(f"--output {request.output}")
         text = f"names one file for {len(named):,} pictures; give --output-dir instead"
         raise UsageError(place.says(text))
-    first: dict[str, Job] = {}
-    problems = Collected()
+    outputs, problems = Outputs(), Collected()
     for each in named:
-        job, file = each.job, os.path.normpath(each.job.target)
+        job = each.job
         with problems.catching():
-            if (other := first.setdefault(file, job)) is not job:
-                both = f"{job.target}: is to be two pictures: {_source(other)}, and {_source(job)}"
-                raise UsageError(f"{both}; tell them apart by --name, with {{index}} or {{hash:8}} say")
+            if other := outputs.add(job):
+                hint = "tell them apart by --name, with {index} or {hash:8} say"
+                raise UsageError(f"{_clash(other, job)}; {hint}")
     problems.check()
+
+
+def _clash(one: Job, other: Job) -> str:
+    """Tell that two jobs have one file, which links can lead to."""
+    both = f"{_source(one)}, and {_source(other)}"
+    if os.path.normpath(one.target) == os.path.normpath(other.target):
+        return f"{other.target}: is to be two pictures: {both}"
+    return f"{other.target}: is to be two pictures, since it leads to {one.target}: {both}"
 
 
 def _source(job: Job) -> str:
@@ -132,14 +140,17 @@ def _source(job: Job) -> str:
 
 
 def _sort_out(
-    variants: Iterable[Variant], named: Sequence[_Named], request: Request, listener: Listener
+    variants: Sequence[Variant], named: Sequence[_Named], request: Request, listener: Listener
 ) -> Batch:
     """Tell the jobs that are to be made from those whose files are there."""
     jobs, left, skipped, problems = [], [], [], Collected()
+    option, scenes = _naming(request), tuple(variant.scene for variant in variants)
+    inputs = Inputs(scenes)
     for each in named:
         job = each.job
         with problems.catching():
             if _is_wanted(each, request, listener):
+                inputs.check_apart(job.target, option)
                 jobs.append(job)
                 continue
             left.append(job)
@@ -147,7 +158,6 @@ def _sort_out(
     problems.check()
     _tell_left(left, listener)
     held = {each.job.number: each.variant.held for each in named if each.variant.held}
-    scenes = tuple(variant.scene for variant in variants)
     return Batch(tuple(jobs), tuple(left), tuple(skipped), scenes, held)
 
 
@@ -160,10 +170,15 @@ def _tell_left(left: Sequence[Job], listener: Listener) -> None:
         listener(Noted(f"{job.target}: exists, skipped"))
 
 
+def _naming(request: Request) -> str:
+    """Return the option that names files."""
+    return "--name" if request.output is None else "--output"
+
+
 def _is_wanted(named: _Named, request: Request, listener: Listener) -> bool:
     """Tell whether a job is to be made. Raises UsageError, AssetError: its file cannot be written."""
     job, coming, stream = named.job, named.variant.coming, named.variant.stream
-    option = "--name" if request.output is None else "--output"
+    option = _naming(request)
     recipe = partial(coming.of, job.seed)
     check_apart(job.scene, job.target, option)
     if stream is not None:

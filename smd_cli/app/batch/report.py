@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from smd_cli import __version__
-from smd_cli.app.apart import check_apart
+from smd_cli.app.apart import Inputs
 from smd_cli.app.batch.jobs import Job, Outcome
+from smd_cli.app.batch.outputs import Outputs
 from smd_cli.app.batch.planning import Batch
 from smd_cli.errors import SmdError, UsageError
 from smd_cli.interrupts import finishing, last_words
@@ -135,11 +136,9 @@ def check_report(path: Path, batch: Batch) -> None:
     if path.is_file() and not _is_report(path):
         raise UsageError(place.says("exists, and is no report of smd's; give another name"))
     check_target(path, Existing.OVERWRITE)
-    targets = {Path(job.target).absolute() for job in (*batch.jobs, *batch.left)}
-    if path.absolute() in targets:
-        raise UsageError(place.says("is the file of a job; give another name"))
-    for scene in batch.scenes:
-        check_apart(scene, path, "--report")
+    if job := Outputs((*batch.jobs, *batch.left)).at(path):
+        raise UsageError(place.says(f"lies where {job.name} is to lie; give another name"))
+    Inputs(batch.scenes).check_apart(path, "--report")
 
 
 @contextmanager

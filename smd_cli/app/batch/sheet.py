@@ -10,8 +10,9 @@ from typing import TypeVar
 
 from PIL import Image
 
-from smd_cli.app.apart import check_apart
+from smd_cli.app.apart import Inputs
 from smd_cli.app.batch.jobs import Job, Outcome
+from smd_cli.app.batch.outputs import Outputs, real_path
 from smd_cli.app.batch.planning import Batch
 from smd_cli.errors import UsageError
 from smd_cli.media.files import check_plain_target, write_bytes
@@ -44,20 +45,23 @@ class BatchSheet:
     def of(cls, path: Path, batch: Batch) -> BatchSheet:
         """Plan the sheet of a batch. Raises UsageError: no page of it can be written, or not there."""
         sheet = cls(path, sorted([*batch.jobs, *batch.left], key=lambda job: job.number))
-        files = {Path(job.target).absolute(): job for job in sheet.jobs}
+        outputs, inputs = Outputs(sheet.jobs), Inputs(batch.scenes)
         for page in sheet.pages:
             place = Place.of_file(page, "--sheet")
-            if job := files.get(page.absolute()):
-                raise UsageError(place.says(f"is the file of {job.name}; give another name"))
+            if job := outputs.at(page):
+                raise UsageError(place.says(f"lies where {job.name} is to lie; give another name"))
             check_plain_target(page)
-            for scene in batch.scenes:
-                check_apart(scene, page, "--sheet")
+            inputs.check_apart(page, "--sheet")
         return sheet
 
     @property
     def pages(self) -> list[Path]:
         """The files of its pages."""
         return arranged(self.jobs, {}).paths(self.path)
+
+    def has_page(self, path: Path) -> bool:
+        """Tell whether a path leads to one of its pages."""
+        return real_path(path) in map(real_path, self.pages)
 
     def write(self, outcomes: Sequence[Outcome]) -> list[Path]:
         """Draw and write the sheet of what has become of the jobs; return its pages. Raises SmdError."""

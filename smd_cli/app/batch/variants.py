@@ -17,7 +17,7 @@ from smd_cli.app.lock.lockfile import Lock
 from smd_cli.app.model_fit import find_fitting
 from smd_cli.app.model_spec import at_model
 from smd_cli.app.named_files import digests_of, picture_files
-from smd_cli.app.scenes import OpenedScene, load_scene
+from smd_cli.app.scenes import OpenedScene, check_sources, load_scene
 from smd_cli.engine.events import Listener, Noted
 from smd_cli.errors import Collected, UsageError
 from smd_cli.media.paint import ScenePainter
@@ -58,6 +58,7 @@ def open_variants(request: Request, listener: Listener) -> list[Variant]:
 
     Raises SmdError: all that is wrong with any; UsageError: there would be too many jobs.
     """
+    check_sources(request.scenes)
     painter, problems, variants = ScenePainter(), Collected(), []
     overrides = [*request.overrides]
     if request.seeds:

@@ -52,7 +52,7 @@ class WorkerEngine:
     def run(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
         """Run jobs (see `Engine`); with `fail_fast` a failure stops those that other workers are at."""
         crew = _Crew(self.request, self.listener, JobQueue(jobs, fail_fast=self.request.fail_fast))
-        with last_words(lambda _: crew.end(LAST_WORDS)):
+        with last_words(lambda _: crew.end(LAST_WORDS), takes_long=True):
             try:
                 crew.start(self.devices[: len(jobs)])
                 yield from crew.run()
