@@ -129,9 +129,6 @@ _METRICS = {"pixels": _by_pixels, "latent": _by_latents, "ssim": _by_structure}
 
 def _check_recorded(claim: Claim, criterion: Criterion, *, is_film: bool) -> None:
     """Raise UsageError or AssetError where a claim has nothing that the criterion could be tried on."""
-    if claim.is_of_inputs:
-        hint = "smd lock without --inputs-only records what it shows"
-        raise AssetError(claim.place.says(f"only what it is made of is recorded; {hint}"))
     if criterion.metric == "latent":
         if is_film:
             raise UsageError(claim.place.says("no latents of films are recorded; give --metric ssim"))
