@@ -29,6 +29,7 @@ class JobQueue:
         self.fail_fast = fail_fast
         self.total = 0
         self.ended = 0
+        self._keys: dict[int, ModelKey] = {}  # of scenes: many jobs share one
         self._models: dict[ModelKey, dict[int, deque[Job]]] = {}
         for job in jobs:
             self._scenes(job).setdefault(id(job.scene), deque()).append(job)
@@ -60,7 +61,7 @@ class JobQueue:
         scenes = self._scenes(job)
         again = scenes.pop(id(job.scene), deque())
         again.appendleft(job)
-        self._models[job.model_key] = {id(job.scene): again, **scenes}
+        self._models[self._key(job)] = {id(job.scene): again, **scenes}
 
     def end(self, outcome: Outcome) -> list[Outcome]:
         """Note that a job has ended; return its outcome, and those of jobs that would fail as it did."""
@@ -73,12 +74,16 @@ class JobQueue:
         self.ended += len(outcomes)
         return outcomes
 
+    def _key(self, job: Job) -> ModelKey:
+        key = self._keys.get(id(job.scene))
+        return self._keys.setdefault(id(job.scene), job.model_key) if key is None else key
+
     def _scenes(self, job: Job) -> dict[int, deque[Job]]:
         """Return the waiting jobs of a job's model, by their scenes."""
-        return self._models.setdefault(job.model_key, {})
+        return self._models.setdefault(self._key(job), {})
 
     def _another_model(self, holding: ModelKey | None) -> ModelKey | None:
-        workers = Counter(job.model_key for job in self._running.values())
+        workers = Counter(self._key(job) for job in self._running.values())
         waiting = {key: sum(map(len, scenes.values())) for key, scenes in self._models.items()}
         free = [key for key in waiting if key not in workers]
         worth = [key for key in waiting if holding is None or waiting[key] > _WORTH_LOADING * workers[key]]
@@ -94,15 +99,15 @@ class JobQueue:
 
     def _clear(self, job: Job) -> None:
         """Forget the scene of a job, and its model, where nothing waits for them any more."""
-        scenes = self._models[job.model_key]
+        scenes = self._models[self._key(job)]
         if not scenes[id(job.scene)]:
             del scenes[id(job.scene)]
         if not scenes:
-            del self._models[job.model_key]
+            del self._models[self._key(job)]
 
     def _drop(self, job: Job, outcome: Outcome) -> list[Outcome]:
         """Take out the waiting jobs of a job's scene."""
         alike = self._scenes(job).pop(id(job.scene), deque())
-        if not self._models[job.model_key]:
-            del self._models[job.model_key]
+        if not self._models[self._key(job)]:
+            del self._models[self._key(job)]
         return [replace(outcome, job=other.number, timing={}, attempts=0) for other in alike]
