@@ -186,7 +186,7 @@ class _Run:
         if is_good := reply.outcome.status == "written":
             yield from self._give(hand)
         outcome = place_files(job, reply.outcome, reply, self._request)
-        yield from self._end(job, replace(outcome, attempts=self._attempts[job.number] + 1))
+        yield from self._end(replace(outcome, attempts=self._attempts[job.number] + 1))
         if not is_good:  # which may have ended others too
             yield from self._give(hand)
 
@@ -199,7 +199,7 @@ class _Run:
             try:
                 parcel, order = self._sending.parcel(job), self._sending.order(job)
             except AssetError as error:
-                yield from self._end(job, failed(job, error))
+                yield from self._end(failed(job, error))
                 continue
             self._begin(hand, job, parcel, order)
             return
@@ -213,7 +213,7 @@ class _Run:
         started = JobStarted(job.number, self._begun, self._queue.total, job.name)
         self._listener(OfWorker(hand.number, started))
 
-    def _end(self, job: Job, outcome: Outcome) -> Iterator[Outcome]:
+    def _end(self, outcome: Outcome) -> Iterator[Outcome]:
         for each in self._queue.end(outcome):
             self._sending.end(self._jobs[each.job].scene)
             self._listener(JobEnded(each.job, each.status))
@@ -237,7 +237,7 @@ class _Run:
             self._has_more = True
             return
         lost = SmdError(f"{job.target}: a worker was lost over it {ATTEMPTS} times: {reason}")
-        yield from self._end(job, failed(job, lost, attempts=ATTEMPTS))
+        yield from self._end(failed(job, lost, attempts=ATTEMPTS))
 
     def _check_installed(self, host: str, there: Installed) -> None:
         """Compare what a node has installed with this machine. Raises MismatchError."""
