@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from string import Formatter
 from typing import Any
 
@@ -30,12 +30,14 @@ class NamedPicture:
         index: of the picture in its run, from 0.
         digest: gives the SHA-256 of what shapes the picture, for which the model's files are read.
         point: what the matrix sets.
+        set_by_point: the same by its keys, of which a plan does not have all: `masks.std` is in its regions.
     """
 
     plan: Plan
     index: int
     digest: Callable[[], str]
     point: str = ""
+    set_by_point: Mapping[str, str] = field(default_factory=dict)
 
     def values(self) -> Mapping[str, Callable[[], Any]]:
         """Return the values that have a name of their own."""
@@ -95,6 +97,8 @@ def _value(key: str, picture: NamedPicture) -> Any:  # noqa: ANN401 - a value of
     for step in steps:
         items = value if isinstance(value, dict) else dict(_items(value)) if isinstance(value, list) else {}
         if step not in items:
+            if key in picture.set_by_point:
+                return picture.set_by_point[key]
             raise LookupError(_unknown(step, known))
         value = items[step]
         known = value if isinstance(value, dict) else [name for name, _ in _items(value)]

@@ -21,7 +21,7 @@ from smd_cli.messages import Locate, Message
 from smd_cli.scene.lints import lint
 from smd_cli.scene.loader import LoadedScene
 from smd_cli.scene.matrix import Point
-from smd_cli.scene.overrides import Override, override_of
+from smd_cli.scene.overrides import Override, overrides_of
 from smd_cli.scene.paths import Reference
 from smd_cli.scene.plan_values import with_references
 from smd_cli.scene.prompt_syntax import lint_prompts
@@ -226,10 +226,7 @@ def load_scene(
     Raises:
         UsageError, SceneError, AssetError: every problem of that stage, one line each, with its place.
     """
-    changes = (
-        [override_of(*item) for item in overrides.items()] if isinstance(overrides, Mapping) else overrides
-    )
-    loaded, origin = read_source(source, changes, Path(base_dir), task)
+    loaded, origin = read_source(source, overrides_of(overrides), Path(base_dir), task)
     scene = _opened(loaded, task, painter or ScenePainter(), origin)
     scene.tell(listener)
     return scene

@@ -33,12 +33,12 @@ _SHARE = 0.95  # of a job that denoising is counted as: one that is decoded and 
 
 @contextmanager
 def show_batch(messages: MessagePrinter, total: int, skipped: int) -> Iterator[Listener]:
-    """Give a listener that shows how a batch of `total` jobs gets on, beside those that were skipped.
+    """Give a listener that shows how a batch of `total` jobs gets on, of which some are skipped already.
 
     On a terminal it draws bars, elsewhere it prints a line now and then; when quiet, it shows nothing.
     """
     with bars_of(quiet=messages.quiet) as bars:
-        counts = BatchCounts(total, Counter(skipped=skipped))
+        counts = BatchCounts(total, skipped)
         shown: Callable[[Event], None]
         if bars.disable and not messages.quiet:
             shown = BatchLines(counts, print_progress)
@@ -57,19 +57,27 @@ class BatchCounts:
     """How many jobs have ended.
 
     Attributes:
-        total: jobs to run.
-        statuses: how many have ended how; those that were not to run are `skipped` from the beginning.
-        ended: how many that were to run.
+        total: jobs, with those that are not to run.
+        before: how many of them are not to run: they are skipped from the beginning.
+        statuses: how many have ended how.
     """
 
     total: int
+    before: int = 0
     statuses: Counter[str] = field(default_factory=Counter)
-    ended: int = 0
+
+    def __post_init__(self) -> None:
+        """Count what is skipped from the beginning."""
+        self.statuses["skipped"] += self.before
+
+    @property
+    def ended(self) -> int:
+        """How many have ended."""
+        return self.statuses.total()
 
     def add(self, event: JobEnded) -> None:
         """Count a job."""
         self.statuses[event.status] += 1
-        self.ended += 1
 
     def unusual(self) -> list[str]:
         """Tell how many were skipped and have failed, if any."""
@@ -98,7 +106,7 @@ class BatchLines:
         if now - self._last < EVERY or counts.ended == counts.total:
             return
         self._last = now
-        left = (now - self._began) / counts.ended * (counts.total - counts.ended)
+        left = (now - self._began) / (counts.ended - counts.before) * (counts.total - counts.ended)
         parts = [f"{counts.ended} of {counts.total} jobs", *counts.unusual(), f"{minutes(left)} left"]
         self._put(", ".join(parts))
 
@@ -109,7 +117,7 @@ class BatchBars:
     def __init__(self, counts: BatchCounts, bars: Progress) -> None:
         self._counts = counts
         self._bars = bars
-        self._jobs = bars.add_task("jobs", total=counts.total, detail="")
+        self._jobs = bars.add_task("jobs", total=counts.total, completed=counts.ended, detail="")
         self._workers: dict[int, _JobBar] = {}
         self._show_jobs()
 

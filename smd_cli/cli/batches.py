@@ -221,8 +221,9 @@ def _run(run: BatchRun, request: Request, messages: MessagePrinter, make_engine:
     from smd_cli.cli.progress import show_progress
 
     total = len(run.batch.jobs)
+    skipped = len(run.batch.skipped)
     alone = total == 1 and make_engine is None
-    shown = show_progress(messages) if alone else show_batch(messages, total, len(run.batch.skipped))
+    shown = show_progress(messages) if alone else show_batch(messages, total + skipped, skipped)
     with shown as listener:
         run.run((make_engine or LocalEngine)(request, listener))
 

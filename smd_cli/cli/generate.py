@@ -73,7 +73,7 @@ def generate(
         name=naming.name,
         settings=settings,
         existing=files.policy(),
-        hint=options.REPLACING,
+        hint=options.replacing(files.policy()),
         may_fetch=not dry_run,
     )
     batch = plan_batch(request, reporting.messages(), lock=locked.read([scene]))

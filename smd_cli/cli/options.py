@@ -112,8 +112,8 @@ Name = Annotated[
         "--name",
         metavar="TEMPLATE",
         help="Name files by a template, such as {scene}_{seed}_{hash:8}.png. It knows {scene}, {task}, "
-        "{seed}, {index}, {model}, {hash} and every key, such as {sampler.guidance_scale} or "
-        "{regions[0].prompt}.",
+        "{seed}, {index}, {model}, {hash}, {point} (what a matrix sets) and every key, such as "
+        "{sampler.guidance_scale} or {regions[0].prompt}.",
     ),
 ]
 FailExisting = Annotated[bool, typer.Option("--fail-existing", help="Stop before any work if a file exists.")]
@@ -137,6 +137,11 @@ Deterministic = Annotated[
 
 REPLACING = "--overwrite replaces it"
 """What to do about a file that exists, where this is an option: no other picture is ever skipped."""
+
+
+def replacing(existing: Existing) -> str:
+    """Return what to do about another picture in the way; beside --skip-existing, what leaves the others."""
+    return f"{'--skip-existing ' * (existing is Existing.SKIP)}{REPLACING}"
 
 
 @dataclass(frozen=True)

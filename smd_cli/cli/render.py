@@ -150,7 +150,7 @@ def render(
         name=name,
         settings=compute.settings(metadata=not no_metadata, strict=strict, deterministic=deterministic),
         existing=files.policy(),
-        hint=options.REPLACING,
+        hint=options.replacing(files.policy()),
         may_fetch=not dry_run,
         fail_fast=fail_fast,
     )

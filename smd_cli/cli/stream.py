@@ -234,7 +234,7 @@ def _is_wanted(job: _Job, existing: Existing, messages: MessagePrinter) -> bool:
     from smd_cli.app.existing import check_stream, existing_file, is_whole
 
     seed = job.scene.plan.seed
-    if check_stream(job.target, existing, lambda: job.coming.of(seed), hint=options.REPLACING):
+    if check_stream(job.target, existing, lambda: job.coming.of(seed), hint=options.replacing(existing)):
         return True
     if not is_whole(job.target, job.source.frames, messages):
         return True
@@ -259,7 +259,7 @@ def _render(job: _Job, existing: Existing, settings: RenderSettings, reporting: 
         kept = partial(_add_report, document(), stream)
         with finishing(stream.close), last_words(lambda _: kept()):
             try:
-                report = stream.write_as(job.target, existing, hint=options.REPLACING, lock=lock)
+                report = stream.write_as(job.target, existing, hint=options.replacing(existing), lock=lock)
             finally:
                 kept()
     is_whole = report.progress.frames == job.source.frames

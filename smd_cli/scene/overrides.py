@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -103,6 +103,13 @@ def override_of(path: str, value: Any, place: Place | None = None) -> Override: 
         hint = "write the place as in regions[0].prompt or sampler.tile"
         raise UsageError(at.says(hint))
     return Override(option, keys, from_data(value, at), at=place)
+
+
+def overrides_of(overrides: Mapping[str, Any] | Sequence[Override]) -> list[Override]:
+    """Return overrides; plain data by their places become some. Raises UsageError: as `override_of`."""
+    if isinstance(overrides, Mapping):
+        return [override_of(*item) for item in overrides.items()]
+    return [*overrides]
 
 
 def apply(tree: Node, overrides: Sequence[Override], base_dir: Path) -> None:

@@ -144,6 +144,14 @@ def test_notes_and_warnings_are_those_of_the_points():
     assert not [event for event in heard if isinstance(event, Noted)]
 
 
+def test_a_request_takes_what_load_scene_takes(folder):
+    batch = plan("day.yaml", seeds=(1,), overrides={"canvas.width": 96}, output_dir="new")
+    assert (batch.jobs[0].scene.plan.canvas.width, targets(batch)) == (96, ["new/day_1.png"])
+    assert targets(plan_batch(Request("day.yaml", name="{seed}"))) == ["3.png", "4.png"]
+    data = {"smd": 1, "canvas": {"width": 64, "height": 64}, "background": {"prompt": "grass"}}
+    assert targets(plan_batch(Request(data, name="x"))) == ["x.png"]
+
+
 def test_many_files_that_exist_are_told_in_one_line(folder, monkeypatch):
     from smd_cli.app.batch import planning
     from smd_cli.app.batch.planning import _tell_left

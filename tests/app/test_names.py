@@ -25,7 +25,7 @@ DIGEST = "0123456789abcdef" * 4
 def named(template: str) -> str:
     loaded = load_text(SCENE, "day.yaml", "day", Path("/scenes"))
     plan = resolve(loaded.scene, loaded.name, loaded.base_dir)
-    return fill_name(template, NamedPicture(plan, 3, lambda: DIGEST))
+    return fill_name(template, NamedPicture(plan, 3, lambda: DIGEST, "masks.std=4", {"masks.std": "4"}))
 
 
 @pytest.mark.parametrize(
@@ -42,6 +42,7 @@ def named(template: str) -> str:
         ("{regions[boy].mask}_{regions[boy].prompt:5}.png", "rest__.png"),
         ("{background.image}_{bootstrap.show_through}.png", "none_false.png"),
         ("../{{{seed}}}.png", "../{7}.png"),
+        ("{masks.std}_{point}.png", "4_masks.std=4.png"),  # which a plan keeps in its regions
     ],
 )
 def test_what_a_template_gives(template: str, name: str) -> None:

@@ -58,7 +58,7 @@ def test_another_picture_is_never_replaced_unasked(monkeypatch):
             (problem,) = json.loads(done.stdout)["problems"]
             assert problem["text"] == (
                 "day_5.png: is another picture: bootstrap.steps 2, now 1, regions[sun].prompt 'the sun', "
-                "now 'the moon'; --overwrite replaces it"
+                f"now 'the moon'; {' '.join((*more, '--overwrite'))} replaces it"
             )
         draw_mask(40)
         done = smd("generate", "day.yaml")
@@ -121,12 +121,13 @@ def test_all_files_that_are_in_the_way_are_named(monkeypatch):
     no_weights(monkeypatch)
     change = ("--seed", "1-4", "--set", "bootstrap.steps=1")
     done = smd("generate", "day.yaml", *change, "--skip-existing")
+    hint = "; --skip-existing --overwrite replaces it"
     assert (done.exit_code, done.stderr.splitlines()) == (
         2,
         [
-            "day_1.png: is another picture: bootstrap.steps 2, now 1; --overwrite replaces it",
-            "day_2.png: is another picture: bootstrap.steps 2, now 1; --overwrite replaces it",
-            "day_3.png: exists, and carries no recipe; --overwrite replaces it",
+            f"day_1.png: is another picture: bootstrap.steps 2, now 1{hint}",
+            f"day_2.png: is another picture: bootstrap.steps 2, now 1{hint}",
+            f"day_3.png: exists, and carries no recipe{hint}",
         ],
     )
     assert not Path("day_4.png").exists()

@@ -100,7 +100,8 @@ def test_a_file_that_appears_meanwhile(monkeypatch: pytest.MonkeyPatch, tmp_path
         after_the_first_picture(monkeypatch, appear)
         done = smd("generate", str(tmp_path / "day.yaml"), "--seed", "1-3", "-q", *policy)
         assert (done.exit_code, done.stdout) == (6, "day_1.png\nday_3.png\n"), done.output
-        assert f"day_2.png: seed 2: {says}; --overwrite replaces it\n" in done.stderr
+        beside = "--skip-existing " * ("--skip-existing" in policy)
+        assert f"day_2.png: seed 2: {says}; {beside}--overwrite replaces it\n" in done.stderr
         assert Path("day_2.png").read_bytes() == b"theirs"
     after_the_first_picture(monkeypatch, appear)
     assert smd("generate", str(tmp_path / "day.yaml"), "--seed", "1,2", "-q", "--overwrite").exit_code == 0

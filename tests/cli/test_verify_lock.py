@@ -118,7 +118,7 @@ def test_a_scene_that_is_gone_invalid_or_of_another_task(folder, monkeypatch):
     Path("scenes/film.yaml").write_text(FILM.replace("task: stream", "task: generate"))
     change("smd.lock", 1, pixels="ab" * 32)
     Path("scenes/day.yaml").unlink()
-    gone = "is gone; smd lock of other scenes leaves its pictures out of smd.lock"
+    gone = "no such file; smd.lock names it from its folder, and smd lock of other scenes drops it"
     found = verdicts("smd.lock", code=7)
     assert found[NAMES[0]] == found[NAMES[1]] == ("differs", [gone])
     assert "'stream' in smd.lock, now 'generate'" in found[NAMES[2]][1]

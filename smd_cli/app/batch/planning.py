@@ -90,9 +90,10 @@ def _named(variants: Iterable[Variant], request: Request) -> Iterator[_Named]:
             index, number = number, number + 1
             if request.output is None:
                 digest = partial(_hash, variant.coming, seed)
-                picture = NamedPicture(replace(plan, seed=seed), index, digest, text)
+                set_by_point = dict(variant.point.values)
+                picture = NamedPicture(replace(plan, seed=seed), index, digest, text, set_by_point)
                 name = fill_name(_template(request.name, variant), picture)
-                target = f"{request.output_dir / name}{'/' * name.endswith('/')}"
+                target = f"{Path(request.output_dir) / name}{'/' * name.endswith('/')}"
             else:
                 target = request.output
             job = Job(number, variant.scene, seed, target, text, variant.digests, variant.point.values)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from smd_cli.app.existing import GIVE_ANOTHER
 from smd_cli.app.origin import Source
@@ -19,9 +20,9 @@ class Request:
     """What is to be made, and how.
 
     Attributes:
-        scenes: paths of scenes, or what else `load_scene` opens.
+        scenes: the path of a scene or of several, or what else `load_scene` opens.
         seeds: for each scene; empty: its own.
-        overrides: changes to each scene.
+        overrides: changes to each scene, as `load_scene` takes them.
         points: of a matrix for each scene; empty: its own.
         task: what scenes are opened for that name none.
         output: the file of the only picture; None: each has a name.
@@ -34,16 +35,21 @@ class Request:
         fail_fast: begin nothing after a job has failed.
     """
 
-    scenes: Sequence[Source]
+    scenes: Source | Sequence[Source]
     seeds: Sequence[int] = ()
-    overrides: Sequence[Override] = ()
+    overrides: Mapping[str, Any] | Sequence[Override] = ()
     points: Sequence[Point] = ()
     task: str | None = None
     output: str | None = None
-    output_dir: Path = Path()
+    output_dir: str | Path = Path()
     name: str | None = None
     settings: RenderSettings = field(default_factory=RenderSettings)
     existing: Existing = Existing.REPLACE_OWN
     hint: str = GIVE_ANOTHER
     may_fetch: bool = True
     fail_fast: bool = False
+
+    @property
+    def sources(self) -> Sequence[Source]:
+        """The scenes, also where there is one alone."""
+        return (self.scenes,) if isinstance(self.scenes, str | Path | Mapping) else self.scenes

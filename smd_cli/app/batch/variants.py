@@ -22,7 +22,7 @@ from smd_cli.engine.events import Listener, Noted
 from smd_cli.errors import Collected, UsageError
 from smd_cli.media.paint import ScenePainter
 from smd_cli.scene.matrix import Point
-from smd_cli.scene.overrides import override_of
+from smd_cli.scene.overrides import override_of, overrides_of
 
 if TYPE_CHECKING:
     from smd_cli.app.stream_input import StreamInput
@@ -60,17 +60,17 @@ def open_variants(request: Request, listener: Listener) -> list[Variant]:
     """
     check_sources(request.scenes)
     painter, problems, variants = ScenePainter(), Collected(), []
-    overrides = [*request.overrides]
+    overrides = overrides_of(request.overrides)
     if request.seeds:
         overrides.append(override_of("seed", request.seeds[0]))
-    for source in request.scenes:
+    for source in request.sources:
         with problems.catching():
             base = load_scene(source, overrides=overrides, task=request.task, painter=painter)
             points = request.points or base.points
             for point in points:
                 with problems.catching():
                     variants.append(_variant(base, point, request, listener))
-            if len(points) > 1 or len(request.scenes) > 1:
+            if len(points) > 1 or len(request.sources) > 1:
                 base.release_images()
     problems.check()
     if (count := sum(len(variant.seeds) for variant in variants)) > MAX_JOBS:

@@ -62,8 +62,8 @@ class _Scenes:
         if self._last is None or self._last[0] != key:
             path = self._lock.path_of(picture.scene)
             if not is_scene(path):
-                hint = f"smd lock of other scenes leaves its pictures out of {self._lock.path}"
-                raise MismatchError(Place(str(path)).says(f"is gone; {hint}"))
+                hint = f"{self._lock.path} names it from its folder, and smd lock of other scenes drops it"
+                raise MismatchError(Place(str(path)).says(f"no such file; {hint}"))
             scene = _for_task(
                 load_scene(path, overrides=self._overrides(picture)), picture.recipe.scene["task"]
             )
