@@ -58,7 +58,7 @@ def open_variants(request: Request, listener: Listener) -> list[Variant]:
 
     Raises SmdError: all that is wrong with any; UsageError: there would be too many jobs.
     """
-    check_sources(request.scenes)
+    check_sources(request.sources)
     painter, problems, variants = ScenePainter(), Collected(), []
     overrides = overrides_of(request.overrides)
     if request.seeds:
