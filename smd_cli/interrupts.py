@@ -32,6 +32,7 @@ _caught: list[int] = []  # the first signal; later ones are ignored
 _unfinished: list[Callable[[], object]] = []
 _last_words: list[Callable[[str], object]] = []
 _ending = threading.Lock()
+_ends_in: list[int] = []  # the thread that says the last words
 
 
 def handle_signals() -> None:
@@ -120,10 +121,16 @@ def _watch(wakeups: int) -> None:
     _exit(number)
 
 
-def _end(number: int) -> NoReturn:
-    """Say the last words and end the process."""
+def _end(number: int) -> None:
+    """Say the last words and end the process.
+
+    Where last words come to the end of something that was to be finished, they go on.
+    """
+    if _ends_in == [threading.get_ident()]:
+        return
     while not _ending.acquire(blocking=False):
         time.sleep(NOTICE)  # another thread is about to
+    _ends_in.append(threading.get_ident())
     word = WORDS[signal.Signals(number).name]
     for say in reversed(_last_words):
         with suppress(Exception):  # whatever the program was in the middle of

@@ -17,7 +17,8 @@ def open_standard_streams() -> None:
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+            lowest = os.open(os.devnull, os.O_RDWR)  # of those that are free: this one
+            os.set_inheritable(lowest, True)  # workers need it as well
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - open until the end
     for stream in (sys.stdout, sys.stderr):

@@ -187,3 +187,20 @@ with last_words(print), last_words(lambda _: time.sleep(60), takes_long=True):
 """
     done = subprocess.run([sys.executable, "-uc", program], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (143, "terminated\n")
+
+
+def test_last_words_that_finish_something_let_the_others_follow():
+    """The lines of a report are each written whole, its last one as well."""
+    program = """
+import os, signal, time
+from smd_cli.interrupts import finishing, handle_signals, last_words
+def report(word):
+    with finishing():
+        print("report", word)
+handle_signals()
+with last_words(print), last_words(report):
+    os.kill(os.getpid(), signal.SIGHUP)
+    time.sleep(60)
+"""
+    done = subprocess.run([sys.executable, "-uc", program], capture_output=True, text=True, check=False)
+    assert ended(done) == (129, "report hung up\nhung up\n", "hung up\n")
