@@ -16,9 +16,11 @@ from smd_cli.engine.events import Listener, Noted
 from smd_cli.errors import AssetError, UsageError
 from smd_cli.media.files import Existing, check_target
 from smd_cli.media.frame_files import FIRST_FRAME
+from smd_cli.media.images import report_read_errors
 from smd_cli.media.recipe import LATENT_VALUES, Recipe, read_recipe
 from smd_cli.media.sinks import AdmitAt, Target, check_sink, recipe_file
 from smd_cli.media.sources import count_frames
+from smd_cli.media.stills import is_cut_off
 from smd_cli.models.assets import Assets
 from smd_cli.models.hub import go_offline
 from smd_cli.scene.resolve import Size
@@ -89,6 +91,15 @@ def is_whole(target: Target, frames: int, listener: Listener) -> bool:
     if found < frames:
         listener(Noted(f"{target}: has {found} of {frames} frames; rendered again"))
     return found >= frames
+
+
+def is_whole_picture(path: Path, listener: Listener) -> bool:
+    """Tell whether a picture that is there has its end; one that was cut off is told of."""
+    with report_read_errors(path):
+        cut_off = is_cut_off(path)
+    if cut_off:
+        listener(Noted(f"{path}: is cut off; rendered again"))
+    return not cut_off
 
 
 def admission(target: Target, existing: Existing, coming: Coming, *, hint: str = GIVE_ANOTHER) -> AdmitAt:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -11,9 +12,11 @@ from typing import Any
 from PIL import Image, features
 
 from smd_cli.errors import AssetError, UsageError
+from smd_cli.media.mp4 import boxes
 from smd_cli.media.png import encode_png
 from smd_cli.media.texts import xmp_of
 from smd_cli.messages import Place
+from smd_cli.regular_files import open_regular
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,9 @@ _FORMATS: Mapping[str, _Format] = {
     ".avif": _Format("avif", 65_535, options={"quality": 90, "subsampling": "4:4:4"}),
 }
 SUFFIXES = (".png", *_FORMATS)
+_PNG, _IEND = b"\x89PNG", b"IEND\xae\x42\x60\x82"
+_SOI, _EOI = b"\xff\xd8", b"\xff\xd9"
+"""How files begin and end: PNG's signature and last chunk, JPEG's first and last marker."""
 
 
 def check_still(path: Path, size: tuple[int, int], *, option: str = "") -> None:
@@ -87,3 +93,20 @@ def encode_still(image: Image.Image, suffix: str, texts: Mapping[str, str] | Non
     metadata = {} if texts is None else {"xmp": xmp_of(texts)}
     image.save(data, kind.name, **kind.options, **metadata)
     return data.getvalue()
+
+
+def is_cut_off(path: Path) -> bool:
+    """Tell whether the end is missing of a picture in one of these formats: a copy that broke off.
+
+    Only the ends of the file are read. Of WebP, whose texts lie at the end, these are missing then.
+    Raises OSError.
+    """
+    with open_regular(path) as file:
+        head, size = file.read(12), os.fstat(file.fileno()).st_size
+        file.seek(max(0, size - 12))
+        tail = file.read()
+        if head.startswith(_PNG):
+            return not tail.endswith(_IEND)
+        if head.startswith(_SOI):
+            return not tail.endswith(_EOI)
+        return max((stop for _, _, stop in boxes(file, 0, size)), default=size) > size

@@ -5,6 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from smd_cli import Renderer, load_scene
 from tests.cli.program import smd
 
 SCENE = """\
@@ -21,9 +24,19 @@ main()
 """
 
 
-def test_a_second_run_imports_no_torch(tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def rendered():
+    with Renderer() as renderer:
+        return renderer.render(load_scene(SCENE), seed=0)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("day.yaml").write_text(SCENE)
+
+
+def test_a_second_run_imports_no_torch():
     arguments = ["render", "day.yaml", "--seed", "1,2", "--skip-existing"]
     assert smd(*arguments).exit_code == 0
     command = [sys.executable, "-c", WITHOUT_TORCH, *arguments]
@@ -31,3 +44,20 @@ def test_a_second_run_imports_no_torch(tmp_path, monkeypatch):
     done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
     assert done.stderr.count("exists, skipped") == 2
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "avif"])
+def test_a_picture_whose_end_is_missing_is_rendered_again(rendered, suffix):
+    path = Path(f"day_0.{suffix}")
+    rendered.save(path)
+    arguments = (
+        "render",
+        "day.yaml",
+        "--name",
+        f"{{scene}}_{{seed}}.{suffix}",
+        "--skip-existing",
+        "--dry-run",
+    )
+    assert smd(*arguments).output == f"note: {path}: exists, skipped\n"
+    path.write_bytes(path.read_bytes()[:-30])
+    assert smd(*arguments).output == f"note: {path}: is cut off; rendered again\n{path}\n"

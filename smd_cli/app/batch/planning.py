@@ -23,6 +23,7 @@ from smd_cli.app.existing import (
     check_stream,
     existing_file,
     is_whole,
+    is_whole_picture,
 )
 from smd_cli.app.lock.drift import Held
 from smd_cli.app.lock.lockfile import Lock
@@ -193,4 +194,6 @@ def _is_wanted(named: _Named, request: Request, listener: Listener) -> bool:
     check_still(path, job.size, option=option)
     if request.settings.metadata:
         check_texts(path, partial(coming.texts, job.seed), option=option)
-    return check_picture(path, request.existing, recipe, hint=request.hint)
+    return check_picture(path, request.existing, recipe, hint=request.hint) or not is_whole_picture(
+        path, listener
+    )
