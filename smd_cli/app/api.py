@@ -66,12 +66,14 @@ def verify(
     device: str = "auto",
     dtype: str = "auto",
     offline: bool = False,
+    base_dir: str | Path | None = None,
     listener: Listener = ignore_events,
 ) -> list[Verdict]:
     """Render pictures, films and those that locks hold again, and compare them with what was recorded.
 
     `tolerance` is for `metric="pixels"`, `threshold` for `latent` and `ssim`. A picture is computed as it
-    was, unless `device` or `dtype` say otherwise. What cannot be compared is a verdict too.
+    was, unless `device` or `dtype` say otherwise. What pictures name is looked for in `base_dir`, by default
+    in the folder of each. What cannot be compared is a verdict too.
 
     Raises UsageError: the metric is unknown, or a number out of range or for another one.
     """
@@ -81,7 +83,9 @@ def verify(
     from smd_cli.app.verification.run import Verifier
     from smd_cli.app.verification.verdict import in_order
 
-    found = gather_claims(map(Path, pictures), offline=offline)
+    found = gather_claims(
+        map(Path, pictures), base_dir=None if base_dir is None else Path(base_dir), offline=offline
+    )
     criterion, wanted = Criterion.of(metric, tolerance, threshold), Wanted(device, dtype, offline)
     verdicts = Verifier(criterion, wanted, listener=listener).verify(found)
     return in_order(verdicts, [each.name for each in found])

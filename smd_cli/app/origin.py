@@ -53,30 +53,31 @@ class Origin:
 
 
 def read_source(
-    source: Source, overrides: Sequence[Override], base_dir: Path, task: str | None
+    source: Source, overrides: Sequence[Override], base_dir: str | Path | None, task: str | None
 ) -> tuple[LoadedScene, Origin]:
     """Read a scene, whatever it comes from; arguments are those of `load_scene`. Raises as that."""
     if not isinstance(source, str | Path | Mapping):
         raise TypeError(f"a scene is a path, a text or a mapping, not {type(source).__name__}")
+    folder = Path(base_dir or ".")
     if isinstance(source, Mapping):
-        loaded, origin = load_data(source, base_dir=base_dir, overrides=overrides, task=task), Origin()
+        loaded, origin = load_data(source, base_dir=folder, overrides=overrides, task=task), Origin()
     elif isinstance(source, str) and "\n" in source:
-        loaded = load_text(source, "scene", base_dir=base_dir, overrides=overrides, task=task)
+        loaded = load_text(source, "scene", base_dir=folder, overrides=overrides, task=task)
         origin = Origin()
     else:
-        loaded, origin = _read_path(source, overrides, task)
+        loaded, origin = _read_path(source, overrides, base_dir, task)
     return loaded, origin.changed(overrides, loaded.base_dir)
 
 
 def _read_path(
-    source: str | Path, overrides: Sequence[Override], task: str | None
+    source: str | Path, overrides: Sequence[Override], base_dir: str | Path | None, task: str | None
 ) -> tuple[LoadedScene, Origin]:
     path = Path(source)
     if picture := picture_at(path):
         from smd_cli.media.recipe import read_recipe  # most scenes are none
 
         recipe, place = read_recipe(picture), Place(str(path))
-        data, folder = recipe.to_scene(), path.parent
+        data, folder = recipe.to_scene(), path.parent if base_dir is None else Path(base_dir)
         loaded = load_data(data, base_dir=folder, overrides=overrides, task=task, place=place, name=path.stem)
         return loaded, Origin(path, recipe=recipe)
     if at := bundle_at(path):

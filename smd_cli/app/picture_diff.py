@@ -176,10 +176,14 @@ class PictureDiff:
     same_bytes: bool
 
     @classmethod
-    def of(cls, one: Path, other: Path) -> PictureDiff:
-        """Compare two pictures, films or folders of frames. Raises AssetError: one cannot be read."""
+    def of(cls, one: Path, other: Path, base_dir: Path | None = None) -> PictureDiff:
+        """Compare two pictures, films or folders of frames.
+
+        Masks are looked for in `base_dir`, by default in the folder of the first. Raises AssetError: one
+        cannot be read.
+        """
         first, second, pixels = Shown.at(one), Shown.at(other), PixelDiff()
-        regions, why_whole = _regions(first)
+        regions, why_whole = _regions(first, base_dir)
         for frame, pair in enumerate(zip(first.frames(), second.frames(), strict=False)):
             is_known = regions and pair[0].size == regions.size  # in a folder, others may lie too
             pixels.add(*pair, regions.at(frame) if regions and is_known else FrameAreas())
@@ -225,12 +229,13 @@ class PictureDiff:
         }
 
 
-def _regions(shown: Shown) -> tuple[RecipeRegions | None, str]:
+def _regions(shown: Shown, base_dir: Path | None) -> tuple[RecipeRegions | None, str]:
     """Return the regions of a picture; None where they are not known, and why."""
     if shown.recipe is None:
         return None, shown.missing
     try:
-        return RecipeRegions.of(shown.recipe, shown.path, shown.source.size, shown.source.times), ""
+        source, folder = shown.source, base_dir or shown.path.parent
+        return RecipeRegions.of(shown.recipe, shown.path, folder, source.size, source.times), ""
     except SmdError as error:
         return None, error.problems[0]
 

@@ -48,16 +48,18 @@ class RecipeRegions:
     _areas: FrameAreas = field(default_factory=FrameAreas)
 
     @classmethod
-    def of(cls, recipe: Recipe, path: Path, size: Size, times: FrameTimes | None) -> RecipeRegions:
+    def of(
+        cls, recipe: Recipe, path: Path, folder: Path, size: Size, times: FrameTimes | None
+    ) -> RecipeRegions:
         """Read the scene of the recipe that lies at a path, and compare the files of its masks with it.
 
-        `times` are those of a film's frames, if it has any.
+        Relative paths start at `folder`; `times` are those of a film's frames, if it has any.
 
         Raises:
             MismatchError: the picture has not the size of its scene, or a mask is another file now.
             SceneError, AssetError: the scene cannot be read, or a mask is missing.
         """
-        loaded = load_data(recipe.to_scene(), base_dir=path.parent, place=Place(str(path)), name=path.stem)
+        loaded = load_data(recipe.to_scene(), base_dir=folder, place=Place(str(path)), name=path.stem)
         plan = resolve(loaded.scene, loaded.name, loaded.base_dir, size)
         if plan.size != size:
             given = "x".join(map(str, plan.size))

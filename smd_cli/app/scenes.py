@@ -207,7 +207,7 @@ def load_scene(
     source: Source,
     *,
     overrides: Mapping[str, Any] | Sequence[Override] = (),
-    base_dir: str | Path = ".",
+    base_dir: str | Path | None = None,
     task: str | None = None,
     listener: Listener = ignore_events,
     painter: ScenePainter | None = None,
@@ -218,7 +218,8 @@ def load_scene(
         source: a path (`-`: standard input) of a scene, of a picture of smd's, whose recipe is the scene, or
             of a bundle; the text of a scene (which has more than one line), or its data as a mapping.
         overrides: values by their place, such as `{"canvas.width": 512, "regions[boy].prompt": "a boy"}`.
-        base_dir: where relative paths of a text or mapping start; those of a file start at its folder.
+        base_dir: where relative paths of a text or mapping start, by default at the working directory, and
+            those of a picture's recipe, by default at its folder. Those of a scene file start at its folder.
         task: what the scene is opened for; one that names no task has it.
         listener: receives the notes and warnings.
         painter: paints its images; what it has painted for other scenes, it does not paint again.
@@ -226,7 +227,7 @@ def load_scene(
     Raises:
         UsageError, SceneError, AssetError: every problem of that stage, one line each, with its place.
     """
-    loaded, origin = read_source(source, overrides_of(overrides), Path(base_dir), task)
+    loaded, origin = read_source(source, overrides_of(overrides), base_dir, task)
     scene = _opened(loaded, task, painter or ScenePainter(), origin)
     scene.tell(listener)
     return scene

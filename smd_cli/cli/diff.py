@@ -40,6 +40,7 @@ def diff(
     one: First,
     other: Second,
     output: Drawn = None,
+    base_dir: options.BaseDir = None,
     reporting: options.Reporting = options.Reporting(),  # noqa: B008 - frozen
 ) -> None:
     """Tell what differs between two pictures: in their recipes, and in their pixels, region by region.
@@ -53,7 +54,7 @@ def diff(
 
     if output:
         _check_output(output, one, other)
-    found = PictureDiff.of(one, other)
+    found = PictureDiff.of(one, other, base_dir)
     document().add(**found.to_dict())
     if not reporting.json and not reporting.quiet:
         for line in lines_of(found):

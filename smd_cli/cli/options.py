@@ -118,6 +118,16 @@ Name = Annotated[
 ]
 FailExisting = Annotated[bool, typer.Option("--fail-existing", help="Stop before any work if a file exists.")]
 
+BaseDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--base-dir",
+        metavar="DIR",
+        help="Where relative paths of recipes start: the folder of the scene that made the pictures.",
+        show_default="each picture's folder",
+    ),
+]
+
 Strict = Annotated[
     bool,
     typer.Option(

@@ -93,6 +93,7 @@ def verify(
     pictures: Pictures,
     judging: Judging = Judging(),
     reports: Reports = Reports(),
+    base_dir: options.BaseDir = None,
     device: options.Device = "auto",
     dtype: options.Dtype = "auto",
     offline: options.Offline = False,
@@ -122,7 +123,7 @@ def verify(
         junit.check()
     began = datetime.now(UTC)
     with show_progress(reporting.messages()) as listener:
-        found = gather_claims(pictures, offline=offline)
+        found = gather_claims(pictures, base_dir=base_dir, offline=offline)
         verdicts = Verdicts([each.name for each in found], prints_results=not reporting.json)
         for verdict in Verifier(criterion, wanted, differences, listener).verify(found):
             verdicts.add(verdict)

@@ -153,6 +153,19 @@ def test_a_picture_of_which_all_three_differ_is_told(folder):
     )
 
 
+def test_files_that_recipes_name_can_lie_elsewhere(folder):
+    Path("out").mkdir()
+    picture = Path("a.png").rename("out/a.png")
+    missing = smd("verify", str(picture))
+    assert (missing.exit_code, "--base-dir" in missing.stderr) == (4, True), missing.stderr
+    assert smd("verify", str(picture), "--base-dir", ".").exit_code == 0
+    (verdict,) = smd_cli.verify(picture, base_dir=folder)
+    assert verdict.status == "same"
+    smd_cli.Renderer(device="cpu").render(smd_cli.load_scene(picture, base_dir="."), seed=9).save("b.png")
+    shown = [smd("diff", str(picture), "b.png", *base).stdout for base in ((), ("--base-dir", "."))]
+    assert ["not told region by region" in each for each in shown] == [True, False], shown
+
+
 def test_a_mask_that_has_changed_is_told_before_any_weight_is_read(folder, monkeypatch):
     Image.new("L", (96, 64), 255).save(folder / "mask.png")
     no_weights(monkeypatch)

@@ -16,8 +16,10 @@ from smd_cli.app.verification.verdict import Verdict
 from smd_cli.errors import SmdError
 
 
-def claims_of(path: Path, *, offline: bool = False) -> list[Claim]:
+def claims_of(path: Path, *, base_dir: Path | None = None, offline: bool = False) -> list[Claim]:
     """Return what a picture, film, folder of frames, lock or bundle claims; `offline`, without the network.
+
+    What pictures name is looked for in `base_dir`, by default in the folder of each.
 
     Raises AssetError, SceneError: it cannot be read, or claims nothing.
     """
@@ -26,15 +28,17 @@ def claims_of(path: Path, *, offline: bool = False) -> list[Claim]:
     with suppress(OSError):  # which reading it as a picture tells
         if looks_like_lock(path):
             return lock_claims(path, offline=offline)
-    return [picture_claim(path)]
+    return [picture_claim(path, base_dir)]
 
 
-def gather_claims(paths: Iterable[Path], *, offline: bool = False) -> list[Claim | Verdict]:
+def gather_claims(
+    paths: Iterable[Path], *, base_dir: Path | None = None, offline: bool = False
+) -> list[Claim | Verdict]:
     """Return what files claim, in order, each file once; that one cannot be read is a verdict already."""
     found: list[Claim | Verdict] = []
     for path in dict.fromkeys(paths):
         try:
-            found += claims_of(path, offline=offline)
+            found += claims_of(path, base_dir=base_dir, offline=offline)
         except SmdError as error:
             name, suite = str(path), str(path.parent)
             found.append(Verdict(name, suite, "failed", error.problems, exit_code=error.exit_code))
