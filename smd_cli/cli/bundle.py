@@ -60,7 +60,7 @@ def bundle(
     overwrite: Overwrite = False,
     reporting: options.Reporting = options.Reporting(),  # noqa: B008
 ) -> None:
-    """Put a scene into one file, with the masks, pictures and films that it names.
+    """Put a scene into one file with the pictures that it names: masks, backgrounds, films.
 
     Every command takes that file in place of the scene, and makes the same picture of it, with the same
     recipe. The scene stays as it is written, comments too, but for paths that mean nothing elsewhere; where

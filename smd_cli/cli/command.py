@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import nullcontext
 from typing import Any
 
@@ -23,6 +24,11 @@ class Command(TyperCommand):
 
     With --json its document is printed however it ends.
     """
+
+    def get_short_help_str(self, limit: int = 45) -> str:
+        """Return a line for the list of commands; one that is too long ends where a part of it does."""
+        text = super().get_short_help_str(limit)
+        return re.sub(r"[:;,][^:;,]*\.\.\.$", "", text)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - click's own signature
         """Read the command line."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,7 +73,7 @@ def resize_note(path: Path, old: Size, new: Size) -> str:
     # Rounding to whole pixels changes the proportions by up to a pixel.
     stretched = abs(old[0] * new[1] - old[1] * new[0]) >= max(old)
     return (
-        f"{path}: resized from {_size_text(old)} to {_size_text(new)}"
+        f"{os.path.normpath(path)}: resized from {_size_text(old)} to {_size_text(new)}"
         + ", stretched to other proportions" * stretched
     )
 

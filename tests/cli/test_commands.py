@@ -224,7 +224,9 @@ class TestSchemaAndNew:
 class TestProgram:
     def test_version_and_help(self) -> None:
         assert smd("--version").stdout == f"smd {__version__}\n"
-        assert "check" in smd("--help").stdout
+        listed = smd("--help").stdout.partition("Commands:")[2]
+        assert "  render    Render scenes, each by its own task\n" in listed
+        assert "..." not in listed
         assert smd("check", "-h").exit_code == 0
 
     @pytest.mark.parametrize("arguments", [["chek"], ["check"], ["check", "--foo"], ["--foo"], []])

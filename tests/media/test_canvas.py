@@ -128,3 +128,7 @@ def test_what_was_done_is_noted() -> None:
 def test_whole_pixels_are_no_other_proportions() -> None:
     assert resize_note(Path("x"), (1000, 667), (384, 256)) == "x: resized from 1000x667 to 384x256"
     assert resize_note(Path("x"), (1000, 667), (384, 264)).endswith(", stretched to other proportions")
+
+
+def test_a_note_says_where_a_picture_lies_in_short():
+    assert resize_note(Path("scenes/../m.png"), (8, 8), (4, 4)) == "m.png: resized from 8x8 to 4x4"
