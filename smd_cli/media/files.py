@@ -34,6 +34,8 @@ def check_target(
 
     Raises UsageError: it must not be replaced, it cannot be a file, or its folder cannot be written to.
     """
+    if str(path) == "-":
+        raise UsageError("-: is standard output, which this is not written to; give a file name")
     try:
         _check_steps(path)
         if path.is_dir():

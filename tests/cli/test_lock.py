@@ -288,6 +288,7 @@ def test_a_lock_elsewhere_names_scenes_from_its_folder(folder):
         (["day.yaml", "--inputs-only", "--output-dir", "out"], 2, "--inputs-only: renders no pictures for "),
         (["day.yaml", "-o", "day.yaml"], 4, "day.yaml: is no lock: "),
         (["day.yaml", "-o", "sun.png"], 4, "sun.png: is no lock: no UTF-8 text"),
+        (["day.yaml", "-o", "-"], 2, "-: is standard output, which this is not written to"),
         (["day.yaml", "-o", "."], 2, ".: is a directory; give a file name"),
         (["day.yaml", "-o", "day.yaml/smd.lock"], 2, "day.yaml/smd.lock: "),
         (["gone.yaml"], 3, "gone.yaml: no such file"),
