@@ -8,6 +8,7 @@ import warnings
 
 from smd_cli.interrupts import handle_signals, ignore_signals
 from smd_cli.standard_streams import close_standard_streams, open_standard_streams
+from smd_cli.thread_waits import spin_briefly
 
 
 def main() -> None:
@@ -17,9 +18,7 @@ def main() -> None:
     atexit.register(ignore_signals)  # the first to be registered is the last to be called
     # pydantic would search every installed package for plugins, which takes longer than reading a scene.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    # torch's threads would spin while they wait for one another, and where other programs compute on the same
-    # cores, wait for those as well: a picture takes ten times as long then.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    spin_briefly()
     if not sys.warnoptions:  # what libraries tell their developers says nothing of a user's mistake
         warnings.simplefilter("ignore")
     # What has been imported is no garbage, and to look through all of it at the end takes a while.

@@ -28,6 +28,7 @@ from smd_cli.errors import DeviceError, SmdError
 from smd_cli.interrupts import handle_signals
 from smd_cli.media.files import Existing
 from smd_cli.standard_streams import close_standard_streams
+from smd_cli.thread_waits import sleep_at_once
 
 if TYPE_CHECKING:
     from typing import NoReturn
@@ -113,8 +114,8 @@ def work(setup: Setup, parent: Connection, output: Connection | None) -> NoRetur
 
 def _work(setup: Setup, parent: Connection, tell: _Teller) -> None:
     """Make what is ordered. Raises SmdError: what ends the whole batch; EOFError: the parent is done."""
-    if setup.workers > 1:  # threads that wait would keep the cores busy that other workers compute on
-        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    if setup.workers > 1:
+        sleep_at_once()
     from smd_cli.app.models import choose_place  # imports torch, which reads that
 
     device, _ = choose_place(setup.settings)
