@@ -241,6 +241,7 @@ def test_options_that_contradict_each_other(options, said, tmp_path):
     assert said in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130), (signal.SIGTERM, 143)]
 )
