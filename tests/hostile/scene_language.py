@@ -55,6 +55,12 @@ HABITS: dict[str, st.SearchStrategy[Any]] = {
     "Scene.task": st.sampled_from(("generate", "inpaint", "panorama", "stream", "stream")),
     "Scene.seed": _mostly(st.integers(0, 2**63 - 1), st.sampled_from(("1-2", [1, 5], "random")), 6),
     "Scene.negative_prefix": _OPTIONAL_PROMPT,
+    # of one point at most: `smd stream` makes one film, and names of pictures here tell no points apart
+    "Scene.matrix": _mostly(
+        st.just({}),
+        st.sampled_from(([{}], {"bootstrap.steps": [1]}, [{"masks.std": 2, "bootstrap.steps": 0}])),
+        3,
+    ),
     "Scene.digests": _mostly(st.just({}), st.just({"regions[boy].mask": "0" * 64}), 9),
     "Canvas.width": _SIDE,
     "Canvas.height": _SIDE,
