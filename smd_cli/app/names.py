@@ -75,6 +75,8 @@ def fill_name(template: str, picture: NamedPicture) -> str:
                 raise UsageError(place.says(f"{{{key}}} {error.args[0]}")) from error
     if not name.strip("/"):
         raise UsageError(place.says("is empty"))
+    if "\0" in name:
+        raise UsageError(place.says("holds a NUL, which no file's name can"))
     return name
 
 
