@@ -11,13 +11,14 @@ from smd_cli.app.batch.jobs import Job, Outcome
 from smd_cli.app.batch.perform import check_unchanged
 from smd_cli.app.batch.queue import JobQueue
 from smd_cli.app.batch.request import Request
+from smd_cli.app.batch.run import in_turn
 from smd_cli.app.batch.variants import Variant
 from smd_cli.app.lock.drift import name_in, overrides_of
 from smd_cli.app.lock.lockfile import Lock, is_scene, read_lock
 from smd_cli.app.lock.pictures import LockedPicture
 from smd_cli.app.renderer import Renderer
 from smd_cli.app.scenes import OpenedScene
-from smd_cli.engine.events import JobEnded, JobStarted, Listener, Noted, Warned
+from smd_cli.engine.events import JobEnded, Listener, Noted, Warned
 from smd_cli.errors import AssetError
 from smd_cli.media.files import Existing, check_target
 from smd_cli.media.pixel_digest import PixelDigest
@@ -64,13 +65,8 @@ class Locking:
         Raises SmdError: one cannot be rendered or written; a lock of the others would not be whole.
         """
         queue = JobQueue(jobs)
-        holding = last = None
         with Renderer.of(self.request.settings, self.listener) as renderer:
-            while job := queue.take(holding):
-                if last is not None and last is not job.scene:
-                    last.release_images()
-                holding, last = job.model_key, job.scene
-                self.listener(JobStarted(job.number, queue.ended + 1, queue.total, job.name))
+            for job in in_turn(queue, self.listener):
                 check_unchanged(job)
                 make = self._stream if job.scene.plan.task == "stream" else self._picture
                 yield make(job, renderer)

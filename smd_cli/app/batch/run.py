@@ -34,13 +34,23 @@ class LocalEngine:
     def run(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
         """Run jobs (see `Engine`)."""
         request, queue = self.request, JobQueue(jobs, fail_fast=self.request.fail_fast)
-        last: Job | None = None
         with Renderer.of(request.settings, self.listener) as renderer:
-            while job := queue.take(last.model_key if last else None, last.scene if last else None):
-                if last is not None and last.scene is not job.scene:
-                    last.scene.release_images()
-                last = job
-                self.listener(JobStarted(job.number, queue.ended + 1, queue.total, job.name))
+            for job in in_turn(queue, self.listener):
                 for outcome in queue.end(perform(job, renderer, request.existing, hint=request.hint)):
                     self.listener(JobEnded(outcome.job, outcome.status))
                     yield outcome
+
+
+def in_turn(queue: JobQueue, listener: Listener) -> Iterator[Job]:
+    """Yield jobs as one renderer is best given them, and tell that each begins.
+
+    Those of one model, and of one scene, follow each other; what is painted of a scene is let go of after its
+    last job. A job has to end before the next one is asked for.
+    """
+    last: Job | None = None
+    while job := queue.take(last.model_key if last else None, last.scene if last else None):
+        if last is not None and last.scene is not job.scene:
+            last.scene.release_images()
+        last = job
+        listener(JobStarted(job.number, queue.ended + 1, queue.total, job.name))
+        yield job
