@@ -74,11 +74,15 @@ class Guidance:
     `full` evaluates the negative at every step. Residual guidance (Kodaira et al., arXiv 2312.12491, section
     3.2) puts the virtual residual noise of a row in its place, `delta` times: `self` starts from the noise
     that the row began with, `initialize` from the negative's prediction at the first step.
+
+    `rescale` takes guided predictions that far back to the spread of the unguided ones (Lin et al., arXiv
+    2305.08891, section 3.4), 0 not at all.
     """
 
     kind: Literal["none", "full", "self", "initialize"] = "none"
     scale: float = 1.0
     delta: float = 1.0
+    rescale: float = 0.0
 
     @property
     def is_off(self) -> bool:
@@ -123,7 +127,15 @@ def guided(predict: Predict, guidance: Guidance, inputs: Inputs) -> tuple[Tensor
         residual = inputs.residual.clone()
         residual[inputs.negated] = negative.float()
         away = guidance.delta * residual
-    return away + guidance.scale * (toward - away), residual
+    prediction = away + guidance.scale * (toward - away)
+    if guidance.rescale:
+        prediction = torch.lerp(prediction, prediction * (_spread(toward) / _spread(prediction)), guidance.rescale)
+    return prediction, residual
+
+
+def _spread(prediction: Tensor) -> Tensor:
+    """Return the standard deviation of each row (N, C, h, w), (N, 1, 1, 1)."""
+    return prediction.std(dim=(1, 2, 3), keepdim=True)
 
 
 def _predictions(predict: Predict, inputs: Inputs) -> tuple[Tensor, Tensor]:

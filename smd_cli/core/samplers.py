@@ -5,13 +5,14 @@ here and one there.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from smd_cli.core.schedule import Level, Schedule, TrainingSchedule, make_schedule
+from smd_cli.core.schedule import Level, Schedule, TrainingSchedule, make_schedule, relative_noise_levels
 
 LCM_GRID = 50  # steps of the teacher that latent consistency models were distilled from
 LCM_TIMESTEP_SCALING = 10.0  # boundary condition of arXiv 2310.04378, with the published scheduler's values
@@ -61,8 +62,7 @@ def lcm(training: TrainingSchedule, indices: Sequence[int], *, grid: int = LCM_G
     or an index is out of range.
     """
     timesteps = _lcm_timesteps(len(training), grid)
-    if not all(0 <= index < after for index, after in zip(indices, [*indices[1:], grid], strict=True)):
-        raise ValueError(f"schedule indices must rise and lie in 0..{grid - 1}, got {list(indices)}")
+    check_indices(indices, grid)
     timesteps = timesteps[list(indices)]
     start = training.level(timesteps)
     of_x, of_prediction = training.clean_weights(start)
@@ -96,6 +96,59 @@ def ddim(training: TrainingSchedule, steps: int, *, offset: int = 1) -> Schedule
     return make_schedule((timesteps, end_timesteps), start, end, weights)
 
 
+def euler(training: TrainingSchedule, indices: Sequence[int], *, grid: int) -> Schedule:
+    """Build Euler's method for the probability flow of a diffusion model (Karras et al., arXiv 2206.00364).
+
+    `grid` timesteps are spread evenly over those of training so that they begin at the last ("trailing", Lin
+    et al., arXiv 2305.08891), and `indices` of them are taken, 0 the noisiest. Latents are clean + sigma ·
+    noise; the estimate of a step stands at the next step's level. Raises ValueError as `lcm`.
+    """
+    check_indices(indices, grid)
+    timesteps = _trailing(len(training), grid)
+    preserving = training.level(timesteps)
+    sigmas = preserving.sigma / preserving.alpha
+    picked = list(indices)
+    of_x, of_prediction = (weight[picked] for weight in training.clean_weights(preserving))
+    timesteps, sigma, shown = timesteps[picked], sigmas[picked], preserving.alpha[picked]
+    following = F.pad(sigma[1:], (0, 1))
+    kept, one = following / sigma, torch.ones_like(sigma)
+    weights = (kept + (1 - kept) * of_x * shown, (1 - kept) * of_prediction)
+    end_timesteps = F.pad(timesteps[1:], (0, 1))
+    made = make_schedule((timesteps, end_timesteps), Level(one, sigma), Level(one, following), weights)
+    return replace(
+        made,
+        noise_levels=relative_noise_levels(sigma),
+        input_scale=shown.float(),
+        initial_scale=float(sigmas[0]),
+    )
+
+
+def check_indices(indices: Sequence[int], grid: int) -> None:
+    """Raise ValueError unless indices rise and lie on a grid of so many timesteps."""
+    if not all(0 <= index < after for index, after in zip(indices, [*indices[1:], grid], strict=True)):
+        raise ValueError(f"schedule indices must rise and lie in 0..{grid - 1}, got {list(indices)}")
+
+
+def nearer_indices(steps: SamplerSteps) -> list[int]:
+    """Return as many steps, nearer to the picture: consistency models can start anywhere on their grid."""
+    grid, strength = steps.grid, steps.strength
+    nearer = {int(grid * (1 - strength) + strength * index) for index in steps.indices}
+    return sorted({min(index, grid - 1) for index in nearer})  # the last step remains of the least strength
+
+
+def last_part(schedule: Schedule, strength: float) -> Schedule:
+    """Return the steps that lie in the last part of the way from noise to a picture."""
+    return schedule.last(max(int(len(schedule) * strength), 1))
+
+
+def _trailing(training_steps: int, grid: int) -> Tensor:
+    """Spread `grid` timesteps evenly over those of training, from the last down."""
+    if not 1 <= grid <= training_steps:
+        raise ValueError(f"a grid has 1 to {training_steps} steps, got {grid}")
+    places = torch.arange(grid, dtype=torch.float64)
+    return (training_steps - places * (training_steps / grid)).round().long() - 1
+
+
 def _lcm_timesteps(training_steps: int, grid: int) -> Tensor:
     """Spread `grid` timesteps evenly over those of the teacher, noisiest first."""
     if not 1 <= grid <= LCM_GRID:
@@ -109,21 +162,19 @@ def _lcm_timesteps(training_steps: int, grid: int) -> Tensor:
 
 
 def _lcm_schedule(training: TrainingSchedule, steps: SamplerSteps) -> Schedule:
-    """Take as many steps, nearer to the picture: consistency models can start anywhere on their grid."""
-    grid, strength = steps.grid, steps.strength
-    nearer = {int(grid * (1 - strength) + strength * index) for index in steps.indices}
-    indices = sorted(
-        {min(index, grid - 1) for index in nearer}
-    )  # the last step remains of the least strength
-    return lcm(training, indices, grid=grid)
+    return lcm(training, nearer_indices(steps), grid=steps.grid)
 
 
 def _ddim_schedule(training: TrainingSchedule, steps: SamplerSteps) -> Schedule:
-    """Take the steps that lie in the last part of the way."""
-    return ddim(training, steps.grid).last(max(int(steps.grid * steps.strength), 1))
+    return last_part(ddim(training, steps.grid), steps.strength)
+
+
+def _euler_schedule(training: TrainingSchedule, steps: SamplerSteps) -> Schedule:
+    return last_part(euler(training, steps.indices, grid=steps.grid), steps.strength)
 
 
 SAMPLERS: Mapping[str, Callable[[TrainingSchedule, SamplerSteps], Schedule]] = {
     "lcm": _lcm_schedule,
     "ddim": _ddim_schedule,
+    "euler": _euler_schedule,
 }

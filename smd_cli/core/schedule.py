@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+import torch
 from torch import Tensor
 
 Prediction = Literal["epsilon", "v_prediction"]
@@ -60,7 +61,8 @@ class Schedule:
     Step i takes latents at level `start[i]` and makes the estimate `c_skip[i] · x + c_out[i] · prediction`.
     Estimates are what views average. They stand at level `end[i]`: clean for consistency models, the next
     step's start for deterministic samplers. `timesteps` and `end_timesteps` are the times of both levels, as
-    the model is told them. `noise_levels` are in [0, 1] and fall: masks are quantized against them.
+    the model is told them. `noise_levels` are in [0, 1] and fall: masks are quantized against them. What the
+    model is shown of x is `input_scale[i] · x`. A picture begins as `initial_scale` · noise.
     """
 
     timesteps: Tensor
@@ -70,6 +72,8 @@ class Schedule:
     c_skip: Tensor
     c_out: Tensor
     noise_levels: Tensor
+    input_scale: Tensor
+    initial_scale: float = 1.0
 
     def __len__(self) -> int:
         """Return the number of steps S."""
@@ -84,8 +88,21 @@ class Schedule:
         """Return the last `count` steps, which start from a picture rather than from noise."""
         part = slice(-count, None)
         start, end = (Level(*(table[part] for table in level)) for level in (self.start, self.end))
-        times = self.timesteps[part], self.end_timesteps[part]
-        return Schedule(*times, start, end, self.c_skip[part], self.c_out[part], self.noise_levels[part])
+        return Schedule(
+            self.timesteps[part],
+            self.end_timesteps[part],
+            start,
+            end,
+            self.c_skip[part],
+            self.c_out[part],
+            self.noise_levels[part],
+            self.input_scale[part],
+            self.initial_scale,
+        )
+
+    def scale_input(self, x: Tensor, steps: Sequence[int]) -> Tensor:
+        """Return what the model is shown of x (N, C, h, w), row n at `steps[n]`."""
+        return _rows(self.input_scale, steps, x) * x
 
     def estimate(self, x: Tensor, prediction: Tensor, steps: Sequence[int]) -> Tensor:
         """Denoise x (N, C, h, w), row n at `steps[n]`, by the model's prediction; float32."""
@@ -123,10 +140,20 @@ def make_schedule(
 ) -> Schedule:
     """Make a schedule of float64 tables: the times of both levels, and the weights c_skip and c_out.
 
-    Its noise levels are the sigmas of levels that preserve the variance.
+    Its noise levels are the sigmas of levels that preserve the variance, which models are shown as they are.
     """
     c_skip, c_out = (table.float() for table in weights)
-    return Schedule(*timesteps, start.float(), end.float(), c_skip, c_out, start.sigma.float())
+    shown = torch.ones_like(c_skip)
+    return Schedule(*timesteps, start.float(), end.float(), c_skip, c_out, start.sigma.float(), shown)
+
+
+def relative_noise_levels(sigma: Tensor) -> Tensor:
+    """Return the noise levels (S,) that masks are quantized against where levels are told by `sigma` alone.
+
+    They are those of levels with as much noise to a unit of picture that preserve the variance. The published
+    code of SemanticDraw takes them for flow matching too, whose sigma of 1 would leave no mask open.
+    """
+    return (sigma / (sigma.square() + 1).sqrt()).float()
 
 
 def _mix(level: Level, clean: Tensor, noise: Tensor, steps: Sequence[int]) -> Tensor:

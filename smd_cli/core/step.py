@@ -111,9 +111,10 @@ def _estimate(
     schedule, guidance = method.schedule, method.guidance
     steps = [view.step for view in views]
     positive = torch.tensor([view.region for view in views], device=crops.device)
+    latents = crops[:, 0]
     inputs = Inputs(
         views=ModelInput(
-            latents=crops[:, 0],
+            latents=schedule.scale_input(latents, steps),
             timesteps=schedule.timesteps[steps].to(crops.device),
             end_timesteps=schedule.end_timesteps[steps].to(crops.device),
             prompts=positive,
@@ -125,7 +126,7 @@ def _estimate(
         negated=[place for place, step in enumerate(steps) if guidance.asks_negative(step)],
     )
     prediction, residual = guided(predict, guidance, inputs)
-    estimate = schedule.estimate(inputs.views.latents, prediction, steps)
+    estimate = schedule.estimate(latents, prediction, steps)
     if residual is None:
         return estimate[:, None]
     carried = schedule.estimate(schedule.scale_noise(residual, steps), prediction, steps)

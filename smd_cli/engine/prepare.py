@@ -56,8 +56,9 @@ class PreparedScene:
         """
         noise = noise.to(self.backbone.device)
         clean = self.source if source is None else source
-        x = noise if clean is None else self.method.schedule.noise_to_start(clean, noise, [0] * len(noise))
-        return Rows(x, (0,) * len(noise), noise)
+        schedule, steps = self.method.schedule, (0,) * len(noise)
+        x = schedule.initial_scale * noise if clean is None else schedule.noise_to_start(clean, noise, steps)
+        return Rows(x, steps, noise)
 
 
 @torch.inference_mode()

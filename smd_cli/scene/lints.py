@@ -32,6 +32,8 @@ def _unused_guidance(plan: Plan, locate: Locate) -> Iterator[Message]:
         yield place.says(f"1 makes guidance: {sampler.guidance} the same as none")
     if sampler.guidance in ("none", "full") and sampler.delta != 1:
         yield locate("sampler", "delta").says(f"has no effect with guidance: {sampler.guidance}")
+    if sampler.guidance == "none" and sampler.guidance_rescale:
+        yield locate("sampler", "guidance_rescale").says("has no effect with guidance: none")
 
 
 def _unused_bootstrap(plan: Plan, locate: Locate) -> Iterator[Message]:

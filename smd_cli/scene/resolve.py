@@ -63,6 +63,7 @@ class SamplerPlan:
     guidance_scale: float
     guidance: GuidanceKind
     delta: float
+    guidance_rescale: float
     tile: int | Literal["native"]
     overlap: float
 
@@ -181,6 +182,7 @@ def _sampler(sampler: Sampler, task: str) -> SamplerPlan:
         guidance_scale=sampler.guidance_scale,
         guidance=sampler.guidance or ("none" if sampler.guidance_scale == 1 else "full"),
         delta=sampler.delta,
+        guidance_rescale=sampler.guidance_rescale,
         tile=sampler.tile,
         overlap=sampler.overlap,
     )

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-SamplerName = Literal["lcm", "ddim"]
+SamplerName = Literal["lcm", "ddim", "euler"]
 GuidanceKind = Literal["none", "full", "self", "initialize"]
 DIFFUSION = ("sd15", "sdxl")  # families of diffusion models, which predict noise or v
+FLOW = ("sd3", "klein", "zimage")  # families of flow-matching models, which predict the velocity
 
 
 @dataclass(frozen=True)
@@ -25,9 +26,10 @@ class SamplerFacts:
         guidance: the kinds of guidance that it supports.
         largest_grid: the most timesteps that its grid can have.
         grid_limit: what limits the grid, as the end of an error message.
-        indices: the steps that it takes by default, on the largest grid; none: always its whole grid.
+        indices: the steps that it takes by default, on the largest grid; none: the whole grid.
         panorama_indices: the same for panoramas.
         families: the model families that it works with.
+        takes_whole_grid: it takes every step of its grid, so that a scene cannot choose some.
     """
 
     name: SamplerName
@@ -39,17 +41,15 @@ class SamplerFacts:
     indices: tuple[int, ...] = ()
     panorama_indices: tuple[int, ...] = ()
     families: tuple[str, ...] = DIFFUSION
-
-    @property
-    def takes_whole_grid(self) -> bool:
-        """Tell whether it takes every step of its grid, so that a scene cannot choose some."""
-        return not self.indices
+    takes_whole_grid: bool = False
 
     @property
     def steps_taken(self) -> str:
         """Describe which steps of its grid it takes."""
         if self.takes_whole_grid:
             return "always the whole grid"
+        if not self.indices:
+            return "default the whole grid"
         usual, panorama = list(self.indices), list(self.panorama_indices)
         return (
             f"default {usual}, for a panorama {panorama}, of a grid of {self.largest_grid}; in proportion on "
@@ -63,7 +63,7 @@ class SamplerFacts:
     def default_indices(self, grid: int, task: str) -> tuple[int, ...]:
         """Return the steps taken by default on a grid of so many timesteps, in proportion to its size."""
         usual = self.panorama_indices if task == "panorama" else self.indices
-        if self.takes_whole_grid or grid <= len(usual):
+        if not usual or grid <= len(usual):
             return tuple(range(grid))
         return tuple(sorted({index * grid // self.largest_grid for index in usual}))
 
@@ -77,6 +77,7 @@ LCM = SamplerFacts(
     grid_limit=", the grid that lcm models are distilled on",
     indices=(0, 4, 12, 25, 37),  # the published examples of StreamMultiDiffusion
     panorama_indices=(0, 12, 25, 37),  # the same source's, without bootstrap
+    families=(*DIFFUSION, *FLOW),
 )
 DDIM = SamplerFacts(
     name="ddim",
@@ -84,8 +85,17 @@ DDIM = SamplerFacts(
     few_step=False,
     guidance=("none", "full"),
     largest_grid=999,  # training timesteps, less the one that stands for a clean picture
+    takes_whole_grid=True,
 )
-SAMPLERS: Mapping[str, SamplerFacts] = {sampler.name: sampler for sampler in (LCM, DDIM)}
+EULER = SamplerFacts(
+    name="euler",
+    summary="few steps for models distilled for it, many for any other",
+    few_step=False,
+    guidance=("none", "full"),
+    largest_grid=1000,  # training timesteps
+    families=(*DIFFUSION, *FLOW),
+)
+SAMPLERS: Mapping[str, SamplerFacts] = {sampler.name: sampler for sampler in (LCM, DDIM, EULER)}
 
 
 def samplers_with(guidance: str) -> list[str]:

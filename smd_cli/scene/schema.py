@@ -136,6 +136,11 @@ class Sampler(Section):
         default=1.0,
         description="Factor on the estimated negative in residual guidance (`self`, `initialize`).",
     )
+    guidance_rescale: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.0,
+        description="How far guided predictions are brought back to the contrast of unguided ones, which "
+        "large guidance scales and models trained down to zero signal overshoot; 0 not at all.",
+    )
     tile: Annotated[
         Annotated[Pixels, Tag("<px>")] | Annotated[Literal["native"], Tag("<word>")],
         Discriminator(lambda value: "<word>" if isinstance(value, str) else "<px>"),

@@ -1,13 +1,15 @@
-"""SDXL and SD3 as the core sees them: a tiny network, its conditioning, and a schedule of recorded levels."""
+"""SDXL and SD3 as the core sees them: a tiny network, its conditioning, and its schedule."""
 
 from functools import cache
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from smd_cli.core.flow import FlowSchedules
 from smd_cli.core.guidance import ModelInput
-from smd_cli.core.schedule import Level, Schedule, make_schedule
+from smd_cli.core.samplers import DiffusionSchedules, SamplerSteps
+from smd_cli.core.schedule import Schedule
+from tests.core.models import training
 from tests.golden import DOWNSCALE, FAMILIES, Case, TinyAutoencoder
 
 
@@ -34,16 +36,20 @@ def noise_levels(case: Case) -> Tensor:
     return torch.tensor(case.settings["noise_levels"])
 
 
+def shifted(steps: SamplerSteps, shift: float = 3.0) -> Tensor:
+    """SD3's sigmas, whose lower end is shifted twice."""
+    low = shift * 0.001 / (1 + (shift - 1) * 0.001)
+    even = torch.linspace(1, low, steps.grid, dtype=torch.float64)
+    return shift * even / (1 + (shift - 1) * even)
+
+
 def schedule(case: Case) -> Schedule:
     """Euler, which averages latents at the next level, or flow matching, which averages clean ones."""
-    timesteps = torch.tensor(case.settings["timesteps"])
-    sigma = torch.tensor(case.settings["sigmas"], dtype=torch.float64)
-    one, none, following = torch.ones_like(sigma), torch.zeros_like(sigma), F.pad(sigma[1:], (0, 1))
-    if case.settings["family"] == "sdxl":
-        times = timesteps, F.pad(timesteps[1:], (0, 1))
-        return make_schedule(times, Level(one, sigma), Level(one, following), (one, following - sigma))
-    times = timesteps, torch.zeros_like(timesteps)
-    return make_schedule(times, Level(1 - sigma, sigma), Level(one, none), (one, -sigma))
+    settings, size = case.settings, case.settings["tile_size"] // DOWNSCALE
+    steps = SamplerSteps(settings["schedule_steps"], tuple(settings["schedule_indices"]), (size, size))
+    if settings["family"] == "sdxl":
+        return DiffusionSchedules(training()).make_schedule("euler", steps)
+    return FlowSchedules(shifted).make_schedule("lcm", steps)
 
 
 def first_latent(case: Case) -> Tensor:
@@ -51,7 +57,7 @@ def first_latent(case: Case) -> Tensor:
     if settings["start"] == "noised background":
         background = tiny_family(settings["family"]).background(case)
         return schedule(case).noise_to_start(background, init, [0])
-    return settings.get("init_noise_sigma", 1.0) * init
+    return schedule(case).initial_scale * init
 
 
 class FamilyPredict:
@@ -61,7 +67,7 @@ class FamilyPredict:
         self.is_sdxl = case.settings["family"] == "sdxl"
         self.network = tiny_family(case.settings["family"]).network
         self.embeds, self.pooled = case.tensors["text.embeds"], case.tensors["text.pooled"]
-        self.schedule, self.rows = schedule(case), 0
+        self.rows = 0
 
     @torch.no_grad()
     def __call__(self, asked: ModelInput) -> Tensor:
@@ -70,9 +76,7 @@ class FamilyPredict:
         if not self.is_sdxl:
             return self.network(asked.latents, embeds, pooled, asked.timesteps).sample
         added = {"text_embeds": pooled, "time_ids": time_ids(asked)}
-        steps = (asked.timesteps[:, None] == self.schedule.timesteps).int().argmax(1)
-        scale = (self.schedule.start.sigma[steps].square() + 1).sqrt().view(-1, 1, 1, 1)
-        return self.network(asked.latents / scale, asked.timesteps, embeds, added_cond_kwargs=added).sample
+        return self.network(asked.latents, asked.timesteps, embeds, added_cond_kwargs=added).sample
 
 
 def time_ids(asked: ModelInput) -> Tensor:

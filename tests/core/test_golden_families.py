@@ -32,6 +32,15 @@ def test_pictures_of_other_families_are_those_of_the_published_code(case: Case) 
     assert work.without_savings == 2 * case.settings["reference_unet_evals"]  # without their negatives
 
 
+@pytest.mark.parametrize("case", cases("generate", "inpaint", folder=FAMILIES))
+def test_levels_are_those_of_the_published_code(case: Case) -> None:
+    made, settings = schedule(case), case.settings
+    torch.testing.assert_close(made.timesteps.float(), torch.tensor(settings["timesteps"]), rtol=1e-6, atol=1e-3)
+    torch.testing.assert_close(made.start.sigma, torch.tensor(settings["sigmas"]), rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(made.noise_levels, noise_levels(case), rtol=1e-6, atol=1e-6)
+    assert made.initial_scale == pytest.approx(settings.get("init_noise_sigma", 1.0))
+
+
 @pytest.mark.parametrize("case", cases("stream", folder=FAMILIES))
 def test_overlapping_masks_are_quantized_as_recorded(case: Case) -> None:
     quantized = recorded.quantized_masks(case, noise_levels(case))

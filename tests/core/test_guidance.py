@@ -84,3 +84,19 @@ def test_initializing_guidance_evaluates_the_negative_at_the_first_step_alone() 
     assert values(residual) == [9992, 200, 300]
     assert values(prediction) == [3 * 9990 - 9992, 3 * 7591 - 2 * 100, 3 * 2590 - 2 * 150]
     assert values(RESIDUAL) == [100, 200, 300]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.7, 1.0])
+def test_rescaled_guidance_has_that_much_of_the_unguided_spread(share: float) -> None:
+    """Each view by its own, over all channels and pixels: the published formula, written out."""
+    draws = torch.randn(5, 4, 2, 2, generator=torch.Generator().manual_seed(3))
+
+    def model(asked: ModelInput) -> Tensor:
+        return draws[: len(asked)] if len(asked) == 3 else draws[[0, 1, 2, 3, 4, 3]]
+
+    guidance = Guidance("full", 3.0, rescale=share)
+    found, _ = guided(model, guidance, inputs(guidance))
+    for row, (toward, away) in enumerate(zip(draws[:3], draws[[3, 4, 3]], strict=True)):
+        plain = away + 3.0 * (toward - away)
+        expected = share * plain * toward.std() / plain.std() + (1 - share) * plain
+        torch.testing.assert_close(found[row], expected)

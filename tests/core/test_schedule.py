@@ -4,11 +4,13 @@ from itertools import pairwise
 
 import pytest
 import torch
-from diffusers import DDIMScheduler, LCMScheduler
+from diffusers import DDIMScheduler, EulerDiscreteScheduler, FlowMatchEulerDiscreteScheduler, LCMScheduler
 from torch import Tensor
 
-from smd_cli.core.samplers import SAMPLERS, SamplerSteps, ddim, lcm
+from smd_cli.core.flow import FlowSchedules
+from smd_cli.core.samplers import SAMPLERS, SamplerSteps, ddim, euler, lcm
 from smd_cli.core.schedule import Schedule, TrainingSchedule
+from tests.core.families import shifted
 from tests.core.models import training
 from tests.golden import needs_golden, relative_error, units
 
@@ -81,6 +83,61 @@ def test_ddim_is_that_of_diffusers(steps: int, prediction: str) -> None:
             torch.testing.assert_close(
                 x, estimate, rtol=0, atol=0, msg="a deterministic sampler adds no noise"
             )
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation")  # diffusers' scheduler with NumPy 2
+@pytest.mark.parametrize("prediction", PREDICTIONS)
+@pytest.mark.parametrize("steps", [1, 4, 7, 30])
+def test_euler_is_that_of_diffusers(steps: int, prediction: str) -> None:
+    schedule = euler(training(prediction), range(steps), grid=steps)
+    reference = EulerDiscreteScheduler(**TRAINING, prediction_type=prediction, timestep_spacing="trailing")
+    reference.set_timesteps(steps)
+    assert schedule.timesteps.tolist() == reference.timesteps.tolist()
+    assert schedule.initial_scale == pytest.approx(float(reference.init_noise_sigma))
+
+    x = schedule.initial_scale * latents(0)
+    for step, timestep in enumerate(reference.timesteps):
+        shown = reference.scale_model_input(x, timestep)
+        assert relative_error(schedule.scale_input(x, [step]), shown) < 1e-5
+        expected = reference.step(latents(step + 1), timestep, x).prev_sample
+        x = schedule.estimate(x, latents(step + 1), [step])
+        assert relative_error(x, expected) < 1e-5
+        if step + 1 < steps:
+            following = schedule.renoise(x, latents(9), [step + 1])
+            torch.testing.assert_close(following, x, rtol=0, atol=0, msg="no noise is added")
+
+
+@pytest.mark.parametrize("sampler", ["euler", "lcm"])
+@pytest.mark.parametrize("steps", [1, 4, 9])
+def test_flow_matching_is_that_of_diffusers(steps: int, sampler: str) -> None:
+    schedule = FlowSchedules(shifted).make_schedule(sampler, all_steps(steps))
+    reference = FlowMatchEulerDiscreteScheduler(shift=3.0, stochastic_sampling=sampler == "lcm")
+    reference.set_timesteps(steps)
+    torch.testing.assert_close(schedule.timesteps, reference.timesteps, rtol=1e-6, atol=1e-3)
+
+    x = latents(0)
+    for step, timestep in enumerate(reference.timesteps):
+        predicted, seed = latents(step + 1), 50 + step
+        torch.manual_seed(seed)
+        expected = reference.step(predicted, timestep, x).prev_sample
+        x = schedule.estimate(x, predicted, [step])
+        if step + 1 < steps:
+            torch.manual_seed(seed)
+            x = schedule.renoise(x, torch.randn(x.shape), [step + 1])
+        assert relative_error(x, expected) < 1e-5
+
+
+def test_flow_matching_takes_its_first_steps_for_granted_from_a_picture() -> None:
+    """With less strength as much of the way is left out: whole steps of Euler's, any of a consistency model's."""
+    made = FlowSchedules(shifted).make_schedule("euler", all_steps(8, strength=0.5))
+    whole = FlowSchedules(shifted).make_schedule("euler", all_steps(8))
+    assert made.timesteps.tolist() == whole.timesteps[4:].tolist()
+    nearer = FlowSchedules(shifted).make_schedule("lcm", SamplerSteps(8, (0, 4), (8, 8), 0.5))
+    assert nearer.timesteps.tolist() == whole.timesteps[[4, 6]].tolist()
+
+
+def all_steps(count: int, strength: float = 1.0) -> SamplerSteps:
+    return SamplerSteps(count, tuple(range(count)), (8, 8), strength)
 
 
 @pytest.mark.parametrize("prediction", PREDICTIONS)
