@@ -164,7 +164,7 @@ def _save_pipeline(backbone: SD15, folder: str) -> None:
     path = configs / SCHEDULER_CONFIG
     noise = NOISE.reduce(read_json(path), path)
     StableDiffusionPipeline(
-        backbone.vae,
+        backbone.autoencoder.network,
         backbone.text_encoder,
         CLIPTokenizer.from_pretrained(configs / "tokenizer"),
         backbone.unet,

@@ -70,7 +70,7 @@ def equal_tiles(scene: PreparedScene, backbone: SD15) -> EqualTiles:
         timestep_spacing="leading",
     )
     pipeline = EqualTiles(
-        vae=backbone.vae,
+        vae=backbone.autoencoder.network,
         text_encoder=backbone.text_encoder,
         tokenizer=backbone.tokenizer.clip,
         unet=backbone.unet,

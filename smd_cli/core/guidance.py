@@ -129,7 +129,9 @@ def guided(predict: Predict, guidance: Guidance, inputs: Inputs) -> tuple[Tensor
         away = guidance.delta * residual
     prediction = away + guidance.scale * (toward - away)
     if guidance.rescale:
-        prediction = torch.lerp(prediction, prediction * (_spread(toward) / _spread(prediction)), guidance.rescale)
+        prediction = torch.lerp(
+            prediction, prediction * (_spread(toward) / _spread(prediction)), guidance.rescale
+        )
     return prediction, residual
 
 

@@ -51,9 +51,7 @@ def make_layout(plan: Plan, images: CanvasImages, facts: ModelFacts, schedules: 
         behind=frozenset(index for index, layer in enumerate(layers) if layer.is_behind),
     )
     sampler = plan.sampler
-    guidance = Guidance(
-        sampler.guidance, sampler.guidance_scale, sampler.delta, sampler.guidance_rescale
-    )
+    guidance = Guidance(sampler.guidance, sampler.guidance_scale, sampler.delta, sampler.guidance_rescale)
     soft_pixels = soft_pixels_at_once(plan, images)
     return Layout(schedule, guidance, layers, regions, (1, facts.latent_channels, *size), soft_pixels)
 

@@ -1,12 +1,14 @@
 """Located assets to a `Backbone`. The family's libraries are imported when a model is loaded."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from threading import Lock
 
 import torch
 
 from smd_cli.models.assets import Assets
 from smd_cli.models.backbone import Backbone
+from smd_cli.models.components import Destination, Network, load_networks
+from smd_cli.models.lora import fuse_lora
 from smd_cli.models.spec import asked_for
 from smd_cli.models.weights import own_names, read_shapes
 
@@ -25,8 +27,6 @@ def load(
     Raises:
         AssetError: the weights do not fit their configs, or a LoRA does not fit the weights.
     """
-    from smd_cli.models.components import Destination
-
     done, total = 0, _parts(assets)
 
     def arrived(more: int) -> None:
@@ -39,13 +39,26 @@ def load(
         return assets.family.load(assets, Destination(device, dtype, arrived))
 
 
+def load_fused(assets: Assets, to: Destination) -> Mapping[str, Network]:
+    """Read a model's networks, by the names of its family's components, and fuse its LoRAs into them.
+
+    Raises AssetError: the weights do not fill what the configs describe, or a LoRA does not fit them.
+    """
+    # convolutions run faster on pixels that lie together, but for Apple's
+    memory = torch.preserve_format if to.device.type == "mps" else torch.channels_last
+    networks = {name: each.to(memory_format=memory) for name, each in load_networks(assets, to).items()}
+    for index, (path, strength) in enumerate(assets.loras):
+        with asked_for(path, *assets.spec.lora_part(index)):
+            fuse_lora(path, strength, networks, assets.family)
+        to.arrived(1)
+    return networks
+
+
 def check_loading(assets: Assets) -> None:
     """Load a model onto a device that holds no numbers: all but these is looked at, and no weight is read.
 
     Raises AssetError: as `load`.
     """
-    import torch
-
     load(assets, torch.device("meta"), torch.float32)
 
 

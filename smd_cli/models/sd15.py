@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 from smd_cli.errors import AssetError
@@ -12,16 +10,13 @@ from smd_cli.models.configs import CONFIG, Config, ModelConfigs, read_config
 from smd_cli.models.facts import ModelFacts, unet_facts
 from smd_cli.models.family import Component, Family, Marks
 from smd_cli.models.layer_names import LayerNames, clip_spellings, unet_spellings
+from smd_cli.models.loaded import LoadedModel
 from smd_cli.models.network_classes import CLIP_TEXT, UNET, read_network_config
-from smd_cli.models.spec import asked_for
 from smd_cli.models.vae import KL, TINY
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import torch
-    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
-    from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
     from torch import Tensor
     from transformers.models.clip.modeling_clip import CLIPTextModel
@@ -47,23 +42,21 @@ EVALUATION_MAPS = 24
 
 
 @dataclass(frozen=True)
-class SD15:
+class SD15(LoadedModel):
     """A `Backbone` of the SD1.5 family."""
 
-    assets: Assets
     tokenizer: Tokenizer
-    text_encoder: CLIPTextModel
-    unet: UNet2DConditionModel
-    vae: AutoencoderKL | AutoencoderTiny
-    schedules: DiffusionSchedules
-    device: torch.device
-    dtype: torch.dtype
     cross_attention: CrossAttentionCache
 
     @property
-    def facts(self) -> ModelFacts:
-        """Return what the checkpoint's configs say."""
-        return self.assets.facts
+    def text_encoder(self) -> CLIPTextModel:
+        """Return the network that reads prompts."""
+        return self.networks["text_encoder"]
+
+    @property
+    def unet(self) -> UNet2DConditionModel:
+        """Return the denoiser."""
+        return self.networks["unet"]
 
     def encode_prompts(self, prompts: list[str]) -> Conditioning:
         """Encode N prompts into (N, L, D): the text encoder's last hidden state, normalised."""
@@ -92,28 +85,6 @@ class SD15:
             )[0]
         return output.to(asked.latents)
 
-    def encode_image(self, pixels: Tensor, *, precise: bool = False) -> Tensor:
-        """Encode pixels (B, 3, H, W) in [-1, 1] into scaled latents (B, C, h, w), a KL posterior's mode."""
-        vae = self._precise_vae if precise else self.vae
-        encoded = vae.encode(pixels.to(self.device, vae.dtype))
-        latents: Tensor = (
-            encoded.latents if hasattr(encoded, "latents") else encoded.latent_dist.mode()  # tiny or KL
-        )
-        latents = latents * vae.config.scaling_factor
-        return latents.to(pixels)
-
-    def decode(self, latents: Tensor, *, precise: bool = False) -> Tensor:
-        """Decode scaled latents (B, C, h, w) into pixels (B, 3, H, W), about in [-1, 1]."""
-        vae = self._precise_vae if precise else self.vae
-        unscaled = latents.to(self.device, vae.dtype) / vae.config.scaling_factor
-        pixels: Tensor = vae.decode(unscaled).sample
-        return pixels.to(latents)
-
-    @cached_property
-    def _precise_vae(self) -> AutoencoderKL | AutoencoderTiny:
-        """The autoencoder in float32, beside the other, which another thread may be using."""
-        return deepcopy(self.vae).float()
-
     def _guidance_embedding(self, count: int) -> Tensor | None:
         """Return sinusoids (N, E) of guidance - 1 for UNets that take it as input (2310.04378, 4.3)."""
         size = self.unet.config.time_cond_proj_dim
@@ -133,34 +104,25 @@ def load(assets: Assets, to: Destination) -> Backbone:
     Raises:
         AssetError: the weights do not fill what the configs describe, or a LoRA does not fit them.
     """
-    import torch
-
-    from smd_cli.models.components import load_networks
+    from smd_cli.models.autoencoder import LatentAutoencoder
     from smd_cli.models.cross_attention import CrossAttentionCache
     from smd_cli.models.learned_words import learn_words
-    from smd_cli.models.lora import fuse_lora
+    from smd_cli.models.loading import load_fused
     from smd_cli.models.tokens import Tokenizer
 
-    # convolutions run faster on pixels that lie together, but for Apple's
-    memory = torch.preserve_format if to.device.type == "mps" else torch.channels_last
-    networks = {name: each.to(memory_format=memory) for name, each in load_networks(assets, to).items()}
-    for index, (path, strength) in enumerate(assets.loras):
-        with asked_for(path, *assets.spec.lora_part(index)):
-            fuse_lora(path, strength, networks, FAMILY)
-        to.arrived(1)
-    text_encoder, unet = networks["text_encoder"], networks["unet"]
+    networks = load_fused(assets, to)
+    text_encoder = networks["text_encoder"]
     learned = learn_words(text_encoder, "text_encoder", assets.textual_inversions)
     length = text_encoder.config.max_position_embeddings
     return SD15(
         assets=assets,
-        tokenizer=Tokenizer.load(assets.configs / "tokenizer", length, learned),
-        text_encoder=text_encoder,
-        unet=unet,
-        vae=networks["vae"],
+        networks=networks,
+        autoencoder=LatentAutoencoder(networks["vae"], to.device),
         schedules=schedules(assets.configs, assets.facts),
         device=to.device,
         dtype=to.dtype,
-        cross_attention=CrossAttentionCache(unet),
+        tokenizer=Tokenizer.load(assets.configs / "tokenizer", length, learned),
+        cross_attention=CrossAttentionCache(networks["unet"]),
     )
 
 

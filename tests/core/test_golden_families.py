@@ -35,7 +35,9 @@ def test_pictures_of_other_families_are_those_of_the_published_code(case: Case) 
 @pytest.mark.parametrize("case", cases("generate", "inpaint", folder=FAMILIES))
 def test_levels_are_those_of_the_published_code(case: Case) -> None:
     made, settings = schedule(case), case.settings
-    torch.testing.assert_close(made.timesteps.float(), torch.tensor(settings["timesteps"]), rtol=1e-6, atol=1e-3)
+    torch.testing.assert_close(
+        made.timesteps.float(), torch.tensor(settings["timesteps"]), rtol=1e-6, atol=1e-3
+    )
     torch.testing.assert_close(made.start.sigma, torch.tensor(settings["sigmas"]), rtol=1e-6, atol=1e-6)
     torch.testing.assert_close(made.noise_levels, noise_levels(case), rtol=1e-6, atol=1e-6)
     assert made.initial_scale == pytest.approx(settings.get("init_noise_sigma", 1.0))

@@ -128,7 +128,7 @@ def test_flow_matching_is_that_of_diffusers(steps: int, sampler: str) -> None:
 
 
 def test_flow_matching_takes_its_first_steps_for_granted_from_a_picture() -> None:
-    """With less strength as much of the way is left out: whole steps of Euler's, any of a consistency model's."""
+    """Of Euler's way whole steps are left out; a consistency model takes as many, nearer to the picture."""
     made = FlowSchedules(shifted).make_schedule("euler", all_steps(8, strength=0.5))
     whole = FlowSchedules(shifted).make_schedule("euler", all_steps(8))
     assert made.timesteps.tolist() == whole.timesteps[4:].tolist()

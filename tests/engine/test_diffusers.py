@@ -37,7 +37,7 @@ def theirs(scheduler, seed: int, **settings) -> torch.Tensor:
     own = backbone()
     tokenizer = CLIPTokenizer.from_pretrained(own.assets.configs / "tokenizer")
     pipeline = StableDiffusionPipeline(
-        own.vae, own.text_encoder, tokenizer, own.unet, scheduler, None, None,
+        own.autoencoder.network, own.text_encoder, tokenizer, own.unet, scheduler, None, None,
         requires_safety_checker=False,
     )  # fmt: skip
     pipeline.set_progress_bar_config(disable=True)

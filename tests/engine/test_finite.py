@@ -235,7 +235,7 @@ def test_a_model_that_float16_holds_is_decoded_in_it(model, caplog):
     backbone = narrow(model)
     image = render(prepared(backbone), 5, Clock()).image
     assert not caplog.records
-    assert "_precise_vae" not in vars(backbone)
+    assert "_precise" not in vars(backbone.autoencoder)
     assert np.asarray(image).std() > 0
 
 

@@ -66,7 +66,7 @@ def test_pictures_go_in_and_out_as_by_the_autoencoder(backbone, pipeline):
 def test_single_file_holds_the_same_model(single_file, folder, backbone):
     alone = load_spec(single_file, config=str(folder))
     for part in ("unet", "vae", "text_encoder"):
-        ours, theirs = getattr(alone, part).state_dict(), getattr(backbone, part).state_dict()
+        ours, theirs = (each.networks[part].state_dict() for each in (alone, backbone))
         assert ours.keys() == theirs.keys()
         assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
     assert alone.facts == backbone.facts
@@ -86,7 +86,7 @@ def test_text_encoders_may_leave_out_text_model(of, single_file, copy, folder, b
     save_file(text, copy / TEXT)
     for short_one in (load_spec(tmp_path / "short.safetensors", config=str(folder)), load_spec(copy)):
         for part in ("unet", "vae", "text_encoder"):
-            ours, theirs = getattr(short_one, part).state_dict(), getattr(backbone, part).state_dict()
+            ours, theirs = (each.networks[part].state_dict() for each in (short_one, backbone))
             assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
         assert torch.equal(short_one.encode_prompts(PROMPTS).embeds, backbone.encode_prompts(PROMPTS).embeds)
 
@@ -101,7 +101,7 @@ def test_a_folder_with_the_names_of_the_published_checkpoints_holds_the_same_mod
     save_file(vae, copy / VAE)
     published = load_spec(copy)
     for part in ("vae", "text_encoder"):
-        ours, theirs = getattr(published, part).state_dict(), getattr(backbone, part).state_dict()
+        ours, theirs = (each.networks[part].state_dict() for each in (published, backbone))
         assert ours.keys() == theirs.keys()
         assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
@@ -141,7 +141,7 @@ def test_loading_tells_how_far_it_is(layout, folder, single_file):
     assets = locate(ModelSpec(str(base), config=str(folder) if layout == "file" else None), offline=True)
     told: list[tuple[int, int]] = []
     backbone = load(assets, CPU, torch.float32, lambda done, total: told.append((done, total)))
-    networks = (backbone.unet, backbone.vae, backbone.text_encoder)
+    networks = (backbone.unet, backbone.autoencoder.network, backbone.text_encoder)
     tensors = sum(len(network.state_dict()) for network in networks)
     assert told[-1][0] == told[-1][1] >= tensors
     assert [done for done, _ in told] == sorted({done for done, _ in told})
@@ -216,7 +216,7 @@ def test_another_autoencoder_takes_the_place_of_the_own(layout, folder, make, tm
     else:
         path = other / "vae" if layout == "folder" else other
     backbone = load_spec(folder, vae=str(path))
-    state = backbone.vae.state_dict()
+    state = backbone.autoencoder.network.state_dict()
     assert state.keys() == weights.keys()
     assert all(torch.equal(state[name], weights[name]) for name in weights)
 

@@ -48,6 +48,7 @@ def test_defaults() -> None:
             "guidance_scale": 1.0,
             "guidance": "none",
             "delta": 1.0,
+            "guidance_rescale": 0.0,
             "tile": "native",
             "overlap": 0.5,
         },

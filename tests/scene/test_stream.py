@@ -392,3 +392,5 @@ class TestLints:
         assert warnings("{}", idle) == ["sampler.guidance_scale: 1 makes guidance: self the same as none"]
         delta = f"{SCENE}sampler: {{guidance_scale: 2, delta: 0.5}}\n"
         assert warnings("{}", delta) == ["sampler.delta: has no effect with guidance: full"]
+        rescale = f"{SCENE}sampler: {{guidance_rescale: 0.5}}\n"
+        assert warnings("{}", rescale) == ["sampler.guidance_rescale: has no effect with guidance: none"]
