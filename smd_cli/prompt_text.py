@@ -73,6 +73,16 @@ def read_prompt(text: str) -> PromptText:
     return PromptText(filled or ((),), unread + text[at:])
 
 
+def plain_text(text: str) -> str:
+    """Return a prompt for what reads neither weights nor parts: without marks, its parts in a row."""
+    return " ".join("".join(span.text for span in part) for part in read_prompt(text).parts)
+
+
+def has_weights(text: str) -> bool:
+    """Tell whether a prompt weighs any of its words."""
+    return any(span.weight != 1 for part in read_prompt(text).parts for span in part)
+
+
 def whole_words(words: Iterable[str]) -> re.Pattern[str]:
     """Return what finds words as they are written, next to anything but letters and digits of others."""
     longest_first = sorted(words, key=len, reverse=True)

@@ -196,21 +196,18 @@ def _check_components(assets: Assets) -> None:
             _check_config(files.config, assets.family.network(name, files.config))
         with asked_for(files.config, *part):
             check_network(files, assets.family, name, assets.facts.latent_channels)
-        if folder := assets.family.components[name].tokenizer:
-            with asked_for(folder, *configs_part):
-                _check_tokenizer(assets.configs / folder, files.config / CONFIG)
+        component = assets.family.components[name]
+        if component.tokenizer:
+            with asked_for(component.tokenizer, *configs_part):
+                encoder = files.config / CONFIG
+                tokens = component.read_tokens(assets.configs / component.tokenizer)
+                tokens.check_known(read_json(encoder).get("vocab_size"), encoder)
 
 
 def _check_config(folder: Path, network: NetworkClass) -> None:
     """Raise AssetError unless a config describes a network; warn of what it asks for in vain."""
     read_network_config(folder, network)
     warn_of_unknown_keys(folder, network)
-
-
-def _check_tokenizer(folder: Path, encoder: Path) -> None:
-    from smd_cli.models.clip_tokenizer import read_clip_tokenizer  # imports tokenizers
-
-    read_clip_tokenizer(folder).check_known(read_json(encoder).get("vocab_size"), encoder)
 
 
 def lcm_lora_of(spec: ModelSpec, base: Files, family: Family) -> str:

@@ -119,8 +119,11 @@ def _build(network: NetworkClass, files: ComponentFiles, tensors: int) -> Networ
     try:
         with no_init_weights(), _empty_parameters(2 * tensors + ROOM):
             if hasattr(kind, "config_class"):  # of transformers, whose configs are objects
-                return kind(kind.config_class(**config, attn_implementation=ATTENTION))
-            return kind(**config)
+                built = kind(kind.config_class(**config, attn_implementation=ATTENTION))
+            else:
+                built = kind(**config)
+            network.trim(built)
+            return built
     except Exception as error:  # the libraries' classes raise whatever they meet
         raise AssetError(f"{files.config / CONFIG}: describes no network ({summary(error)})") from error
 

@@ -32,6 +32,9 @@ TOKENIZER_FILES = (
 )
 """Files of a tokenizer's folder that are read, where they are there."""
 
+CHAT_TEMPLATE = "chat_template.jinja"
+"""File of a tokenizer's folder that holds the program which writes conversations; it is never run."""
+
 
 @dataclass(frozen=True)
 class ModelConfigs:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from smd_cli.models.configs import Config, ModelConfigs, read_config
 from smd_cli.models.facts import ModelFacts
@@ -21,6 +21,20 @@ if TYPE_CHECKING:
     from smd_cli.models.components import Destination
 
 
+class Tokens(Protocol):
+    """The tokens of a text encoder's tokenizer."""
+
+    def check_known(self, count: object, config: Path) -> None:
+        """Raise AssetError unless an encoder knows all of them, whose config says that it has `count`."""
+
+
+def read_clip_tokens(folder: Path) -> Tokens:
+    """Read the tokens of a folder of CLIP's tokenizer. Raises AssetError."""
+    from smd_cli.models.clip_tokenizer import read_clip_tokenizer  # imports tokenizers
+
+    return read_clip_tokenizer(folder).files
+
+
 @dataclass(frozen=True)
 class Component:
     """One network of a family.
@@ -30,6 +44,7 @@ class Component:
         prefix: how the names of its tensors begin in a single-file checkpoint.
         network: its class; None: that of an autoencoder, which its config tells.
         tokenizer: of a text encoder, the folder of its tokenizer.
+        read_tokens: reads and checks that folder. Raises AssetError.
         inputs: of a denoiser, what the weights that read its input are called, in either layout; their second
             dimension is the number of channels that it reads.
         inversion: of a text encoder, the name of its vectors in textual inversions for several encoders.
@@ -40,6 +55,7 @@ class Component:
     prefix: str
     network: NetworkClass | None = None
     tokenizer: str | None = None
+    read_tokens: Callable[[Path], Tokens] = read_clip_tokens
     inputs: tuple[str, ...] = ()
     inversion: str | None = None
     is_optional: bool = False

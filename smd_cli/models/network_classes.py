@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from smd_cli.errors import AssetError
 from smd_cli.models.allowed import (
@@ -44,6 +45,7 @@ class NetworkClass:
         spellings: what a tensor's name may be in the network.
         single_file: what turns names of single-file checkpoints into the network's, in
             `diffusers.loaders.single_file_utils`: it takes tensors and a config and touches no file.
+        trim: takes off a network, before it is filled, what it is never asked for.
     """
 
     module: str
@@ -51,6 +53,7 @@ class NetworkClass:
     known: KnownKeys
     spellings: Spellings = lambda name: ()
     single_file: str = ""
+    trim: Callable[[Any], None] = lambda network: None
 
 
 def read_network_config(folder: Path, network: NetworkClass) -> Config:
@@ -248,7 +251,7 @@ _ABOUT_TASKS = (
     "problem_type repetition_penalty return_dict temperature tie_word_embeddings top_k top_p typical_p "
     "use_cache"
 )
-_NOTES = frozenset(f"{_ABOUT_FILES} {_ABOUT_TRAINING} {_ABOUT_TASKS}".split())
+TRANSFORMERS_NOTES = frozenset(f"{_ABOUT_FILES} {_ABOUT_TRAINING} {_ABOUT_TASKS}".split())
 """What transformers writes into every config, which a text encoder has no use for here."""
 
 CLIP_TEXT = NetworkClass(
@@ -271,7 +274,7 @@ CLIP_TEXT = NetworkClass(
             "eos_token_id": either(_TOKEN, many(_TOKEN, 1, 16), NULL),
         },
         (divides("num_attention_heads", "hidden_size"),),
-        _NOTES,
+        TRANSFORMERS_NOTES,
     ),
     _clip_spellings,
 )
