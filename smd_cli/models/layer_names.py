@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 Network = Any  # diffusers and transformers have no types
-Spelled = Iterator[tuple[str, str]]  # a spelling of a layer's name, and the module that it names
 
 _WRAPPERS = re.compile(r"base_model_model_|(?<=_)processor_")
 """What PEFT puts around the networks, and what held the layers in diffusers' first LoRAs."""
@@ -34,6 +33,22 @@ _LDM_RESNET = {
 
 
 @dataclass(frozen=True)
+class Rows:
+    """Rows of a layer's weight: the `part`-th of `of` equal parts, by default all."""
+
+    module: str
+    part: int = 0
+    of: int = 1
+
+
+Layer = tuple[Rows, ...]
+"""What a name means in a network: a module's weight, or rows of one or several, one below the other."""
+
+Spelled = Iterator[tuple[str, str | Layer]]
+"""Spellings of layers' names, and what they name: a module, or a `Layer`."""
+
+
+@dataclass(frozen=True)
 class LayerNames:
     """How files of LoRAs name the layers of one network.
 
@@ -45,10 +60,13 @@ class LayerNames:
     starts: tuple[str, ...]
     spellings: Callable[[Network], Spelled]
 
-    def table(self, network: Network) -> dict[str, str]:
-        """Return the network's modules by every name that they go by, as `plain_name` writes it."""
-        spelled = [(plain_name(name), module) for name, module in self.spellings(network)]
-        return {start + name: module for start in self.starts for name, module in spelled}
+    def table(self, network: Network) -> dict[str, Layer]:
+        """Return the network's layers by every name that they go by, as `plain_name` writes it."""
+        spelled = [
+            (plain_name(name), (Rows(layer),) if isinstance(layer, str) else layer)
+            for name, layer in self.spellings(network)
+        ]
+        return {start + name: layer for start in self.starts for name, layer in spelled}
 
 
 def plain_name(name: str) -> str:
@@ -78,7 +96,7 @@ def unet_spellings(unet: Network) -> Spelled:
             yield _joined(ldm_path, _LDM_RESNET.get(inner, inner)), _joined(path, inner)
 
 
-def _ldm_blocks(unet: Network) -> Spelled:
+def _ldm_blocks(unet: Network) -> Iterator[tuple[str, str]]:
     """Yield the blocks of a UNet and their LDM names, which count a block's layers one by one."""
     number = 1
     for index, block in enumerate(unet.down_blocks):

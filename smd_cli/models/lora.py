@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from smd_cli.errors import AssetError
 from smd_cli.models.adapter_files import split
 from smd_cli.models.adapters import Adapter
 from smd_cli.models.family import Family
-from smd_cli.models.layer_names import plain_name
+from smd_cli.models.layer_names import Layer, Rows, plain_name
 from smd_cli.models.peft_config import Scale, read_scales
 from smd_cli.models.weights import open_weights
 
@@ -20,7 +23,41 @@ Networks = Mapping[str, Any]
 """The modules of a family's components; diffusers and transformers have no types."""
 
 Adapters = dict[str, Adapter]
-Weights = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Target:
+    """The weight that a file's layer changes: a layer's, or rows of several, one below the other."""
+
+    parts: tuple[tuple[nn.Parameter, Rows], ...]
+
+    @property
+    def weights(self) -> tuple[nn.Parameter, ...]:
+        """Return the weights that it has rows of."""
+        return tuple(weight for weight, _ in self.parts)
+
+    @property
+    def whole(self) -> Tensor:
+        """Return its rows: the layer's own weight, or a copy of them where they are of several."""
+        views = self._views
+        return views[0] if len(views) == 1 else torch.cat(views)
+
+    def change(self, change: Callable[[Tensor], None]) -> None:
+        """Let a function change it in place."""
+        whole, views = self.whole, self._views
+        change(whole)
+        if len(views) > 1:
+            start = 0
+            for view in views:
+                view.copy_(whole[start : start + len(view)])
+                start += len(view)
+
+    @property
+    def _views(self) -> list[Tensor]:
+        return [weight.data.chunk(rows.of)[rows.part] for weight, rows in self.parts]
+
+
+Targets = dict[str, Target]
 
 
 def fuse_lora(path: Path, strength: float, networks: Networks, family: Family) -> None:
@@ -33,13 +70,13 @@ def fuse_lora(path: Path, strength: float, networks: Networks, family: Family) -
         AssetError: made for a model of other shapes, or for layers of unknown names.
     """
     adapters = _read(path)
-    known = _weights_by_name(networks, family)
-    weights = {name: known[name] for name in adapters if name in known}
-    _check_shapes(path, adapters, weights)
-    _check_names(path, adapters, weights)
-    _check_twins(path, adapters, weights)
-    for name, weight in weights.items():
-        adapters[name].add_to(weight.data, strength)
+    known = _targets_by_name(networks, family)
+    targets = {name: known[name] for name in adapters if name in known}
+    _check_shapes(path, adapters, targets)
+    _check_names(path, adapters, targets)
+    _check_twins(path, adapters, targets)
+    for name, target in targets.items():
+        target.change(partial(adapters[name].add_to, strength=strength))
 
 
 def _read(path: Path) -> Adapters:
@@ -59,31 +96,35 @@ def _read(path: Path) -> Adapters:
     return adapters
 
 
-def _weights_by_name(networks: Networks, family: Family) -> Weights:
+def _targets_by_name(networks: Networks, family: Family) -> Targets:
     """Return the weights that a LoRA may change, by every name that files may have for their layers."""
-    weights: Weights = {}
+    targets: Targets = {}
     for component in family.lora.keys() & networks.keys():
         network = networks[component]
         modules = dict(network.named_modules())
-        for name, path in family.lora[component].table(network).items():
-            if isinstance(layer := modules[path], nn.Linear | nn.Conv2d):
-                weights[name] = layer.weight
-    return weights
+        for name, layer in family.lora[component].table(network).items():
+            if all(isinstance(modules[rows.module], nn.Linear | nn.Conv2d) for rows in layer):
+                targets[name] = _target(modules, layer)
+    return targets
 
 
-def _check_shapes(path: Path, adapters: Adapters, weights: Weights) -> None:
-    misfits = [name for name, weight in weights.items() if not adapters[name].fits(weight)]
+def _target(modules: Networks, layer: Layer) -> Target:
+    return Target(tuple((modules[rows.module].weight, rows) for rows in layer))
+
+
+def _check_shapes(path: Path, adapters: Adapters, targets: Targets) -> None:
+    misfits = [name for name, target in targets.items() if not adapters[name].fits(target.whole)]
     if misfits:
         first = misfits[0]
         raise AssetError(
             f"{path}: this LoRA was made for another model: other shapes in {len(misfits)} of its "
-            f"{len(adapters)} layers, such as {adapters[first]}, here {tuple(weights[first].shape)}"
+            f"{len(adapters)} layers, such as {adapters[first]}, here {tuple(targets[first].whole.shape)}"
         )
 
 
-def _check_names(path: Path, adapters: Adapters, weights: Weights) -> None:
-    unknown = [adapter.name for name, adapter in adapters.items() if name not in weights]
-    known = [adapter.name for name, adapter in adapters.items() if name in weights]
+def _check_names(path: Path, adapters: Adapters, targets: Targets) -> None:
+    unknown = [adapter.name for name, adapter in adapters.items() if name not in targets]
+    known = [adapter.name for name, adapter in adapters.items() if name in targets]
     if unknown:
         rest = f"{len(known)}, such as {known[0]}" if known else "none"
         raise AssetError(
@@ -92,10 +133,11 @@ def _check_names(path: Path, adapters: Adapters, weights: Weights) -> None:
         )
 
 
-def _check_twins(path: Path, adapters: Adapters, weights: Weights) -> None:
+def _check_twins(path: Path, adapters: Adapters, targets: Targets) -> None:
     """Raise AssetError where a file changes a layer twice, under different names."""
     seen: dict[Tensor, str] = {}
     for name, adapter in adapters.items():
-        twin = seen.setdefault(weights[name], adapter.name)
-        if twin != adapter.name:
-            raise AssetError(f"{path}: {twin} and {adapter.name} are two names of one layer")
+        for weight in targets[name].weights:
+            twin = seen.setdefault(weight, adapter.name)
+            if twin != adapter.name:
+                raise AssetError(f"{path}: {twin} and {adapter.name} are two names of one layer")
