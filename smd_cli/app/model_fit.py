@@ -5,15 +5,18 @@ Imports torch only for models of unusual noise levels, and for those put togethe
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from smd_cli.app.model_spec import find_model
 from smd_cli.engine.tile_size import tile_side
 from smd_cli.errors import AssetError, SceneError
 from smd_cli.models.configs import SCHEDULER_CONFIG
+from smd_cli.scene.written_prompts import PREFIX, written_prompts
 
 if TYPE_CHECKING:
     from smd_cli.app.scenes import OpenedScene
+    from smd_cli.messages import Message
     from smd_cli.models.assets import Assets
 
 
@@ -30,7 +33,7 @@ def find_fitting(scene: OpenedScene, *, offline: bool) -> Assets:
 
 
 def check_fit(scene: OpenedScene, assets: Assets) -> None:
-    """Check sampler, canvas and tile against what the model can do.
+    """Check sampler, canvas, tile and negative prompts against what the model can do.
 
     Raises:
         SceneError: they do not go together, with their places.
@@ -51,6 +54,8 @@ def check_fit(scene: OpenedScene, assets: Assets) -> None:
     if not plan.sampler.facts.supports(family.name):
         text = f"{plan.sampler.kind} does not go with {family.name} models"
         problems.append(scene.locate("sampler", "kind").says(text))
+    if not assets.facts.takes_negative:
+        problems += _negatives(scene, family.name)
     if problems:
         raise SceneError(*problems)
     try:
@@ -59,6 +64,19 @@ def check_fit(scene: OpenedScene, assets: Assets) -> None:
         raise error.at(scene.locate("canvas", "width")) from error
     if not assets.facts.has_usual_noise:
         _check_steps(scene, assets)
+
+
+def _negatives(scene: OpenedScene, family: str) -> Iterator[Message]:
+    """Yield what a scene says of guidance to a model that takes none."""
+    sampler, model = scene.plan.sampler, f"this {family} model takes no negative prompt"
+    if sampler.guidance != "none" and sampler.guidance_scale != 1:
+        yield scene.locate("sampler", "guidance_scale").says(
+            f"{sampler.guidance_scale:g}: {model}, because its guidance is distilled into it; leave out "
+            "guidance_scale, or set it to 1"
+        )
+    for prompt in written_prompts(scene.loaded.scene):
+        if prompt.is_negative or prompt.loc == PREFIX:
+            yield scene.locate(*prompt.loc).says(f"{model}; leave it out")
 
 
 def check_parts(scene: OpenedScene, assets: Assets) -> None:

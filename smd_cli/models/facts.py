@@ -35,7 +35,7 @@ NOISE = KnownKeys(
 )
 """What the config of a DDPM's scheduler says of its noise levels; the rest is how to sample."""
 
-Prediction = Literal["epsilon", "v_prediction"]
+Prediction = Literal["epsilon", "v_prediction", "flow_prediction"]
 LEAST_SIGNAL = -60.0
 """Logarithm of the share of a picture's variance that a usual noise schedule keeps; float32 holds less."""
 _PREDICTIONS: Mapping[str, Prediction] = {"epsilon": "epsilon", "v_prediction": "v_prediction"}
@@ -50,12 +50,14 @@ class ModelFacts:
         native_size: side of the square pictures the model was trained on, px.
         downscale: px a latent along one side.
         latent_channels: C of a latent (N, C, h, w).
-        prediction_type: what `predict` returns, 'epsilon' or 'v_prediction' (Salimans and Ho, 2202.00512).
+        prediction_type: what `predict` returns, 'epsilon', 'v_prediction' (Salimans and Ho, 2202.00512) or
+            'flow_prediction', the velocity of flow matching (Lipman et al., 2210.02747).
         prediction_source: the file and key that say so.
         zero_terminal_snr: its last training timestep is noise alone (Lin et al., 2305.08891).
         few_step: the weights were distilled for few-step sampling (LCM, 2310.04378).
         has_usual_noise: its training timesteps are 1000, and something of the picture is left at all of them;
             False: only the schedule itself tells.
+        takes_negative: it can be guided away from a negative prompt; not where guidance is distilled in.
     """
 
     family: str
@@ -67,6 +69,7 @@ class ModelFacts:
     prediction_source: str = field(default=ASSUMED, compare=False)
     zero_terminal_snr: bool = False
     has_usual_noise: bool = field(default=False, compare=False)
+    takes_negative: bool = True
 
 
 def read_facts(

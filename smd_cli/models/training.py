@@ -30,4 +30,6 @@ def diffusion_schedules(configs: Path, facts: ModelFacts) -> DiffusionSchedules:
         raise AssetError(f"{path}: makes no noise schedule ({error})") from error
     if not ((alphas >= 0) & (alphas <= 1)).all():  # NaN is in no range
         raise AssetError(f"{path}: its betas make no noise levels, which lie between 0 and 1")
+    if facts.prediction_type == "flow_prediction":
+        raise AssetError(f"{path}: noise levels of a DDPM, but the model predicts the velocity of a flow")
     return DiffusionSchedules(TrainingSchedule(alphas, facts.prediction_type))

@@ -38,6 +38,26 @@ def test_sides_are_multiples_of_what_the_family_needs():
     )
 
 
+def test_what_a_model_without_negative_prompts_is_not_given():
+    settings = (
+        "sampler: {guidance_scale: 4}\nnegative_prefix: blurry\nregions:\n"
+        "- {name: cat, prompt: a cat, negative_prompt: a dog, mask: {box: [0, 0, 1, 1]}}\n"
+    )
+    scene = smd.load_scene(SCENE + settings)
+    assets = find_model(scene.plan, offline=True)
+    check_fit(scene, assets)
+    facts = replace(assets.facts, takes_negative=False)
+    distilled = type("Assets", (), {"family": assets.family, "facts": facts})()
+    with pytest.raises(smd.SceneError) as caught:
+        check_fit(scene, distilled)
+    assert [problem.partition(": this")[0] for problem in caught.value.problems] == [
+        "scene:4:27: sampler.guidance_scale: 4",
+        "scene:5:18: negative_prefix",
+        "scene:7:47: regions[0].negative_prompt",
+    ]
+    check_fit(smd.load_scene(SCENE), distilled)
+
+
 def test_a_sampler_goes_with_the_families_that_it_names(monkeypatch):
     scene = smd.load_scene(SCENE)
     assets = find_model(scene.plan, offline=True)
