@@ -5,7 +5,7 @@ What makes tokens of text is built from them by the module of each kind of token
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
@@ -70,20 +70,30 @@ class BpeFiles:
         Raises:
             AssetError: it does not.
         """
-        token, highest = max(self.numbers.items(), key=itemgetter(1))
-        if isinstance(count, int) and highest >= count:
-            raise AssetError(
-                f"{self.source}: token {token!a:.80} has the number {highest}, and the text encoder has "
-                f"only {count} tokens ({config}: vocab_size); the two belong to different models"
-            )
+        check_highest(self.source, max(self.numbers.items(), key=itemgetter(1)), count, config)
 
-    @contextmanager
-    def building(self) -> Iterator[None]:
+    def building(self) -> AbstractContextManager[None]:
         """Report what the tokenizers library cannot build a tokenizer from. Raises AssetError."""
-        try:
-            yield
-        except Exception as error:  # the library raises nothing narrower
-            raise AssetError(f"{self.source}: no readable tokenizer ({_line(error)})") from error
+        return building(self.source)
+
+
+def check_highest(source: Path, last: tuple[str, int], count: object, config: Path) -> None:
+    """Raise AssetError if the `last` of a tokenizer's tokens is none of the `count` that an encoder knows."""
+    token, highest = last
+    if isinstance(count, int) and highest >= count:
+        raise AssetError(
+            f"{source}: token {token!a:.80} has the number {highest}, and the text encoder has "
+            f"only {count} tokens ({config}: vocab_size); the two belong to different models"
+        )
+
+
+@contextmanager
+def building(source: Path) -> Iterator[None]:
+    """Report what the tokenizers library cannot build a tokenizer from. Raises AssetError."""
+    try:
+        yield
+    except Exception as error:  # the library raises nothing narrower
+        raise AssetError(f"{source}: no readable tokenizer ({_line(error)})") from error
 
 
 def stamps_of(folder: Path) -> Stamps:
@@ -110,21 +120,21 @@ def read_bpe_files(folder: Path, stamps: Stamps) -> BpeFiles:
         content = _read_json(source)
         vocabulary, written = _model(source, content)
         merges = list(_pairs(source, written))
-        with _named(source, "added_tokens"):
+        with named(source, "added_tokens"):
             listed = content.get("added_tokens") or ()
-            added |= {each["content"]: (each["id"], _flags(each)) for each in listed}
+            added |= {each["content"]: (each["id"], flags_of(each)) for each in listed}
     else:
         source = folder / VOCABULARY
         if VOCABULARY not in there:
             raise AssetError(f"{folder}: no {WHOLE} and no {VOCABULARY}; the model folder is incomplete")
         vocabulary = _read_json(source)
         merges = list(_pairs(folder / MERGES, _read_merges(folder / MERGES)))
-    with _named(folder / _ADDED):
+    with named(folder / _ADDED):
         numbers = _optional(folder, _ADDED, there)
         added |= {token: (number, {"normalized": True}) for token, number in numbers.items()}
-    with _named(folder / CONFIG, "added_tokens_decoder"):
+    with named(folder / CONFIG, "added_tokens_decoder"):
         decoder = config.get("added_tokens_decoder")
-        added |= {each["content"]: (int(at), _flags(each)) for at, each in (decoder or {}).items()}
+        added |= {each["content"]: (int(at), flags_of(each)) for at, each in (decoder or {}).items()}
     # where the config lists all added tokens, it is the newer of the two
     special = config if decoder else config | _optional(folder, _SPECIAL, there)
     all_numbers = _numbers(source, vocabulary, added)
@@ -188,12 +198,13 @@ def _optional(folder: Path, name: str, there: Iterable[str]) -> Config:
     return _read_json(folder / name) if name in there else {}
 
 
-def _flags(token: Mapping[str, Any]) -> Flags:
+def flags_of(token: Mapping[str, Any]) -> Flags:
+    """Return how an added token is found, of all that a file says of it."""
     return {flag: token[flag] is True for flag in _FLAGS if flag in token}
 
 
 @contextmanager
-def _named(path: Path, key: str = "") -> Iterator[None]:
+def named(path: Path, key: str = "") -> Iterator[None]:
     """Report what a file holds in place of a list of tokens."""
     try:
         yield

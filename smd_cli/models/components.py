@@ -1,6 +1,6 @@
 """One network of a checkpoint: built from its config, filled from its weights, ready to be asked."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -56,14 +56,23 @@ class Destination:
     dtype: torch.dtype
     arrived: Callable[[int], None]
 
-    def take(self, tensors: Weights) -> Weights:
-        """Bring tensors there, one after the other."""
-        taken = {}
-        for name, tensor in tensors.items():
-            dtype = self.dtype if tensor.is_floating_point() else tensor.dtype
-            taken[name] = tensor.to(self.device, dtype, copy=True)
-            self.arrived(1)
+    def take(self, tensors: Weights, of: int, precise: Collection[str] = ()) -> Weights:
+        """Bring tensors there, one after the other; they were made of so many tensors of files.
+
+        Those whose names have a part among `precise` stay in float32 where the others come in float16.
+        """
+        taken, told = {}, 0
+        for number, (name, tensor) in enumerate(tensors.items(), 1):
+            taken[name] = tensor.to(self.device, self._dtype(name, tensor, precise), copy=True)
+            self.arrived(of * number // len(tensors) - told)
+            told = of * number // len(tensors)
         return taken
+
+    def _dtype(self, name: str, tensor: Tensor, precise: Collection[str]) -> torch.dtype:
+        if not tensor.is_floating_point():
+            return tensor.dtype
+        overflows = self.dtype == torch.float16 and any(part in precise for part in name.split("."))
+        return torch.float32 if overflows else self.dtype
 
 
 def load_networks(assets: Assets, to: Destination) -> dict[str, Network]:
@@ -99,11 +108,14 @@ def load_component(network: NetworkClass, files: ComponentFiles, prefix: str, to
         _check_shapes(weights, model.state_dict())
     except (ValueError, RuntimeError, TypeError, LookupError, AttributeError) as error:
         raise AssetError(f"{where}: does not fit {files.config} ({summary(error)})") from error
-    missing = model.load_state_dict(to.take(weights), strict=False, assign=True).missing_keys
+    precise = getattr(model, "_keep_in_fp32_modules", None) or ()  # what the library knows to overflow
+    taken = to.take(weights, len(tensors), precise)
+    tied = getattr(model, "_tied_weights_keys", None) or {}
+    missing = set(model.load_state_dict(taken, strict=False, assign=True).missing_keys) - set(tied)
     if missing:
         raise AssetError(f"{where}: lacks {len(missing)} of the model's tensors, such as {min(missing)}")
-    if (others := len(tensors) - len(weights)) > 0:  # the network has no place for them
-        to.arrived(others)
+    if tied:
+        model.tie_weights()
     return model.to(to.device).eval().requires_grad_(requires_grad=False)
 
 
@@ -121,7 +133,7 @@ def _build(network: NetworkClass, files: ComponentFiles, tensors: int) -> Networ
             if hasattr(kind, "config_class"):  # of transformers, whose configs are objects
                 built = kind(kind.config_class(**config, attn_implementation=ATTENTION))
             else:
-                built = kind(**config)
+                built = network.build(kind, config)
             network.trim(built)
             return built
     except Exception as error:  # the libraries' classes raise whatever they meet
@@ -181,8 +193,10 @@ def _named(network: NetworkClass, model: Network, tensors: Weights, prefix: str)
             weights[known] = tensor
     if 2 * len(weights) < len(expected) and network.single_file:
         convert = getattr(single_file_utils, network.single_file)
-        converted = convert(checkpoint=tensors, config=model.config)
+        converted = convert(checkpoint=dict(tensors), config=model.config)  # it may take tensors out
         weights = {name: tensor for name, tensor in converted.items() if name in expected}
+    if network.identity and any(name.startswith(prefix) for name in tensors):
+        weights[network.identity] = torch.eye(len(expected[network.identity]))
     return weights
 
 

@@ -46,6 +46,8 @@ class NetworkClass:
         single_file: what turns names of single-file checkpoints into the network's, in
             `diffusers.loaders.single_file_utils`: it takes tensors and a config and touches no file.
         trim: takes off a network, before it is filled, what it is never asked for.
+        build: makes one of diffusers' from its class and the known keys of a config.
+        identity: a square weight that single files leave out because it changes nothing, or hold in vain.
     """
 
     module: str
@@ -54,6 +56,8 @@ class NetworkClass:
     spellings: Spellings = lambda name: ()
     single_file: str = ""
     trim: Callable[[Any], None] = lambda network: None
+    build: Callable[[Any, Config], Any] = lambda kind, config: kind(**config)
+    identity: str = ""
 
 
 def read_network_config(folder: Path, network: NetworkClass) -> Config:
@@ -188,7 +192,7 @@ AUTOENCODER_KL = NetworkClass(
             "norm_num_groups": _WIDTH,
             "sample_size": _SIDE,
             "scaling_factor": _SCALE,
-            "shift_factor": either(NULL, real(0, 0)),
+            "shift_factor": either(NULL, real(-1e6, 1e6)),
             "latents_mean": NULL,
             "latents_std": NULL,
             "force_upcast": FLAG,
@@ -224,7 +228,7 @@ AUTOENCODER_TINY = NetworkClass(
             "latent_shift": real(-1e6, 1e6),
             "force_upcast": FLAG,
             "scaling_factor": _SCALE,
-            "shift_factor": either(NULL, real(0, 0)),
+            "shift_factor": either(NULL, real(-1e6, 1e6)),
         },
         (
             as_long("encoder_block_out_channels", "num_encoder_blocks"),

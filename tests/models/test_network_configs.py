@@ -69,7 +69,7 @@ BAD = [
     (VAE, "layers_per_block", 10**6),
     (VAE, "norm_num_groups", 3),
     (VAE, "scaling_factor", 0),
-    (VAE, "shift_factor", 0.1),
+    (VAE, "shift_factor", "0.1"),
     (VAE, "latents_mean", [0.1] * 4),
     (VAE, "in_channels", 4),
     (NOISE, "num_train_timesteps", 10**12),

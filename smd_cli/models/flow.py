@@ -1,0 +1,103 @@
+"""The noise levels of flow-matching models, from their schedulers' configs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import exp
+from typing import TYPE_CHECKING
+
+from smd_cli.errors import AssetError
+from smd_cli.models.allowed import FLAG, NULL, OFF, KnownKeys, above, either, real, whole, word
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from smd_cli.models.configs import Config
+
+SCHEDULER = "FlowMatchEulerDiscreteScheduler"
+
+TOKENS = (256, 4096)
+"""Between which numbers of tokens dynamic shifts are drawn as a line, where no config says it."""
+
+
+def _rises(config: Config) -> str:
+    fewest, most = config.get("base_image_seq_len", TOKENS[0]), config.get("max_image_seq_len", TOKENS[1])
+    return "" if fewest < most else f"base_image_seq_len is {fewest}, not below max_image_seq_len, {most}"
+
+
+FLOW = KnownKeys(
+    {
+        "num_train_timesteps": whole(1000, 1000),
+        "shift": above(0, 100),
+        "use_dynamic_shifting": FLAG,
+        "base_shift": real(-10, 10),
+        "max_shift": real(-10, 10),
+        "base_image_seq_len": whole(1, 2**20),
+        "max_image_seq_len": whole(1, 2**20),
+        "time_shift_type": word("exponential", "linear"),
+        "shift_terminal": NULL,
+        "invert_sigmas": OFF,
+        "use_karras_sigmas": either(OFF, NULL),
+        "use_exponential_sigmas": either(OFF, NULL),
+        "use_beta_sigmas": either(OFF, NULL),
+    },
+    (_rises,),
+)
+"""What the config of a flow-matching scheduler says of its noise levels; the rest is how to sample."""
+
+
+def check_flow_scheduler(scheduler: Config, path: Path, family: str) -> None:
+    """Check that a scheduler's config is a flow-matching one; `path` is where it lies.
+
+    Raises AssetError: it is another's, or a value is none that is allowed.
+    """
+    name = scheduler.get("_class_name", SCHEDULER)
+    if not str(name).startswith("FlowMatch"):
+        raise AssetError(
+            f"{path}: describes a {name!s:.80}, for models that predict noise; {family} models match flows, "
+            f"and theirs is a {SCHEDULER}: the scheduler and the weights belong to different models"
+        )
+    FLOW.reduce(scheduler, path)
+
+
+@dataclass(frozen=True)
+class FlowShift:
+    """How a scheduler shifts sigmas: s v / (1 + (s - 1) v), towards more noise where s is above 1.
+
+    Attributes:
+        fixed: s where it does not depend on the picture; else None.
+        base: logarithm of s for pictures of `tokens[0]` tokens.
+        most: that for pictures of `tokens[1]`; it is linear in between and beyond.
+        tokens: those two numbers.
+        is_linear: s is that line's value itself, not its exponential.
+    """
+
+    fixed: float | None
+    base: float = 0.5
+    most: float = 1.15
+    tokens: tuple[int, int] = TOKENS
+    is_linear: bool = False
+
+    @classmethod
+    def of(cls, scheduler: Config) -> FlowShift:
+        """Read it from a checked config; what that leaves out is as diffusers has it."""
+        if not scheduler.get("use_dynamic_shifting", False):
+            return cls(scheduler.get("shift", 1.0))
+        tokens = scheduler.get("base_image_seq_len", TOKENS[0]), scheduler.get("max_image_seq_len", TOKENS[1])
+        base, most = scheduler.get("base_shift", 0.5), scheduler.get("max_shift", 1.15)
+        return cls(None, base, most, tokens, scheduler.get("time_shift_type") == "linear")
+
+    def factor(self, tokens: int) -> float:
+        """Return s for a picture of so many tokens."""
+        if self.fixed is not None:
+            return self.fixed
+        fewest, most = self.tokens
+        line = self.base + (self.most - self.base) * (tokens - fewest) / (most - fewest)
+        return line if self.is_linear else exp(line)
+
+    def __call__(self, sigmas: Tensor, tokens: int) -> Tensor:
+        """Shift sigmas for a picture of so many tokens."""
+        factor = self.factor(tokens)
+        return factor * sigmas / (1 + (factor - 1) * sigmas)
