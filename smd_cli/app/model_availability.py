@@ -77,7 +77,7 @@ def model_availability(scene: OpenedScene) -> Availability:
         return Availability(tuple(required), None)
     required += [look.for_(role, source, part, _locate(with_it)) for role, source, part, with_it in extras]
     lcm_lora = lcm_lora_of(spec, base.base, base.family)
-    if few_step and lcm_lora not in (source for source, _ in spec.loras):
+    if few_step and lcm_lora and lcm_lora not in (source for source, _ in spec.loras):
         found = _locate(replace(bare, lcm_lora=spec.lcm_lora), few_step=True)
         if isinstance(found, AssetError) or found.loras:
             required.append(look.for_("lcm_lora", lcm_lora, spec.lora_part(len(spec.loras)), found))

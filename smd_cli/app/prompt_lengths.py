@@ -1,4 +1,4 @@
-"""Which prompts of a scene are longer than the text encoder reads at a time. Imports no torch."""
+"""Which prompts of a scene are read in pieces, in part, or not as they say. Imports no torch."""
 
 from __future__ import annotations
 
@@ -8,36 +8,36 @@ from typing import TYPE_CHECKING
 
 from smd_cli.errors import AssetError
 from smd_cli.messages import Locate, Message
-from smd_cli.prompt_text import read_prompt
+from smd_cli.prompt_text import has_weights
 from smd_cli.scene.prompts import join_prompts
 from smd_cli.scene.resolve import ModelPlan
 from smd_cli.scene.schema import Scene
 from smd_cli.scene.written_prompts import PREFIX, WrittenPrompt, written_prompts
 
 if TYPE_CHECKING:
-    from smd_cli.models.chunks import Splitter
+    from smd_cli.models.family import PromptReading
 
 SURELY_SHORT = 75
 """Characters (UTF-8 bytes, without spaces) that are no more tokens than any text encoder reads at a time."""
 
 
 def note_lengths(scene: Scene, model: ModelPlan, locate: Locate) -> Iterator[Message]:
-    """Yield a note for each prompt that takes more chunks than its text has parts.
+    """Yield notes on the prompts that the model's text encoder does not read whole, at once and as they say.
 
     Nothing is said where the model is not on this machine: its tokenizer tells.
     """
     whole = [(prompt, _whole(prompt, scene)) for prompt in written_prompts(scene)]
-    long = [(prompt, text) for prompt, text in whole if model.textual_inversions or not _is_short(text)]
-    splitter = _splitter(model) if long else None
-    if splitter is None:
+    doubtful = [
+        (prompt, text)
+        for prompt, text in whole
+        if model.textual_inversions or has_weights(text) or not _is_short(text)
+    ]
+    reading = _reading(model) if doubtful else None
+    if reading is None:
         return
-    for prompt, text in long:
-        chunks = splitter(text)
-        if len(chunks) > len(read_prompt(text).parts):
-            tokens = sum(len(chunk.tokens) for chunk in chunks)
-            yield locate(*prompt.loc).says(
-                f"{tokens} tokens of {prompt.owner}, read in {len(chunks)} chunks of at most {splitter.room}"
-            )
+    for prompt, text in doubtful:
+        for note in reading.notes(text, prompt.owner):
+            yield locate(*prompt.loc).says(note)
 
 
 def _is_short(text: str) -> bool:
@@ -52,13 +52,13 @@ def _whole(prompt: WrittenPrompt, scene: Scene) -> str:
     return join_prompts(prompt.text) if prompt.loc == PREFIX else prompt.text.strip()
 
 
-def _splitter(model: ModelPlan) -> Splitter | None:
-    """Return what splits prompts for a model, or None where the model is not to be had offline."""
+def _reading(model: ModelPlan) -> PromptReading | None:
+    """Return how a model's text encoder reads prompts, or None where the model is not to be had offline."""
     from smd_cli.app.model_spec import model_spec
     from smd_cli.models.assets import locate
 
     try:
         found = locate(replace(model_spec(model), vae=None, loras=()), offline=True)
-        return found.family.splitter(found)
+        return found.family.reading(found)
     except AssetError:
         return None

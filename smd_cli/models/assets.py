@@ -227,6 +227,12 @@ def _loras(
     if family is None:
         return tuple(found)
     lcm_lora = lcm_lora_of(spec, base, family)
+    if not lcm_lora:
+        raise AssetError(
+            f"{spec.base}: the lcm sampler needs few-step weights, and no LoRA is known that makes "
+            f"{family.name} models such; set sampler.kind to euler, or model.lcm_lora to one, or to none if "
+            "the weights are few-step ones"
+        )
     if lcm_lora in (reference for reference, _ in spec.loras):
         return tuple(found)
     is_own = spec.lcm_lora is None and base.has_folder(LCM_LORA)

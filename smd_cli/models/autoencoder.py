@@ -24,15 +24,23 @@ class LatentAutoencoder:
         network = self._network(precise=precise)
         encoded = network.encode(pixels.to(self.device, network.dtype))
         z: Tensor = encoded.latents if hasattr(encoded, "latents") else encoded.latent_dist.mode()
-        scale, shift = self._factors
-        return ((z - shift) * scale).to(pixels)
+        return self.to_latents(z).to(pixels)
 
     def decode(self, latents: Tensor, *, precise: bool = False) -> Tensor:
         """Decode latents (B, C, h, w) into pixels (B, 3, H, W), about in [-1, 1]."""
         network = self._network(precise=precise)
-        scale, shift = self._factors
-        pixels: Tensor = network.decode(latents.to(self.device, network.dtype) / scale + shift).sample
+        pixels: Tensor = network.decode(self.to_z(latents.to(self.device, network.dtype))).sample
         return pixels.to(latents)
+
+    def to_latents(self, z: Tensor) -> Tensor:
+        """Scale and shift what the network writes."""
+        scale, shift = self._factors
+        return (z - shift) * scale
+
+    def to_z(self, latents: Tensor) -> Tensor:
+        """Undo `to_latents`."""
+        scale, shift = self._factors
+        return latents / scale + shift
 
     @property
     def _factors(self) -> tuple[float, float]:

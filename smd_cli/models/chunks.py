@@ -92,6 +92,13 @@ class Splitter:
         parts = (_words(part, self.vocabulary, self.room) for part in read_prompt(prompt).parts)
         return tuple(chunk for words in parts for chunk in _chunks(words, self.room))
 
+    def notes(self, prompt: str, owner: str) -> Iterator[str]:
+        """Yield a note on a prompt that takes more chunks than its text has parts; `owner`: what it is of."""
+        chunks = self(prompt)
+        if len(chunks) > len(read_prompt(prompt).parts):
+            tokens = sum(len(chunk.tokens) for chunk in chunks)
+            yield f"{tokens} tokens of {owner}, read in {len(chunks)} chunks of at most {self.room}"
+
 
 def _words(spans: Iterable[Span], vocabulary: Vocabulary, room: int) -> list[Word]:
     return [word for span in spans for word in _words_of(span, vocabulary, room)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from smd_cli.core.samplers import ScheduleMaker
     from smd_cli.models.assets import Assets
     from smd_cli.models.backbone import Backbone
-    from smd_cli.models.chunks import Splitter
     from smd_cli.models.components import Destination
 
 
@@ -33,6 +32,16 @@ def read_clip_tokens(folder: Path) -> Tokens:
     from smd_cli.models.clip_tokenizer import read_clip_tokenizer  # imports tokenizers
 
     return read_clip_tokenizer(folder).files
+
+
+class PromptReading(Protocol):
+    """How a text encoder reads prompts."""
+
+    def notes(self, prompt: str, owner: str) -> Iterator[str]:
+        """Yield what a user may not expect of a prompt: it is read in pieces, in part, or not as it says.
+
+        `owner` is what it is of, as a sentence names it.
+        """
 
 
 @dataclass(frozen=True)
@@ -83,7 +92,8 @@ class Family:
     Attributes:
         name: its key in `smd_cli.families.FAMILIES`.
         config: Hugging Face id that gives a single-file checkpoint its configs and its tokenizer.
-        lcm_lora: Hugging Face id of the LoRA that makes ordinary weights few-step ones (2311.05556).
+        lcm_lora: Hugging Face id of the LoRA that makes ordinary weights few-step ones (2311.05556); '': none
+            is known.
         components: the networks, by the folders that hold them in a diffusers model.
         denoiser: the component that predicts.
         autoencoder: the component that turns pictures into latents and back.
@@ -96,8 +106,8 @@ class Family:
             from the denoiser's config and the latent pixels of a view.
         schedules: reads from a model's folder and facts what makes its schedules: the noise levels that it
             was trained on. Raises AssetError if there is no readable config.
-        splitter: reads what splits prompts into the chunks that the text encoder reads, to count them. Knows
-            no torch. Raises AssetError if there is no readable tokenizer.
+        reading: reads how the text encoder reads prompts. Knows no torch. Raises AssetError if there is no
+            readable tokenizer.
         load: reads located files into a backbone at a destination, which it tells of each tensor of a network
             and each LoRA. Raises AssetError if weights or LoRAs do not fit.
     """
@@ -115,7 +125,7 @@ class Family:
     read_facts: Callable[[ModelConfigs], ModelFacts]
     evaluation_elements: Callable[[Config, int], int]
     schedules: Callable[[Path, ModelFacts], ScheduleMaker]
-    splitter: Callable[[Assets], Splitter]
+    reading: Callable[[Assets], PromptReading]
     load: Callable[[Assets, Destination], Backbone]
 
     def network(self, component: str, folder: Path) -> NetworkClass:

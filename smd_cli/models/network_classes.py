@@ -45,6 +45,7 @@ class NetworkClass:
         spellings: what a tensor's name may be in the network.
         single_file: what turns names of single-file checkpoints into the network's, in
             `diffusers.loaders.single_file_utils`: it takes tensors and a config and touches no file.
+        takes_bare_names: whether that takes names without the prefix that they have in a whole checkpoint.
         trim: takes off a network, before it is filled, what it is never asked for.
         build: makes one of diffusers' from its class and the known keys of a config.
         identity: a square weight that single files leave out because it changes nothing, or hold in vain.
@@ -55,6 +56,7 @@ class NetworkClass:
     known: KnownKeys
     spellings: Spellings = lambda name: ()
     single_file: str = ""
+    takes_bare_names: bool = False
     trim: Callable[[Any], None] = lambda network: None
     build: Callable[[Any, Config], Any] = lambda kind, config: kind(**config)
     identity: str = ""

@@ -8,8 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from smd_cli.models.qwen_tokenizer import QwenTokenizer
-from smd_cli.prompt_text import has_weights
+from smd_cli.models.qwen_tokenizer import QwenReading
 
 _log = logging.getLogger(__name__)
 
@@ -20,56 +19,41 @@ class QwenEncoder:
 
     Attributes:
         network: transformers' Qwen3Model, which ends with the last of `layers`.
-        tokenizer: its tokenizer.
-        layers: whose states are taken, in the order in which they are laid side by side; counted from 1.
-        length: tokens that are read of a prompt at most, those of its conversation included.
-        thinks: whether the answer, which begins where the prompt ends, may have thoughts.
+        reading: its tokenizer, and how many tokens it reads.
+        layers: whose states are taken, in the order in which they are laid side by side; counted from 1, or
+            below 0 from the last, -1.
     """
 
     network: Any
-    tokenizer: QwenTokenizer
+    reading: QwenReading
     layers: tuple[int, ...]
-    length: int
-    thinks: bool
 
     def encode(self, prompts: Sequence[str], *, fill: bool) -> tuple[Tensor, Tensor]:
-        """Encode N prompts.
+        """Encode N prompts; logs what is not read as they say.
 
         Args:
-            prompts: as users write them; weights have no effect, which is logged.
-            fill: fill up each prompt to `length` tokens; else to the longest of them.
+            prompts: as users write them.
+            fill: fill up each prompt to the reading's length; else to the longest of them.
 
         Returns:
             The states (N, L, K·D) of K layers, and which of them are a prompt's own rather than of what fills
             it up, (N, L) of bools.
         """
         rows = [self._tokens(prompt) for prompt in prompts]
-        length = self.length if fill else max(map(len, rows))
-        padded = [row + [self.tokenizer.padding] * (length - len(row)) for row in rows]
-        own = torch.tensor([[1] * len(row) + [0] * (length - len(row)) for row in rows])
+        length = self.reading.length if fill else max(map(len, rows))
+        padding = self.reading.tokenizer.padding
         device = self.network.device
-        states = self.network(
-            torch.tensor(padded, device=device), own.to(device), output_hidden_states=True, use_cache=False
-        ).hidden_states
-        return torch.cat([states[layer] for layer in self.layers], dim=-1), own.bool().to(device)
+        tokens = torch.tensor([row + [padding] * (length - len(row)) for row in rows], device=device)
+        own = torch.tensor([[1] * len(row) + [0] * (length - len(row)) for row in rows], device=device)
+        states = self.network(tokens, own, output_hidden_states=True, use_cache=False).hidden_states
+        return torch.cat([states[layer] for layer in self.layers], dim=-1), own.bool()
 
     def _tokens(self, prompt: str) -> list[int]:
-        """Return the tokens of a prompt, as many as are read."""
-        tokens = self.tokenizer.tokens(prompt, thinks=self.thinks)
-        if has_weights(prompt):
-            _log.warning(
-                "%r: this model's text encoder knows no weights; its words all count 1", _short(prompt)
-            )
-        if len(tokens) > self.length:
-            _log.warning(
-                "%r: cut to %d tokens of its %d, which are all that this model reads",
-                _short(prompt), self.length, len(tokens),
-            )  # fmt: skip
-        return tokens[: self.length]
+        shown = prompt if len(prompt) <= _SHOWN else prompt[: _SHOWN - 1] + "…"
+        for note in self.reading.notes(prompt, repr(shown)):
+            _log.warning("%s", note)
+        return self.reading.tokens(prompt)
 
 
-_SHOWN = 40  # characters of a prompt that a warning shows
-
-
-def _short(prompt: str) -> str:
-    return prompt if len(prompt) <= _SHOWN else prompt[: _SHOWN - 1] + "…"
+_SHOWN = 40
+"""Characters of a prompt that a warning shows."""

@@ -6,7 +6,7 @@ around a prompt is fixed here. It is what Qwen3's template makes of one message.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -16,7 +16,7 @@ from tokenizers.models import BPE
 
 from smd_cli.models.bpe_files import CONFIG, BpeFiles, Stamps, read_bpe_files, stamps_of
 from smd_cli.models.configs import CHAT_TEMPLATE
-from smd_cli.prompt_text import plain_text
+from smd_cli.prompt_text import has_weights, plain_text
 from smd_cli.regular_files import MAX_CONFIG, read_text
 
 _log = logging.getLogger(__name__)
@@ -51,6 +51,33 @@ class QwenTokenizer:
         """Return the tokens of a prompt in its conversation."""
         numbers: list[int] = self.tokenizer.encode(conversation(plain_text(prompt), thinks=thinks)).ids
         return numbers
+
+
+@dataclass(frozen=True)
+class QwenReading:
+    """How a model reads prompts by Qwen3.
+
+    Attributes:
+        tokenizer: makes tokens of a prompt in its conversation.
+        length: tokens that are read at most, those of the conversation included.
+        thinks: whether the answer may have thoughts.
+    """
+
+    tokenizer: QwenTokenizer
+    length: int
+    thinks: bool
+
+    def tokens(self, prompt: str) -> list[int]:
+        """Return the tokens of a prompt that are read."""
+        return self.tokenizer.tokens(prompt, thinks=self.thinks)[: self.length]
+
+    def notes(self, prompt: str, owner: str) -> Iterator[str]:
+        """Yield notes on a prompt that is cut, or weighs words in vain."""
+        if has_weights(prompt):
+            yield f"weights in the prompt of {owner} have no effect: this model's text encoder knows none"
+        count = len(self.tokenizer.tokens(prompt, thinks=self.thinks))
+        if count > self.length:
+            yield f"{count} tokens of {owner}, of which the first {self.length} are read; the rest is cut"
 
 
 def conversation(text: str, *, thinks: bool) -> str:

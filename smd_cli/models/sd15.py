@@ -206,6 +206,6 @@ FAMILY = Family(
     read_facts=read_facts,
     evaluation_elements=evaluation_elements,
     schedules=schedules,
-    splitter=splitter,
+    reading=splitter,
     load=load,
 )

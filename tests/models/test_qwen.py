@@ -14,7 +14,7 @@ from smd_cli.models.network_classes import read_network_config
 from smd_cli.models.networks import ComponentFiles
 from smd_cli.models.qwen import QwenEncoder
 from smd_cli.models.qwen_network import QWEN3, qwen3_to
-from smd_cli.models.qwen_tokenizer import read_qwen_tokenizer, warn_of_other_template
+from smd_cli.models.qwen_tokenizer import QwenReading, read_qwen_tokenizer, warn_of_other_template
 from tests.checkpoints import qwen
 
 LAYERS = 5
@@ -42,6 +42,10 @@ def load(folder: Path, network=QWEN3):
     return load_component(
         network, files, "", Destination(torch.device("cpu"), torch.float32, lambda more: None)
     )
+
+
+def reading(tokenizer: Path, length: int, *, thinks: bool) -> QwenReading:
+    return QwenReading(read_qwen_tokenizer(tokenizer), length, thinks)
 
 
 @pytest.mark.parametrize("text", TEXTS)
@@ -96,15 +100,13 @@ def test_the_template_of_a_folder_is_never_run(tmp_path, caplog):
 @pytest.mark.parametrize(("last", "layers"), [(3, (1, 2, 3)), (-2, (-1,))])
 def test_states_are_those_of_the_whole_network(tokenizer, encoder, fill, last, layers):
     length = 64
-    ours = QwenEncoder(
-        load(encoder, qwen3_to(last)), read_qwen_tokenizer(tokenizer), layers, length, thinks=False
-    )
+    ours = QwenEncoder(load(encoder, qwen3_to(last)), reading(tokenizer, length, thinks=False), layers)
     with torch.inference_mode():
         states, own = ours.encode(TEXTS[:2], fill=fill)
         theirs = Qwen3ForCausalLM.from_pretrained(encoder)
-        rows = [ours.tokenizer.tokens(text, thinks=False) for text in TEXTS[:2]]
+        rows = [ours.reading.tokens(text) for text in TEXTS[:2]]
         longest = length if fill else max(map(len, rows))
-        padded = torch.tensor([row + [ours.tokenizer.padding] * (longest - len(row)) for row in rows])
+        padded = torch.tensor([row + [ours.reading.tokenizer.padding] * (longest - len(row)) for row in rows])
         mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows])
         hidden = theirs(padded, mask, output_hidden_states=True).hidden_states
     wanted = [hidden[layer] for layer in ((1, 2, 3) if last == 3 else (-2,))]
@@ -121,7 +123,7 @@ def test_the_head_and_layers_beyond_the_last_are_not_kept(encoder):
 
 def test_a_prompt_depends_on_no_other_and_is_cut_and_plain(tokenizer, encoder, caplog):
     network = load(encoder)
-    ours = QwenEncoder(network, read_qwen_tokenizer(tokenizer), (2,), 24, thinks=True)
+    ours = QwenEncoder(network, reading(tokenizer, 24, thinks=True), (2,))
     long = "house " * 30
     with torch.inference_mode(), caplog.at_level(logging.WARNING):
         alone, _ = ours.encode(["a (red:1.3) house"], fill=True)
@@ -130,8 +132,8 @@ def test_a_prompt_depends_on_no_other_and_is_cut_and_plain(tokenizer, encoder, c
     assert together.shape == (2, 24, qwen.HIDDEN)
     torch.testing.assert_close(alone[0], together[0], rtol=1e-4, atol=1e-5)
     assert torch.equal(alone, plain)
-    assert "'a (red:1.3) house': this model's text encoder knows no weights" in caplog.text
-    assert "cut to 24 tokens of its " in caplog.text
+    assert "weights in the prompt of 'a (red:1.3) house' have no effect" in caplog.text
+    assert ", of which the first 24 are read" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -161,7 +163,7 @@ def test_the_older_key_of_rotary_positions_counts_too(tmp_path, encoder, tokeniz
     (tmp_path / "config.json").unlink()
     del config["rope_parameters"]
     (tmp_path / "config.json").write_text(json.dumps({**config, "rope_theta": 1e6, "rope_scaling": None}))
-    told = [QwenEncoder(load(folder), read_qwen_tokenizer(tokenizer), (LAYERS,), 32, thinks=True)
+    told = [QwenEncoder(load(folder), reading(tokenizer, 32, thinks=True), (LAYERS,))
             for folder in (encoder, tmp_path)]  # fmt: skip
     with torch.inference_mode():
         new, old = (each.encode(["a red house"], fill=False)[0] for each in told)
