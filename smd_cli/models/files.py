@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from smd_cli.errors import AssetError
 
@@ -11,6 +12,18 @@ _LISTED = 8
 
 Fetch = Callable[[Sequence[str]], Path]
 """Makes files, by their names, files of this disk, and returns the folder from which the names start."""
+
+
+class Stored(NamedTuple):
+    """What is known of one file.
+
+    Attributes:
+        size: bytes; None: not known.
+        is_here: it lies on this disk, whole.
+    """
+
+    size: int | None
+    is_here: bool
 
 
 class NotHereError(AssetError):
@@ -25,6 +38,7 @@ class Files:
         reference: what the user wrote.
         names: of the files, relative, with '/'; of those beside one file too, where the hub has them.
         fetch: makes them files of this disk; raises AssetError.
+        look: tells what is known of one of them, without fetching it.
         file: the one file that the reference names; '' where it names a folder.
         revision: the commit, for what came from the hub; '' otherwise.
         is_ours: they came with this package, so that nobody has to look whether they are whole.
@@ -33,6 +47,7 @@ class Files:
     reference: str
     names: tuple[str, ...]
     fetch: Fetch = field(repr=False, compare=False)
+    look: Callable[[str], Stored] = field(repr=False, compare=False)
     file: str = ""
     revision: str = ""
     is_ours: bool = False
@@ -58,6 +73,7 @@ class Files:
             reference=f"{self.reference}/{name}",
             names=own,
             fetch=lambda names: self.fetch([start + each for each in names]) / name,
+            look=lambda each: self.look(start + each),
         )
 
 
@@ -65,3 +81,11 @@ def listed(names: Sequence[str]) -> str:
     """Return names for an error, no more than fit in it."""
     more = len(names) - _LISTED
     return ", ".join(names[:_LISTED]) + (f" and {more} more" if more > 0 else "")
+
+
+def in_bytes(size: int) -> str:
+    """Write a size for people: `3.44 GB`, of 1000 MB each."""
+    for unit, digits in (("GB", 9), ("MB", 6), ("kB", 3)):
+        if size >= 10**digits:
+            return f"{size / 10**digits:.3g} {unit}"
+    return f"{size} bytes"

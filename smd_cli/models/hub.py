@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from smd_cli.errors import AssetError
-from smd_cli.models.files import Files, NotHereError, listed
+from smd_cli.models.download import LargeFile, check_room, tell
+from smd_cli.models.files import Files, NotHereError, Stored, listed
 from smd_cli.references import SAFETENSORS, is_link
 
 if TYPE_CHECKING:
-    from huggingface_hub import HfUri
+    from huggingface_hub import HfUri, RepoFile
 
 _REVISION_BEHIND = re.compile(r"(?P<path>.+\.safetensors)@(?P<revision>[^/]+)")
 """A file's path that the revision follows; the hub's own form has it after the repository."""
@@ -42,8 +43,13 @@ def open_repository(reference: str, *, offline: bool) -> Files:
     place = _parse(reference)
     repository = _Repository(reference, place.id, offline or _hub_is_off())
     commit = repository.commit(place.revision)
+    tree = repository.tree(commit)
     files = Files(
-        reference, repository.names(commit), lambda names: repository.fetch(commit, names), revision=commit
+        reference,
+        tuple(tree),
+        lambda names: repository.fetch(commit, [tree[name] for name in names]),
+        lambda name: Stored(tree[name].size, is_here=repository.has(commit, name)),
+        revision=commit,
     )
     path = place.path_in_repo.strip("/")
     if not path:
@@ -55,6 +61,29 @@ def open_repository(reference: str, *, offline: bool) -> Files:
     weights = [name for name in files.names if name.endswith(SAFETENSORS)]
     there = f"its weights are {listed(weights)}" if weights else f"it has no {SAFETENSORS} file"
     raise AssetError(f"{reference}: {place.id} has no {path}; {there}")
+
+
+def cache_folder(name: str) -> str:
+    """Return what the hub's cache calls the folder of a repository of models."""
+    return f"models--{name.replace('/', '--')}"
+
+
+def with_revision(reference: str, revision: str) -> str:
+    """Return a reference at a revision. Raises AssetError: it names no model of the hub, or another one."""
+    place = _parse(reference)
+    if place.revision is not None:
+        raise AssetError(f"{reference}: names a revision already; leave out --revision {revision}")
+    return _written(place, revision)
+
+
+def pinned(files: Files) -> str:
+    """Return a reference that leads to the same files for ever: with the commit in it."""
+    return _written(_parse(files.reference), files.revision)
+
+
+def _written(place: HfUri, revision: str) -> str:
+    path = place.path_in_repo.strip("/")
+    return f"{place.id}@{quote(revision, safe='')}{path and f'/{path}'}"
 
 
 def _parse(reference: str) -> HfUri:
@@ -98,41 +127,76 @@ class _Repository:
                 HfApi().resolve_revision(self.id, revision=revision, local_files_only=self.offline).resolved
             )
 
-    def names(self, commit: str) -> tuple[str, ...]:
-        """Return the names of all files of a commit; without a list of them, of those in the cache."""
-        from huggingface_hub import HfApi, get_cached_repo_tree
+    def tree(self, commit: str) -> dict[str, RepoFile]:
+        """Return all files of a commit by their names; without a list of them, those in the cache."""
+        from huggingface_hub import HfApi, RepoFile, get_cached_repo_tree
         from huggingface_hub.errors import CachedRepoTreeNotFoundError
 
         with self._errors():
             try:
-                return tuple(file.path for file in get_cached_repo_tree(self.id, revision=commit))
+                return {file.path: file for file in get_cached_repo_tree(self.id, revision=commit)}
             except CachedRepoTreeNotFoundError:
                 if not self.offline:
-                    return tuple(HfApi().list_repo_files(self.id, revision=commit))
-        folder = self.fetch(commit, ())
-        paths = (path for path in folder.rglob("*") if path.is_file())
-        return tuple(sorted(path.relative_to(folder).as_posix() for path in paths))
+                    listed = HfApi().list_repo_tree(self.id, recursive=True, revision=commit)
+                    return {each.path: each for each in listed if isinstance(each, RepoFile)}
+        folder = self._snapshot(commit, ())
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        return {
+            name: RepoFile(path=name, size=path.stat().st_size, oid="")
+            for path in files
+            if (name := path.relative_to(folder).as_posix())
+        }
 
-    def fetch(self, commit: str, names: Sequence[str]) -> Path:
+    def has(self, commit: str, name: str) -> bool:
+        """Tell whether a file of a commit is in the cache."""
+        from huggingface_hub import try_to_load_from_cache
+
+        return isinstance(try_to_load_from_cache(self.id, name, revision=commit), str)
+
+    def fetch(self, commit: str, files: Sequence[RepoFile]) -> Path:
         """Fetch files that are not in the cache yet, and return the folder in which they lie there."""
-        from huggingface_hub import snapshot_download, try_to_load_from_cache
+        from huggingface_hub.constants import HF_HUB_CACHE
+
+        cache = Path(HF_HUB_CACHE)
+        with self._errors():
+            missing = [file for file in files if not self.has(commit, file.path)]
+            if not self.offline:
+                check_room(sum(file.size for file in missing), cache, self.reference)
+                for large in self._large(commit, missing):
+                    large.fetch(cache / self._folder, cache / ".locks" / self._folder)
+            folder = self._snapshot(commit, [file.path for file in missing])
+            for file in missing:
+                tell(file.path, file.size, file.size)
+            return folder
+
+    @property
+    def _folder(self) -> str:
+        """The name of its folder in the cache."""
+        return cache_folder(self.id)
+
+    def _large(self, commit: str, files: Iterable[RepoFile]) -> Iterator[LargeFile]:
+        from huggingface_hub import hf_hub_url
+        from huggingface_hub.constants import MAX_HTTP_DOWNLOAD_SIZE
+
+        for file in files:
+            if file.lfs and file.size < MAX_HTTP_DOWNLOAD_SIZE:
+                url = hf_hub_url(self.id, file.path, revision=commit)
+                yield LargeFile(url, file.path, file.lfs.sha256, file.size)
+
+    def _snapshot(self, commit: str, names: Sequence[str]) -> Path:
+        """Return the folder of a commit in the cache, with the files of these names."""
+        from huggingface_hub import snapshot_download
         from huggingface_hub.utils.tqdm import disable_progress_bars
 
         disable_progress_bars()  # they would draw over this program's
-        with self._errors():
-            missing = [
-                name
-                for name in names
-                if not isinstance(try_to_load_from_cache(self.id, name, revision=commit), str)
-            ]
-            return Path(
-                snapshot_download(
-                    self.id,
-                    revision=commit,
-                    allow_patterns=[escape(name) for name in missing],
-                    local_files_only=self.offline or not missing,
-                )
+        return Path(
+            snapshot_download(
+                self.id,
+                revision=commit,
+                allow_patterns=[escape(name) for name in names],
+                local_files_only=self.offline or not names,
             )
+        )
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -141,9 +205,11 @@ class _Repository:
 
         try:
             yield
+        except AssetError:
+            raise
         except errors.GatedRepoError:
             raise AssetError(
-                f"{self.reference}: gated on Hugging Face; accept its terms there and set HF_TOKEN"
+                f"{self.reference}: gated on Hugging Face; accept its terms at {self._page} and set HF_TOKEN"
             ) from None
         except errors.RepositoryNotFoundError:
             raise AssetError(
@@ -152,6 +218,10 @@ class _Repository:
             ) from None
         except errors.RevisionNotFoundError:
             raise AssetError(f"{self.reference}: Hugging Face has no such revision") from None
+        except errors.EntryNotFoundError as error:
+            if isinstance(error, errors.LocalEntryNotFoundError):
+                raise self._absent(error) from error
+            raise AssetError(f"{self.reference}: a file of it is gone from Hugging Face") from error
         except (errors.LocalEntryNotFoundError, errors.RevisionResolutionError) as error:
             raise self._absent(error) from error
         except Exception as error:  # networks and disks fail in the ways of many libraries
@@ -169,8 +239,14 @@ class _Repository:
 
         return NotHereError(
             f"{self.reference}: neither a path here nor whole in the Hugging Face cache ({HF_HUB_CACHE}); "
-            "rendering without --offline fetches it"
+            "smd models pull fetches it"
         )
+
+    @property
+    def _page(self) -> str:
+        from huggingface_hub.constants import ENDPOINT
+
+        return f"{ENDPOINT}/{self.id}"
 
 
 def _hub_is_off() -> bool:

@@ -2,11 +2,12 @@
 
 import os
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import smd_cli
 from smd_cli.errors import AssetError
-from smd_cli.models.files import Files
+from smd_cli.models.files import Files, Stored
 from smd_cli.models.hub import open_repository
 from smd_cli.references import WEIGHTS, is_hub_id, is_link, is_path
 
@@ -58,9 +59,16 @@ def local_files(reference: str) -> list[Path]:
 def _here(reference: str, path: Path, *, is_ours: bool = False) -> Files:
     """List the files of a folder of this disk, or one file."""
     if not path.is_dir():
-        return Files(reference, (path.name,), lambda _: path.parent, file=path.name)
+        return Files(reference, (path.name,), lambda _: path.parent, partial(_stored, path.parent), path.name)
     names = tuple(sorted(_names(path, _DEPTH)))
-    return Files(reference, names, lambda _: path, is_ours=is_ours)
+    return Files(reference, names, lambda _: path, partial(_stored, path), is_ours=is_ours)
+
+
+def _stored(folder: Path, name: str) -> Stored:
+    try:
+        return Stored((folder / name).stat().st_size, is_here=True)
+    except OSError:  # a link that leads nowhere, or what is gone meanwhile
+        return Stored(None, is_here=False)
 
 
 def _names(folder: Path, depth: int) -> list[str]:

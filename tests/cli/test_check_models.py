@@ -72,7 +72,7 @@ def test_what_a_run_would_fetch_is_told_and_the_scene_is_good(scene, tmp_path, m
     assert f"  model  not here: {tmp_path / 'scene.yaml'}:4:8: model: owner/name@v1" in done.stdout
     (hub,) = check(scene("owner/name@v1"))
     assert (hub["source"], hub["present"]) == ("owner/name@v1", False)
-    assert "rendering without --offline fetches it" in hub["problem"]
+    assert "smd models pull fetches it" in hub["problem"]
 
 
 def test_parts_are_looked_for_where_the_model_itself_is_missing(scene, tmp_path, monkeypatch):

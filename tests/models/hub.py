@@ -58,10 +58,14 @@ print(json.dumps([answer(**asked) for asked in json.load(sys.stdin)]))
 
 @dataclass
 class Repository:
-    """A folder served as a repository; `revisions` are its branches and tags, each with a folder."""
+    """A folder served as a repository; `revisions` are its branches and tags, each with a folder.
+
+    `card` is the data of its model card.
+    """
 
     revisions: dict[str, Path]
     gated: bool = False
+    card: dict[str, object] = field(default_factory=dict)
 
     def find(self, revision: str) -> tuple[str, Path] | None:
         """The commit and the folder of a revision, which may be a commit."""
@@ -74,13 +78,20 @@ class Repository:
 
 @dataclass
 class Hub:
-    """The running stand-in: what it serves, where, and what it was asked."""
+    """The running stand-in: what it serves, where, and what it was asked.
+
+    `breaks_after` is how many bytes of a large file it sends before it closes the connection, `claims` the sizes
+    that it says of files, by their names, instead of the true ones.
+    """
 
     endpoint: str
     home: Path
     repositories: dict[str, Repository] = field(default_factory=dict)
     requests: list[tuple[str, str]] = field(default_factory=list)
     is_down: bool = False
+    breaks_after: int | None = None
+    claims: dict[str, int] = field(default_factory=dict)
+    ranges: list[str] = field(default_factory=list)
 
     def add(self, name: str, folder: Path, **choices: object) -> Repository:
         self.repositories[name] = Repository({"main": folder}, **choices)
@@ -143,18 +154,34 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(status=404, X_Error_Code="RevisionNotFound")
         commit, folder = found
         if route == "revision":
-            return self.document({"id": f"{owner}/{name}", "sha": commit, "siblings": []})
+            about = {"id": f"{owner}/{name}", "sha": commit, "siblings": [], "cardData": repository.card}
+            return self.document(about)
         if route == "tree":
             return self.document(
-                [entry(folder, each) for each in sorted(folder.rglob("*")) if each.is_file()]
+                [entry(folder, each, hub.claims) for each in sorted(folder.rglob("*")) if each.is_file()]
             )
         if repository.gated and self.headers.get("Authorization") != f"Bearer {TOKEN}":
             status = 403 if "Authorization" in self.headers else 401
             return self.answer(status=status, X_Error_Code="GatedRepo")
         if not (folder / file).is_file():
             return self.answer(status=404, X_Error_Code="EntryNotFound")
-        body = (folder / file).read_bytes()
-        return self.answer(body, ETag=f'"{etag(folder / file)}"', X_Repo_Commit=commit)
+        return self.file(folder / file, commit)
+
+    def file(self, path, commit):
+        """Send a file, or what is asked for of it; break off where the hub is told to."""
+        hub: Hub = self.server.hub
+        body, headers = path.read_bytes(), {"ETag": f'"{etag(path)}"', "X-Repo-Commit": commit}
+        if asked := self.headers.get("Range"):
+            hub.ranges.append(asked)
+            start = int(asked.removeprefix("bytes=").partition("-")[0])
+            headers["Content-Range"] = f"bytes {start}-{len(body) - 1}/{len(body)}"
+            self.answer(body[start:], 206, **headers)
+        elif is_large(path) and hub.breaks_after is not None and self.command == "GET":
+            whole, body = body, body[: hub.breaks_after]
+            self.answer(body, **headers, Content_Length=len(whole))
+            self.close_connection = True
+        else:
+            self.answer(body, **headers)
 
     do_HEAD = do_GET  # noqa: N815 - the base class's name
 
@@ -183,10 +210,11 @@ def etag(path: Path) -> str:
     return hashlib.sha256(content).hexdigest() if is_large(path) else hashlib.sha1(content).hexdigest()
 
 
-def entry(folder: Path, path: Path) -> dict[str, object]:
+def entry(folder: Path, path: Path, claims: dict[str, int]) -> dict[str, object]:
     """A file as the tree of a commit lists it."""
-    size = path.stat().st_size
-    listed = {"type": "file", "path": path.relative_to(folder).as_posix(), "size": size, "oid": "0" * 40}
+    name = path.relative_to(folder).as_posix()
+    size = claims.get(name, path.stat().st_size)
+    listed = {"type": "file", "path": name, "size": size, "oid": "0" * 40}
     if is_large(path):
         listed["lfs"] = {"oid": etag(path), "size": size, "pointerSize": 134}
     return listed

@@ -48,7 +48,7 @@ def test_what_the_hub_refuses(hub, copy):
     asked = {
         "owner/none": "neither a path here nor a model on Hugging Face (a private one needs HF_TOKEN)",
         "some/folder/none.safetensors": "neither a path here nor a model on Hugging Face",
-        "owner/gated": "gated on Hugging Face; accept its terms there and set HF_TOKEN",
+        "owner/gated": "gated on Hugging Face; accept its terms at http://127.0.0.1",
         "owner/model@v9": "Hugging Face has no such revision",
         "hf://owner/model@": "names no model of Hugging Face (Empty revision",
         "https://huggingface.co/owner": "names no model of Hugging Face",
@@ -97,7 +97,7 @@ def test_a_dry_run_fetches_no_model_for_the_name_or_the_recipe(hub, folder, tmp_
     )
     program = [sys.executable, "-m", "smd_cli", *command, str(scene), "--dry-run"]
     done = subprocess.run(program, capture_output=True, text=True, env=hub.environment(), check=False)
-    assert (done.returncode, "rendering without --offline fetches it" in done.stderr) == (4, True)
+    assert (done.returncode, "smd models pull fetches it" in done.stderr) == (4, True)
     assert hub.requests == []
 
 
