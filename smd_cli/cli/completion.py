@@ -35,9 +35,9 @@ def complete_model(incomplete: str) -> list[str]:
 
 def _cached() -> Iterator[str]:
     """Yield the ids of the models in the hub's cache."""
-    from huggingface_hub.constants import HF_HUB_CACHE
+    from smd_cli.models.hub import cache_folder
 
-    names = (folder.name for folder in Path(HF_HUB_CACHE).glob("models--*--*"))
+    names = (folder.name for folder in cache_folder().glob("models--*--*"))
     yield from sorted("/".join(name.split("--")[1:]) for name in names if _PLAIN.fullmatch(name))
 
 

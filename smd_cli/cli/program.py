@@ -110,7 +110,9 @@ def program(asked: str | None = None) -> typer.Typer:
         app.command(name, help=_HELP.get(name), cls=Command)(_function(name))
     if not alone:
         from smd_cli.cli.bench import bench
+        from smd_cli.cli.models import models
 
+        app.add_typer(models, name="models")
         app.add_typer(bench, name="bench")
     return app
 

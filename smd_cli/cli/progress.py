@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.progress import (
     BarColumn,
+    DownloadColumn,
     MofNCompleteColumn,
     Progress,
     ProgressColumn,
@@ -19,7 +20,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from smd_cli.cli.console import MessagePrinter, rich_console
+from smd_cli.cli.console import MessagePrinter, print_progress, rich_console
 from smd_cli.cli.streams import visible_streams
 from smd_cli.engine.events import (
     Advanced,
@@ -35,6 +36,8 @@ from smd_cli.engine.events import (
     Warned,
 )
 from smd_cli.interrupts import last_words
+from smd_cli.models.files import in_bytes
+from smd_cli.visible import visible
 
 if TYPE_CHECKING:
     from smd_cli.app.reports import RenderReport, StreamReport
@@ -154,6 +157,26 @@ def show_count(total: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
     with _bars(*columns, quiet=quiet) as bars, visible_streams():
         task = bars.add_task("pictures", total=total)
         yield lambda: bars.advance(task)
+
+
+@contextmanager
+def show_downloads(*, quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """Give a function to call with a file's name, its bytes that are there, and all of them.
+
+    It draws a bar for each file where someone can see it, and prints a line as each begins elsewhere.
+    """
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(BAR), DownloadColumn(), _Time())
+    tasks: dict[str, TaskID] = {}
+    with _bars(*columns, quiet=quiet) as bars, visible_streams():
+
+        def fetched(name: str, done: int, total: int) -> None:
+            if name not in tasks:
+                tasks[name] = bars.add_task(visible(name), total=total)
+                if bars.disable and not quiet:
+                    print_progress(f"{name}: {in_bytes(total)}")
+            bars.update(tasks[name], completed=done)
+
+        yield fetched
 
 
 def print_render_report(report: RenderReport) -> None:

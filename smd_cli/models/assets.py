@@ -8,7 +8,7 @@ from smd_cli.digests import digest_of
 from smd_cli.errors import AssetError, Part
 from smd_cli.models import families
 from smd_cli.models.adapter_files import check_lora
-from smd_cli.models.choice import config_names, is_model_folder, only_weights
+from smd_cli.models.choice import LORA_WEIGHTS, config_names, is_model_folder, only_weights
 from smd_cli.models.configs import CONFIG, SCHEDULER_CONFIG, TOKENIZER_FILES, read_json
 from smd_cli.models.facts import ModelFacts, read_facts
 from smd_cli.models.family import Family
@@ -32,8 +32,6 @@ from smd_cli.models.textual_inversions import TextualInversion, find_inversions
 
 LCM_LORA = "lcm_lora"
 """Folder in which a model may bring an LCM-LoRA of its own."""
-
-_LORA = "pytorch_lora_weights.safetensors"
 
 
 @dataclass(frozen=True)
@@ -250,7 +248,7 @@ def _loras(
 
 def _lora(files: Files) -> Path:
     """Fetch the file of a LoRA, the one that diffusers writes or the only one there, and its config."""
-    name = only_weights(files, "LoRA", _LORA)
+    name = only_weights(files, "LoRA", LORA_WEIGHTS)
     config = str(PurePosixPath(name).with_name(ADAPTER_CONFIG))
     path, *_ = files.get(name, *(each for each in files.names if each == config))
     if not files.is_ours:

@@ -1,13 +1,25 @@
 """Which of the files at a place are a model's: decided by their names, before any of them is fetched."""
 
+import re
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from smd_cli.errors import AssetError
-from smd_cli.models.configs import CONFIG, INDEX, read_json
+from smd_cli.models.configs import CONFIG, INDEX, TOKENIZER_FILES, read_json
 from smd_cli.models.families import all_families
 from smd_cli.models.files import Files, listed
+from smd_cli.models.peft_config import ADAPTER_CONFIG
+from smd_cli.models.prediction import inference_configs
 from smd_cli.references import PICKLES, SAFETENSORS
+
+LORA_WEIGHTS = "pytorch_lora_weights.safetensors"
+"""What diffusers calls the file of a LoRA in a repository."""
+
+LEARNED_WORDS = "learned_embeds.safetensors"
+"""What diffusers calls the file of a textual inversion in a repository."""
+
+_STEMS = ("diffusion_pytorch_model", "model")
+"""What the weights of a network alone are called: of diffusers, and of transformers."""
 
 
 def is_model_folder(files: Files) -> bool:
@@ -25,6 +37,50 @@ def config_names(files: Files) -> list[str]:
     return [name for name in files.names if name in configs or name.rpartition("/")[0] in folders]
 
 
+def wanted_names(files: Files) -> list[str]:
+    """Return the names of all that is read of files, as far as names tell: nothing is fetched for it.
+
+    Raises:
+        AssetError: as `network_weights` and `only_weights`.
+    """
+    if is_model_folder(files):
+        stems = {name: each.stem for family in all_families() for name, each in family.components.items()}
+        weights = [
+            f"{name}/{each}"
+            for name, stem in stems.items()
+            if files.has_folder(name)
+            for each in _weights_by_name(files.folder(name), stem)
+        ]
+        return [*config_names(files), *weights]
+    if CONFIG in files and not files.file:
+        stem = next((each for each in _STEMS if _found(files, each)), _STEMS[0])
+        texts = [name for name in files.names if name in TOKENIZER_FILES]
+        return [CONFIG, *texts, *_weights_by_name(files, stem)]
+    usual = next((name for name in (LORA_WEIGHTS, LEARNED_WORDS) if name in files), "")
+    name = only_weights(files, "file of weights", usual)
+    beside = {str(PurePosixPath(name).with_name(ADAPTER_CONFIG)), *inference_configs(name)}
+    return [name, *sorted(beside.intersection(files.names))]
+
+
+def _weights_by_name(files: Files, stem: str) -> list[str]:
+    """Return what `network_weights` fetches, its shards by their numbers. Raises as that."""
+    found = _found(files, stem)
+    if found is None or found.endswith(SAFETENSORS):
+        return [*network_weights(files, stem)]
+    variant = found.removeprefix(f"{stem}{SAFETENSORS}.index").removesuffix(".json")
+    shard = re.compile(rf"{re.escape(stem + variant)}-\d+-of-\d+{re.escape(SAFETENSORS)}")
+    return [found, *filter(shard.fullmatch, files.names)]
+
+
+def _found(files: Files, stem: str) -> str | None:
+    """Return the file of a network's weights, or the index of its shards; None: there is neither."""
+    for variant in ("", ".fp16"):
+        for name in (f"{stem}{variant}{SAFETENSORS}", f"{stem}{SAFETENSORS}.index{variant}.json"):
+            if name in files:
+                return name
+    return None
+
+
 def network_weights(files: Files, stem: str) -> tuple[str, ...]:
     """Return the names of a network's weights in its folder.
 
@@ -33,11 +89,8 @@ def network_weights(files: Files, stem: str) -> tuple[str, ...]:
     Raises:
         AssetError: none of them is there; names the file, and says when there are only pickles.
     """
-    for variant in ("", ".fp16"):
-        if (whole := f"{stem}{variant}{SAFETENSORS}") in files:
-            return (whole,)
-        if (index := f"{stem}{SAFETENSORS}.index{variant}.json") in files:
-            return _shards(files, index)
+    if found := _found(files, stem):
+        return (found,) if found.endswith(SAFETENSORS) else _shards(files, found)
     pickles = [name for name in files.names if name.endswith(PICKLES)]
     if pickles:
         raise AssetError(_only_pickles(files, pickles))

@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from hashlib import file_digest
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from smd_cli.errors import AssetError
 from smd_cli.models.files import in_bytes
@@ -64,7 +64,7 @@ class LargeFile:
             AssetError: what came is not the file.
             Exception: whatever the hub's library raises of networks.
         """
-        from huggingface_hub.utils import WeakFileLock
+        from huggingface_hub.utils import WeakFileLock  # type: ignore[attr-defined]
 
         target = storage / "blobs" / self.sha256
         for folder in (target.parent, locks):
@@ -76,7 +76,7 @@ class LargeFile:
 
     def _fetch(self, target: Path) -> None:
         from huggingface_hub.file_download import http_get
-        from huggingface_hub.utils import build_hf_headers
+        from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
         half = target.with_name(self.sha256 + HALF)
         with half.open("ab") as file:
@@ -85,7 +85,7 @@ class LargeFile:
             # It counts what it writes itself: what was there before is part of what is expected.
             http_get(
                 self.url,
-                _Counting(file, self),
+                cast(BinaryIO, _Counting(file, self)),
                 resume_size=done,
                 headers=build_hf_headers(),
                 expected_size=self.size,
@@ -124,6 +124,6 @@ def check_room(size: int, cache: Path, reference: str) -> None:
     free = shutil.disk_usage(there).free
     if size > free:
         raise AssetError(
-            f"{reference}: takes {in_bytes(size)}, and the disk of {cache} has {in_bytes(free)} left; make room "
-            "(smd models rm), or set HF_HOME to a folder on another disk"
+            f"{reference}: takes {in_bytes(size)}, and the disk of {cache} has {in_bytes(free)} left; "
+            "make room (smd models rm), or set HF_HOME to a folder on another disk"
         )

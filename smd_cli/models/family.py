@@ -78,11 +78,14 @@ class Marks:
         pipelines: the `_class_name`s of its model_index.json.
         tensors: beginnings of tensor names that only its single files have.
         fits_folder: tells whether a model folder without model_index.json is of this family, by its configs.
+        adapted: layers that only LoRAs for its published models have: a pattern in the plain name, and how
+            many numbers the layer reads; None: however many.
     """
 
     pipelines: tuple[str, ...]
     tensors: tuple[str, ...]
     fits_folder: Callable[[Path], bool]
+    adapted: tuple[tuple[str, int | None], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from glob import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
+
+from yaml import YAMLError
 
 from smd_cli.errors import AssetError
 from smd_cli.models.download import LargeFile, check_room, tell
@@ -20,6 +22,7 @@ from smd_cli.references import SAFETENSORS, is_link
 if TYPE_CHECKING:
     from huggingface_hub import HfUri, RepoFile
 
+_CARD = "README.md"
 _REVISION_BEHIND = re.compile(r"(?P<path>.+\.safetensors)@(?P<revision>[^/]+)")
 """A file's path that the revision follows; the hub's own form has it after the repository."""
 
@@ -40,7 +43,7 @@ def open_repository(reference: str, *, offline: bool) -> Files:
         AssetError: no such repository, revision or file, no access to it, no hub; or not in the cache, and
             `offline`.
     """
-    place = _parse(reference)
+    place = place_of(reference)
     repository = _Repository(reference, place.id, offline or _hub_is_off())
     commit = repository.commit(place.revision)
     tree = repository.tree(commit)
@@ -63,14 +66,39 @@ def open_repository(reference: str, *, offline: bool) -> Files:
     raise AssetError(f"{reference}: {place.id} has no {path}; {there}")
 
 
-def cache_folder(name: str) -> str:
-    """Return what the hub's cache calls the folder of a repository of models."""
+def cache_folder() -> Path:
+    """Return the hub's cache, as HF_HUB_CACHE and HF_HOME have it."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    return Path(HF_HUB_CACHE)
+
+
+def repository_folder(name: str) -> str:
+    """Return what the cache calls the folder of a repository of models."""
     return f"models--{name.replace('/', '--')}"
+
+
+def licence_of(files: Files, *, offline: bool) -> str:
+    """Return the licence that a model card names, of the cache or the hub; '' where none is known."""
+    from huggingface_hub import HfApi, metadata_load
+
+    card: Any = {}
+    with suppress(AssetError, OSError, ValueError, YAMLError):
+        if _CARD in files and files.look(_CARD).is_here:
+            card = metadata_load(files.get(_CARD)[0]) or {}
+        elif files.revision and not (offline or _hub_is_off()):
+            place = place_of(files.reference)
+            repository = _Repository(files.reference, place.id, offline)
+            with repository.errors():
+                card = HfApi().model_info(place.id, revision=files.revision).card_data or {}
+    named = [card.get(key) for key in ("license_name", "license") if card.get(key)]
+    first = named[0] if named else ""
+    return ", ".join(map(str, first)) if isinstance(first, list) else str(first)
 
 
 def with_revision(reference: str, revision: str) -> str:
     """Return a reference at a revision. Raises AssetError: it names no model of the hub, or another one."""
-    place = _parse(reference)
+    place = place_of(reference)
     if place.revision is not None:
         raise AssetError(f"{reference}: names a revision already; leave out --revision {revision}")
     return _written(place, revision)
@@ -78,7 +106,7 @@ def with_revision(reference: str, revision: str) -> str:
 
 def pinned(files: Files) -> str:
     """Return a reference that leads to the same files for ever: with the commit in it."""
-    return _written(_parse(files.reference), files.revision)
+    return _written(place_of(files.reference), files.revision)
 
 
 def _written(place: HfUri, revision: str) -> str:
@@ -86,7 +114,7 @@ def _written(place: HfUri, revision: str) -> str:
     return f"{place.id}@{quote(revision, safe='')}{path and f'/{path}'}"
 
 
-def _parse(reference: str) -> HfUri:
+def place_of(reference: str) -> HfUri:
     """Return what a reference names. Raises AssetError: no model of the hub."""
     from huggingface_hub import parse_hf_uri
     from huggingface_hub.constants import HF_URL_HOSTS
@@ -122,7 +150,7 @@ class _Repository:
         """Return the commit of a revision: the hub's, else the one known when the hub was last asked."""
         from huggingface_hub import HfApi
 
-        with self._errors():
+        with self.errors():
             return (
                 HfApi().resolve_revision(self.id, revision=revision, local_files_only=self.offline).resolved
             )
@@ -132,7 +160,7 @@ class _Repository:
         from huggingface_hub import HfApi, RepoFile, get_cached_repo_tree
         from huggingface_hub.errors import CachedRepoTreeNotFoundError
 
-        with self._errors():
+        with self.errors():
             try:
                 return {file.path: file for file in get_cached_repo_tree(self.id, revision=commit)}
             except CachedRepoTreeNotFoundError:
@@ -142,7 +170,7 @@ class _Repository:
         folder = self._snapshot(commit, ())
         files = sorted(path for path in folder.rglob("*") if path.is_file())
         return {
-            name: RepoFile(path=name, size=path.stat().st_size, oid="")
+            name: RepoFile(path=name, size=path.stat().st_size, oid="")  # type: ignore[no-untyped-call]
             for path in files
             if (name := path.relative_to(folder).as_posix())
         }
@@ -155,24 +183,17 @@ class _Repository:
 
     def fetch(self, commit: str, files: Sequence[RepoFile]) -> Path:
         """Fetch files that are not in the cache yet, and return the folder in which they lie there."""
-        from huggingface_hub.constants import HF_HUB_CACHE
-
-        cache = Path(HF_HUB_CACHE)
-        with self._errors():
+        cache, folder = cache_folder(), repository_folder(self.id)
+        with self.errors():
             missing = [file for file in files if not self.has(commit, file.path)]
             if not self.offline:
                 check_room(sum(file.size for file in missing), cache, self.reference)
                 for large in self._large(commit, missing):
-                    large.fetch(cache / self._folder, cache / ".locks" / self._folder)
-            folder = self._snapshot(commit, [file.path for file in missing])
+                    large.fetch(cache / folder, cache / ".locks" / folder)
+            root = self._snapshot(commit, [file.path for file in missing])
             for file in missing:
                 tell(file.path, file.size, file.size)
-            return folder
-
-    @property
-    def _folder(self) -> str:
-        """The name of its folder in the cache."""
-        return cache_folder(self.id)
+            return root
 
     def _large(self, commit: str, files: Iterable[RepoFile]) -> Iterator[LargeFile]:
         from huggingface_hub import hf_hub_url
@@ -199,7 +220,7 @@ class _Repository:
         )
 
     @contextmanager
-    def _errors(self) -> Iterator[None]:
+    def errors(self) -> Iterator[None]:
         """Say in one line what the hub, its cache or the network answered."""
         from huggingface_hub import errors
 
@@ -235,11 +256,9 @@ class _Repository:
             return NotHereError(
                 f"{self.reference}: not in the Hugging Face cache, and the hub cannot be reached ({reason})"
             )
-        from huggingface_hub.constants import HF_HUB_CACHE
-
         return NotHereError(
-            f"{self.reference}: neither a path here nor whole in the Hugging Face cache ({HF_HUB_CACHE}); "
-            "smd models pull fetches it"
+            f"{self.reference}: neither a path here nor whole in the Hugging Face cache ({cache_folder()}); "
+            "online, smd models pull fetches it"
         )
 
     @property

@@ -197,6 +197,7 @@ FAMILY = Family(
         pipelines=("StableDiffusionPipeline", "LatentConsistencyModelPipeline"),
         tensors=("cond_stage_model.transformer.",),
         fits_folder=fits_folder,
+        adapted=((r"attn2_to_[kv]$", 768),),
     ),
     lora={
         "unet": LayerNames(("lora_unet_", "unet_", "diffusion_model_", "lycoris_", ""), unet_spellings),

@@ -46,6 +46,14 @@ def open_files(reference: str, *, offline: bool) -> Files:
     )
 
 
+def check_cached(reference: str) -> None:
+    """Raise AssetError unless a reference can be to something in the hub's cache."""
+    if reference in EMBEDDED:
+        raise AssetError(f"{reference}: comes with the program, and stays")
+    if not (is_link(reference) or is_hub_id(reference)):
+        raise AssetError(f"{reference}: no model of the hub (owner/name), whose cache alone is looked at")
+
+
 def local_files(reference: str) -> list[Path]:
     """Return the files of this disk that a path names, one or those of a folder; none for other names."""
     path = Path(reference).expanduser()

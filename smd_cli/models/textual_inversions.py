@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from smd_cli.errors import AssetError
-from smd_cli.models.choice import only_weights
+from smd_cli.models.choice import LEARNED_WORDS, only_weights
 from smd_cli.models.configs import read_config
 from smd_cli.models.family import Family
 from smd_cli.models.files import listed
@@ -18,9 +18,6 @@ from smd_cli.models.sources import open_files
 from smd_cli.models.spec import asked_for
 from smd_cli.models.weights import Shapes, check_real, read_shapes
 from smd_cli.prompt_text import LEARNED_WORD, LONGEST_WORD
-
-_FILE = "learned_embeds.safetensors"
-"""What diffusers calls the file in a repository."""
 
 _NAMELESS = frozenset({"emb_params", "*"})
 """Names of the tensor in files of programs that call the word as the file is called."""
@@ -52,7 +49,7 @@ class TextualInversion:
 def find_file(reference: str, *, offline: bool) -> Path:
     """Find the file of a textual inversion, and fetch it where it is not there. Raises AssetError."""
     files = open_files(reference, offline=offline)
-    (path,) = files.get(only_weights(files, "textual inversion", _FILE))
+    (path,) = files.get(only_weights(files, "textual inversion", LEARNED_WORDS))
     return path
 
 

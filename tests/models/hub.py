@@ -80,8 +80,8 @@ class Repository:
 class Hub:
     """The running stand-in: what it serves, where, and what it was asked.
 
-    `breaks_after` is how many bytes of a large file it sends before it closes the connection, `claims` the sizes
-    that it says of files, by their names, instead of the true ones.
+    `breaks_after` is how many bytes of a large file it sends before it closes the connection, `claims` the
+    sizes that it says of files, by their names, instead of the true ones.
     """
 
     endpoint: str
