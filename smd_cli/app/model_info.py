@@ -48,6 +48,7 @@ class ModelInfo:
                     "zero_terminal_snr": facts.zero_terminal_snr,
                     "source": facts.prediction_source,
                 },
+                "negative_prompt": facts.takes_negative,
                 "few_step": facts.few_step,
                 "samplers": list(self.samplers),
             }

@@ -11,7 +11,7 @@ from typing import Any
 from smd_cli.errors import AssetError
 from smd_cli.models.cache import CachedRepository, CachedRevision, cached_repositories
 from smd_cli.models.sources import EMBEDDED, open_files
-from smd_cli.models.survey import Sort, Survey, survey
+from smd_cli.models.survey import Sort, Survey, survey, survey_cached
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def _newest(repository: CachedRepository) -> tuple[Survey | None, str]:
         return None, repository.problem or "holds no whole file"
     try:
         files = open_files(f"{repository.name}@{repository.revisions[0].commit}", offline=True)
-        found = survey(files, offline=True)
+        found = survey_cached(files)
     except (AssetError, OSError) as error:  # a name that is none, or what cannot be read
         return None, str(error)
     return found, "" if found.is_here else found.problem

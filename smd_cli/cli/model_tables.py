@@ -74,6 +74,7 @@ def _facts(info: ModelInfo) -> Iterator[tuple[str, str]]:
         yield "latents", f"{facts.latent_channels} channels, {facts.downscale} px each"
         zero_snr = ", zero terminal SNR" * facts.zero_terminal_snr
         yield "predicts", f"{facts.prediction_type}{zero_snr} ({facts.prediction_source})"
+        yield "negative prompts", "yes" if facts.takes_negative else "no"
         yield "few-step", "yes" if facts.few_step else "no"
         yield "samplers", ", ".join(info.samplers)
     yield from ((name, str(value)) for name, value in found.details.items())
@@ -111,8 +112,9 @@ def needs_table(found: Mapping[str, Sequence[Need]]) -> RenderableType:
             presence = {True: "here", False: "not here", None: "not known"}[need.present]
             here, missing = (("" if each is None else in_bytes(each)) for each in (need.here, need.missing))
             table.add_row(visible(scene), _words(need.role), visible(need.source), presence, here, missing)
-    every = {(need.role, need.source): need.missing or 0 for needs in found.values() for need in needs}
-    table.add_row("", "", "", "", "", in_bytes(sum(every.values())), style="bold")
+    every = {(need.role, need.source): need.missing for needs in found.values() for need in needs}
+    least = "at least " * (None in every.values())
+    table.add_row("", "", "", "", "", f"{least}{in_bytes(sum(filter(None, every.values())))}", style="bold")
     return table
 
 

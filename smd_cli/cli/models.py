@@ -20,7 +20,6 @@ from smd_cli.messages import Place
 from smd_cli.references import WEIGHTS
 
 if TYPE_CHECKING:
-    from smd_cli.app.model_needs import Need
     from smd_cli.app.scenes import OpenedScene
     from smd_cli.models.cache import Removal
     from smd_cli.scene.overrides import Override
@@ -200,12 +199,8 @@ def needs(
     )
     if not reporting.json and not reporting.quiet:
         print_layout(needs_table(found))
-    if missing := [each for group in found.values() for each in group if not each.present]:
-        raise AssetError(*dict.fromkeys(_missing(each) for each in missing))
-
-
-def _missing(need: Need) -> str:
-    return need.problem or f"{need.source}: not known without the base model"
+    if missing := [each.problem for group in found.values() for each in group if each.problem]:
+        raise AssetError(*dict.fromkeys(missing))
 
 
 def _open(scene: str, reporting: options.Reporting, overrides: Sequence[Override] = ()) -> OpenedScene:

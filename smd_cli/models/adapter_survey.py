@@ -24,10 +24,10 @@ _MEANT = {"v1": "sd15", "_v1": "sd15", "xl": "sdxl", "3": "sd3"}
 
 def family_of(shapes: Shapes, header: Mapping[str, str]) -> str:
     """Return the family that a LoRA is for, by its layers, else by its header; '' where neither tells."""
-    widths = dict(_widths(shapes))
+    widths = list(_widths(shapes))
     for known in all_families():
         for pattern, width in known.marks.adapted:
-            if any(re.search(pattern, layer) and width in (None, read) for layer, read in widths.items()):
+            if any(re.search(pattern, layer) and width in (None, read) for layer, read in widths):
                 return known.name
     for key, names in _SAID:
         if said := names.match(header.get(key, "")):

@@ -92,6 +92,7 @@ def _read(folder: Path) -> CachedRepository:
     with _scanned(folder) as (info, problem):
         if info is None:
             whole = sum(size for _, size in blobs) - half
+            problem = problem if blobs else "nothing of it is here"
             return CachedRepository(name, folder, whole, half, problem=problem)
         newest_first = sorted(info.revisions, key=lambda each: (-each.last_modified, each.commit_hash))
         revisions = tuple(

@@ -85,7 +85,7 @@ def listed(names: Sequence[str]) -> str:
 
 def in_bytes(size: int) -> str:
     """Write a size for people: `3.44 GB`, of 1000 MB each."""
-    for unit, digits in (("GB", 9), ("MB", 6), ("kB", 3)):
+    for unit, digits in (("TB", 12), ("GB", 9), ("MB", 6), ("kB", 3)):
         if size >= 10**digits:
             return f"{size / 10**digits:.3g} {unit}"
     return f"{size} bytes"

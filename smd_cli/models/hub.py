@@ -184,6 +184,7 @@ class _Repository:
     def fetch(self, commit: str, files: Sequence[RepoFile]) -> Path:
         """Fetch files that are not in the cache yet, and return the folder in which they lie there."""
         cache, folder = cache_folder(), repository_folder(self.id)
+        _silence_library()
         with self.errors():
             missing = [file for file in files if not self.has(commit, file.path)]
             if not self.offline:
@@ -207,9 +208,7 @@ class _Repository:
     def _snapshot(self, commit: str, names: Sequence[str]) -> Path:
         """Return the folder of a commit in the cache, with the files of these names."""
         from huggingface_hub import snapshot_download
-        from huggingface_hub.utils.tqdm import disable_progress_bars
 
-        disable_progress_bars()  # they would draw over this program's
         return Path(
             snapshot_download(
                 self.id,
@@ -272,6 +271,15 @@ def _hub_is_off() -> bool:
     from huggingface_hub import is_offline_mode
 
     return is_offline_mode()
+
+
+def _silence_library() -> None:
+    """Keep the hub's library from drawing over this program's bars, and from telling of each new try."""
+    from huggingface_hub.utils import logging
+    from huggingface_hub.utils.tqdm import disable_progress_bars
+
+    disable_progress_bars()
+    logging.set_verbosity_error()
 
 
 def _first_line(error: BaseException) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 from pathlib import Path
 from typing import Any, Literal
@@ -38,6 +38,9 @@ _OF_FILES: Mapping[object, Sort] = {
     INVERSION: "textual_inversion",
     AUTOENCODER: "vae",
 }
+
+
+_LOOKED_AT = 16  # files of a repository that holds many
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,8 @@ class Survey:
     def is_here(self) -> bool:
         """Tell whether all that is read of it is on this disk."""
         try:
-            return all(self.files.look(name).is_here for name in wanted_names(self.files))
+            names = config_names(self.files) if self.sort == "configs" else wanted_names(self.files)
+            return all(self.files.look(name).is_here for name in names)
         except AssetError:
             return False
 
@@ -113,6 +117,24 @@ def survey(files: Files, *, offline: bool) -> Survey:
     return _file(files, path, offline=offline)
 
 
+def survey_cached(files: Files) -> Survey:
+    """Find what the files of a repository are that are here; of several, what they have in common.
+
+    Raises AssetError: they cannot be looked at.
+    """
+    here = [name for name in files.names if name.endswith(SAFETENSORS) and files.look(name).is_here]
+    if is_model_folder(files) and not here:
+        return replace(_folder(files), sort="configs")
+    if is_model_folder(files) or CONFIG in files:
+        return survey(files, offline=True)
+    found = [survey(replace(files, file=name), offline=True) for name in here[:_LOOKED_AT]]
+    if not found:
+        return Survey(files, "other", problem="no file of weights of it is here")
+    sorts, families = ({getattr(each, key) for each in found} for key in ("sort", "family"))
+    common = families.pop() if len(families) == 1 else ""
+    return replace(found[0], sort=sorts.pop() if len(sorts) == 1 else "other", family=common)
+
+
 def _folder(files: Files) -> Survey:
     folder = files.fetch(config_names(files))
     try:
@@ -128,8 +150,14 @@ def _folder(files: Files) -> Survey:
         facts = read_facts(folder, folder / known.autoencoder, known)
     except AssetError as error:
         problem = str(error)
-    has_weights = any(part.files for part in parts)
-    return Survey(files, "model" if has_weights else "configs", name, parts, facts, problem=problem)
+    return Survey(
+        files,
+        "model" if any(part.files for part in parts) else "configs",
+        name,
+        parts,
+        facts,
+        problem=problem,
+    )
 
 
 def _parts(files: Files, folder: Path, known: Family) -> Iterator[Weights]:

@@ -13,6 +13,7 @@ import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 TOKEN = "hf_opensesame"
@@ -56,6 +57,30 @@ print(json.dumps([answer(**asked) for asked in json.load(sys.stdin)]))
 """
 
 
+COMMANDS = """
+import json, sys
+from typer.testing import CliRunner
+from smd_cli.cli.app import app
+watched = "--no-network" in sys.argv
+def forbid(event, arguments):
+    if watched and event in ("socket.connect", "socket.getaddrinfo", "socket.sendto"):
+        raise SystemExit("network")
+sys.addaudithook(forbid)
+def answer(arguments):
+    done = CliRunner().invoke(app, arguments)
+    return done.exit_code, done.stdout, done.stderr
+json.dump([answer(arguments) for arguments in json.load(sys.stdin)], sys.stdout)
+"""
+
+
+class Ran(NamedTuple):
+    """How a command ended, and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+
 @dataclass
 class Repository:
     """A folder served as a repository; `revisions` are its branches and tags, each with a folder.
@@ -80,8 +105,8 @@ class Repository:
 class Hub:
     """The running stand-in: what it serves, where, and what it was asked.
 
-    `breaks_after` is how many bytes of a large file it sends before it closes the connection, `claims` the
-    sizes that it says of files, by their names, instead of the true ones.
+    `claims` are sizes that it says of files, by their names, instead of the true ones; `ranges` what was asked
+    for of files.
     """
 
     endpoint: str
@@ -89,7 +114,6 @@ class Hub:
     repositories: dict[str, Repository] = field(default_factory=dict)
     requests: list[tuple[str, str]] = field(default_factory=list)
     is_down: bool = False
-    breaks_after: int | None = None
     claims: dict[str, int] = field(default_factory=dict)
     ranges: list[str] = field(default_factory=list)
 
@@ -110,6 +134,19 @@ class Hub:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
         settings = {"HF_ENDPOINT": self.endpoint, "HF_HOME": str(self.home), "HF_HUB_DISABLE_XET": "1"}
         return {**inherited, **settings, **more}
+
+    def smd(self, *commands: list[str], network: bool = True, **environment: str) -> list[Ran]:
+        """Run commands one after the other, in one program; without `network`, it must open no socket."""
+        done = subprocess.run(
+            [sys.executable, "-c", COMMANDS, *(["--no-network"] * (not network))],
+            input=json.dumps(commands),
+            capture_output=True,
+            text=True,
+            env=self.environment(**environment),
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return [Ran(*each) for each in json.loads(done.stdout)]
 
     def locate(
         self, *bases: str, offline: bool = False, few_step: bool = False, token: str = "", **choices: object
@@ -168,7 +205,7 @@ class Handler(BaseHTTPRequestHandler):
         return self.file(folder / file, commit)
 
     def file(self, path, commit):
-        """Send a file, or what is asked for of it; break off where the hub is told to."""
+        """Send a file, or what is asked for of it."""
         hub: Hub = self.server.hub
         body, headers = path.read_bytes(), {"ETag": f'"{etag(path)}"', "X-Repo-Commit": commit}
         if asked := self.headers.get("Range"):
@@ -176,10 +213,6 @@ class Handler(BaseHTTPRequestHandler):
             start = int(asked.removeprefix("bytes=").partition("-")[0])
             headers["Content-Range"] = f"bytes {start}-{len(body) - 1}/{len(body)}"
             self.answer(body[start:], 206, **headers)
-        elif is_large(path) and hub.breaks_after is not None and self.command == "GET":
-            whole, body = body, body[: hub.breaks_after]
-            self.answer(body, **headers, Content_Length=len(whole))
-            self.close_connection = True
         else:
             self.answer(body, **headers)
 
@@ -190,8 +223,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def answer(self, body=b"", status=200, **headers):
         self.send_response(status)
-        for name, value in {"Content-Length": len(body), **headers}.items():
-            self.send_header(name.replace("_", "-"), str(value))
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        for name, value in {"Content-Length": len(body), **named}.items():
+            self.send_header(name, str(value))
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
