@@ -279,7 +279,7 @@ def _silence_library() -> None:
     from huggingface_hub.utils.tqdm import disable_progress_bars
 
     disable_progress_bars()
-    logging.set_verbosity_error()
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
 
 
 def _first_line(error: BaseException) -> str:

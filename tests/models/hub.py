@@ -105,8 +105,8 @@ class Repository:
 class Hub:
     """The running stand-in: what it serves, where, and what it was asked.
 
-    `claims` are sizes that it says of files, by their names, instead of the true ones; `ranges` what was asked
-    for of files.
+    `claims` are sizes that it says of files, by their names, instead of the true ones; `ranges` what parts of
+    files were asked for.
     """
 
     endpoint: str
