@@ -39,8 +39,8 @@ class Bootstrap:
 class BootstrapBackground:
     """The background that a row's regions are drawn on while bootstrapping, in the planes of its canvas.
 
-    `planes` (2, C, H, W) are a background at the row's noise level and the noise in it; `empty` (1, C, H, W)
-    is what an estimate looks like where nothing is drawn.
+    `planes` (2, C, H, W) are a background at the row's noise level and what a row carries of it: the noise in
+    it, or the clean background. `empty` (1, C, H, W) is what an estimate looks like where nothing is drawn.
     """
 
     planes: Tensor
@@ -72,7 +72,8 @@ def bootstrap_background(
         return None
     white_share = 1.0 if bootstrap.show_through else min(max(bootstrap.mix_steps - step, 0.0), 1.0)
     clean = torch.lerp(base, bootstrap.white, white_share)
-    planes = torch.cat([schedule.noise_to_start(clean, noise, [step]), noise])
+    carried = clean if schedule.multistep else noise
+    planes = torch.cat([schedule.noise_to_start(clean, noise, [step]), carried])
     if not bootstrap.show_through:
         return BootstrapBackground(planes, planes[:1], bootstrap.leak_sensitivity)
     is_last = step == bootstrap.steps - 1

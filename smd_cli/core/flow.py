@@ -4,15 +4,16 @@ Such a model predicts the velocity, noise - clean, so that x - sigma · v is cle
 2210.02747; Liu et al., arXiv 2209.03003).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from smd_cli.core.samplers import SamplerSteps, check_indices, last_part, nearer_indices
+from smd_cli.core.samplers import SamplerSteps
 from smd_cli.core.schedule import Level, Schedule, make_schedule, relative_noise_levels
+from smd_cli.core.spacing import picked
 
 TIME = 1000.0
 """What timesteps are to sigmas; they are real numbers."""
@@ -32,13 +33,8 @@ class FlowSchedules:
         """Return the schedule of a sampler, `euler` or `lcm`."""
         sigmas = self.sigmas(steps)
         if sampler == "lcm":
-            return _clean(_picked(sigmas, nearer_indices(steps)))
-        return last_part(_euler(_picked(sigmas, steps.indices)), steps.strength)
-
-
-def _picked(sigmas: Tensor, indices: Sequence[int]) -> Tensor:
-    check_indices(indices, len(sigmas))
-    return sigmas[list(indices)]
+            return _clean(picked(sigmas, steps.nearer_indices()))
+        return _euler(steps.last_part(picked(sigmas, steps.indices)))
 
 
 def _euler(sigma: Tensor) -> Schedule:

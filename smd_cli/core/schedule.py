@@ -14,6 +14,9 @@ from torch import Tensor
 
 Prediction = Literal["epsilon", "v_prediction"]
 
+LEAST_ALPHA = 2**-12
+"""The clean latent's weight that `TrainingSchedule.sigmas` gives noise alone, as diffusers' schedulers do."""
+
 
 class Level(NamedTuple):
     """Weights of the clean latent (alpha) and of the noise (sigma) at each step, (S,) each."""
@@ -47,11 +50,38 @@ class TrainingSchedule:
         alphas = self.alphas_cumprod.double().cpu()[timesteps]
         return Level(alphas.sqrt(), (1 - alphas).sqrt())
 
+    def sigmas(self, timesteps: Tensor) -> Tensor:
+        """Return how much noise there is to a unit of clean latent at timesteps (S,), in float64 on the CPU.
+
+        Between timesteps it is interpolated. Where noise alone is left it is infinite, since predicted noise
+        tells nothing of the picture there; for models that predict v it is large.
+        """
+        alpha, sigma = self.level(torch.arange(len(self)))
+        if self.prediction == "v_prediction":
+            alpha = torch.where(alpha > 0, alpha, LEAST_ALPHA)
+            sigma = (1 - alpha.square()).sqrt()
+        below, share = timesteps.long(), timesteps.double().frac()
+        sigmas = sigma / alpha
+        above = sigmas[(below + 1).clamp(max=len(self) - 1)]
+        return torch.where(share > 0, torch.lerp(sigmas[below], above, share), sigmas[below])
+
     def clean_weights(self, level: Level) -> tuple[Tensor, Tensor]:
         """Return the weights of x and of the prediction whose sum is the clean latent, (S,) each."""
         if self.prediction == "v_prediction":  # arXiv 2202.00512, appendix D
             return level.alpha, -level.sigma
         return 1 / level.alpha, -level.sigma / level.alpha
+
+
+class Multistep(NamedTuple):
+    """How the steps of a multistep sampler lean on the clean latent that the step before has estimated.
+
+    `previous` (S,) is its weight in the estimate, 0 in the first step. The clean latent that a step estimates
+    itself is `c_skip[i] · x + c_out[i] · prediction`.
+    """
+
+    previous: Tensor
+    c_skip: Tensor
+    c_out: Tensor
 
 
 @dataclass(frozen=True)
@@ -62,7 +92,8 @@ class Schedule:
     Estimates are what views average. They stand at level `end[i]`: clean for consistency models, the next
     step's start for deterministic samplers. `timesteps` and `end_timesteps` are the times of both levels, as
     the model is told them. `noise_levels` are in [0, 1] and fall: masks are quantized against them. What the
-    model is shown of x is `input_scale[i] · x`. A picture begins as `initial_scale` · noise.
+    model is shown of x is `input_scale[i] · x`. A picture begins as `initial_scale` · noise. Steps of a
+    `multistep` sampler make more of the estimate, and a clean latent beside it for the next step.
     """
 
     timesteps: Tensor
@@ -74,6 +105,7 @@ class Schedule:
     noise_levels: Tensor
     input_scale: Tensor
     initial_scale: float = 1.0
+    multistep: Multistep | None = None
 
     def __len__(self) -> int:
         """Return the number of steps S."""
@@ -84,22 +116,6 @@ class Schedule:
         is_defined = self.c_skip.isfinite() & self.c_out.isfinite()
         return [step for step, good in enumerate(is_defined.tolist()) if not good]
 
-    def last(self, count: int) -> "Schedule":
-        """Return the last `count` steps, which start from a picture rather than from noise."""
-        part = slice(-count, None)
-        start, end = (Level(*(table[part] for table in level)) for level in (self.start, self.end))
-        return Schedule(
-            self.timesteps[part],
-            self.end_timesteps[part],
-            start,
-            end,
-            self.c_skip[part],
-            self.c_out[part],
-            self.noise_levels[part],
-            self.input_scale[part],
-            self.initial_scale,
-        )
-
     def scale_input(self, x: Tensor, steps: Sequence[int]) -> Tensor:
         """Return what the model is shown of x (N, C, h, w), row n at `steps[n]`."""
         return _rows(self.input_scale, steps, x) * x
@@ -107,6 +123,17 @@ class Schedule:
     def estimate(self, x: Tensor, prediction: Tensor, steps: Sequence[int]) -> Tensor:
         """Denoise x (N, C, h, w), row n at `steps[n]`, by the model's prediction; float32."""
         return _rows(self.c_skip, steps, x) * x + _rows(self.c_out, steps, x) * prediction.float()
+
+    def estimate_after(self, x: Tensor, prediction: Tensor, previous: Tensor, steps: Sequence[int]) -> Tensor:
+        """Denoise as `estimate` in the planes of a multistep sampler, (N, 2, C, h, w): with clean latents.
+
+        `previous` (N, C, h, w) are the clean latents of the steps before. Raises ValueError: no such sampler.
+        """
+        if self.multistep is None:
+            raise ValueError("the sampler takes its steps one by one")
+        weight, c_skip, c_out = (_rows(table, steps, x) for table in self.multistep)
+        estimate = self.estimate(x, prediction, steps) + weight * previous
+        return torch.stack([estimate, c_skip * x + c_out * prediction.float()], dim=1)
 
     def noise_to_start(self, clean: Tensor, noise: Tensor, steps: Sequence[int]) -> Tensor:
         """Bring clean latents (N, C, h, w) to the level at which their steps start."""

@@ -28,6 +28,11 @@ class Method:
     bootstrap: Bootstrap | None = None
     batch: int = 8
 
+    @property
+    def carries(self) -> bool:
+        """Tell whether rows carry more than their latents from step to step."""
+        return self.guidance.carries_residual or self.schedule.multistep is not None
+
 
 @dataclass(frozen=True)
 class PlacedView:
@@ -47,8 +52,8 @@ def denoise_step(rows: Rows, noise: Tensor, regions: Regions, method: Method, pr
 
     Views are predicted in batches, across rows, tiles and regions, and averaged on the canvas before any
     noise returns (latent pre-averaging, Lee et al., arXiv 2403.09055). `noise` (N, C, H, W) is for
-    backgrounds: the bootstrap's, and the composited one where a schedule's estimates are not clean. The
-    residual noise of rows that carry it goes the way of their latents, as a second plane of the canvas.
+    backgrounds: the bootstrap's, and the composited one where a schedule's estimates are not clean. What
+    rows carry beside their latents goes the same way, as a second plane of the canvas.
     """
     canvases = _canvases(rows, regions, method)
     placed = _placed_views(rows, noise, regions, method)
@@ -73,12 +78,11 @@ def denoise_step(rows: Rows, noise: Tensor, regions: Regions, method: Method, pr
 
 def _canvases(rows: Rows, regions: Regions, method: Method) -> Tensor:
     """Return the planes of the rows by depth, (D, N, K, C, H, W); D is 1 where nothing lies behind."""
-    residual = method.guidance.carries_residual
-    planes = rows.planes(residual=residual)
+    planes = rows.planes(carried=method.carries)
     if not regions.behind:
         return planes[None]
     without_regions = rows.without_regions or rows
-    return torch.stack([planes, without_regions.planes(residual=residual)])
+    return torch.stack([planes, without_regions.planes(carried=method.carries)])
 
 
 def _placed_views(rows: Rows, noise: Tensor, regions: Regions, method: Method) -> list[PlacedView]:
@@ -126,6 +130,8 @@ def _estimate(
         negated=[place for place, step in enumerate(steps) if guidance.asks_negative(step)],
     )
     prediction, residual = guided(predict, guidance, inputs)
+    if schedule.multistep:
+        return schedule.estimate_after(latents, prediction, crops[:, 1], steps)
     estimate = schedule.estimate(latents, prediction, steps)
     if residual is None:
         return estimate[:, None]
@@ -146,18 +152,21 @@ def _background(regions: Regions, noise: Tensor, rows: Rows, method: Method) -> 
     """Return the background latent at the level where steps end, in planes (N, K, C, H, W)."""
     if regions.background is None:
         return None
-    latent = method.schedule.noise_to_end(regions.background, noise, rows.steps)[:, None]
-    if not method.guidance.carries_residual:
-        return latent
-    return torch.cat([latent, torch.zeros_like(latent)], dim=1)  # no residual noise is in it
+    latent = method.schedule.noise_to_end(regions.background, noise, rows.steps)
+    if not method.carries:
+        return latent[:, None]
+    carried = (
+        regions.background if method.schedule.multistep else torch.zeros_like(latent)
+    )  # no residual noise
+    return torch.stack([latent, carried.expand_as(latent)], dim=1)
 
 
 def _rows(averages: Sequence[Tensor], steps: tuple[int, ...], method: Method) -> Rows:
     """Make rows of the estimates by depth, (N, K, C, H, W) each."""
 
     def rows(planes: Tensor, without_regions: Rows | None = None) -> Rows:
-        residual = planes[:, 1] if method.guidance.carries_residual else None
-        return Rows(planes[:, 0], steps, residual, without_regions)
+        carried = planes[:, 1] if method.carries else None
+        return Rows(planes[:, 0], steps, carried, without_regions)
 
     mean, *without_regions = averages
     bootstrap = method.bootstrap

@@ -67,4 +67,11 @@ def sampler_steps(plan: Plan, view: tuple[int, int]) -> SamplerSteps:
     """Return the steps that a scene asks for; `view` is (height, width) of a view in latent pixels."""
     sampler, has_input = plan.sampler, plan.task == "stream" and plan.stream.input is not None
     strength = plan.stream.strength if has_input else plan.background.strength
-    return SamplerSteps(sampler.steps, sampler.indices, view, 1.0 if strength is None else strength)
+    return SamplerSteps(
+        sampler.steps,
+        sampler.indices,
+        view,
+        strength=1.0 if strength is None else strength,
+        spacing="trailing",
+        gamma=0.0,
+    )

@@ -1,11 +1,15 @@
 """A small denoiser: fixed random convolutions that differ by prompt and know place and time."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
+from diffusers import DDIMScheduler
 from torch import Tensor
 
 from smd_cli.core.guidance import ModelInput
-from smd_cli.core.schedule import Prediction, TrainingSchedule
+from smd_cli.core.samplers import SAMPLERS, SamplerSteps
+from smd_cli.core.schedule import Prediction, Schedule, TrainingSchedule
 from smd_cli.core.tiling import Box
 
 
@@ -40,8 +44,11 @@ def alphas_cumprod() -> Tensor:
     return torch.cumprod(1 - betas, 0).float()
 
 
-def training(prediction: Prediction = "epsilon") -> TrainingSchedule:
-    return TrainingSchedule(alphas_cumprod(), prediction)
+def training(prediction: Prediction = "epsilon", *, zero_snr: bool = False) -> TrainingSchedule:
+    if not zero_snr:
+        return TrainingSchedule(alphas_cumprod(), prediction)
+    spread = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
+    return TrainingSchedule(DDIMScheduler(**spread, rescale_betas_zero_snr=True).alphas_cumprod, prediction)
 
 
 def model_input(latents: Tensor, timesteps: Tensor) -> ModelInput:
@@ -55,3 +62,13 @@ def model_input(latents: Tensor, timesteps: Tensor) -> ModelInput:
         boxes=(Box(0, height, 0, width),) * rows,
         canvas=(height, width),
     )
+
+
+def lcm(trained: TrainingSchedule, indices: Sequence[int], *, grid: int = 50) -> Schedule:
+    """The schedule of a consistency model that takes some steps of a grid."""
+    return SAMPLERS["lcm"](trained, SamplerSteps(grid, tuple(indices), (8, 8)))
+
+
+def ddim(trained: TrainingSchedule, steps: int) -> Schedule:
+    """DDIM's schedule of so many steps, as Stable Diffusion was published."""
+    return SAMPLERS["ddim"](trained, SamplerSteps(steps, tuple(range(steps)), (8, 8), spacing="leading"))

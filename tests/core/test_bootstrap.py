@@ -5,10 +5,9 @@ import torch
 from torch import Tensor
 
 from smd_cli.core.bootstrap import Bootstrap, BootstrapBackground, bootstrap_background
-from smd_cli.core.samplers import lcm
 from smd_cli.core.tiling import Box
 from smd_cli.core.views import View
-from tests.core.models import training
+from tests.core.models import lcm, training
 
 SCHEDULE = lcm(training(), [0, 12, 25, 37])
 WHITE, BASE, NOISE = (torch.full((1, 4, 6, 8), value) for value in (8.0, -2.0, 0.5))

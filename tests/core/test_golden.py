@@ -9,10 +9,10 @@ from torch import Tensor
 from smd_cli.core.guidance import Guidance, ModelInput
 from smd_cli.core.regions import Regions
 from smd_cli.core.rows import Rows
-from smd_cli.core.samplers import lcm
 from smd_cli.core.schedule import Schedule, TrainingSchedule
 from smd_cli.core.step import Method, denoise_step
 from tests.core import recorded
+from tests.core.models import lcm
 from tests.golden import Case, cases, needs_golden, relative_error, tiny_pipeline
 
 # What an exact pruning leaves of `reference_unet_evals`.

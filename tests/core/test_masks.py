@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from smd_cli.core.masks import cover, quantize, soften, uncovered
-from smd_cli.core.samplers import lcm
-from tests.core.models import training
+from tests.core.models import lcm, training
 from tests.golden import needs_golden, units
 
 LEVELS = lcm(training(), [0, 4, 12, 25, 37]).noise_levels

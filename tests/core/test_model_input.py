@@ -15,11 +15,10 @@ from smd_cli.core.bootstrap import Bootstrap
 from smd_cli.core.guidance import Guidance, ModelInput
 from smd_cli.core.regions import Regions, arrange_regions
 from smd_cli.core.rows import Rows
-from smd_cli.core.samplers import ddim, lcm
 from smd_cli.core.schedule import Schedule
 from smd_cli.core.step import Method, denoise_step
 from smd_cli.core.tiling import Box
-from tests.core.models import model_input, training
+from tests.core.models import ddim, lcm, model_input, training
 
 HEIGHT, WIDTH, TILE = 6, 20, 4
 STEPS = (4, 1, 0, 1)  # of the rows; 4 is the last one

@@ -13,10 +13,9 @@ from smd_cli.core.masks import cover, quantize, soften, uncovered, whole_behind
 from smd_cli.core.regions import arrange_regions
 from smd_cli.core.rows import Rows
 from smd_cli.core.sample import sample
-from smd_cli.core.samplers import lcm
 from smd_cli.core.schedule import TrainingSchedule
 from smd_cli.core.step import Method
-from tests.core.models import ConvModel, alphas_cumprod
+from tests.core.models import ConvModel, alphas_cumprod, lcm
 from tests.golden import DOWNSCALE, Case, cases, relative_error, tiny_pipeline
 from tests.oracle import Problem, render
 

@@ -9,9 +9,9 @@ from smd_cli.core.noise import SeededNoise
 from smd_cli.core.regions import arrange_regions
 from smd_cli.core.rows import Rows
 from smd_cli.core.sample import sample
-from smd_cli.core.samplers import lcm
 from smd_cli.core.schedule import TrainingSchedule
 from smd_cli.core.step import Method
+from tests.core.models import lcm
 
 SCHEDULE = lcm(TrainingSchedule(torch.linspace(0.999, 0.005, 1000)), [0, 4, 12, 25, 37])
 HEIGHT, WIDTH, TILE = 8, 24, 8

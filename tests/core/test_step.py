@@ -13,11 +13,10 @@ from smd_cli.core.noise import SeededNoise
 from smd_cli.core.regions import Regions, arrange_regions
 from smd_cli.core.rows import Rows
 from smd_cli.core.sample import sample
-from smd_cli.core.samplers import ddim, lcm
 from smd_cli.core.step import Method, denoise_step
 from smd_cli.core.tiling import tile_canvas
 from smd_cli.core.views import View
-from tests.core.models import ConvModel, alphas_cumprod, training
+from tests.core.models import ConvModel, alphas_cumprod, ddim, lcm, training
 
 HEIGHT, WIDTH, TILE, PX = 10, 14, 6, 8
 SHAPE = (1, 4, HEIGHT, WIDTH)
@@ -156,7 +155,7 @@ def test_a_background_brings_its_own_noise_and_no_residual() -> None:
     fresh = SeededNoise(8)("renoise", 1, SHAPE)
     estimates = denoise_step(starting(SeededNoise(5)), fresh, closed, method, unasked)
     following = estimates.renoised(SCHEDULE, fresh)
-    torch.testing.assert_close(following.residual, fresh)
+    torch.testing.assert_close(following.carried, fresh)
 
 
 def test_rows_without_residual_noise_cannot_be_guided_by_it() -> None:

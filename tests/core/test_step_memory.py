@@ -10,9 +10,8 @@ from smd_cli.core.bootstrap import Bootstrap
 from smd_cli.core.guidance import Guidance
 from smd_cli.core.regions import Regions, arrange_regions
 from smd_cli.core.rows import Rows
-from smd_cli.core.samplers import lcm
 from smd_cli.core.step import Method, denoise_step
-from tests.core.models import ConvModel, training
+from tests.core.models import ConvModel, lcm, training
 
 SCHEDULE = lcm(training(), [0, 4, 12, 25, 37])
 HEIGHT, WIDTH, TILE = 8, 24, 8

@@ -8,12 +8,11 @@ from torch import Tensor
 
 from smd_cli.core.guidance import Guidance, ModelInput
 from smd_cli.core.regions import arrange_regions
-from smd_cli.core.samplers import lcm
 from smd_cli.core.step import Method
 from smd_cli.engine.prepare import PreparedScene
 from smd_cli.engine.stream_batch import FrameJob, StreamOptions, StreamSampler
 from smd_cli.models.conditioning import Conditioning
-from tests.core.models import training
+from tests.core.models import lcm, training
 
 SIDE = 8
 SHAPE = (1, 4, SIDE, SIDE)
