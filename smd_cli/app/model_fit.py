@@ -12,12 +12,16 @@ from smd_cli.app.model_spec import find_model
 from smd_cli.engine.tile_size import tile_side
 from smd_cli.errors import AssetError, SceneError
 from smd_cli.models.configs import SCHEDULER_CONFIG
+from smd_cli.scene.samplers import misfit
 from smd_cli.scene.written_prompts import PREFIX, written_prompts
 
 if TYPE_CHECKING:
     from smd_cli.app.scenes import OpenedScene
     from smd_cli.messages import Message
     from smd_cli.models.assets import Assets
+
+
+FEW_TIMESTEPS = "this model was trained on fewer timesteps than usual"
 
 
 def find_fitting(scene: OpenedScene, *, offline: bool) -> Assets:
@@ -51,9 +55,9 @@ def check_fit(scene: OpenedScene, assets: Assets) -> None:
         for place, side in sides.items()
         if isinstance(side, int) and side % multiple
     ]
-    if not plan.sampler.facts.supports(family.name):
-        text = f"{plan.sampler.kind} does not go with {family.name} models"
+    if text := misfit(plan.sampler.facts, family.name):
         problems.append(scene.locate("sampler", "kind").says(text))
+    problems += _misfits_of_prediction(scene, assets)
     if not assets.facts.takes_negative:
         problems += _negatives(scene, family.name)
     if problems:
@@ -64,6 +68,19 @@ def check_fit(scene: OpenedScene, assets: Assets) -> None:
         raise error.at(scene.locate("canvas", "width")) from error
     if not assets.facts.has_usual_noise:
         _check_steps(scene, assets)
+
+
+def _misfits_of_prediction(scene: OpenedScene, assets: Assets) -> Iterator[Message]:
+    """Yield what a sampler is asked for that does not go with what the model predicts."""
+    sampler, facts = scene.plan.sampler, assets.facts
+    if facts.prediction_type == "flow_prediction" and sampler.spacing != sampler.facts.spacing:
+        text = f"{sampler.spacing}: {facts.family} models have a grid of their own; leave spacing out"
+        yield scene.locate("sampler", "spacing").says(text)
+    if facts.prediction_type != "epsilon" and sampler.guidance in ("self", "initialize"):
+        yield scene.locate("sampler", "guidance").says(
+            f"{sampler.guidance} estimates predicted noise, and this model predicts something else "
+            f"({facts.prediction_type}); use full"
+        )
 
 
 def _negatives(scene: OpenedScene, family: str) -> Iterator[Message]:
@@ -99,13 +116,13 @@ def _check_steps(scene: OpenedScene, assets: Assets) -> None:
             scene.plan, assets.facts, assets.family.schedules(assets.configs, assets.facts)
         )
     except ValueError as error:  # the model was trained on fewer timesteps than usual
-        raise SceneError(scene.locate("sampler", "steps").says(f"{error} of this model")) from error
+        raise SceneError(scene.locate("sampler", "steps").says(f"{error}: {FEW_TIMESTEPS}")) from error
     if steps := schedule.undefined_steps():
         cause = "rescale_betas_zero_snr" if assets.facts.zero_terminal_snr else "its betas"
         raise AssetError(
             f"{assets.configs / SCHEDULER_CONFIG}: only noise is left at timestep "
             f"{int(schedule.timesteps[steps[0]])} ({cause}), where predicted noise tells nothing of the "
             "picture; set prediction_type there to v_prediction if the model was trained for that, or avoid "
-            "this timestep (sampler.indices, sampler.steps)",
+            "this timestep (sampler.indices, sampler.steps, sampler.spacing)",
             parts=[assets.spec.configs_part if assets.base.file else ("base",)],
         )

@@ -100,7 +100,10 @@ def _frames(stream: StreamInput) -> str:
 def _schedule(sampler: SamplerPlan) -> str:
     """Describe the sampler, which steps it takes of its grid, and its guidance."""
     taken = f"steps {' '.join(map(str, sampler.indices))} of {sampler.steps}"
-    steps = f"{sampler.steps} steps" if sampler.facts.takes_whole_grid else taken
+    is_whole = len(sampler.indices) == sampler.steps
+    steps = f"{sampler.steps} steps" if is_whole else taken
+    steps += f", {sampler.spacing}" if sampler.spacing else ""
+    steps += "" if sampler.gamma is None else f", gamma {sampler.gamma:g}"
     guidance = f", guidance {sampler.guidance} {sampler.guidance_scale:g}" * (sampler.guidance != "none")
     return f"{sampler.kind}, {steps}{guidance}"
 

@@ -177,7 +177,7 @@ def _dpmpp_grid(training: TrainingSchedule, steps: SamplerSteps) -> tuple[Tensor
         sigmas = karras_sigmas(training, steps.grid)
         return sigmas, nearest_timesteps(training, sigmas)
     beyond = int(steps.spacing != "trailing")
-    timesteps = spaced(len(training), steps.grid + beyond, steps.spacing)[: steps.grid].round().long()
+    timesteps = spaced(len(training), steps.grid, steps.spacing, beyond).round().long()
     return training.sigmas(timesteps), timesteps
 
 

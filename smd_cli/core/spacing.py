@@ -1,7 +1,7 @@
 """Spacings: which timesteps a sampler's grid has, of those that a diffusion model was trained on.
 
-`leading`, `trailing` and `linspace` are those of Lin et al., arXiv 2305.08891, table 2, as diffusers takes them;
-`karras` spreads sigmas instead. All are noisiest first.
+`leading`, `trailing` and `linspace` are those of Lin et al., arXiv 2305.08891, table 2, as diffusers takes
+them; `karras` spreads sigmas instead. All are noisiest first.
 """
 
 from collections.abc import Sequence
@@ -19,21 +19,24 @@ LCM_GRID = 50  # steps of the teacher that latent consistency models were distil
 KARRAS_RHO = 7.0  # how much denser levels become towards the picture (Karras et al., arXiv 2206.00364, eq. 5)
 
 
-def spaced(training_steps: int, grid: int, spacing: Spacing) -> Tensor:
-    """Spread `grid` timesteps over those of training: integers, or real numbers with linspace.
+def spaced(training_steps: int, grid: int, spacing: Spacing, beyond: int = 0) -> Tensor:
+    """Spread `grid` timesteps, and `beyond` more that are left out at the end, over those of training.
 
-    Raises ValueError: there are not as many.
+    They are integers, or real numbers with linspace. Raises ValueError: there are not as many.
     """
-    most = training_steps - OFFSET if spacing == "leading" else training_steps
+    most = training_steps - beyond - OFFSET * (spacing == "leading")
     if not 1 <= grid <= most:
-        raise ValueError(f"the grid has 1 to {most} steps with the spacing {spacing}, got {grid}")
+        raise ValueError(f"1 to {most} steps fit the spacing {spacing}, got {grid}")
+    count = grid + beyond
     if spacing == "leading":
-        return torch.arange(grid - 1, -1, -1) * (training_steps // grid) + OFFSET
-    if spacing == "trailing":
-        stride = training_steps - (training_steps - training_steps / grid)  # as NumPy's ranges round it
-        places = torch.arange(grid, dtype=torch.float64)
-        return (training_steps - places * stride).round().long() - 1
-    return torch.linspace(training_steps - 1, 0, grid, dtype=torch.float64)
+        timesteps = torch.arange(count - 1, -1, -1) * (training_steps // count) + OFFSET
+    elif spacing == "trailing":
+        stride = training_steps - (training_steps - training_steps / count)  # as NumPy's ranges round it
+        places = torch.arange(count, dtype=torch.float64)
+        timesteps = (training_steps - places * stride).round().long() - 1
+    else:
+        timesteps = torch.linspace(training_steps - 1, 0, count, dtype=torch.float64)
+    return timesteps[:grid]
 
 
 def karras_sigmas(training: TrainingSchedule, grid: int) -> Tensor:

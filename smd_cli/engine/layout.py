@@ -1,5 +1,6 @@
 """A layout: the work that a scene asks of a model, known from its configs before any weight is read."""
 
+import logging
 from dataclasses import dataclass
 
 from smd_cli.core.guidance import Guidance
@@ -11,6 +12,8 @@ from smd_cli.engine.soft_masks import quantized_masks, soft_pixels_at_once
 from smd_cli.engine.tile_size import tile_side
 from smd_cli.models.facts import ModelFacts
 from smd_cli.scene.resolve import Plan
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -57,10 +60,22 @@ def make_layout(plan: Plan, images: CanvasImages, facts: ModelFacts, schedules: 
 
 
 def scene_schedule(plan: Plan, facts: ModelFacts, schedules: ScheduleMaker) -> Schedule:
-    """Make the schedule of a scene's sampler. Raises as `tile_side`."""
+    """Make the schedule of a scene's sampler; warns of one that does not suit the model.
+
+    Raises as `tile_side`.
+    """
     tile = tile_side(plan, facts)
     view = tuple(min(tile, side) // facts.downscale for side in (plan.canvas.height, plan.canvas.width))
-    return schedules.make_schedule(plan.sampler.kind, sampler_steps(plan, (view[0], view[1])))
+    steps = sampler_steps(plan, (view[0], view[1]))
+    schedule = schedules.make_schedule(plan.sampler.kind, steps)
+    begins_early = plan.sampler.spacing == "leading" and schedule.noise_levels[0] < 1
+    if facts.zero_terminal_snr and begins_early and steps.strength == 1:
+        _log.warning(
+            "the model was trained down to noise alone (zero terminal SNR), but with the spacing leading "
+            "pictures begin at timestep %d; set sampler.spacing to trailing",
+            schedule.timesteps[0],
+        )
+    return schedule
 
 
 def sampler_steps(plan: Plan, view: tuple[int, int]) -> SamplerSteps:
@@ -72,6 +87,6 @@ def sampler_steps(plan: Plan, view: tuple[int, int]) -> SamplerSteps:
         sampler.indices,
         view,
         strength=1.0 if strength is None else strength,
-        spacing="trailing",
-        gamma=0.0,
+        spacing=sampler.spacing or "trailing",
+        gamma=sampler.gamma or 0.0,
     )

@@ -14,7 +14,7 @@ from smd_cli.scene.background import BackgroundPlan, resolve_background
 from smd_cli.scene.paths import Reference
 from smd_cli.scene.plan_values import Context, scene_value
 from smd_cli.scene.region import RegionPlan, resolve_region
-from smd_cli.scene.samplers import SAMPLERS, GuidanceKind, SamplerFacts, SamplerName
+from smd_cli.scene.samplers import SAMPLERS, GuidanceKind, SamplerFacts, SamplerName, Spacing
 from smd_cli.scene.schema import VERSION, Bootstrap, Canvas, Lora, Model, Sampler, Scene, TextualInversion
 from smd_cli.scene.stream_plan import StreamPlan, resolve_stream
 from smd_cli.scene.values import MAX_PIXELS, MAX_SIDE, MIN_SIDE
@@ -54,12 +54,14 @@ class SamplerPlan:
     """The schedule, guidance and tiles.
 
     `tile` is a side in px, or the word `native`, which only the model can resolve; `overlap` is a fraction of
-    it.
+    it. `spacing` is None where the sampler has a grid of its own, `gamma` where that is not to be chosen.
     """
 
     kind: SamplerName
     steps: int
     indices: tuple[int, ...]
+    spacing: Spacing | None
+    gamma: float | None
     guidance_scale: float
     guidance: GuidanceKind
     delta: float
@@ -175,10 +177,14 @@ def _canvas(canvas: Canvas | None, picture: Size | None) -> tuple[Canvas, Size]:
 
 
 def _sampler(sampler: Sampler, task: str) -> SamplerPlan:
+    facts = SAMPLERS[sampler.kind]
+    steps = sampler.steps or facts.steps
     return SamplerPlan(
         kind=sampler.kind,
-        steps=sampler.steps,
-        indices=sampler.indices or SAMPLERS[sampler.kind].default_indices(sampler.steps, task),
+        steps=steps,
+        indices=sampler.indices or facts.default_indices(steps, task),
+        spacing=sampler.spacing or facts.spacing,
+        gamma=facts.gamma if sampler.gamma is None else sampler.gamma,
         guidance_scale=sampler.guidance_scale,
         guidance=sampler.guidance or ("none" if sampler.guidance_scale == 1 else "full"),
         delta=sampler.delta,

@@ -10,13 +10,10 @@ from collections.abc import Iterator
 
 from smd_cli.scene.explain import Problem, quoted
 from smd_cli.scene.mask_specs import REST
+from smd_cli.scene.rules_sampler import sampler_rules
 from smd_cli.scene.rules_stream import stream_rules
-from smd_cli.scene.samplers import SAMPLERS, SamplerFacts, samplers_with
-from smd_cli.scene.schema import Model, Sampler
 from smd_cli.scene.valid import INVALID, Data, background_of, regions_of, valid_value
 from smd_cli.scene.values import MAX_PIXELS
-
-_ANY_FAMILY = Model().family
 
 
 def broken_rules(data: Data) -> list[Problem]:
@@ -130,71 +127,6 @@ def _at_most_one_rest(data: Data) -> Iterator[Problem]:
         )
 
 
-def _indices_rise(data: Data) -> Iterator[Problem]:
-    steps = valid_value(data, "sampler", "steps", default=Sampler().steps)
-    before = None
-    for place, index in enumerate(valid_value(data, "sampler", "indices", default=())):
-        if index is INVALID:
-            continue
-        if index >= steps:
-            yield Problem(("sampler", "indices", place), f"{index} is outside the grid of {steps} steps")
-        if before is not None and index <= before:
-            yield Problem(
-                ("sampler", "indices", place), f"{index} does not rise above {before}, which precedes it"
-            )
-        before = index
-
-
-def _sampler_of(data: Data) -> tuple[SamplerFacts, int]:
-    """Return the facts of the sampler, and the size of its grid."""
-    kind = valid_value(data, "sampler", "kind", default=Sampler().kind)
-    return SAMPLERS[kind], valid_value(data, "sampler", "steps", default=Sampler().steps)
-
-
-def _grid_fits_the_sampler(data: Data) -> Iterator[Problem]:
-    sampler, steps = _sampler_of(data)
-    if steps > sampler.largest_grid:
-        yield Problem(("sampler", "steps"), f"{steps} is above {sampler.largest_grid}{sampler.grid_limit}")
-    indices = valid_value(data, "sampler", "indices")
-    if (
-        sampler.takes_whole_grid
-        and indices is not None
-        and INVALID not in indices
-        and list(indices) != list(range(steps))
-    ):
-        yield Problem(
-            ("sampler", "indices"),
-            f"{sampler.name} takes every step of its grid: leave indices out and set steps",
-        )
-
-
-def _guidance_fits_the_sampler(data: Data) -> Iterator[Problem]:
-    sampler, _ = _sampler_of(data)
-    guidance = valid_value(data, "sampler", "guidance")
-    if guidance is not None and guidance not in sampler.guidance:
-        needed, supported = " or ".join(samplers_with(guidance)), " and ".join(sampler.guidance)
-        yield Problem(
-            ("sampler", "guidance"),
-            f"{guidance} needs the {needed} sampler; {sampler.name} goes with {supported}",
-        )
-
-
-def _model_fits_the_sampler(data: Data) -> Iterator[Problem]:
-    sampler, _ = _sampler_of(data)
-    family = valid_value(data, "model", "family", default=_ANY_FAMILY)
-    if family != _ANY_FAMILY and not sampler.supports(family):
-        yield Problem(("sampler", "kind"), f"{sampler.name} does not go with models of the family {family}")
-
-
-def _bootstrap_fits_the_schedule(data: Data) -> Iterator[Problem]:
-    sampler, grid = _sampler_of(data)
-    task = valid_value(data, "task", default="generate")
-    taken = len(valid_value(data, "sampler", "indices", default=sampler.default_indices(grid, task)))
-    steps = valid_value(data, "bootstrap", "steps", default=0)  # the default gives way to a short schedule
-    if steps > taken:
-        yield Problem(("bootstrap", "steps"), f"{steps} is more than the sampler's {taken} steps")
-
-
 def _something_shows_through(data: Data) -> Iterator[Problem]:
     if valid_value(data, "bootstrap", "show_through") is not True:
         return
@@ -218,11 +150,7 @@ _RULES = (
     _names_are_unique,
     _learned_words_are_unique,
     _at_most_one_rest,
-    _indices_rise,
-    _grid_fits_the_sampler,
-    _guidance_fits_the_sampler,
-    _model_fits_the_sampler,
-    _bootstrap_fits_the_schedule,
+    sampler_rules,
     _something_shows_through,
     stream_rules,
 )

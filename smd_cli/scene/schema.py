@@ -4,7 +4,7 @@ What a scene leaves out may be None here; `scene.resolve` fills every default in
 are in `scene.rules`; `scene.validate` makes a Scene of plain data.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag
@@ -13,7 +13,7 @@ from smd_cli.families import FAMILIES, PLANNED
 from smd_cli.scene.background import Background
 from smd_cli.scene.paths import Reference
 from smd_cli.scene.region import MaskDefaults, Region
-from smd_cli.scene.samplers import SAMPLERS, GuidanceKind, SamplerName, samplers_with
+from smd_cli.scene.samplers import SAMPLERS, GuidanceKind, SamplerName, Spacing, samplers_with
 from smd_cli.scene.section import Section
 from smd_cli.scene.stream_section import Stream
 from smd_cli.scene.values import GUIDED, SHA256, LearnedWord, Pixels, Prompt, Seeds, Side
@@ -104,6 +104,15 @@ def _model_from_text(value: Any) -> Any:  # noqa: ANN401 - what a file says, of 
     return {"base": value} if isinstance(value, str) else value
 
 
+def _words(names: Iterable[str]) -> str:
+    """List words of the language as descriptions write them."""
+    return ", ".join(f"`{name}`" for name in names)
+
+
+_SPACED = [each for each in SAMPLERS.values() if each.spacings]
+_STOCHASTIC = [each for each in SAMPLERS.values() if each.gamma is not None]
+
+
 class Sampler(Section):
     """How noise becomes a picture."""
 
@@ -111,15 +120,29 @@ class Sampler(Section):
         default="lcm",
         description=f"{'; '.join(f'`{each.name}`: {each.summary}' for each in SAMPLERS.values())}.",
     )
-    steps: Annotated[int, Field(ge=1, le=1000)] = Field(
-        default=50,
-        description="Size of the grid of timesteps that `indices` selects from; at most "
-        f"{', '.join(f'{each.largest_grid} for `{each.name}`' for each in SAMPLERS.values())}.",
+    steps: Annotated[int, Field(ge=1, le=1000)] | None = Field(
+        default=None,
+        description="Size of the grid of timesteps that `indices` selects from. "
+        f"{'; '.join(f'`{each.name}`: {each.grid}' for each in SAMPLERS.values())}.",
     )
     indices: Annotated[tuple[Annotated[int, Field(ge=0, le=999)], ...], Field(min_length=1)] | None = Field(
         default=None,
         description="The steps of the grid to take, in rising order. "
         f"{'; '.join(f'`{each.name}`: {each.steps_taken}' for each in SAMPLERS.values())}.",
+    )
+    spacing: Spacing | None = Field(
+        default=None,
+        description="How the grid is spread over the timesteps that a diffusion model was trained on: "
+        "`trailing` from the last of them, as models distilled for few steps and models of zero terminal SNR "
+        "need it; `leading` from a little after it, as Stable Diffusion was published; `linspace` from end "
+        "to end; `karras` by noise, densest towards the picture. Default first: "
+        f"{'; '.join(f'`{each.name}`: {_words(each.spacings)}' for each in _SPACED)}. "
+        "Other samplers, and flow-matching models, have a grid of their own.",
+    )
+    gamma: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        default=None,
+        description="How much of the noise that each step ends with is new: 0 none, 1 all of it. Only and by "
+        f"default {', '.join(f'{each.gamma} for `{each.name}`' for each in _STOCHASTIC)}.",
     )
     guidance_scale: Annotated[float, Field(ge=0, le=50)] = Field(
         default=1.0,

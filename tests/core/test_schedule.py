@@ -13,7 +13,6 @@ from diffusers import (
     LCMScheduler,
     TCDScheduler,
 )
-from pytest import MonkeyPatch
 from torch import Tensor
 
 from smd_cli.core.flow import FlowSchedules
@@ -107,7 +106,12 @@ def made(kind: str, spacing: str | None, steps: int, trained: TrainingSchedule, 
 @pytest.mark.parametrize("steps", [1, 2, 4, 7, 30])
 @pytest.mark.parametrize(("kind", "spacing"), KINDS)
 def test_samplers_are_those_of_diffusers(
-    kind: str, spacing: str | None, steps: int, prediction: str, zero_snr: bool, monkeypatch: MonkeyPatch
+    kind: str,
+    spacing: str | None,
+    steps: int,
+    prediction: str,
+    zero_snr: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Every latent of the way, under predictions of no sense.
 
@@ -122,7 +126,8 @@ def test_samplers_are_those_of_diffusers(
     if kind in ("euler", "dpmpp"):
         scheduler.sigmas = scheduler.sigmas.double()
     schedule = made(kind, spacing, steps, training(prediction, zero_snr=zero_snr))
-    torch.testing.assert_close(schedule.timesteps.double(), scheduler.timesteps.double(), rtol=1e-6, atol=1e-6)
+    ours, theirs = schedule.timesteps.double(), scheduler.timesteps.double()
+    torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-6)
     assert schedule.initial_scale == pytest.approx(float(scheduler.init_noise_sigma))
     fresh = latents(99)
     monkeypatch.setattr("diffusers.schedulers.scheduling_tcd.randn_tensor", lambda *args, **kwargs: fresh)
@@ -145,7 +150,7 @@ def test_samplers_are_those_of_diffusers(
 
 
 @pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0])
-def test_gamma_is_how_much_noise_of_a_step_is_new(gamma: float, monkeypatch: MonkeyPatch) -> None:
+def test_gamma_is_how_much_noise_of_a_step_is_new(gamma: float, monkeypatch: pytest.MonkeyPatch) -> None:
     scheduler, schedule = reference("tcd", None, "epsilon"), made("tcd", None, 4, training(), gamma=gamma)
     scheduler.set_timesteps(4)
     fresh = latents(99)
@@ -166,7 +171,7 @@ def test_timesteps_are_those_of_diffusers_on_every_grid(kind: str, spacing: str)
         scheduler = reference(kind, spacing, "epsilon")
         scheduler.set_timesteps(steps)
         ours = made(kind, spacing, steps, training()).timesteps.double()
-        theirs = scheduler.timesteps.double()[:steps]  # rounding can give trailing grids a step beyond the last
+        theirs = scheduler.timesteps.double()[:steps]  # NumPy's rounding can add one beyond the last
         torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-3, msg=f"grid of {steps}")
 
 
@@ -311,7 +316,7 @@ def test_consistency_models_were_trained_on_a_grid_of_their_own() -> None:
 def test_impossible_step_counts_are_refused() -> None:
     with pytest.raises(ValueError, match="1 to 50 steps, got 51"):
         lcm(training(), [0], grid=51)
-    with pytest.raises(ValueError, match="1 to 999 steps with the spacing leading, got 0"):
+    with pytest.raises(ValueError, match="1 to 999 steps fit the spacing leading, got 0"):
         ddim(training(), 0)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from smd_cli.scene.reference import json_schema
+from smd_cli.scene.samplers import SAMPLERS
 
 SCHEMA = json_schema()
 Draw = st.DrawFn
@@ -234,15 +235,17 @@ def _mended_mask(mask: Any) -> Any:
 
 def _mend_sampler(scene: Data) -> None:
     sampler = scene.setdefault("sampler", {})
-    kind = sampler.get("kind", "lcm")
+    facts = SAMPLERS[sampler.get("kind", "lcm")]
     sampler.setdefault("steps", 5)
-    if kind == "ddim":
-        sampler["steps"] = min(sampler["steps"], 6)
+    sampler["steps"] = min(sampler["steps"], 50 if facts.few_step else 6)
+    if facts.takes_whole_grid:
         sampler.pop("indices", None)
-        if sampler.get("guidance") in ("self", "initialize"):
-            del sampler["guidance"]
-    else:
-        sampler["steps"] = min(sampler["steps"], 50)
+    if sampler.get("guidance") not in facts.guidance:
+        sampler.pop("guidance", None)
+    if sampler.get("spacing") not in facts.spacings:
+        sampler.pop("spacing", None)
+    if facts.gamma is None:
+        sampler.pop("gamma", None)
     if "indices" in sampler:
         inside = {index for index in sampler["indices"] if index < sampler["steps"]}
         sampler["indices"] = sorted(inside) or [0]

@@ -200,6 +200,10 @@ NOISE_ALONE = {
     "lcm": "{indices: [0, 25]}",
     "a grid with it": "{steps: 4}",
     "ddim": "{kind: ddim, steps: 500}",
+    "tcd": "{kind: tcd}",
+    "euler": "{kind: euler}",
+    "dpmpp": "{kind: dpmpp}",
+    "karras": "{kind: dpmpp, spacing: karras}",
 }
 
 
@@ -227,6 +231,27 @@ def test_timesteps_that_leave_some_of_the_picture_can_be_taken(scene, copy, samp
 def test_v_can_be_predicted_from_noise_alone(scene, copy):
     edit_json(copy / CONFIG, rescale_betas_zero_snr=True, prediction_type="v_prediction")
     assert smd("generate", scene, "--set", "sampler={indices: [0, 25]}", "--offline").exit_code == 0
+
+
+FROM_NOISE = ["{indices: [0, 25]}", *(f"{{kind: {kind}, steps: 2}}" for kind in ("tcd", "euler", "dpmpp"))]
+
+
+@pytest.mark.parametrize("sampler", [*FROM_NOISE, "{kind: ddim, steps: 2, spacing: trailing}"])
+def test_all_samplers_start_from_noise_alone(scene, copy, sampler):
+    edit_json(copy / CONFIG, rescale_betas_zero_snr=True, prediction_type="v_prediction")
+    done = smd("generate", scene, "--set", f"sampler={sampler}", "--offline", "--json")
+    assert done.exit_code == 0, done.stderr
+    assert json.loads(done.stdout)["warnings"] == []
+
+
+def test_a_model_of_zero_terminal_snr_that_starts_with_something_left_is_warned_of(scene, copy):
+    edit_json(copy / CONFIG, rescale_betas_zero_snr=True, prediction_type="v_prediction")
+    sampler = "sampler={kind: ddim, steps: 2}"
+    for command in (("generate", "--offline"), ("check",)):
+        done = smd(*command, scene, "--set", sampler, "--json")
+        assert done.exit_code == 0, done.stderr
+        (told,) = json.loads(done.stdout)["warnings"]
+        assert "begin at timestep 501; set sampler.spacing to trailing" in told["text"], command
 
 
 @pytest.mark.parametrize(

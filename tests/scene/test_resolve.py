@@ -45,6 +45,8 @@ def test_defaults() -> None:
             "kind": "lcm",
             "steps": 50,
             "indices": [0, 4, 12, 25, 37],
+            "spacing": None,
+            "gamma": None,
             "guidance_scale": 1.0,
             "guidance": "none",
             "delta": 1.0,

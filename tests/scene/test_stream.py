@@ -239,9 +239,9 @@ def test_a_short_keyframe_and_a_one_step_schedule_are_fine() -> None:
 
 
 @pytest.mark.parametrize("kind", ["self", "initialize"])
-def test_residual_guidance_needs_the_lcm_sampler(kind: str) -> None:
+def test_residual_guidance_needs_a_sampler_of_few_steps(kind: str) -> None:
     told = problems("{}", f"{SCENE}sampler: {{kind: ddim, guidance_scale: 2, guidance: {kind}}}\n")
-    assert told == [f"sampler.guidance: {kind} needs the lcm sampler; ddim goes with none and full"]
+    assert told == [f"sampler.guidance: {kind} needs the lcm or tcd sampler; ddim goes with none and full"]
     scene = f"{SCENE}sampler: {{guidance_scale: 2, guidance: {kind}, delta: 0.5}}\n"
     assert plan("{}", scene).sampler.delta == 0.5
     assert warnings("{}", scene) == []
