@@ -1,0 +1,88 @@
+"""S3-DiT, the transformer of Z-Image (2511.22699): its class, its config, the names of its layers. Knows no torch.
+
+diffusers and the program that it was published with name some layers differently: that one keeps queries, keys and
+values in one layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from smd_cli.models.allowed import FLAG, NULL, KnownKeys, above, divides, many, real, whole
+from smd_cli.models.configs import Config
+from smd_cli.models.layer_names import Layer, Rows, Spelled
+from smd_cli.models.network_classes import NetworkClass
+
+Network = Any  # diffusers has no types
+
+DEPTH, DIM, HEADS, AXES = 30, 3840, 30, [32, 48, 48]
+"""Of the published network, and of one whose config leaves them out."""
+
+_WIDTH = whole(1, 2**16)
+_LAYERS = whole(1, 256)
+
+
+def _fits_heads(config: Config) -> str:
+    dim, heads, axes = config.get("dim", DIM), config.get("n_heads", HEADS), config.get("axes_dims", AXES)
+    if sum(axes) == dim // heads and all(size % 2 == 0 for size in axes):
+        return ""
+    return f"axes_dims are {axes}, not even numbers whose sum is {dim // heads}, the size of a head"
+
+
+def _shares_no_keys(config: Config) -> str:
+    heads, keys = config.get("n_heads", HEADS), config.get("n_kv_heads", HEADS)
+    return "" if heads == keys else f"n_kv_heads is {keys}, not n_heads, {heads}"
+
+
+S3DIT = NetworkClass(
+    "diffusers.models.transformers.transformer_z_image",
+    "ZImageTransformer2DModel",
+    KnownKeys(
+        {
+            "all_patch_size": many(whole(2, 2), 1, 1),
+            "all_f_patch_size": many(whole(1, 1), 1, 1),
+            "in_channels": _WIDTH,
+            "dim": _WIDTH,
+            "n_layers": _LAYERS,
+            "n_refiner_layers": _LAYERS,
+            "n_heads": whole(1, 2**10),
+            "n_kv_heads": whole(1, 2**10),
+            "norm_eps": real(0, 1),
+            "qk_norm": FLAG,
+            "cap_feat_dim": _WIDTH,
+            "siglip_feat_dim": NULL,  # Z-Image-Omni, which reads pictures too
+            "rope_theta": above(0, 1e9),
+            "t_scale": above(0, 1e6),
+            "axes_dims": many(_WIDTH, 3, 3),
+            "axes_lens": many(whole(1, 2**16), 3, 3),
+        },
+        (divides("n_heads", "dim"), _fits_heads, _shares_no_keys),
+    ),
+    single_file="convert_z_image_transformer_checkpoint_to_diffusers",
+)
+
+_ENDS = {"x_embedder": "all_x_embedder.2-1", "final_layer": "all_final_layer.2-1"}
+_ATTENTION = {
+    "qkv": ("to_q", "to_k", "to_v"),
+    "out": ("to_out.0",),
+    "to_out": ("to_out.0",),
+}
+"""Layers as the published program and those that train LoRAs name them, and as diffusers does."""
+
+
+def s3dit_spellings(transformer: Network) -> Spelled:
+    """Yield the layers of Z-Image's transformer by diffusers' names and by those that it was published with."""
+    modules = [name for name, _ in transformer.named_modules()]
+    for module in modules:
+        yield module, module
+        for theirs, ours in _ENDS.items():
+            if module == ours or module.startswith(f"{ours}."):
+                yield theirs + module.removeprefix(ours), module
+        if module.endswith(".attention"):
+            yield from _attention(module)
+
+
+def _attention(module: str) -> Iterator[tuple[str, Layer]]:
+    for name, layers in _ATTENTION.items():
+        yield f"{module}.{name}", tuple(Rows(f"{module}.{layer}") for layer in layers)
