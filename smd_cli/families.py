@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-FAMILIES: Mapping[str, str] = {"sd15": "smd_cli.models.sd15"}
+FAMILIES: Mapping[str, str] = {"sd15": "smd_cli.models.sd15", "zimage": "smd_cli.models.zimage"}
 """Names of the families that this program can run, and their modules."""
 
 PLANNED = ("sdxl", "sd3")

@@ -1,0 +1,109 @@
+"""Z-Image in every kind of scene, on small random weights, and what is told of scenes that it cannot paint."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from smd_cli import AssetError, Renderer, SceneError, load_scene
+from tests.checkpoints import zimage
+
+SCENE = """\
+smd: 1
+canvas: {width: 64, height: 64}
+seed: 5
+sampler: {kind: euler, steps: 3}
+bootstrap: {steps: 1}
+background: {prompt: a house}
+regions:
+  - {name: left, prompt: a red house, mask: {box: [0, 0, 0.5, 1]}, prompt_strength: 0.7}
+  - {name: right, prompt: the sun, mask: {box: [0.5, 0, 1, 1]}}
+"""
+LONG = "snow on every one of the houses, and on all of the trees"  # more tokens than one block of 32 has room for
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return str(zimage.make_folder(tmp_path_factory.mktemp("zimage") / "model"))
+
+
+@pytest.fixture(scope="module")
+def renderer():
+    with Renderer() as renderer:
+        yield renderer
+
+
+def opened(model, text=SCENE, **overrides):
+    changes = {key.replace("__", "."): value for key, value in overrides.items()}
+    return load_scene(text, overrides={"model": model, **changes})
+
+
+@pytest.mark.parametrize("kind", ["euler", "lcm"])
+def test_a_region_does_not_depend_on_anothers_prompt_nor_its_length(model, renderer, kind):
+    """All steps are bootstrapped here, so that no region sees another."""
+    alone = {"sampler.kind": kind, "sampler.indices": [0, 1, 2], "bootstrap.steps": 3, "bootstrap.mix_steps": 3}
+    latents = [
+        renderer.render(load_scene(SCENE, overrides={"model": model, **alone, "regions[right].prompt": prompt})).latents
+        for prompt in ("the sun", LONG)
+    ]
+    one, other = (each[..., :4] for each in latents)
+    assert (one - other).abs().max() < 1e-4 * one.abs().max()
+    assert (latents[0] - latents[1])[..., 4:].abs().max() > 0.1 * one.abs().max()
+
+
+def test_prompt_strength_moves_a_region(model, renderer):
+    pictures = [
+        renderer.render(load_scene(SCENE, overrides={"model": model, "regions[left].prompt_strength": strength})).latents
+        for strength in (1.0, 0.99, 0.0)
+    ]
+    whole = (pictures[0] - pictures[2]).abs().max()
+    assert 0 < (pictures[0] - pictures[1]).abs().max() < whole / 5
+
+
+def test_panoramas_are_tiled(model, renderer):
+    text = SCENE.partition("regions:")[0] + "task: panorama\n"
+    picture = renderer.render(load_scene(text, overrides={"model": model, "canvas.width": 128}))
+    assert picture.image.size == (128, 64)
+    assert picture.work.model_evaluations == 3 * 3  # tiles of 64 px at 0, 32 and 64
+
+
+def test_inpainting_leaves_the_rest_of_the_picture(model, renderer, tmp_path):
+    pixels = np.random.default_rng(1).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "picture.png")
+    text = SCENE.partition("  - {name: right")[0].replace("{prompt: a house}", "{image: picture.png}")
+    scene = load_scene(text, base_dir=tmp_path, overrides={"model": model, "task": "inpaint"})
+    painted = np.asarray(renderer.render(scene).image)
+    assert (painted[:, 40:] == pixels[:, 40:]).all()
+    assert (painted[:, :24] != pixels[:, :24]).any()
+
+
+def test_a_static_stream_shows_the_picture(model, renderer):
+    still = renderer.render(opened(model))
+    text = SCENE + "task: stream\nstream: {frames: 2}\n"
+    frames = [np.asarray(frame.image).astype(int) for frame in renderer.stream(opened(model, text))]
+    assert len(frames) == 2
+    for frame in frames:
+        assert abs(frame - np.asarray(still.image).astype(int)).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        ({"canvas.width": 72}, "canvas.width: 72 is not a multiple of 16"),
+        ({"sampler.tile": 72}, "sampler.tile: 72 is not a multiple of 16"),
+        ({"sampler.kind": "ddim"}, "sampler.kind: ddim does not go with zimage models"),
+        ({"background.negative_prompt": "fog"}, "background.negative_prompt: this zimage model takes no negative"),
+        ({"sampler.guidance_scale": 2}, "sampler.guidance_scale: 2: this zimage model takes no negative"),
+    ],
+)
+def test_scenes_that_do_not_suit_it_are_told(model, renderer, overrides, told):
+    with pytest.raises(SceneError, match=told):
+        renderer.render(load_scene(SCENE, overrides={"model": model, **overrides}))
+
+
+def test_weights_that_are_not_distilled_are_not_sampled_by_lcm(renderer, tmp_path):
+    """They take guidance and negatives instead."""
+    base = str(zimage.make_folder(tmp_path / "base", shift=6.0))
+    guided = {"sampler.guidance_scale": 2, "background.negative_prompt": "fog"}
+    assert renderer.render(load_scene(SCENE, overrides={"model": base, **guided})).latents.isfinite().all()
+    with pytest.raises(AssetError, match=r"no LoRA makes them of zimage models; set sampler.kind to euler"):
+        renderer.render(load_scene(SCENE, overrides={"model": base, "sampler.kind": "lcm"}))
