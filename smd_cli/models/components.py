@@ -191,7 +191,7 @@ def _named(network: NetworkClass, model: Network, tensors: Weights, prefix: str)
         known = next((each for each in (bare, *network.spellings(bare)) if each in expected), None)
         if known is not None:
             weights[known] = tensor
-    if 2 * len(weights) < len(expected) and network.single_file:
+    if 4 * len(weights) < 3 * len(expected) and network.single_file:  # layouts may have many names in common
         convert = getattr(single_file_utils, network.single_file)
         converted = convert(checkpoint=dict(tensors), config=model.config)  # it may take tensors out
         weights = {name: tensor for name, tensor in converted.items() if name in expected}

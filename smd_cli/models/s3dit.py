@@ -1,7 +1,7 @@
-"""S3-DiT, the transformer of Z-Image (2511.22699): its class, its config, the names of its layers. Knows no torch.
+"""S3-DiT, the transformer of Z-Image (2511.22699): its class, its config, its layers' names. Knows no torch.
 
-diffusers and the program that it was published with name some layers differently: that one keeps queries, keys and
-values in one layer.
+diffusers and the program that it was published with name some layers differently: that one keeps queries,
+keys and values in one layer.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ _ATTENTION = {
 
 
 def s3dit_spellings(transformer: Network) -> Spelled:
-    """Yield the layers of Z-Image's transformer by diffusers' names and by those that it was published with."""
+    """Yield the layers of Z-Image's transformer by diffusers' names and by its published ones."""
     modules = [name for name, _ in transformer.named_modules()]
     for module in modules:
         yield module, module

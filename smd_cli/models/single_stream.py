@@ -1,7 +1,7 @@
 """Z-Image's transformer asked about views: the tokens of a picture and of its caption in one sequence.
 
-The network is of diffusers (Z-Image, arXiv 2511.22699), the way through it this program's: a batch of views is
-one tensor, captions are read once for all steps, and a caption can be a mix of texts of several lengths.
+The network is of diffusers (Z-Image, arXiv 2511.22699), the way through it this program's: a batch of views
+is one tensor, captions are read once for all steps, and a caption can be a mix of texts of several lengths.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from torch.nn.functional import pad
 from smd_cli.models.conditioning import Conditioning
 
 MULTIPLE = 32
-"""Captions and pictures are filled up to multiples of so many tokens, with learned ones that are attended to."""
+"""Captions and pictures are filled up to multiples of so many tokens, by learned ones that count too."""
 
 PATCH = 2
 """Side of a token in latent pixels."""
@@ -82,7 +82,8 @@ class SingleStream:
         Their places are counted from the corner of the view. What fills them up has none.
         """
         height, width = size
-        row, column = torch.meshgrid(*(torch.arange(side, device=depth.device) for side in size), indexing="ij")
+        sides = (torch.arange(side, device=depth.device) for side in size)
+        row, column = torch.meshgrid(*sides, indexing="ij")
         place = torch.stack([0.0 * row, row, column], dim=-1).flatten(0, 1).repeat(len(depth), 1, 1)
         place[..., 0] = depth[:, None]
         return self._turns(pad(place, (0, 0, 0, -height * width % MULTIPLE)))
@@ -99,7 +100,7 @@ class SingleStream:
 
 
 def _bias(present: Tensor, dtype: torch.dtype) -> Tensor | None:
-    """Return what is added to the logits of attention to tokens (N, S), (N, 1, 1, S); None: nothing to any."""
+    """Return what is added to the logits of attention to tokens (N, S), (N, 1, 1, S), if anything."""
     if bool((present == 1).all()):
         return None
     return present.log()[:, None, None].to(dtype)
@@ -107,11 +108,13 @@ def _bias(present: Tensor, dtype: torch.dtype) -> Tensor | None:
 
 def _patches(latents: Tensor) -> Tensor:
     """Cut latents (N, C, h, w) into tokens (N, T, 4 C), line by line."""
-    cut = latents.unflatten(-1, (-1, PATCH)).unflatten(-3, (-1, PATCH))
-    return cut.permute(0, 2, 4, 3, 5, 1).flatten(3).flatten(1, 2)
+    count, channels, height, width = latents.shape
+    cut = latents.reshape(count, channels, height // PATCH, PATCH, width // PATCH, PATCH)
+    return cut.permute(0, 2, 4, 3, 5, 1).reshape(count, -1, PATCH**2 * channels)
 
 
 def _picture(tokens: Tensor, size: tuple[int, int]) -> Tensor:
     """Undo `_patches` for a picture of so many tokens by side."""
-    cut = tokens.unflatten(1, size).unflatten(-1, (PATCH, PATCH, -1))
-    return cut.permute(0, 5, 1, 3, 2, 4).flatten(4, 5).flatten(2, 3)
+    count, (height, width) = len(tokens), size
+    cut = tokens.reshape(count, height, width, PATCH, PATCH, -1).permute(0, 5, 1, 3, 2, 4)
+    return cut.reshape(count, -1, height * PATCH, width * PATCH)

@@ -1,7 +1,7 @@
 """Z-Image (2511.22699): Qwen3 reads the prompt, one transformer the prompt and the picture together.
 
-Z-Image-Turbo is distilled for few steps, with its guidance in it. Nothing in its files says so but the shift of
-its noise levels.
+Z-Image-Turbo is distilled for few steps, with its guidance in it. Nothing in its files says so but the shift
+of its noise levels.
 """
 
 from __future__ import annotations
@@ -120,8 +120,8 @@ def read_facts(configs: ModelConfigs) -> ModelFacts:
     written, read = read_network_config(encoder, QWEN3).get("hidden_size"), configs.denoiser["cap_feat_dim"]
     if written != read:
         raise AssetError(
-            f"{encoder / CONFIG}: hidden_size is {written}, but the transformer reads prompts of width {read} "
-            "(cap_feat_dim); the two belong to different models"
+            f"{encoder / CONFIG}: hidden_size is {written}, but the transformer reads prompts of width "
+            f"{read} (cap_feat_dim); the two belong to different models"
         )
     is_turbo = FlowShift.of(configs.scheduler).fixed == TURBO_SHIFT
     return ModelFacts(

@@ -1,4 +1,4 @@
-"""Z-Image in every kind of scene, on small random weights, and what is told of scenes that it cannot paint."""
+"""Z-Image in every kind of scene, on small random weights, and what is told of scenes that do not suit it."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ regions:
   - {name: left, prompt: a red house, mask: {box: [0, 0, 0.5, 1]}, prompt_strength: 0.7}
   - {name: right, prompt: the sun, mask: {box: [0.5, 0, 1, 1]}}
 """
-LONG = "snow on every one of the houses, and on all of the trees"  # more tokens than one block of 32 has room for
+LONG = "snow on every one of the houses, and on all of the trees"  # more than fits in a block of 32 tokens
 
 
 @pytest.fixture(scope="module")
@@ -40,9 +40,16 @@ def opened(model, text=SCENE, **overrides):
 @pytest.mark.parametrize("kind", ["euler", "lcm"])
 def test_a_region_does_not_depend_on_anothers_prompt_nor_its_length(model, renderer, kind):
     """All steps are bootstrapped here, so that no region sees another."""
-    alone = {"sampler.kind": kind, "sampler.indices": [0, 1, 2], "bootstrap.steps": 3, "bootstrap.mix_steps": 3}
+    alone = {
+        "sampler.kind": kind,
+        "sampler.indices": [0, 1, 2],
+        "bootstrap.steps": 3,
+        "bootstrap.mix_steps": 3,
+    }
     latents = [
-        renderer.render(load_scene(SCENE, overrides={"model": model, **alone, "regions[right].prompt": prompt})).latents
+        renderer.render(
+            load_scene(SCENE, overrides={"model": model, **alone, "regions[right].prompt": prompt})
+        ).latents
         for prompt in ("the sun", LONG)
     ]
     one, other = (each[..., :4] for each in latents)
@@ -52,7 +59,9 @@ def test_a_region_does_not_depend_on_anothers_prompt_nor_its_length(model, rende
 
 def test_prompt_strength_moves_a_region(model, renderer):
     pictures = [
-        renderer.render(load_scene(SCENE, overrides={"model": model, "regions[left].prompt_strength": strength})).latents
+        renderer.render(
+            load_scene(SCENE, overrides={"model": model, "regions[left].prompt_strength": strength})
+        ).latents
         for strength in (1.0, 0.99, 0.0)
     ]
     whole = (pictures[0] - pictures[2]).abs().max()
@@ -91,7 +100,10 @@ def test_a_static_stream_shows_the_picture(model, renderer):
         ({"canvas.width": 72}, "canvas.width: 72 is not a multiple of 16"),
         ({"sampler.tile": 72}, "sampler.tile: 72 is not a multiple of 16"),
         ({"sampler.kind": "ddim"}, "sampler.kind: ddim does not go with zimage models"),
-        ({"background.negative_prompt": "fog"}, "background.negative_prompt: this zimage model takes no negative"),
+        (
+            {"background.negative_prompt": "fog"},
+            "background.negative_prompt: this zimage model takes no negative",
+        ),
         ({"sampler.guidance_scale": 2}, "sampler.guidance_scale: 2: this zimage model takes no negative"),
     ],
 )

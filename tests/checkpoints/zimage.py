@@ -30,8 +30,8 @@ def make_transformer(**changes: object) -> ZImageTransformer2DModel:
     """A transformer whose output depends on every input: what it begins with has pads and gates of 0."""
     torch.manual_seed(41)
     settings = {
-        "in_channels": CHANNELS, "dim": DIM, "n_layers": 2, "n_refiner_layers": 1, "n_heads": 2, "n_kv_heads": 2,
-        "cap_feat_dim": qwen.HIDDEN, "axes_dims": [4, 6, 6], "axes_lens": [512, 64, 64],
+        "in_channels": CHANNELS, "dim": DIM, "n_layers": 2, "n_refiner_layers": 1, "n_heads": 2,
+        "n_kv_heads": 2, "cap_feat_dim": qwen.HIDDEN, "axes_dims": [4, 6, 6], "axes_lens": [512, 64, 64],
     }  # fmt: skip
     network = ZImageTransformer2DModel(**{**settings, **changes})
     with torch.no_grad():
@@ -62,12 +62,14 @@ def make_folder(folder: Path, *, shift: float = 3.0, **changes: object) -> Path:
 
 
 def published(weights: Weights) -> Weights:
-    """A transformer's tensors under the names that Z-Image was published with, queries, keys and values as one."""
+    """A transformer's tensors under Z-Image's published names, with queries, keys and values as one."""
     renamed = {}
     for name, tensor in weights.items():
         path, _, kind = name.rpartition(".")
         path = path.replace("all_x_embedder.2-1", "x_embedder").replace("all_final_layer.2-1", "final_layer")
-        path = path.replace("attention.norm_q", "attention.q_norm").replace("attention.norm_k", "attention.k_norm")
+        path = path.replace("attention.norm_q", "attention.q_norm").replace(
+            "attention.norm_k", "attention.k_norm"
+        )
         path = path.replace("attention.to_out.0", "attention.out")
         if path.endswith(".to_q"):
             start = name.removesuffix("to_q.weight")

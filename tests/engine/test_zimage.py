@@ -1,6 +1,5 @@
 """Z-Image on small random weights: what diffusers makes of them, alone and in every kind of scene."""
 
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -42,7 +41,9 @@ def ours(
     size: tuple[int, int] = (64, 80),
     noise: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    text = f"smd: 1\ncanvas: {{width: {size[0]}, height: {size[1]}}}\nsampler: {{steps: {STEPS}, {sampler}}}\n"
+    text = (
+        f"smd: 1\ncanvas: {{width: {size[0]}, height: {size[1]}}}\nsampler: {{steps: {STEPS}, {sampler}}}\n"
+    )
     text += f"background: {{prompt: '{PROMPT}', negative_prompt: '{negative}'}}\n"
     plan = resolve(load_text(text, "scene").scene, "scene", Path())
     with torch.inference_mode():
@@ -94,7 +95,12 @@ def test_guidance_is_the_pipelines_which_counts_it_from_zero(tmp_path):
 
 def test_shift_follows_the_tokens_of_a_view_where_the_config_says_so(tmp_path):
     folder = zimage.make_folder(tmp_path / "dynamic")
-    settings = {"use_dynamic_shifting": True, "base_image_seq_len": 8, "max_image_seq_len": 64, "max_shift": 2.5}
+    settings = {
+        "use_dynamic_shifting": True,
+        "base_image_seq_len": 8,
+        "max_image_seq_len": 64,
+        "max_shift": 2.5,
+    }
     FlowMatchEulerDiscreteScheduler(**settings).save_pretrained(folder / "scheduler")
     assert_equal(ours(loaded(folder), "kind: euler, tile: 128"), theirs(folder))
 
