@@ -89,7 +89,7 @@ class SingleStream:
         return self._turns(pad(place, (0, 0, 0, -height * width % MULTIPLE)))
 
     def _turns(self, place: Tensor) -> Tensor:
-        """Return rotations (N, S, head / 2), complex, of places (N, S, 3), by rotary embedding (2104.09864)."""
+        """Return rotations (N, S, head / 2), complex, of places (N, S, 3): rotary embedding (2104.09864)."""
         angles = []
         for axis, size in enumerate(self.network.axes_dims):
             power = torch.arange(0, size, 2, dtype=torch.float64) / size
@@ -100,7 +100,7 @@ class SingleStream:
 
 
 def _bias(present: Tensor, dtype: torch.dtype) -> Tensor | None:
-    """Return what is added to the logits of attention to tokens (N, S), (N, 1, 1, S), if anything."""
+    """Return what is added to the logits of attention to tokens (N, S): (N, 1, 1, S), None for nothing."""
     if bool((present == 1).all()):
         return None
     return present.log()[:, None, None].to(dtype)

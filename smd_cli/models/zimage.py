@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from smd_cli.models.components import Destination
     from smd_cli.models.conditioning import Conditioning
     from smd_cli.models.qwen import QwenEncoder
+    from smd_cli.models.qwen_tokenizer import QwenReading
     from smd_cli.models.single_stream import SingleStream
 
 LENGTH = 512
@@ -84,11 +85,9 @@ def load(assets: Assets, to: Destination) -> Backbone:
     from smd_cli.models.autoencoder import LatentAutoencoder
     from smd_cli.models.loading import load_fused
     from smd_cli.models.qwen import QwenEncoder
-    from smd_cli.models.qwen_tokenizer import read_qwen_tokenizer
     from smd_cli.models.single_stream import SingleStream
 
     networks = load_fused(assets, to)
-    tokenizer = read_qwen_tokenizer(assets.configs / "tokenizer")
     return ZImage(
         assets=assets,
         networks=networks,
@@ -96,7 +95,7 @@ def load(assets: Assets, to: Destination) -> Backbone:
         schedules=schedules(assets.configs, assets.facts),
         device=to.device,
         dtype=to.dtype,
-        text=QwenEncoder(networks["text_encoder"], tokenizer, (-1,), LENGTH, thinks=True),
+        text=QwenEncoder(networks["text_encoder"], reading(assets), (-1,)),
         transformer=SingleStream(networks["transformer"]),
     )
 
@@ -161,10 +160,17 @@ def schedules(configs: Path, facts: ModelFacts) -> FlowSchedules:
     return FlowSchedules(sigmas)
 
 
+def reading(assets: Assets) -> QwenReading:
+    """Read the tokenizer. Raises AssetError: there is no readable one."""
+    from smd_cli.models.qwen_tokenizer import QwenReading, read_qwen_tokenizer
+
+    return QwenReading(read_qwen_tokenizer(assets.configs / "tokenizer"), LENGTH, thinks=True)
+
+
 FAMILY = Family(
     name="zimage",
     config="Tongyi-MAI/Z-Image-Turbo",
-    lcm_lora=None,
+    lcm_lora="",
     components={
         "transformer": Component("diffusion_pytorch_model", "model.diffusion_model.", S3DIT),
         "vae": Component("diffusion_pytorch_model", "vae."),
@@ -194,6 +200,6 @@ FAMILY = Family(
     read_facts=read_facts,
     evaluation_elements=evaluation_elements,
     schedules=schedules,
-    splitter=None,
+    reading=reading,
     load=load,
 )

@@ -117,5 +117,7 @@ def test_weights_that_are_not_distilled_are_not_sampled_by_lcm(renderer, tmp_pat
     base = str(zimage.make_folder(tmp_path / "base", shift=6.0))
     guided = {"sampler.guidance_scale": 2, "background.negative_prompt": "fog"}
     assert renderer.render(load_scene(SCENE, overrides={"model": base, **guided})).latents.isfinite().all()
-    with pytest.raises(AssetError, match=r"no LoRA makes them of zimage models; set sampler.kind to euler"):
+    with pytest.raises(
+        AssetError, match=r"no LoRA is known that makes zimage models such; set sampler.kind to euler"
+    ):
         renderer.render(load_scene(SCENE, overrides={"model": base, "sampler.kind": "lcm"}))
