@@ -41,6 +41,8 @@ def plan(
     device: str = "auto",
     dtype: str = "auto",
     batch: Batch = "auto",
+    memory: str = "auto",
+    weights: str = "full",
     offline: bool = False,
 ) -> RenderPlan:
     """Find what rendering a scene would take: work, tiles, memory, models. No weight is read.
@@ -55,7 +57,7 @@ def plan(
     from smd_cli.app.render_plan import plan_render  # imports torch
 
     planned = scene if task is None else scene.for_task(task)
-    return plan_render(planned, RenderSettings(device, dtype, batch, offline))
+    return plan_render(planned, RenderSettings(device, dtype, batch, offline, memory=memory, weights=weights))
 
 
 def verify(

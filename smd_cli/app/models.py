@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from smd_cli.app.settings import Batch, RenderSettings
 from smd_cli.digests import Stamp, stamp_of
 from smd_cli.engine.deterministic import DeterministicBackbone, fixed_order
 from smd_cli.engine.device import (
+    HALVES,
     choose_device,
     choose_dtype,
     device_name,
@@ -33,12 +34,17 @@ from smd_cli.models.loading import load
 from smd_cli.regular_files import is_there
 
 
-def choose_place(settings: RenderSettings) -> tuple[torch.device, torch.dtype]:
-    """Choose where and in what precision to compute. Raises DeviceError."""
+def choose_place(
+    settings: RenderSettings, halves: Sequence[str] = HALVES
+) -> tuple[torch.device, torch.dtype]:
+    """Choose where and in what precision to compute, the latter for a family of such `halves`.
+
+    Raises DeviceError.
+    """
     if settings.offline:
         go_offline()
     device = choose_device(settings.device)
-    return device, choose_dtype(settings.dtype, device)
+    return device, choose_dtype(settings.dtype, device, halves)
 
 
 @dataclass(frozen=True)
@@ -59,8 +65,9 @@ def find_checked(scene: OpenedScene, settings: RenderSettings) -> FoundModel:
         AssetError: the model is not available.
         SceneError: the scene does not suit the model.
     """
-    device, dtype = choose_place(settings)
+    choose_place(settings)  # what is not there is told before anything is fetched
     assets = find_fitting(scene, offline=settings.offline)
+    device, dtype = choose_place(settings, assets.family.dtypes)
     named = list(model_files(scene.plan, assets))
     stamps = {path: stamp_of(path) for file in named for path in file.files}
     if settings.metadata:

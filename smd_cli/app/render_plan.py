@@ -93,11 +93,12 @@ def plan_render(
     """
     if scene.plan.task == "stream":
         stream = stream or find_stream_input(scene)
-    device, dtype = choose_place(settings)
+    choose_place(settings)
     models = model_availability(scene)
     if models.assets is None:
         return RenderPlan(scene.plan, models.required, None, stream)
     facts = models.assets.facts
+    device, dtype = choose_place(settings, models.assets.family.dtypes)
     with at_model(scene.locate):
         if models.conflict:
             raise models.conflict

@@ -44,13 +44,17 @@ class Renderer:
         metadata: bool = True,
         strict: bool = False,
         deterministic: bool = False,
+        memory: str = "auto",
+        weights: str = "full",
         listener: Listener = ignore_events,
     ) -> None:
         """Take settings (see `RenderSettings`) and a listener for events; nothing is loaded so far.
 
         A stream calls the listener from its own threads too. Raises UsageError: a setting is out of range.
         """
-        self.settings = RenderSettings(device, dtype, batch, offline, metadata, strict, deterministic)
+        self.settings = RenderSettings(
+            device, dtype, batch, offline, metadata, strict, deterministic, memory, weights
+        )
         self.listener = listener
         self._model: tuple[tuple[ModelSpec, bool], Backbone] | None = None
         self._compared: OpenedScene | None = None

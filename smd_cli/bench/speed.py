@@ -70,9 +70,9 @@ class Rounds:
     on_picture: Callable[[], None] = lambda: None
 
     @classmethod
-    def of(cls, count: int, settings: RenderSettings) -> "Rounds":
-        """Make rounds as the settings say. Raises DeviceError: the device or dtype is not there."""
-        device, dtype = choose_place(settings)
+    def of(cls, count: int, settings: RenderSettings, case: Case) -> "Rounds":
+        """Make rounds as the settings say for a case. Raises DeviceError: the device or dtype is not there."""
+        device, dtype = choose_place(settings, case.assets.family.dtypes)
         return cls(count, device, dtype, settings.batch)
 
 

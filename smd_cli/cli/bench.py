@@ -102,8 +102,8 @@ def stream(
         from smd_cli.bench.stream_speed import measure_stream, stream_pictures
         from smd_cli.cli.progress import show_count
 
-        rounds = Rounds.of(repeats, settings)
         case = make_case(opened, settings)
+        rounds = Rounds.of(repeats, settings, case)
         other = make_case(opened, settings, vae=str(vae.absolute())).assets if vae else None
         with show_count(stream_pictures(repeats, other=vae is not None), quiet=reporting.quiet) as advance:
             report = measure_stream(case, other, replace(rounds, on_picture=advance), frames)
@@ -158,9 +158,9 @@ def _measure_speed(
         from smd_cli.bench.speed import Rounds, make_case, measure, pictures  # imports torch
         from smd_cli.cli.progress import show_count
 
-        rounds = Rounds.of(repeats, settings)
         cases = [make_case(scene, settings) for scene in opened[:-1]]
         cases.append(make_case(opened[-1], settings, rival="diffusers"))
+        rounds = Rounds.of(repeats, settings, cases[-1])
         with show_count(pictures(len(cases), repeats), quiet=reporting.quiet) as advance:
             return measure(cases, replace(rounds, on_picture=advance))
 

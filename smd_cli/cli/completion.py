@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from smd_cli.placement import MEMORIES, WEIGHTS
+
 DEVICES = ("auto", "cpu", "cuda", "cuda:0", "cuda:1", "mps")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
@@ -23,6 +25,16 @@ def complete_device(incomplete: str) -> list[str]:
 def complete_dtype(incomplete: str) -> list[str]:
     """Return the dtypes that a word can become."""
     return [name for name in DTYPES if name.startswith(incomplete)]
+
+
+def complete_memory(incomplete: str) -> list[str]:
+    """Return the placements that a word can become."""
+    return [name for name in MEMORIES if name.startswith(incomplete)]
+
+
+def complete_weights(incomplete: str) -> list[str]:
+    """Return the kinds of weights that a word can become."""
+    return [name for name in WEIGHTS if name.startswith(incomplete)]
 
 
 def complete_model(incomplete: str) -> list[str]:

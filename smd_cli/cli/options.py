@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from smd_cli.app.settings import RenderSettings, check_batch
-from smd_cli.cli.completion import complete_device, complete_dtype, complete_model
+from smd_cli.cli.completion import (
+    complete_device,
+    complete_dtype,
+    complete_memory,
+    complete_model,
+    complete_weights,
+)
 from smd_cli.cli.console import MessagePrinter
 from smd_cli.errors import UsageError
 from smd_cli.media.files import Existing
@@ -79,6 +85,26 @@ Batch = Annotated[
         envvar="SMD_BATCH",
         metavar="N",
         help="Views the model evaluates at once: auto, what memory allows; or a number.",
+    ),
+]
+Memory = Annotated[
+    str,
+    typer.Option(
+        "--memory",
+        envvar="SMD_MEMORY",
+        help="auto, the most that fits; high: the model stays on the device; medium: each network only while "
+        "it is used; low: the denoiser layer by layer too, one view at a time, pictures in tiles.",
+        autocompletion=complete_memory,
+    ),
+]
+Weights = Annotated[
+    str,
+    typer.Option(
+        "--weights",
+        envvar="SMD_WEIGHTS",
+        help="full, as --dtype says; int8 or fp8: large layers in 8 bits, half the memory or less, and other "
+        "pictures.",
+        autocompletion=complete_weights,
     ),
 ]
 Offline = Annotated[
@@ -227,14 +253,25 @@ class Compute:
     device: Device = "auto"
     dtype: Dtype = "auto"
     batch: Batch = "auto"
+    memory: Memory = "auto"
+    weights: Weights = "full"
     offline: Offline = False
 
     def settings(
         self, *, metadata: bool = False, strict: bool = False, deterministic: bool = False
     ) -> RenderSettings:
-        """Return the settings. Raises UsageError: --batch is no number in range."""
-        batch = check_batch(_whole_number(self.batch), f"--batch {self.batch}")
-        return RenderSettings(self.device, self.dtype, batch, self.offline, metadata, strict, deterministic)
+        """Return the settings. Raises UsageError: --batch is no number in range, or a word is unknown."""
+        return RenderSettings(
+            device=self.device,
+            dtype=self.dtype,
+            batch=check_batch(_whole_number(self.batch), f"--batch {self.batch}"),
+            offline=self.offline,
+            metadata=metadata,
+            strict=strict,
+            deterministic=deterministic,
+            memory=self.memory,
+            weights=self.weights,
+        )
 
 
 @dataclass(frozen=True)

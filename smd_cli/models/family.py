@@ -103,6 +103,7 @@ class Family:
         autoencoders: the classes that it may be of.
         marks: how its checkpoints are recognised.
         lora: the components that a LoRA may change, and how files name their layers.
+        dtypes: the half precisions that its numbers fit, that of its published weights first.
         size_multiple: what the sides of canvas and tiles are multiples of, px.
         read_facts: reads the facts from the configs; a KeyError or TypeError means that one lacks something.
         evaluation_elements: estimates the numbers that one evaluation holds at its peak beyond the weights,
@@ -130,6 +131,7 @@ class Family:
     schedules: Callable[[Path, ModelFacts], ScheduleMaker]
     reading: Callable[[Assets], PromptReading]
     load: Callable[[Assets, Destination], Backbone]
+    dtypes: tuple[str, ...] = ("float16", "bfloat16")
 
     def network(self, component: str, folder: Path) -> NetworkClass:
         """Return the class of a component whose config lies in a folder.
