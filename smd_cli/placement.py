@@ -3,8 +3,8 @@
 PLACEMENTS = ("low", "medium", "high")
 """Where a model's networks are while they are not used, from the least memory to the most.
 
-`high`: all on the device. `medium`: each network only while it is used, the numbers being the same. `low`: on a
-GPU the denoiser comes layer by layer too; one view is evaluated at a time, and pictures are decoded in tiles.
+`high`: all on the device. `medium`: each network only while it is used, the numbers being the same. `low`: on
+a GPU they come layer by layer too; one view is evaluated at a time, and pictures are decoded in tiles.
 """
 
 MEMORIES = ("auto", *PLACEMENTS)

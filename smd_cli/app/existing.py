@@ -33,6 +33,8 @@ LONGEST = {
     "batch": MAX_BATCH,
     "threads": 10**4,
     "deterministic": False,
+    "memory": "medium",
+    "weights": "full",
 }
 """What recipes say of a computation, at its longest: whether a file has room is checked before any work."""
 LONGEST_LATENTS = f"{LATENT_VALUES}x1x1:" + "x" * (4 * -(-2 * LATENT_VALUES // 3))  # float16 in base64

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +19,25 @@ from smd_cli.digests import Stamp, stamp_of
 from smd_cli.engine.deterministic import DeterministicBackbone, fixed_order
 from smd_cli.engine.device import (
     HALVES,
+    Place,
     choose_device,
     choose_dtype,
     device_name,
     enough_memory,
+    free_memory_bytes,
     peak_memory_bytes,
 )
 from smd_cli.engine.events import PhaseProgress
+from smd_cli.engine.memory import fitting_memory
 from smd_cli.errors import AssetError
 from smd_cli.models.assets import Assets
 from smd_cli.models.backbone import Backbone, dtype_name
 from smd_cli.models.hub import go_offline
 from smd_cli.models.loading import load
+from smd_cli.models.quantization import check_weights
+from smd_cli.models.thrifty import memory_of
 from smd_cli.regular_files import is_there
+from smd_cli.scene.resolve import Plan
 
 
 def choose_place(
@@ -47,13 +53,22 @@ def choose_place(
     return device, choose_dtype(settings.dtype, device, halves)
 
 
+def place_of(plan: Plan, assets: Assets, settings: RenderSettings) -> Place:
+    """Choose where and how a plan's model computes. Raises DeviceError."""
+    device, dtype = choose_place(settings, assets.family.dtypes)
+    check_weights(settings.weights, device)
+    place = Place(device, dtype, settings.memory, settings.weights)
+    if settings.memory != "auto":
+        return place
+    return replace(place, memory=fitting_memory(plan, assets, place, free_memory_bytes(device)))
+
+
 @dataclass(frozen=True)
 class FoundModel:
     """A model's files, found and checked, and where it is to be loaded; what the files were then."""
 
     assets: Assets
-    device: torch.device
-    dtype: torch.dtype
+    place: Place
     stamps: Mapping[Path, Stamp]
 
 
@@ -67,12 +82,12 @@ def find_checked(scene: OpenedScene, settings: RenderSettings) -> FoundModel:
     """
     choose_place(settings)  # what is not there is told before anything is fetched
     assets = find_fitting(scene, offline=settings.offline)
-    device, dtype = choose_place(settings, assets.family.dtypes)
+    place = place_of(scene.plan, assets, settings)
     named = list(model_files(scene.plan, assets))
     stamps = {path: stamp_of(path) for file in named for path in file.files}
     if settings.metadata:
         digests_of(named)  # kept with the assets: reading gigabytes takes seconds of loading
-    return FoundModel(assets, device, dtype, stamps)
+    return FoundModel(assets, place, stamps)
 
 
 def load_found(model: FoundModel, settings: RenderSettings, progress: PhaseProgress) -> Backbone:
@@ -81,8 +96,16 @@ def load_found(model: FoundModel, settings: RenderSettings, progress: PhaseProgr
     Raises AssetError: weights do not fit, or files are not those any more that were found; DeviceError: the
     memory is not enough.
     """
-    with enough_memory(model.device):
-        backbone = load(model.assets, model.device, model.dtype, progress.reach)
+    place = model.place
+    with enough_memory(place.device):
+        backbone = load(
+            model.assets,
+            place.device,
+            place.dtype,
+            progress.reach,
+            memory=place.memory,
+            weights=place.weights,
+        )
     for path, stamp in model.stamps.items():
         if not is_there(path) or stamp_of(path) != stamp:
             raise AssetError(f"{path}: has changed while the model was loaded; start again")
@@ -99,16 +122,18 @@ def computing(scene: OpenedScene, backbone: Backbone) -> Iterator[None]:
         yield
 
 
-def device_facts(backbone: Backbone) -> dict[str, Any]:
-    """Return the name and dtype that a model runs on, and the most memory that took."""
+def device_facts(backbone: Backbone, settings: RenderSettings) -> dict[str, Any]:
+    """Return the name and dtype that a model runs on, how it lies there, and the most memory that took."""
     return {
         "name": device_name(backbone.device),
         "dtype": dtype_name(backbone.dtype),
+        "memory": memory_of(backbone),
+        "weights": settings.weights,
         "peak_memory_bytes": peak_memory_bytes(backbone.device),
     }
 
 
-def computation(backbone: Backbone, batch: Batch) -> dict[str, Any]:
+def computation(backbone: Backbone, settings: RenderSettings, batch: Batch) -> dict[str, Any]:
     """Return what rounding depends on beside the versions of libraries, for recipes."""
     is_deterministic = isinstance(backbone, DeterministicBackbone)
     return {
@@ -117,4 +142,6 @@ def computation(backbone: Backbone, batch: Batch) -> dict[str, Any]:
         "batch": 1 if is_deterministic else batch,
         "threads": 1 if is_deterministic else torch.get_num_threads(),
         "deterministic": is_deterministic,
+        "memory": memory_of(backbone),
+        "weights": settings.weights,
     }

@@ -6,17 +6,19 @@ from typing import Any
 from smd_cli.app.model_availability import RequiredModel, model_availability
 from smd_cli.app.model_fit import check_fit, check_parts
 from smd_cli.app.model_spec import at_model
-from smd_cli.app.models import choose_place
+from smd_cli.app.models import choose_place, place_of
 from smd_cli.app.rendering import canvas_images
 from smd_cli.app.scenes import OpenedScene
 from smd_cli.app.settings import RenderSettings
 from smd_cli.app.stream_input import StreamInput, find_stream_input
 from smd_cli.core.regions import Work
 from smd_cli.core.tiling import Box
-from smd_cli.engine.batching import MOST
+from smd_cli.engine.batching import most_at_once
+from smd_cli.engine.device import Place, device_name, free_memory_bytes
 from smd_cli.engine.layout import Layout, make_layout
 from smd_cli.engine.memory import estimate
 from smd_cli.media.canvas import PixelBox
+from smd_cli.models.backbone import dtype_name
 from smd_cli.models.facts import ModelFacts
 from smd_cli.scene.resolve import Plan
 
@@ -32,14 +34,44 @@ class StepWork:
 
 
 @dataclass(frozen=True)
+class Memory:
+    """What a render holds at its peak, and what is free now on its device.
+
+    `place` says where and how the model computes; `is_chosen`: its placement follows from what is free.
+    """
+
+    peak_bytes: int
+    free_bytes: int
+    place: Place
+    is_chosen: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what `--json` prints."""
+        return {
+            "placement": self.place.memory,
+            "chosen": self.is_chosen,
+            "peak_bytes": self.peak_bytes,
+            "free_bytes": self.free_bytes,
+            "device": device_name(self.place.device),
+            "dtype": dtype_name(self.place.dtype),
+            "weights": self.place.weights,
+        }
+
+
+@dataclass(frozen=True)
 class Forecast:
-    """What the model decides: the work of a picture, its tiles in latents, memory at the peak; its facts."""
+    """What the model decides: the work of a picture, its tiles in latents, its memory; its facts."""
 
     work: Work
     steps: tuple[StepWork, ...]
     boxes: tuple[Box, ...]
-    memory_bytes: int
+    memory: Memory
     facts: ModelFacts
+
+    @property
+    def memory_bytes(self) -> int:
+        """The bytes that are expected to be held at the peak."""
+        return self.memory.peak_bytes
 
     @property
     def tiles(self) -> tuple[PixelBox, ...]:
@@ -74,6 +106,7 @@ class RenderPlan:
             "steps": [asdict(step) for step in known.steps] if known else [],
             "tiles": known and {"count": len(known.boxes), "px": known.tile_size},
             "memory_bytes": known and known.memory_bytes,
+            "memory": known and known.memory.to_dict(),
             "prediction": known and _prediction(known.facts),
             "stream": self.stream and self.stream.to_dict(),
             "models": [model.to_dict() for model in self.models],
@@ -98,7 +131,6 @@ def plan_render(
     if models.assets is None:
         return RenderPlan(scene.plan, models.required, None, stream)
     facts = models.assets.facts
-    device, dtype = choose_place(settings, models.assets.family.dtypes)
     with at_model(scene.locate):
         if models.conflict:
             raise models.conflict
@@ -106,18 +138,24 @@ def plan_render(
         check_parts(scene, models.assets)
         schedules = models.assets.family.schedules(models.assets.configs, facts)
     layout = make_layout(scene.plan, canvas_images(scene.images), facts, schedules)
-    at_most = MOST[device.type] if settings.batch == "auto" else settings.batch
-    at_once = min(at_most, max(len(views) for views in layout.regions.views))
-    memory = estimate(layout, models.assets, dtype, at_once)
+    place = place_of(scene.plan, models.assets, settings)
+    most = most_at_once(place.device, place.memory) if settings.batch == "auto" else settings.batch
+    at_once = min(most, max(len(views) for views in layout.regions.views))
+    memory = Memory(
+        estimate(layout, models.assets, place, at_once),
+        free_memory_bytes(place.device),
+        place,
+        is_chosen=settings.memory == "auto",
+    )
     return RenderPlan(scene.plan, models.required, _forecast(layout, facts, memory), stream)
 
 
-def _forecast(layout: Layout, facts: ModelFacts, memory_bytes: int) -> Forecast:
+def _forecast(layout: Layout, facts: ModelFacts, memory: Memory) -> Forecast:
     steps = tuple(
         StepWork(step + 1, len(views), *layout.regions.work(layout.guidance, [step]))
         for step, views in enumerate(layout.regions.views)
     )
-    return Forecast(layout.work, steps, layout.regions.tiling.boxes, memory_bytes, facts)
+    return Forecast(layout.work, steps, layout.regions.tiling.boxes, memory, facts)
 
 
 def _prediction(facts: ModelFacts) -> dict[str, Any]:

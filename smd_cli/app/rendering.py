@@ -111,7 +111,7 @@ def render_picture(
         recipe = replace(
             recipe,
             pixels=pixels,
-            computation=computation(backbone, prepared.method.batch),
+            computation=computation(backbone, settings, prepared.method.batch),
             latents=coarse_text(latents[0].numpy()),
         )
         if message := other_pixels(scene, recipe):
@@ -124,7 +124,7 @@ def render_picture(
         pixels_sha256=pixels,
         timing={f"{phase}_s": seconds for phase, seconds in clock.seconds.items() if phase != "save"},
         work=prepared.work,
-        device=device_facts(backbone),
+        device=device_facts(backbone, settings),
         steps=len(prepared.method.schedule),
         _scene=scene,
         _listener=clock.listen,

@@ -92,7 +92,7 @@ class SceneStream:
         if not self._settings.metadata:
             return None
         recipe = build_recipe(self.scene, self.seed, self._backbone.assets)
-        return replace(recipe, computation=computation(self._backbone, self._settings.batch))
+        return replace(recipe, computation=computation(self._backbone, self._settings, self._settings.batch))
 
     @property
     def work(self) -> Work:
@@ -187,7 +187,7 @@ class SceneStream:
             progress=replace(self.progress, frames=kept),
             timing={**timing, "save_s": written.seconds, "total_s": loading + seconds},
             work=dict(self.work._asdict()),
-            device=device_facts(self._backbone),
+            device=device_facts(self._backbone, self._settings),
         )
 
     def _begin(self) -> None:

@@ -71,7 +71,7 @@ class Rounds:
 
     @classmethod
     def of(cls, count: int, settings: RenderSettings, case: Case) -> "Rounds":
-        """Make rounds as the settings say for a case. Raises DeviceError: the device or dtype is not there."""
+        """Make rounds for a case as the settings say. Raises DeviceError: that is not there."""
         device, dtype = choose_place(settings, case.assets.family.dtypes)
         return cls(count, device, dtype, settings.batch)
 

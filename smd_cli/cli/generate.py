@@ -47,7 +47,7 @@ def generate(
     naming: Naming = Naming(),
     seed: options.Seeds = None,
     edits: options.ModelEdits = options.ModelEdits(),  # noqa: B008
-    compute: options.Compute = options.Compute(),  # noqa: B008
+    compute: options.PlacedCompute = options.PlacedCompute(),  # noqa: B008
     dry_run: options.DryRun = False,
     files: options.ExistingFiles = options.ExistingFiles(),  # noqa: B008
     no_metadata: options.NoMetadata = False,

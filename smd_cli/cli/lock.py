@@ -64,7 +64,7 @@ def lock(
     seed: options.Seeds = None,
     matrix: Matrix = Matrix(),  # noqa: B008
     edits: options.ModelEdits = options.ModelEdits(),  # noqa: B008 - frozen
-    compute: options.Compute = options.Compute(),  # noqa: B008
+    compute: options.PlacedCompute = options.PlacedCompute(),  # noqa: B008
     deterministic: options.Deterministic = False,
     writing: Writing = Writing(),
     reporting: options.Reporting = options.Reporting(),  # noqa: B008

@@ -253,14 +253,12 @@ class Compute:
     device: Device = "auto"
     dtype: Dtype = "auto"
     batch: Batch = "auto"
-    memory: Memory = "auto"
-    weights: Weights = "full"
     offline: Offline = False
 
     def settings(
         self, *, metadata: bool = False, strict: bool = False, deterministic: bool = False
     ) -> RenderSettings:
-        """Return the settings. Raises UsageError: --batch is no number in range, or a word is unknown."""
+        """Return the settings. Raises UsageError: a value is none that is known."""
         return RenderSettings(
             device=self.device,
             dtype=self.dtype,
@@ -269,9 +267,22 @@ class Compute:
             metadata=metadata,
             strict=strict,
             deterministic=deterministic,
-            memory=self.memory,
-            weights=self.weights,
+            **self._placement(),
         )
+
+    def _placement(self) -> dict[str, str]:
+        return {}
+
+
+@dataclass(frozen=True)
+class PlacedCompute(Compute):
+    """Options for where and how to compute, and how the model lies in memory."""
+
+    memory: Memory = "auto"
+    weights: Weights = "full"
+
+    def _placement(self) -> dict[str, str]:
+        return {"memory": self.memory, "weights": self.weights}
 
 
 @dataclass(frozen=True)

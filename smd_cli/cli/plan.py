@@ -30,7 +30,7 @@ Preview = Annotated[
 def plan(
     scene: options.Scene,
     edits: options.ModelEdits = options.ModelEdits(),  # noqa: B008 - frozen
-    compute: options.Compute = options.Compute(),  # noqa: B008
+    compute: options.PlacedCompute = options.PlacedCompute(),  # noqa: B008
     preview: Preview = None,
     reporting: options.Reporting = options.Reporting(),  # noqa: B008
 ) -> None:

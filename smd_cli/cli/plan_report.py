@@ -17,7 +17,7 @@ from smd_cli.scene.frame_times import RecordedTimes, seconds_of
 from smd_cli.visible import visible
 
 if TYPE_CHECKING:
-    from smd_cli.app.render_plan import Forecast, RenderPlan, StepWork
+    from smd_cli.app.render_plan import Forecast, Memory, RenderPlan, StepWork
     from smd_cli.app.stream_input import StreamInput
     from smd_cli.models.facts import ModelFacts
     from smd_cli.scene.resolve import Plan, SamplerPlan
@@ -64,7 +64,8 @@ def _facts(found: RenderPlan) -> Table:
         table.add_row("frames", _frames(found.stream))
     if known:
         table.add_row("predicts", _prediction(known.facts))
-        table.add_row("memory", f"about {known.memory_bytes / MIB:,.0f} MiB")
+        table.add_row("dtype", _precision(known.memory))
+        table.add_row("memory", _memory(known.memory))
     for model in found.models:
         presence = {True: ("here", "green"), False: ("missing", "red"), None: ("not known", "dim")}
         fact = Text.assemble(visible(model.source), "  ", presence[model.present])
@@ -77,6 +78,20 @@ def _prediction(facts: ModelFacts) -> Text:
     zero_snr = ", zero terminal SNR" * facts.zero_terminal_snr
     source = visible(PurePath(facts.prediction_source).name)
     return Text.assemble(f"{facts.prediction_type}{zero_snr}  ", (source, "dim"))
+
+
+def _precision(memory: Memory) -> str:
+    place = memory.place
+    weights = f", large layers in {place.weights}" * (place.weights != "full")
+    return f"{str(place.dtype).removeprefix('torch.')} on {place.device}{weights}"
+
+
+def _memory(memory: Memory) -> Text:
+    """Tell the estimate and the placement, and what is free, from which it follows where it is not given."""
+    chosen = f"chosen for {memory.free_bytes / MIB:,.0f} MiB that are free"
+    why = chosen if memory.is_chosen else f"as given; {memory.free_bytes / MIB:,.0f} MiB are free"
+    about = f"about {memory.peak_bytes / MIB:,.0f} MiB  "
+    return Text.assemble(about, memory.place.memory, (f"  {why}", "dim"))
 
 
 def _canvas(plan: Plan) -> str:

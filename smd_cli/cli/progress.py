@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.progress import (
     BarColumn,
@@ -187,7 +187,7 @@ def print_render_report(report: RenderReport) -> None:
     if report.steps:
         a_step = f"{report.timing['denoise_s'] / (report.steps * pictures):.3f} a step; "
     notes = {
-        "load": f"{report.device['name']}, {report.device['dtype']}",
+        "load": _place(report.device),
         "denoise": f"{a_step}{evaluations} evaluations, {everything} without savings",
         "save": "1 picture" if pictures == 1 else f"{pictures} pictures",
         "total": f"peak memory {report.device['peak_memory_bytes'] / MIB:.0f} MiB",
@@ -199,7 +199,7 @@ def print_stream_report(report: StreamReport) -> None:
     """Print what a stream did as a table on stderr."""
     progress, work = report.progress, report.work
     notes = {
-        "load": f"{report.device['name']}, {report.device['dtype']}",
+        "load": _place(report.device),
         "denoise": f"{work['model_evaluations']} evaluations, {work['without_savings']} without savings",
         "save": f"{progress.frames} frames, {progress.skipped} skipped",
         "total": f"{progress.frames_per_second:.2f} frames a second, {progress.latency:.2f} s on the way; "
@@ -207,6 +207,13 @@ def print_stream_report(report: StreamReport) -> None:
     }
     _print_times(report.timing, notes)
     rich_console().print("phases overlap: read to save work at the same time, on other frames", style="dim")
+
+
+def _place(device: Mapping[str, Any]) -> str:
+    """Name a device, and what is not usual of how the model lies there."""
+    memory = f", memory {device['memory']}" * (device["memory"] != "high")
+    weights = f", weights {device['weights']}" * (device["weights"] != "full")
+    return f"{device['name']}, {device['dtype']}{memory}{weights}"
 
 
 def _print_times(timing: dict[str, float], notes: dict[str, str]) -> None:

@@ -114,7 +114,7 @@ def render(
     seed: options.Seeds = None,
     matrix: Matrix = Matrix(),
     edits: options.ModelEdits = options.ModelEdits(),  # noqa: B008 - frozen
-    compute: options.Compute = options.Compute(),  # noqa: B008
+    compute: options.PlacedCompute = options.PlacedCompute(),  # noqa: B008
     engines: Engines = Engines(),  # noqa: B008
     extras: Extras = Extras(),
     fail_fast: FailFast = False,

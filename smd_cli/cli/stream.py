@@ -116,7 +116,7 @@ def stream(
     seed: Seed = None,
     stream_edits: StreamEdits = StreamEdits(),
     edits: options.ModelEdits = options.ModelEdits(),  # noqa: B008
-    compute: options.Compute = options.Compute(),  # noqa: B008
+    compute: options.PlacedCompute = options.PlacedCompute(),  # noqa: B008
     dry_run: options.DryRun = False,
     files: options.ExistingFiles = options.ExistingFiles(),  # noqa: B008
     no_metadata: options.NoMetadata = False,

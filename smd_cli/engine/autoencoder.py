@@ -13,8 +13,9 @@ from smd_cli.engine.encoder import Encoder
 from smd_cli.engine.finite import infinity_as_nan
 from smd_cli.models.backbone import Backbone
 from smd_cli.models.facts import ModelFacts
+from smd_cli.models.thrifty import memory_of
 
-WHOLE = 1024 * 1024  # px: what is no larger goes through the autoencoder at once
+WHOLE = 1024 * 1024  # px: what is no larger goes through the autoencoder at once, unless memory is low
 TILE = 512  # px
 OVERLAP = 0.25  # of a tile
 
@@ -27,11 +28,19 @@ class _Piece(NamedTuple):
     weight: Tensor
 
 
-def encode(encoder: Encoder, pixels: Tensor, *, wrap: bool = False) -> Tensor:
-    """Encode pixels (1, 3, H, W) in [-1, 1] into scaled latents (1, C, h, w); `wrap` closes them sideways."""
+def whole_pixels(memory: str) -> int:
+    """Return how many pixels go through the autoencoder at once, of a picture that is no larger."""
+    return TILE**2 if memory == "low" else WHOLE
+
+
+def encode(encoder: Encoder, pixels: Tensor, *, wrap: bool = False, memory: str = "high") -> Tensor:
+    """Encode pixels (1, 3, H, W) in [-1, 1] into scaled latents (1, C, h, w); `wrap` closes them sideways.
+
+    `memory` is that which the model has been loaded for.
+    """
     facts = encoder.facts
     height, width = (side // facts.downscale for side in pixels.shape[-2:])
-    if _goes_whole(pixels.shape[-2:], wrap=wrap):
+    if not wrap and height * width * facts.downscale**2 <= whole_pixels(memory):
         with exclusive(pixels.device):
             return encoder.encode_image(pixels)
     tiling = _tiles(facts, height, width, wrap=wrap)
@@ -56,7 +65,7 @@ def decode(backbone: Backbone, latents: Tensor, *, wrap: bool = False, precise: 
 
     downscale = backbone.facts.downscale
     height, width = latents.shape[-2:]
-    if _goes_whole((height * downscale, width * downscale), wrap=wrap):
+    if not wrap and height * width * downscale**2 <= whole_pixels(memory_of(backbone)):
         with exclusive(latents.device):
             return convert(latents)
     tiling = _tiles(backbone.facts, height, width, wrap=wrap)
@@ -65,10 +74,6 @@ def decode(backbone: Backbone, latents: Tensor, *, wrap: bool = False, precise: 
         for box, weight in zip(tiling.boxes, tiling.weights.to(latents.device), strict=True)
     )
     return _by_pieces(latents, (1, 3, height * downscale, width * downscale), pieces, convert)
-
-
-def _goes_whole(size: tuple[int, ...], *, wrap: bool) -> bool:
-    return size[0] * size[1] <= WHOLE and not wrap
 
 
 def _tiles(facts: ModelFacts, height: int, width: int, *, wrap: bool) -> Tiling:

@@ -12,6 +12,7 @@ from smd_cli.engine.layout import Layout
 from smd_cli.engine.memory import row_bytes
 from smd_cli.models.backbone import Backbone
 from smd_cli.models.conditioning import Conditioning
+from smd_cli.models.thrifty import memory_of
 
 _log = logging.getLogger(__name__)
 
@@ -20,15 +21,21 @@ MOST = {"cpu": 8, "cuda": 64, "mps": 16}  # views at once, past which a device g
 FREE_SHARE = 0.5  # of the memory that is free now, for the views: the rest is the canvas's and the decoder's
 
 
+def most_at_once(device: torch.device, memory: str) -> int:
+    """Return the most views that are evaluated at once where that is left to choose."""
+    return 1 if memory == "low" else MOST[device.type]
+
+
 def views_at_once(batch: Batch, layout: Layout, backbone: Backbone) -> int:
     """Return the number of views to evaluate at once."""
     if batch != "auto":
         return batch
+    most = most_at_once(backbone.device, memory_of(backbone))
     free = free_memory_bytes(backbone.device) * FREE_SHARE
     fitting = int(
         free / (row_bytes(layout, backbone.assets, backbone.dtype) * layout.guidance.rows_per_view(0))
     )
-    return max(min(fitting, MOST[backbone.device.type]), 1)
+    return max(min(fitting, most), 1)
 
 
 class Evaluator:

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 
 import torch
 
@@ -19,6 +20,23 @@ HALVES = ("float16", "bfloat16")
 _DEVICE = re.compile(r"cpu|cuda(:[0-9]+)?|mps")
 _CPU_TURN = threading.RLock()
 _NO_MEMORY = re.compile("out of memory|can't allocate memory")  # torch has a class for CUDA's alone
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where and how a model computes.
+
+    Attributes:
+        device: where.
+        dtype: what it computes in.
+        memory: one of `smd_cli.placement.PLACEMENTS`.
+        weights: one of `smd_cli.placement.WEIGHTS`.
+    """
+
+    device: torch.device
+    dtype: torch.dtype
+    memory: str = "high"
+    weights: str = "full"
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -69,7 +87,7 @@ def _best_dtype(device: torch.device, halves: Sequence[str]) -> str:
 def _computes_bfloat16(device: torch.device) -> bool:
     """Tell whether a GPU computes in bfloat16 by itself, rather than by way of float32."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return torch.backends.mps.is_macos_or_newer(14, 0)
 
 

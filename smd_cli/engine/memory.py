@@ -1,50 +1,147 @@
 """How much memory a render takes, estimated from the configs and headers of a model's files.
 
-Factors, here and of families and autoencoders, were fitted to measured peaks: those of the embedded model and
-of a KL autoencoder of full size. docs/results.md compares estimates with peaks.
+Factors, here and of families and autoencoders, were fitted to measured peaks. docs/results.md compares
+estimates with peaks.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from math import prod
 
 import torch
 
-from smd_cli.engine.autoencoder import TILE, WHOLE
+from smd_cli.core.guidance import Guidance
+from smd_cli.engine.autoencoder import TILE, whole_pixels
+from smd_cli.engine.device import Place
 from smd_cli.engine.layout import Layout
+from smd_cli.engine.tile_size import tile_side
 from smd_cli.models.assets import Assets
 from smd_cli.models.configs import read_config
+from smd_cli.models.quantization import quantized_bytes
+from smd_cli.models.thrifty import AUTOENCODER, DENOISER, ENCODERS, has_own_memory, purpose_of
 from smd_cli.models.vae import autoencoder_of
-from smd_cli.models.weights import read_shapes
+from smd_cli.models.weights import own_names, read_shapes, stored_bytes
+from smd_cli.placement import PLACEMENTS
+from smd_cli.scene.resolve import Plan
 
 PROGRAM = 460 * 2**20  # bytes of the libraries themselves, on the CPU
 CANVAS_MAPS = 12  # latents, accumulators and noise, of the size of the canvas, float32
+FREE_SHARE = 0.9  # of the free memory, that a model may take where the placement is left to choose
+
+
+@dataclass(frozen=True)
+class NetworkSize:
+    """The bytes of one network: where it computes, in its files, and of its largest layer."""
+
+    purpose: str
+    held: int
+    stored: int
+    layer: int
+
+
+def network_sizes(assets: Assets, place: Place) -> tuple[NetworkSize, ...]:
+    """Return the sizes of a model's networks, in the order in which they are loaded."""
+    return tuple(_network_size(assets, name, place) for name in assets.components)
+
+
+def model_peak(networks: Sequence[NetworkSize], place: Place, rows: int, decoding: int) -> int:
+    """Return the most bytes that networks and their work take at a time.
+
+    `rows` are the bytes of the evaluations that run at once, `decoding` those of decoding a picture.
+    """
+    of = {
+        purpose: [each for each in networks if each.purpose == purpose]
+        for purpose in (ENCODERS, DENOISER, AUTOENCODER)
+    }
+    encoders, denoiser, autoencoder = (sum(each.held for each in of[purpose]) for purpose in of)
+    working = max(rows, decoding)
+    if not has_own_memory(place.device):
+        if place.memory == "high":
+            return max(encoders + denoiser + autoencoder + working, _reading(networks))
+        coming = max(_reading(of[ENCODERS]), _reading(of[DENOISER]), denoiser + working)
+        return max(autoencoder + coming, _reading(of[AUTOENCODER]))
+    if place.memory == "high":
+        return encoders + denoiser + autoencoder + working
+    if place.memory == "medium":
+        return max(encoders, denoiser + rows, autoencoder + decoding)
+    layers = 2 * max(each.layer for each in networks)  # one computes while the next one comes
+    return max(layers + rows, autoencoder + decoding)
 
 
 def row_bytes(layout: Layout, assets: Assets, dtype: torch.dtype) -> int:
     """Return the bytes of one model evaluation beyond the weights."""
-    family = assets.family
-    denoiser = read_config(assets.components[family.denoiser].config)
     box = layout.regions.tiling.boxes[0]
-    pixels = (box.bottom - box.top) * (box.right - box.left)
-    return family.evaluation_elements(denoiser, pixels) * dtype.itemsize
+    return _row_bytes(assets, (box.bottom - box.top) * (box.right - box.left), dtype)
 
 
-def estimate(layout: Layout, assets: Assets, dtype: torch.dtype, batch: int) -> int:
-    """Return the bytes that a render is expected to hold at its peak, on the CPU."""
-    shapes = (shape for path in assets.weights for shape in read_shapes(path).values())
-    weights = sum(map(prod, shapes)) * dtype.itemsize
+def estimate(layout: Layout, assets: Assets, place: Place, batch: int) -> int:
+    """Return the bytes that a render is expected to hold at its peak, on its device."""
     latents = prod(layout.shape[-2:])
     pixels = latents * assets.facts.downscale**2
     canvas = 4 * CANVAS_MAPS * prod(layout.shape) + 4 * layout.regions.masks.numel()
     planes = 4 * (2 * layout.soft_pixels + 6 * pixels)  # masks while they are blurred; pictures
-    rows = batch * layout.guidance.rows_per_view(0) * row_bytes(layout, assets, dtype)
-    return int(PROGRAM + weights + canvas + planes + max(rows, _decoder_bytes(pixels, assets, dtype)))
+    rows = batch * layout.guidance.rows_per_view(0) * row_bytes(layout, assets, place.dtype)
+    decoding = _decoder_bytes(pixels, assets, place)
+    model = model_peak(network_sizes(assets, place), place, rows, decoding)
+    return int((0 if has_own_memory(place.device) else PROGRAM) + canvas + planes + model)
 
 
-def _decoder_bytes(pixels: int, assets: Assets, dtype: torch.dtype) -> int:
+def fitting_memory(plan: Plan, assets: Assets, place: Place, free: int) -> str:
+    """Return the placement of most memory whose model, evaluating one view, fits the `free` bytes.
+
+    What the canvas takes is little beside that. The last one is the answer where none fits.
+    """
+    tile = tile_side(plan, assets.facts)
+    canvas = (plan.canvas.height, plan.canvas.width)
+    view = prod(min(tile, side) // assets.facts.downscale for side in canvas)
+    sampler = plan.sampler
+    at_once = Guidance(sampler.guidance, sampler.guidance_scale, sampler.delta).rows_per_view(0)
+    rows = at_once * _row_bytes(assets, view, place.dtype)
+    networks = network_sizes(assets, place)
+    for memory in reversed(PLACEMENTS):
+        there = replace(place, memory=memory)
+        needed = model_peak(networks, there, rows, _decoder_bytes(prod(canvas), assets, there))
+        if needed <= FREE_SHARE * free:
+            return memory
+    return PLACEMENTS[0]
+
+
+def _row_bytes(assets: Assets, view: int, dtype: torch.dtype) -> int:
+    """Return the bytes of evaluating one view of so many latent pixels."""
+    family = assets.family
+    denoiser = read_config(assets.components[family.denoiser].config)
+    return family.evaluation_elements(denoiser, view) * dtype.itemsize
+
+
+def _decoder_bytes(pixels: int, assets: Assets, place: Place) -> int:
     """Return the bytes of decoding, of the whole picture or of one tile."""
     family = assets.family
     folder = assets.components[family.autoencoder].config
     config = read_config(folder)
     autoencoder = autoencoder_of(config, family.autoencoders, folder)
-    at_once = pixels if pixels <= WHOLE else TILE**2
-    return autoencoder.decoder_elements(config, at_once) * dtype.itemsize
+    at_once = pixels if pixels <= whole_pixels(place.memory) else TILE**2
+    return autoencoder.decoder_elements(config, at_once) * place.dtype.itemsize
+
+
+def _network_size(assets: Assets, component: str, place: Place) -> NetworkSize:
+    files, prefix = assets.components[component], assets.family.components[component].prefix
+    shapes: dict[str, tuple[int, ...]] = {}
+    stored = 0
+    for path in files.weights:
+        of_file = read_shapes(path)
+        names = own_names(of_file, prefix)
+        shapes |= {name: of_file[name] for name in names}
+        stored += stored_bytes(path, names)
+    purpose = purpose_of(assets.family, component)
+    small = quantized_bytes(shapes) if place.weights != "full" and purpose != AUTOENCODER else {}
+    held = [small.get(name, prod(shape) * place.dtype.itemsize) for name, shape in shapes.items()]
+    return NetworkSize(purpose, sum(held), stored, max(held))
+
+
+def _reading(networks: Sequence[NetworkSize]) -> int:
+    """Return the most bytes while networks are read in turn: files are mapped beside the copies."""
+    most = held = 0
+    for network in networks:
+        held += network.held
+        most = max(most, held + network.stored)
+    return most

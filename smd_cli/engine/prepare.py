@@ -20,6 +20,7 @@ from smd_cli.engine.pixels import to_pixels
 from smd_cli.engine.preserved_background import PreservedBackground, preserve_background
 from smd_cli.models.backbone import Backbone
 from smd_cli.models.conditioning import Conditioning, prompt_table
+from smd_cli.models.thrifty import memory_of
 from smd_cli.scene.resolve import Plan
 
 Encode = Callable[[list[str]], Conditioning]
@@ -77,14 +78,14 @@ def prepare(
     encoder = encoder or CachedEncoder(backbone)
     layout = make_layout(plan, images, backbone.facts, backbone.schedules)
     wraps = plan.canvas.wraps
-    picture = None
+    picture, memory = None, memory_of(backbone)
     if images.background is not None:
-        picture = encode(encoder, to_pixels(images.background).to(backbone.device), wrap=wraps)
+        picture = encode(encoder, to_pixels(images.background).to(backbone.device), wrap=wraps, memory=memory)
     repainted = plan.background.strength is not None
     background = None if repainted else picture
     white = None
     if plan.bootstrap.steps or (background is None and not layout.regions.is_complete):
-        white = _white(plan, encoder, backbone.device)
+        white = _white(plan, encoder, backbone)
     prompts = _prompts(layout.layers, encoder.encode_prompts)
     with exclusive(backbone.device):
         table = backbone.prepare(prompts)
@@ -101,10 +102,10 @@ def prepare(
     )
 
 
-def _white(plan: Plan, encoder: Encoder, device: torch.device) -> Tensor:
+def _white(plan: Plan, encoder: Encoder, backbone: Backbone) -> Tensor:
     """Encode a white picture: regions are bootstrapped on it, and it shows where nothing is painted."""
-    pixels = torch.ones(1, 3, plan.canvas.height, plan.canvas.width, device=device)
-    return encode(encoder, pixels, wrap=plan.canvas.wraps)
+    pixels = torch.ones(1, 3, plan.canvas.height, plan.canvas.width, device=backbone.device)
+    return encode(encoder, pixels, wrap=plan.canvas.wraps, memory=memory_of(backbone))
 
 
 def _method(plan: Plan, layout: Layout, white: Tensor | None, *, batch: int) -> Method:

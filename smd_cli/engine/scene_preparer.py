@@ -15,6 +15,7 @@ from smd_cli.engine.prepare import PreparedScene, prepare
 from smd_cli.engine.similarity import SimilarityFilter
 from smd_cli.engine.stream_batch import FrameJob, SkippedFrame
 from smd_cli.models.backbone import Backbone
+from smd_cli.models.thrifty import memory_of
 from smd_cli.scene.resolve import Plan
 
 Paint = Callable[[Plan, int], CanvasImages]
@@ -65,5 +66,6 @@ class ScenePreparer:
                 yield SkippedFrame(each.frame)
                 continue
             rendered = each.plan
-            source = encode(self.encoder, pixels, wrap=each.plan.canvas.wraps)
+            wraps, memory = each.plan.canvas.wraps, memory_of(self.backbone)
+            source = encode(self.encoder, pixels, wrap=wraps, memory=memory)
             yield FrameJob(each.frame, self.scene(each.plan, each.frame), source)

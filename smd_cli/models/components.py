@@ -1,8 +1,8 @@
 """One network of a checkpoint: built from its config, filled from its weights, ready to be asked."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import Any
 
@@ -48,6 +48,10 @@ def read_tensors(files: ComponentFiles, prefix: str) -> Weights:
 class Destination:
     """Where tensors go: their device and dtype, and who is told how many more have come there.
 
+    `elsewhere` names components that lie on another device until they are used (see `models.residence`);
+    `weights`, one of `smd_cli.placement.WEIGHTS`, is how large layers keep theirs; `networks` are those that
+    have been loaded.
+
     Files are read as late as that: until then their tensors are maps of them. From then on they are copies,
     which whoever writes to a file changes no more.
     """
@@ -55,6 +59,13 @@ class Destination:
     device: torch.device
     dtype: torch.dtype
     arrived: Callable[[int], None]
+    elsewhere: Mapping[str, torch.device] = field(default_factory=dict)
+    weights: str = "full"
+    networks: dict[str, Network] = field(default_factory=dict)
+
+    def of(self, component: str) -> "Destination":
+        """Return where the tensors of a component go."""
+        return replace(self, device=self.elsewhere.get(component, self.device))
 
     def take(self, tensors: Weights, of: int, precise: Collection[str] = ()) -> Weights:
         """Bring tensors there, one after the other; they were made of so many tensors of files.
@@ -75,13 +86,19 @@ class Destination:
         return torch.float32 if overflows else self.dtype
 
 
-def load_networks(assets: Assets, to: Destination) -> dict[str, Network]:
-    """Load a model's networks, by the names of its family's components. Raises as `load_component`."""
+def load_networks(
+    assets: Assets, to: Destination, names: Collection[str] | None = None
+) -> dict[str, Network]:
+    """Load a model's networks, by the names of its family's components; `names` are those of some of them.
+
+    Raises as `load_component`.
+    """
     family, networks = assets.family, {}
-    for name, files in assets.components.items():
+    for name in assets.components if names is None else names:
+        files = assets.components[name]
         network, prefix = family.network(name, files.config), family.components[name].prefix
         with asked_for(files.config, *assets.part_of(name)):
-            networks[name] = load_component(network, files, prefix, to)
+            networks[name] = load_component(network, files, prefix, to.of(name))
     return networks
 
 

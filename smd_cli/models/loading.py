@@ -1,15 +1,22 @@
 """Located assets to a `Backbone`. The family's libraries are imported when a model is loaded."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
+from pathlib import Path
 from threading import Lock
 
 import torch
 
+from smd_cli.digests import Stamp, stamp_of
+from smd_cli.errors import AssetError
 from smd_cli.models.assets import Assets
 from smd_cli.models.backbone import Backbone
 from smd_cli.models.components import Destination, Network, load_networks
+from smd_cli.models.learned_words import learn_words
 from smd_cli.models.lora import fuse_lora
+from smd_cli.models.quantization import check_weights, quantize
 from smd_cli.models.spec import asked_for
+from smd_cli.models.thrifty import AUTOENCODER, ThriftyBackbone, elsewhere, purpose_of, settle
 from smd_cli.models.weights import own_names, read_shapes
 
 _LOADING = Lock()  # networks are built on torch's meta device by patching torch, for all threads alike
@@ -20,12 +27,22 @@ Reached = Callable[[int, int], None]
 
 
 def load(
-    assets: Assets, device: torch.device, dtype: torch.dtype, reached: Reached = lambda done, total: None
+    assets: Assets,
+    device: torch.device,
+    dtype: torch.dtype,
+    reached: Reached = lambda done, total: None,
+    *,
+    memory: str = "high",
+    weights: str = "full",
 ) -> Backbone:
     """Read the weights into a backbone of the assets' family.
 
+    `memory` is one of `smd_cli.placement.PLACEMENTS`, `weights` of its `WEIGHTS`. On a CPU, `low` and
+    `medium` read most weights when they are used; until then all but their numbers is looked at.
+
     Raises:
         AssetError: the weights do not fit their configs, or a LoRA does not fit the weights.
+        DeviceError: a library is missing for `low`, or for weights in 8 bits.
     """
     done, total = 0, _parts(assets)
 
@@ -34,23 +51,44 @@ def load(
         done += more
         reached(done, total)
 
+    check_weights(weights, device)
+    there = elsewhere(assets, device, memory, weights)
+    to = Destination(device, dtype, arrived, there, weights)
     with _LOADING, asked_for(assets.base.reference, "base"):
         _silence_libraries()
-        return assets.family.load(assets, Destination(device, dtype, arrived))
+        backbone = assets.family.load(assets, to)
+    if memory == "high":
+        for network in to.networks.values():
+            network.to(device)
+        return backbone
+    stamps = {path: stamp_of(path) for path in _files(assets)}
+    read = partial(
+        _read_again, assets, Destination(device, dtype, lambda more: None, weights=weights), stamps
+    )
+    return ThriftyBackbone(backbone, settle(assets.family, to, memory, read), memory)
 
 
-def load_fused(assets: Assets, to: Destination) -> Mapping[str, Network]:
+def load_fused(
+    assets: Assets, to: Destination, names: Collection[str] | None = None
+) -> Mapping[str, Network]:
     """Read a model's networks, by the names of its family's components, and fuse its LoRAs into them.
+
+    `names` are those of some networks that have been read before; None: all.
 
     Raises AssetError: the weights do not fill what the configs describe, or a LoRA does not fit them.
     """
     # convolutions run faster on pixels that lie together, but for Apple's
     memory = torch.preserve_format if to.device.type == "mps" else torch.channels_last
-    networks = {name: each.to(memory_format=memory) for name, each in load_networks(assets, to).items()}
+    networks = {
+        name: each.to(memory_format=memory) for name, each in load_networks(assets, to, names).items()
+    }
     for index, (path, strength) in enumerate(assets.loras):
         with asked_for(path, *assets.spec.lora_part(index)):
-            fuse_lora(path, strength, networks, assets.family)
+            fuse_lora(path, strength, networks, assets.family, is_whole=names is None)
         to.arrived(1)
+    if to.weights != "full":
+        _quantize(assets, networks, to)
+    to.networks.update(networks)
     return networks
 
 
@@ -60,6 +98,34 @@ def check_loading(assets: Assets) -> None:
     Raises AssetError: as `load`.
     """
     load(assets, torch.device("meta"), torch.float32)
+
+
+def _read_again(
+    assets: Assets, to: Destination, stamps: Mapping[Path, Stamp], names: Collection[str]
+) -> Mapping[str, Network]:
+    """Read some networks with all that is added to them. Raises AssetError: a file has changed since."""
+    with _LOADING, asked_for(assets.base.reference, "base"):
+        networks = load_fused(assets, to, names)
+        for name in names:
+            if assets.family.components[name].inversion:
+                learn_words(networks[name], name, assets.textual_inversions)
+        for path, stamp in stamps.items():
+            if stamp_of(path) != stamp:
+                raise AssetError(f"{path}: has changed since the model was loaded; start again")
+    return networks
+
+
+def _quantize(assets: Assets, networks: Mapping[str, Network], to: Destination) -> None:
+    """Keep the large layers of networks in 8 bits; LoRAs are in them already. What holds no numbers stays."""
+    for name, network in networks.items():
+        if purpose_of(assets.family, name) != AUTOENCODER and to.of(name).device.type != "meta":
+            quantize(network, to.weights)
+
+
+def _files(assets: Assets) -> list[Path]:
+    """List the files that hold numbers of a model."""
+    loras = [path for path, _ in assets.loras]
+    return [*assets.weights, *loras, *(each.path for each in assets.textual_inversions)]
 
 
 def _parts(assets: Assets) -> int:

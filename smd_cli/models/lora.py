@@ -60,11 +60,14 @@ class Target:
 Targets = dict[str, Target]
 
 
-def fuse_lora(path: Path, strength: float, networks: Networks, family: Family) -> None:
+def fuse_lora(
+    path: Path, strength: float, networks: Networks, family: Family, *, is_whole: bool = True
+) -> None:
     """Take the weights of a family's networks `strength` of the way to a LoRA's, in place.
 
     All of a file fits, or nothing changes. `networks` are by component; those that no LoRA changes may be
-    among them. The file is one that `check_lora` has let pass.
+    among them. Where they are not the whole model, layers of others are passed over: the file has been
+    fused into all of them before. The file is one that `check_lora` has let pass.
 
     Raises:
         AssetError: made for a model of other shapes, or for layers of unknown names.
@@ -73,7 +76,10 @@ def fuse_lora(path: Path, strength: float, networks: Networks, family: Family) -
     known = _targets_by_name(networks, family)
     targets = {name: known[name] for name in adapters if name in known}
     _check_shapes(path, adapters, targets)
-    _check_names(path, adapters, targets)
+    if is_whole:
+        _check_names(path, adapters, targets)
+    else:
+        adapters = {name: adapters[name] for name in targets}
     _check_twins(path, adapters, targets)
     for name, target in targets.items():
         target.change(partial(adapters[name].add_to, strength=strength))

@@ -1,7 +1,9 @@
 """Safetensors files, looked into without reading their tensors. Pickled weights are never opened."""
 
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,19 @@ def own_names(names: Iterable[str], prefix: str) -> list[str]:
 def read_shapes(path: Path) -> Shapes:
     """Return names and shapes of a file's tensors. Raises as `read_header`."""
     return read_header(path)[0]
+
+
+def stored_bytes(path: Path, names: Iterable[str]) -> int:
+    """Return the bytes that tensors take in a file. Raises as `open_weights`."""
+    with open_weights(path) as file:
+        slices = [file.get_slice(name) for name in names]
+        return sum(int(prod(each.get_shape())) * _bits(each.get_dtype()) for each in slices) // 8
+
+
+def _bits(dtype: str) -> int:
+    """Return the size of a number by what its type is called: F16, I64, F8_E4M3."""
+    found = re.search("[0-9]+", dtype)
+    return int(found[0]) if found else 8  # BOOL
 
 
 def check_real(path: Path, names: Iterable[str]) -> None:

@@ -12,6 +12,7 @@ from smd_cli.app.settings import MAX_BATCH, RenderSettings
 from smd_cli.app.verification.claim import Claim
 from smd_cli.engine.events import Listener
 from smd_cli.errors import AssetError, DeviceError
+from smd_cli.placement import PLACEMENTS, WEIGHTS
 
 _MOST_THREADS = 1024
 _DTYPES = ("float32", "bfloat16", "float16")
@@ -58,6 +59,8 @@ class Computation:
             offline=wanted.offline,
             strict=True,
             deterministic=is_deterministic,
+            memory=made["memory"],
+            weights=made["weights"],
         )
         return cls(settings, None if is_deterministic else made["threads"], wanted.dtype == "auto")
 
@@ -108,14 +111,16 @@ def _sound(claim: Claim) -> dict[str, Any]:
 
     Raises AssetError: it makes no sense.
     """
-    made = {"device": "", "dtype": "auto", "batch": "auto", "threads": None, "deterministic": False}
-    made |= claim.computation
+    made: dict[str, Any] = {"device": "", "dtype": "auto", "batch": "auto", "threads": None}
+    made |= {"deterministic": False, "memory": "high", "weights": "full", **claim.computation}
     sound = {
         "device": isinstance(made["device"], str),
         "dtype": made["dtype"] in ("auto", *_DTYPES),
         "batch": made["batch"] == "auto" or _is_count(made["batch"], MAX_BATCH),
         "threads": made["threads"] is None or _is_count(made["threads"], _MOST_THREADS),
         "deterministic": isinstance(made["deterministic"], bool),
+        "memory": made["memory"] in PLACEMENTS,
+        "weights": made["weights"] in WEIGHTS,
     }
     if damaged := [f"{key} {made[key]!r}" for key, is_sound in sound.items() if not is_sound]:
         raise AssetError(
