@@ -35,21 +35,19 @@ class StepWork:
 
 @dataclass(frozen=True)
 class Memory:
-    """What a render holds at its peak, and what is free now on its device.
+    """What a render holds at its peak, and where and how the model computes.
 
-    `place` says where and how the model computes; `is_chosen`: its placement follows from what is free.
+    `free_bytes` are those that are free now on the device, where they are why less than `high` was chosen.
     """
 
     peak_bytes: int
-    free_bytes: int
     place: Place
-    is_chosen: bool
+    free_bytes: int | None
 
     def to_dict(self) -> dict[str, Any]:
         """Return what `--json` prints."""
         return {
             "placement": self.place.memory,
-            "chosen": self.is_chosen,
             "peak_bytes": self.peak_bytes,
             "free_bytes": self.free_bytes,
             "device": device_name(self.place.device),
@@ -141,12 +139,9 @@ def plan_render(
     place = place_of(scene.plan, models.assets, settings)
     most = most_at_once(place.device, place.memory) if settings.batch == "auto" else settings.batch
     at_once = min(most, max(len(views) for views in layout.regions.views))
-    memory = Memory(
-        estimate(layout, models.assets, place, at_once),
-        free_memory_bytes(place.device),
-        place,
-        is_chosen=settings.memory == "auto",
-    )
+    is_scarce = settings.memory == "auto" and place.memory != "high"
+    free = free_memory_bytes(place.device) if is_scarce else None
+    memory = Memory(estimate(layout, models.assets, place, at_once), place, free)
     return RenderPlan(scene.plan, models.required, _forecast(layout, facts, memory), stream)
 
 

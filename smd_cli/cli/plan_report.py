@@ -87,11 +87,10 @@ def _precision(memory: Memory) -> str:
 
 
 def _memory(memory: Memory) -> Text:
-    """Tell the estimate and the placement, and what is free, from which it follows where it is not given."""
-    chosen = f"chosen for {memory.free_bytes / MIB:,.0f} MiB that are free"
-    why = chosen if memory.is_chosen else f"as given; {memory.free_bytes / MIB:,.0f} MiB are free"
+    """Tell the estimate and the placement, and why that is not `high` where it was left to choose."""
+    why = "" if memory.free_bytes is None else f", as {memory.free_bytes / MIB:,.0f} MiB are free"
     about = f"about {memory.peak_bytes / MIB:,.0f} MiB  "
-    return Text.assemble(about, memory.place.memory, (f"  {why}", "dim"))
+    return Text.assemble(about, (f"{memory.place.memory}{why}", "dim"))
 
 
 def _canvas(plan: Plan) -> str:

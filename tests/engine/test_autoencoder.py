@@ -8,6 +8,8 @@ from PIL import Image
 from smd_cli.engine import autoencoder
 from smd_cli.engine.autoencoder import decode, encode
 from smd_cli.engine.pixels import to_pixels
+from smd_cli.models.residence import Moved, Residence
+from smd_cli.models.thrifty import ThriftyBackbone
 from smd_cli.workshop.world import draw_picture
 from tests.embedded import backbone
 
@@ -48,3 +50,14 @@ def test_a_canvas_that_wraps_is_decoded_across_its_seam(pixels):
     assert apart.mean() < GREY / 2
     ends = (decode(backbone(), latents.roll(48, -1)).roll(-384, -1) - decode(backbone(), latents)).abs()
     assert apart[..., [0, -1]].mean() < ends[..., [0, -1]].mean() / 2
+
+
+@torch.inference_mode()
+def test_with_low_memory_pictures_go_through_in_tiles(pixels, monkeypatch):
+    monkeypatch.setattr(autoencoder, "TILE", 128)  # the picture is larger than one, and smaller than WHOLE
+    latents = encode(backbone(), pixels)
+    low = ThriftyBackbone(backbone(), Residence({"autoencoder": Moved([], torch.device("cpu"))}), "low")
+    whole, tiled = decode(backbone(), latents), decode(low, latents)
+    assert 0 < (tiled - whole).abs().mean() < GREY / 2
+    assert not torch.equal(encode(backbone(), pixels, memory="low"), latents)
+    assert torch.equal(encode(backbone(), pixels, memory="medium"), latents)

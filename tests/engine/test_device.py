@@ -48,6 +48,29 @@ def test_dtypes():
         choose_dtype("int8", CPU)
 
 
+@pytest.mark.parametrize(
+    ("device", "halves", "has_bfloat16", "chosen"),
+    [
+        ("cpu", ("float16", "bfloat16"), True, torch.float32),
+        ("cpu", ("bfloat16",), True, torch.bfloat16),
+        ("cpu", ("bfloat16",), False, torch.float32),
+        ("cuda", ("float16", "bfloat16"), True, torch.float16),
+        ("cuda", ("bfloat16", "float16"), True, torch.bfloat16),
+        ("cuda", ("bfloat16", "float16"), False, torch.float16),
+        ("cuda", ("bfloat16",), False, torch.float32),
+        ("mps", ("bfloat16",), True, torch.bfloat16),
+    ],
+)
+def test_auto_takes_what_the_device_computes_of_what_the_model_fits(
+    device, halves, has_bfloat16, chosen, monkeypatch
+):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: has_bfloat16)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: has_bfloat16)
+    monkeypatch.setattr(torch.backends.mps, "is_macos_or_newer", lambda *version: has_bfloat16)
+    assert choose_dtype("auto", torch.device(device), halves) == chosen
+
+
 @pytest.mark.parametrize("ask", [lambda: torch.empty(2**62, dtype=torch.uint8), lambda: bytearray(2**62)])
 def test_a_lack_of_memory_is_one_line(ask):
     with pytest.raises(DeviceError, match="out of memory"), enough_memory(CPU):
