@@ -2,7 +2,11 @@
 
 from collections.abc import Mapping
 
-FAMILIES: Mapping[str, str] = {"sd15": "smd_cli.models.sd15", "zimage": "smd_cli.models.zimage"}
+FAMILIES: Mapping[str, str] = {
+    "sd15": "smd_cli.models.sd15",
+    "klein": "smd_cli.models.klein",
+    "zimage": "smd_cli.models.zimage",
+}
 """Names of the families that this program can run, and their modules."""
 
 PLANNED = ("sdxl", "sd3")

@@ -210,7 +210,9 @@ def _named(network: NetworkClass, model: Network, tensors: Weights, prefix: str)
             weights[known] = tensor
     if 4 * len(weights) < 3 * len(expected) and network.single_file:  # layouts may have many names in common
         convert = getattr(single_file_utils, network.single_file)
-        converted = convert(checkpoint=dict(tensors), config=model.config)  # it may take tensors out
+        start = prefix if network.takes_bare_names else ""
+        named = {name.removeprefix(start): tensor for name, tensor in tensors.items()}
+        converted = convert(checkpoint=named, config=model.config)  # it may take tensors out
         weights = {name: tensor for name, tensor in converted.items() if name in expected}
     if network.identity and any(name.startswith(prefix) for name in tensors):
         weights[network.identity] = torch.eye(len(expected[network.identity]))

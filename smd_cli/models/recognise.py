@@ -58,9 +58,10 @@ def recognise_file(path: Path) -> str:
             "training on; get the file with the weights for use"
         )
     known = {start: family.name for family in all_families() for start in family.marks.tensors}
-    for start, family_name in {**_OTHER_TENSORS, **known}.items():
+    marks = {**_OTHER_TENSORS, **known}
+    for start in sorted(marks, key=len, reverse=True):  # a family's own blocks before those it shares
         if _holds(names, start):
-            return family_name
+            return marks[start]
     if place := place_of(names, CHECKPOINT):
         raise AssetError(f"{path}: {place}")
     if _holds(names, "model.diffusion_model."):

@@ -1,0 +1,253 @@
+"""FLUX.2 klein: Qwen3 reads prompts, a transformer predicts the velocity of packed latents."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import exp
+from typing import TYPE_CHECKING
+
+from smd_cli.errors import AssetError
+from smd_cli.models.configs import (
+    CONFIG,
+    INDEX,
+    SCHEDULER_CONFIG,
+    Config,
+    ModelConfigs,
+    read_config,
+    read_json,
+)
+from smd_cli.models.facts import ModelFacts
+from smd_cli.models.family import Component, Family, Marks
+from smd_cli.models.flow import FlowShift, check_flow_scheduler
+from smd_cli.models.flux2_network import FLUX2_AUTOENCODER, FLUX2_TRANSFORMER, PATCH, flux2_spellings
+from smd_cli.models.layer_names import LayerNames
+from smd_cli.models.loaded import LoadedModel
+from smd_cli.models.network_classes import read_network_config
+from smd_cli.models.qwen_network import qwen3_to, read_qwen_tokens
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from smd_cli.core.flow import FlowSchedules
+    from smd_cli.core.guidance import ModelInput
+    from smd_cli.core.samplers import SamplerSteps
+    from smd_cli.models.assets import Assets
+    from smd_cli.models.backbone import Backbone
+    from smd_cli.models.components import Destination
+    from smd_cli.models.conditioning import Conditioning
+    from smd_cli.models.qwen import QwenEncoder
+    from smd_cli.models.qwen_tokenizer import QwenReading
+
+LENGTH = 512
+"""Tokens that every prompt is filled up to; the transformer attends to all of them, as it was trained."""
+
+LAYERS = (9, 18, 27)
+"""Layers of the text encoder whose states, side by side, are a prompt."""
+
+NATIVE_SIZE = 1024
+"""Side of the pictures the model was trained on, px, where the autoencoder's config does not say it."""
+
+_FEW, _MANY = (10, 8.73809524e-05, 1.89833333), (200, 0.00016927, 0.45666666)
+_LARGE = 4300
+"""What published FLUX.2 pipelines fit shifts by: numbers of steps, and slope and offset over tokens for each.
+Views of more tokens than the last number take the second line, whatever their steps."""
+
+_ENCODER = qwen3_to(LAYERS[-1])
+
+
+@dataclass(frozen=True)
+class Klein(LoadedModel):
+    """A `Backbone` of the klein family."""
+
+    text: QwenEncoder
+
+    def encode_prompts(self, prompts: list[str]) -> Conditioning:
+        """Encode N prompts into (N, 512, 3·D)."""
+        from smd_cli.models.conditioning import Conditioning
+
+        states, _ = self.text.encode(prompts, fill=True)
+        return Conditioning(states)
+
+    def prepare(self, table: Conditioning) -> Conditioning:
+        """Return prompts as they are: the stream of text changes with the picture's."""
+        return table
+
+    def predict(self, asked: ModelInput, conditioning: Conditioning) -> Tensor:
+        """Return the velocity (N, C, h, w), in the dtype of the latents asked about."""
+        import torch
+
+        height, width = asked.latents.shape[-2:]
+        positions = torch.cartesian_prod(*map(torch.arange, (1, height, width, 1)))
+        text_positions = torch.cartesian_prod(*map(torch.arange, (1, 1, 1, conditioning.embeds.shape[1])))
+        output: Tensor = self.networks["transformer"](
+            asked.latents.to(self.device, self.dtype).flatten(2).transpose(1, 2),
+            conditioning.embeds,
+            timestep=asked.timesteps.to(self.device) / 1000,
+            img_ids=positions.to(self.device),
+            txt_ids=text_positions.to(self.device),
+            return_dict=False,
+        )[0]
+        return output.transpose(1, 2).reshape(asked.latents.shape).to(asked.latents)
+
+
+def load(assets: Assets, to: Destination) -> Backbone:
+    """Read the weights and fuse the LoRAs. Raises as `load_fused`."""
+    from smd_cli.models.flux2_autoencoder import Flux2Autoencoder
+    from smd_cli.models.loading import load_fused
+    from smd_cli.models.qwen import QwenEncoder
+
+    networks = load_fused(assets, to)
+    return Klein(
+        assets=assets,
+        networks=networks,
+        autoencoder=Flux2Autoencoder(networks["vae"], to.device),
+        schedules=schedules(assets.configs, assets.facts),
+        device=to.device,
+        dtype=to.dtype,
+        text=QwenEncoder(networks["text_encoder"], reading(assets), LAYERS),
+    )
+
+
+def fits_folder(folder: Path) -> bool:
+    """Tell whether a model folder has FLUX.2's transformer, and one that reads what Qwen3 writes."""
+    if not (folder / "transformer").is_dir():
+        return False
+    transformer = read_config(folder / "transformer")
+    return transformer.get("_class_name") == FLUX2_TRANSFORMER.name and not transformer.get("guidance_embeds")
+
+
+def read_facts(configs: ModelConfigs) -> ModelFacts:
+    """Read the facts of a model.
+
+    Raises:
+        AssetError: the scheduler is none of flow matching, or the networks do not belong to one another.
+    """
+    folder, transformer = configs.folder, configs.denoiser
+    path = folder / SCHEDULER_CONFIG
+    check_flow_scheduler(configs.scheduler, path, FAMILY.name)
+    channels = PATCH**2 * configs.autoencoder.get("latent_channels", 32)
+    for key in ("in_channels", "out_channels"):
+        if (given := transformer.get(key) or transformer.get("in_channels", 128)) != channels:
+            raise AssetError(
+                f"{folder / 'transformer' / CONFIG}: {key} is {given}, but the autoencoder's latents have "
+                f"{channels}; the two belong to different models"
+            )
+    _check_encoder(folder, transformer.get("joint_attention_dim", 15360))
+    is_distilled = (folder / INDEX).exists() and read_json(folder / INDEX).get("is_distilled") is True
+    return ModelFacts(
+        family=FAMILY.name,
+        native_size=configs.autoencoder.get("sample_size", NATIVE_SIZE),
+        downscale=PATCH * configs.downscale,
+        latent_channels=channels,
+        prediction_type="flow_prediction",
+        prediction_source=str(path),
+        few_step=is_distilled,
+        has_usual_noise=True,
+        takes_negative=not is_distilled,
+    )
+
+
+def _check_encoder(folder: Path, read: int) -> None:
+    """Raise AssetError unless the text encoder writes prompts of the width that the transformer reads."""
+    path = folder / "text_encoder" / CONFIG
+    encoder = read_network_config(folder / "text_encoder", _ENCODER)
+    layers, written = encoder["num_hidden_layers"], len(LAYERS) * encoder["hidden_size"]
+    if layers < LAYERS[-1]:
+        raise AssetError(f"{path}: num_hidden_layers is {layers}; klein reads layer {LAYERS[-1]}")
+    if written != read:
+        raise AssetError(
+            f"{path}: hidden_size is {encoder['hidden_size']}, which makes prompts of {written} numbers, "
+            f"but the transformer reads {read} (joint_attention_dim); the two belong to different models"
+        )
+
+
+def evaluation_elements(transformer: Config, pixels: int) -> int:
+    """Estimate how many numbers one evaluation of so many latent pixels holds beyond the weights."""
+    width = transformer.get("num_attention_heads", 48) * transformer.get("attention_head_dim", 128)
+    return int(EVALUATION_WIDTHS * width * (pixels + LENGTH))
+
+
+EVALUATION_WIDTHS = 20
+"""How many times the transformer's width one evaluation holds for each token at its peak, by measurements."""
+
+
+def schedules(configs: Path, facts: ModelFacts) -> FlowSchedules:
+    """Read the noise levels that the model was trained on. Raises AssetError as `check_flow_scheduler`."""
+    import torch
+
+    from smd_cli.core.flow import FlowSchedules
+
+    path = configs / SCHEDULER_CONFIG
+    scheduler = read_json(path)
+    check_flow_scheduler(scheduler, path, facts.family)
+    shift = FlowShift.of(scheduler)
+
+    def sigmas(steps: SamplerSteps) -> Tensor:
+        even = torch.linspace(1, 1 / steps.grid, steps.grid, dtype=torch.float64)
+        tokens = steps.view[0] * steps.view[1]
+        if shift.fixed is not None:
+            return shift(even, tokens)
+        mu = empirical_mu(tokens, len(steps.indices))
+        return replace(shift, fixed=mu if shift.is_linear else exp(mu))(even, tokens)
+
+    return FlowSchedules(sigmas)
+
+
+def empirical_mu(tokens: int, steps: int) -> float:
+    """Return the logarithm of dynamic shifts, for views of so many tokens and so many steps."""
+    (few, *line_of_few), (many, *line_of_many) = _FEW, _MANY
+    at_few, at_many = (slope * tokens + offset for slope, offset in (line_of_few, line_of_many))
+    if tokens > _LARGE:
+        return at_many
+    return at_many + (at_many - at_few) / (many - few) * (steps - many)
+
+
+def reading(assets: Assets) -> QwenReading:
+    """Read how prompts are read. Raises AssetError as `read_qwen_tokenizer`."""
+    from smd_cli.models.qwen_tokenizer import QwenReading, read_qwen_tokenizer
+
+    return QwenReading(read_qwen_tokenizer(assets.configs / "tokenizer"), LENGTH, thinks=False)
+
+
+FAMILY = Family(
+    name="klein",
+    config="black-forest-labs/FLUX.2-klein-4B",
+    lcm_lora="",
+    components={
+        "transformer": Component(
+            "diffusion_pytorch_model",
+            "model.diffusion_model.",
+            FLUX2_TRANSFORMER,
+            inputs=("x_embedder.weight", "img_in.weight"),
+        ),
+        "vae": Component("diffusion_pytorch_model", "vae."),
+        "text_encoder": Component(
+            "model",
+            "text_encoders.qwen3_4b.transformer.",
+            _ENCODER,
+            tokenizer="tokenizer",
+            read_tokens=read_qwen_tokens,
+        ),
+    },
+    denoiser="transformer",
+    autoencoder="vae",
+    autoencoders=(FLUX2_AUTOENCODER,),
+    marks=Marks(
+        pipelines=("Flux2KleinPipeline",),
+        tensors=("single_stream_modulation.lin", "model.diffusion_model.single_stream_modulation.lin"),
+        fits_folder=fits_folder,
+    ),
+    lora={
+        "transformer": LayerNames(
+            ("transformer_", "diffusion_model_", "lora_unet_", "lycoris_", ""), flux2_spellings
+        )
+    },
+    size_multiple=16,
+    read_facts=read_facts,
+    evaluation_elements=evaluation_elements,
+    schedules=schedules,
+    reading=reading,
+    load=load,
+)
