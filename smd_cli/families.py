@@ -4,10 +4,11 @@ from collections.abc import Mapping
 
 FAMILIES: Mapping[str, str] = {
     "sd15": "smd_cli.models.sd15",
+    "sdxl": "smd_cli.models.sdxl",
     "klein": "smd_cli.models.klein",
     "zimage": "smd_cli.models.zimage",
 }
 """Names of the families that this program can run, and their modules."""
 
-PLANNED = ("sdxl", "sd3")
+PLANNED = ("sd3",)
 """Names that a scene may say already; there is no code for them so far."""

@@ -30,7 +30,7 @@ from smd_cli.models.backbone import dtype_name
 from smd_cli.models.configs import SCHEDULER_CONFIG, read_json
 from smd_cli.models.facts import NOISE
 from smd_cli.models.loading import load
-from smd_cli.models.sd15 import SD15
+from smd_cli.models.unet import UNetModel
 
 PROGRAMS = 3
 SCRIPT = Path(__file__).with_name("diffusers_script.py")
@@ -147,13 +147,13 @@ def _pipeline_folder(scene: OpenedScene, settings: RenderSettings) -> Iterator[P
     if assets.facts.family != "sd15":
         raise UsageError(f"--model: diffusers' script drives sd15 models, not {assets.facts.family}")
     with enough_memory(device):
-        backbone = cast(SD15, load(assets, device, dtype))
+        backbone = cast(UNetModel, load(assets, device, dtype))
     with tempfile.TemporaryDirectory() as folder:
         _save_pipeline(backbone, folder)
         yield Path(folder)
 
 
-def _save_pipeline(backbone: SD15, folder: str) -> None:
+def _save_pipeline(backbone: UNetModel, folder: str) -> None:
     """Save a model as diffusers' pipeline, whose few-step sampler is this program's default one."""
     # Once a model is loaded, the libraries are quiet about what they lack.
     from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
@@ -165,9 +165,9 @@ def _save_pipeline(backbone: SD15, folder: str) -> None:
     noise = NOISE.reduce(read_json(path), path)
     StableDiffusionPipeline(
         backbone.autoencoder.network,
-        backbone.text_encoder,
+        backbone.networks["text_encoder"],
         CLIPTokenizer.from_pretrained(configs / "tokenizer"),
-        backbone.unet,
+        backbone.networks["unet"],
         LCMScheduler(**noise, prediction_type=backbone.facts.prediction_type),
         safety_checker=None,
         feature_extractor=None,

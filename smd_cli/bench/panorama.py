@@ -17,7 +17,7 @@ from smd_cli.core.tiling import Box
 from smd_cli.engine.prepare import PreparedScene
 from smd_cli.models.configs import SCHEDULER_CONFIG, read_json
 from smd_cli.models.facts import NOISE
-from smd_cli.models.sd15 import SD15
+from smd_cli.models.unet import UNetModel
 
 
 class EqualTiles(StableDiffusionPanoramaPipeline):  # type: ignore[misc]  # diffusers has no types
@@ -38,7 +38,7 @@ def diffusers_panorama(scene: PreparedScene) -> Program:
     The scene's model is of the sd15 family. The pipeline averages tiles without ramps: on more than one tile
     its picture is another.
     """
-    backbone = cast(SD15, scene.backbone)
+    backbone = cast(UNetModel, scene.backbone)
     pipeline = equal_tiles(scene, backbone)
     height, width = (side * backbone.facts.downscale for side in scene.shape[-2:])
     steps = len(scene.method.schedule)
@@ -58,7 +58,7 @@ def diffusers_panorama(scene: PreparedScene) -> Program:
     return Program("diffusers", paint, steps * len(pipeline.boxes), paints_the_same=False)
 
 
-def equal_tiles(scene: PreparedScene, backbone: SD15) -> EqualTiles:
+def equal_tiles(scene: PreparedScene, backbone: UNetModel) -> EqualTiles:
     """Build the pipeline on a scene's tiles and a backbone's own networks, and this program's DDIM."""
     path = backbone.assets.configs / SCHEDULER_CONFIG
     scheduler = DDIMScheduler(
@@ -71,9 +71,9 @@ def equal_tiles(scene: PreparedScene, backbone: SD15) -> EqualTiles:
     )
     pipeline = EqualTiles(
         vae=backbone.autoencoder.network,
-        text_encoder=backbone.text_encoder,
-        tokenizer=backbone.tokenizer.clip,
-        unet=backbone.unet,
+        text_encoder=backbone.networks["text_encoder"],
+        tokenizer=backbone.text_encoders[0].tokenizer.clip,
+        unet=backbone.networks["unet"],
         scheduler=scheduler,
         safety_checker=None,
         feature_extractor=None,

@@ -5,6 +5,7 @@ et al., arXiv 2302.08113, on bootstrapping; white backgrounds and centering: Lee
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -35,6 +36,13 @@ class Bootstrap:
     show_through: bool = False
 
 
+class Base(NamedTuple):
+    """What white turns into: the background's clean latent (1, C, H, W), or the row itself where none is."""
+
+    latent: Tensor
+    is_row: bool
+
+
 @dataclass(frozen=True)
 class BootstrapBackground:
     """The background that a row's regions are drawn on while bootstrapping, in the planes of its canvas.
@@ -61,19 +69,21 @@ class BootstrapBackground:
 
 
 def bootstrap_background(
-    bootstrap: Bootstrap | None, schedule: Schedule, step: int, base: Tensor, noise: Tensor
+    bootstrap: Bootstrap | None, schedule: Schedule, step: int, base: Base, noise: Tensor
 ) -> BootstrapBackground | None:
     """Make the background for a row at `step`; None where it is past bootstrapping.
 
-    `base` (1, C, H, W) is the background latent or, where the scene has none, the row itself; `noise`
-    (1, C, H, W) brings the background to the row's level.
+    `noise` (1, C, H, W) brings what is clean to the row's level. A row itself is there already; the published
+    code for SD1.5 brings it there again, whose levels preserve the variance, that for SDXL and SD3 does not.
     """
     if bootstrap is None or step >= bootstrap.steps:
         return None
     white_share = 1.0 if bootstrap.show_through else min(max(bootstrap.mix_steps - step, 0.0), 1.0)
-    clean = torch.lerp(base, bootstrap.white, white_share)
-    carried = clean if schedule.multistep else noise
-    planes = torch.cat([schedule.noise_to_start(clean, noise, [step]), carried])
+    clean = torch.lerp(base.latent, bootstrap.white, white_share)
+    noised = schedule.noise_to_start(clean, noise, [step])
+    if base.is_row and not schedule.preserves_variance:
+        noised = torch.lerp(base.latent, schedule.noise_to_start(bootstrap.white, noise, [step]), white_share)
+    planes = torch.cat([noised, clean if schedule.multistep else noise])
     if not bootstrap.show_through:
         return BootstrapBackground(planes, planes[:1], bootstrap.leak_sensitivity)
     is_last = step == bootstrap.steps - 1

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 Prediction = Literal["epsilon", "v_prediction"]
+ROUNDING = 1e-4  # of coefficients in float32
 
 LEAST_ALPHA = 2**-12
 """The clean latent's weight that `TrainingSchedule.sigmas` gives noise alone, as diffusers' schedulers do."""
@@ -110,6 +111,11 @@ class Schedule:
     def __len__(self) -> int:
         """Return the number of steps S."""
         return len(self.timesteps)
+
+    @property
+    def preserves_variance(self) -> bool:
+        """Tell whether clean latents of variance 1 with noise on them have it too, at every step's start."""
+        return bool((self.start.alpha.square() + self.start.sigma.square() - 1).abs().max() < ROUNDING)
 
     def undefined_steps(self) -> list[int]:
         """Return the steps that make no finite estimate: noise alone holds no clean latent to go back to."""

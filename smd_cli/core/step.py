@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from smd_cli.core.aggregate import average, composite
-from smd_cli.core.bootstrap import Bootstrap, BootstrapBackground, bootstrap_background
+from smd_cli.core.bootstrap import Base, Bootstrap, BootstrapBackground, bootstrap_background
 from smd_cli.core.guidance import Guidance, Inputs, ModelInput, Predict, guided
 from smd_cli.core.regions import Regions
 from smd_cli.core.rows import Rows
@@ -87,10 +87,11 @@ def _canvases(rows: Rows, regions: Regions, method: Method) -> Tensor:
 
 def _placed_views(rows: Rows, noise: Tensor, regions: Regions, method: Method) -> list[PlacedView]:
     """List the views that matter to each row."""
-    base = rows.x if regions.background is None else regions.background.expand_as(rows.x)
+    is_row = regions.background is None
     placed = []
     for row, step in enumerate(rows.steps):
-        background = bootstrap_background(method.bootstrap, method.schedule, step, base[[row]], noise[[row]])
+        base = Base(rows.x[[row]] if regions.background is None else regions.background, is_row)
+        background = bootstrap_background(method.bootstrap, method.schedule, step, base, noise[[row]])
         placed += [
             PlacedView((1, row), view, None)
             if view.region in regions.behind

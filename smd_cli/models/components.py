@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from importlib import import_module
+from inspect import signature
 from typing import Any
 
 import torch
@@ -202,20 +203,27 @@ def _named(network: NetworkClass, model: Network, tensors: Weights, prefix: str)
     expected = model.state_dict()
     if len(tensors) > 2 * len(expected) + ROOM:  # renaming takes a time that grows with the square
         raise ValueError(f"{len(tensors):,} tensors, far more than its {len(expected):,}")
+    weights = _placed(network, expected, tensors, prefix)
+    if 4 * len(weights) < 3 * len(expected) and network.single_file:  # layouts may have many names in common
+        convert = getattr(single_file_utils, network.single_file)
+        start = prefix if network.takes_bare_names else ""
+        named = {name.removeprefix(start): tensor for name, tensor in tensors.items()}  # it may take some out
+        given = {"checkpoint": named, "config": model.config, "text_model": model, "prefix": prefix}
+        wanted = signature(convert).parameters.keys() & given.keys()
+        weights = _placed(network, expected, convert(**{name: given[name] for name in wanted}), "")
+    if network.identity and any(name.startswith(prefix) for name in tensors):
+        weights[network.identity] = torch.eye(len(expected[network.identity]))
+    return weights
+
+
+def _placed(network: NetworkClass, expected: Collection[str], tensors: Weights, prefix: str) -> Weights:
+    """Return the tensors that, less a prefix, have an expected name in one of their spellings, under that."""
     weights: Weights = {}
     for name, tensor in tensors.items():
         bare = name.removeprefix(prefix)
         known = next((each for each in (bare, *network.spellings(bare)) if each in expected), None)
         if known is not None:
             weights[known] = tensor
-    if 4 * len(weights) < 3 * len(expected) and network.single_file:  # layouts may have many names in common
-        convert = getattr(single_file_utils, network.single_file)
-        start = prefix if network.takes_bare_names else ""
-        named = {name.removeprefix(start): tensor for name, tensor in tensors.items()}
-        converted = convert(checkpoint=named, config=model.config)  # it may take tensors out
-        weights = {name: tensor for name, tensor in converted.items() if name in expected}
-    if network.identity and any(name.startswith(prefix) for name in tensors):
-        weights[network.identity] = torch.eye(len(expected[network.identity]))
     return weights
 
 

@@ -82,6 +82,9 @@ def load_fused(
     networks = {
         name: each.to(memory_format=memory) for name, each in load_networks(assets, to, names).items()
     }
+    if (autoencoder := networks.get(assets.family.autoencoder)) is not None:
+        # on CPUs, PyTorch's group norms lose in that order what little varies in flat pictures, such as white
+        autoencoder.encoder.to(memory_format=torch.contiguous_format)
     for index, (path, strength) in enumerate(assets.loras):
         with asked_for(path, *assets.spec.lora_part(index)):
             fuse_lora(path, strength, networks, assets.family, is_whole=names is None)

@@ -6,7 +6,7 @@ the network itself: nothing in a config can lead to another file, to code or to 
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,8 @@ class NetworkClass:
         known: the keys of its config.
         spellings: what a tensor's name may be in the network.
         single_file: what turns names of single-file checkpoints into the network's, in
-            `diffusers.loaders.single_file_utils`: it takes tensors and a config and touches no file.
+            `diffusers.loaders.single_file_utils`: it takes tensors, and what it asks for of the network, its
+            config and what their names begin with, and touches no file.
         takes_bare_names: whether that takes names without the prefix that they have in a whole checkpoint.
         trim: takes off a network, before it is filled, what it is never asked for.
         build: makes one of diffusers' from its class and the known keys of a config.
@@ -168,6 +169,20 @@ UNET = NetworkClass(
 )
 """The UNet of Stable Diffusion 1.x, which is told a prompt and a time and nothing else."""
 
+SDXL_UNET = replace(
+    UNET,
+    known=replace(
+        UNET.known,
+        keys={
+            **UNET.known.keys,
+            "addition_embed_type": word("text_time"),
+            "addition_time_embed_dim": _WIDTH,
+            "projection_class_embeddings_input_dim": _WIDTH,
+        },
+    ),
+)
+"""SDXL's, which is told a vector of the whole prompt, and the sizes of the picture, too."""
+
 _FORMERLY = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
 """Layers of attention as diffusers named them when many autoencoders were published, and as it does now."""
 
@@ -283,5 +298,13 @@ CLIP_TEXT = NetworkClass(
         TRANSFORMERS_NOTES,
     ),
     _clip_spellings,
+    "convert_open_clip_checkpoint",
 )
-"""CLIP's text encoder, published with and without `text_model.` before its tensors' names."""
+"""CLIP's text encoder, published with and without `text_model.` before its names, and under OpenCLIP's."""
+
+CLIP_TEXT_PROJECTED = replace(
+    CLIP_TEXT,
+    name="CLIPTextModelWithProjection",
+    known=replace(CLIP_TEXT.known, keys={**CLIP_TEXT.known.keys, "projection_dim": _WIDTH}),
+)
+"""The same with the projection that makes one vector of a whole prompt."""

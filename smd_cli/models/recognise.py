@@ -5,16 +5,20 @@ from pathlib import Path
 
 from smd_cli.errors import AssetError
 from smd_cli.families import FAMILIES
-from smd_cli.models.configs import INDEX, read_json
+from smd_cli.models.configs import INDEX, read_config, read_json
 from smd_cli.models.families import all_families
 from smd_cli.models.kinds import CHECKPOINT, place_of
+from smd_cli.models.unet_family import is_told_sizes
 from smd_cli.models.weights import read_shapes
 
-_OTHER_PIPELINES = {"StableDiffusionXLPipeline": "sdxl", "StableDiffusion3Pipeline": "sd3"}
+_OTHER_PIPELINES = {"StableDiffusion3Pipeline": "sd3"}
 """Pipelines of families that this program cannot run, for its errors."""
 
+_REFINER = "sdxl-refiner"
+"""The second model of SDXL, which goes on with what the first has begun; both have one pipeline's name."""
+
 _OTHER_TENSORS = {
-    "conditioner.embedders.": "sdxl",
+    "conditioner.embedders.0.model.": _REFINER,
     "model.diffusion_model.joint_blocks.": "sd3",
     "joint_blocks.": "sd3",
     "model.diffusion_model.double_blocks.": "flux",
@@ -33,6 +37,8 @@ def recognise_folder(folder: Path) -> str:
         AssetError: no model there.
     """
     index = folder / INDEX
+    if is_told_sizes(folder) and _reads_second_encoder_alone(folder):
+        return _REFINER
     if index.exists():
         pipeline = str(read_json(index).get("_class_name"))
         known = {name: family.name for family in all_families() for name in family.marks.pipelines}
@@ -40,9 +46,15 @@ def recognise_folder(folder: Path) -> str:
     for family in all_families():
         if family.marks.fits_folder(folder):
             return family.name
-    if (folder / "unet").is_dir():
-        return "sdxl"  # the only other family whose denoiser is a UNet of that folder
     raise AssetError(f"{folder}: not a diffusers model folder (no {INDEX})")
+
+
+def _reads_second_encoder_alone(folder: Path) -> bool:
+    second = folder / "text_encoder_2"
+    if not second.is_dir():
+        return False
+    width = read_config(folder / "unet").get("cross_attention_dim")
+    return width is not None and width == read_config(second).get("hidden_size")
 
 
 def recognise_file(path: Path) -> str:

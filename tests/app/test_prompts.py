@@ -36,7 +36,7 @@ def tokens(text: str) -> int:
 def test_a_long_prompt_is_noted_with_its_place():
     count = tokens(LONG.replace("(coat:1.2)", "coat"))
     assert count > 150
-    chunks = len(backbone().tokenizer.chunks(LONG.strip()))
+    chunks = len(backbone().text_encoders[0].tokenizer.chunks(LONG.strip()))
     assert notes(SCENE) == [
         f"scene:5:25: regions[0].prompt: {count} tokens of region 'boy', "
         f"read in {chunks} chunks of at most 75"
@@ -45,7 +45,7 @@ def test_a_long_prompt_is_noted_with_its_place():
 
 def test_breaks_are_as_they_are_asked_for_and_short_prompts_too():
     halves = f"{'a cat, ' * 12}BREAK {'a dog, ' * 12}"
-    assert len(backbone().tokenizer.chunks(halves)) == 2
+    assert len(backbone().text_encoders[0].tokenizer.chunks(halves)) == 2
     assert notes(SCENE, **{"regions[boy].prompt": halves}) == []
     assert notes(SCENE, **{"regions[boy].prompt": "a cat with a hat and a very long tail, " * 2}) == []
 
@@ -67,7 +67,7 @@ def test_prompts_of_keyframes_are_noted_too():
 
 
 def test_learned_words_count_with_all_of_their_vectors(tmp_path):
-    vectors = torch.zeros(100, backbone().text_encoder.config.hidden_size)
+    vectors = torch.zeros(100, backbone().networks["text_encoder"].config.hidden_size)
     save_file({"style": vectors}, tmp_path / "style.safetensors")
     inversions = [{"path": str(tmp_path / "style.safetensors")}]
     boy = {"regions[boy].prompt": "1boy, in the style"}

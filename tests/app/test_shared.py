@@ -1,7 +1,7 @@
 """What scenes have in common is encoded once for a loaded model, and no picture depends on the others."""
 
 from smd_cli import Renderer, load_scene
-from smd_cli.models import sd15
+from smd_cli.models import unet
 
 SCENE = """\
 smd: 1
@@ -17,7 +17,7 @@ LONG = SCENE.replace("grass", f'"grass, {"a red house, " * 40} (snow:1.3)"').rep
 
 def test_equal_prompts_and_pictures_are_encoded_once(monkeypatch):
     prompts, pictures = [], []
-    encode_prompts, encode_image = sd15.SD15.encode_prompts, sd15.SD15.encode_image
+    encode_prompts, encode_image = unet.UNetModel.encode_prompts, unet.UNetModel.encode_image
 
     def count_prompts(self, texts):
         prompts.append(texts)
@@ -27,8 +27,8 @@ def test_equal_prompts_and_pictures_are_encoded_once(monkeypatch):
         pictures.append(pixels)
         return encode_image(self, pixels, **how)
 
-    monkeypatch.setattr(sd15.SD15, "encode_prompts", count_prompts)
-    monkeypatch.setattr(sd15.SD15, "encode_image", count_pictures)
+    monkeypatch.setattr(unet.UNetModel, "encode_prompts", count_prompts)
+    monkeypatch.setattr(unet.UNetModel, "encode_image", count_pictures)
     with Renderer() as renderer:
         for steps, text in ((1, SCENE), (2, SCENE), (1, LONG)):
             renderer.render(load_scene(text, overrides={"bootstrap.steps": steps}))

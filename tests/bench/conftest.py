@@ -32,6 +32,10 @@ def stage() -> Callable[[str], PreparedScene]:
 def calls():
     """The rows of every call of the model."""
     rows: list[int] = []
-    hook = backbone().unet.register_forward_pre_hook(lambda unet, inputs: rows.append(len(inputs[0])))
+    hook = (
+        backbone()
+        .networks["unet"]
+        .register_forward_pre_hook(lambda unet, inputs: rows.append(len(inputs[0])))
+    )
     yield rows
     hook.remove()

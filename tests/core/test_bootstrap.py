@@ -4,13 +4,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from smd_cli.core.bootstrap import Bootstrap, BootstrapBackground, bootstrap_background
+from smd_cli.core.bootstrap import Base, Bootstrap, BootstrapBackground, bootstrap_background
+from smd_cli.core.samplers import SamplerSteps, euler
 from smd_cli.core.tiling import Box
 from smd_cli.core.views import View
 from tests.core.models import lcm, training
 
 SCHEDULE = lcm(training(), [0, 12, 25, 37])
 WHITE, BASE, NOISE = (torch.full((1, 4, 6, 8), value) for value in (8.0, -2.0, 0.5))
+PICTURE = Base(BASE, is_row=False)
 VIEW = View(step=0, region=0, tile=0, box=Box(1, 5, 2, 8), roll=(1, 2))
 
 
@@ -18,14 +20,28 @@ VIEW = View(step=0, region=0, tile=0, box=Box(1, 5, 2, 8), roll=(1, 2))
 def test_background_turns_from_white_to_the_pictures_own(mix_steps: float, shares: list[float]) -> None:
     bootstrap = Bootstrap(WHITE, steps=3, mix_steps=mix_steps)
     for step, share in enumerate(shares):
-        behind = bootstrap_background(bootstrap, SCHEDULE, step, BASE, NOISE)
+        behind = bootstrap_background(bootstrap, SCHEDULE, step, PICTURE, NOISE)
         clean = share * WHITE + (1 - share) * BASE
         expected = SCHEDULE.start.alpha[step] * clean + SCHEDULE.start.sigma[step] * NOISE
         torch.testing.assert_close(behind.planes[0], expected[0])
 
 
+def test_a_row_is_noised_again_where_levels_preserve_the_variance_alone() -> None:
+    """As published for SD1.5, and for SDXL and SD3."""
+    row, bootstrap = Base(BASE, is_row=True), Bootstrap(WHITE, steps=2, mix_steps=1.5)
+    preserving, growing = SCHEDULE, euler(training(), SamplerSteps(50, (0, 12, 25, 37), (8, 8)))
+    again = bootstrap_background(bootstrap, preserving, 1, row, NOISE)
+    torch.testing.assert_close(
+        again.planes[:1], preserving.noise_to_start((WHITE + BASE) / 2, NOISE, [1]), msg="again"
+    )
+    once = bootstrap_background(bootstrap, growing, 1, row, NOISE)
+    torch.testing.assert_close(once.planes[:1], (growing.noise_to_start(WHITE, NOISE, [1]) + BASE) / 2)
+
+
 def test_only_the_first_steps_have_a_background_of_their_own() -> None:
-    laid = [bootstrap_background(Bootstrap(WHITE, steps=2), SCHEDULE, step, BASE, NOISE) for step in range(4)]
+    laid = [
+        bootstrap_background(Bootstrap(WHITE, steps=2), SCHEDULE, step, PICTURE, NOISE) for step in range(4)
+    ]
     assert [behind is not None for behind in laid] == [True, True, False, False]
     assert bootstrap_background(None, SCHEDULE, 0, BASE, NOISE) is None
 
@@ -58,14 +74,14 @@ def test_what_looks_like_its_background_loses_weight() -> None:
 
 def test_what_is_empty_is_told_by_the_noisy_background_in_every_step() -> None:
     for step in range(3):
-        behind = bootstrap_background(Bootstrap(WHITE, 3, 1.5, 0.2), SCHEDULE, step, BASE, NOISE)
+        behind = bootstrap_background(Bootstrap(WHITE, 3, 1.5, 0.2), SCHEDULE, step, PICTURE, NOISE)
         assert behind.leak_sensitivity == 0.2
         torch.testing.assert_close(behind.empty, behind.planes[:1])
 
 
 def test_what_shows_through_is_told_by_clean_white_in_the_last_step() -> None:
     bootstrap = Bootstrap(WHITE, 3, 0.5, 0.2, show_through=True)
-    backgrounds = [bootstrap_background(bootstrap, SCHEDULE, step, BASE, NOISE) for step in range(4)]
+    backgrounds = [bootstrap_background(bootstrap, SCHEDULE, step, PICTURE, NOISE) for step in range(4)]
     assert [behind and behind.leak_sensitivity for behind in backgrounds] == [None, None, 0.2, None]
     assert backgrounds[2] is not None
     torch.testing.assert_close(backgrounds[2].empty, WHITE)

@@ -11,7 +11,7 @@ from tests.golden import FAMILIES, Case, cases
 
 # What these runs do and the core does not.
 LEFT_OUT = {
-    "sdxl_regional_tiled_guided": "rescales guided predictions",
+    "sdxl_regional_tiled_guided": "is guided, as tests/engine/test_golden_families.py takes it",
     "sd3_regional_guided_mended": "rescales guided predictions, encodes pictures without their shift",
     "sd3_regional_single_view": "encodes pictures without their shift",
     "sd3_regional_tiled": "encodes pictures without their shift, noises backgrounds twice",

@@ -37,8 +37,8 @@ def theirs(scheduler, seed: int, **settings) -> torch.Tensor:
     own = backbone()
     tokenizer = CLIPTokenizer.from_pretrained(own.assets.configs / "tokenizer")
     pipeline = StableDiffusionPipeline(
-        own.autoencoder.network, own.text_encoder, tokenizer, own.unet, scheduler, None, None,
-        requires_safety_checker=False,
+        own.networks["vae"], own.networks["text_encoder"], tokenizer, own.networks["unet"], scheduler,
+        None, None, requires_safety_checker=False,
     )  # fmt: skip
     pipeline.set_progress_bar_config(disable=True)
     made = pipeline(

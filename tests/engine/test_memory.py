@@ -80,7 +80,7 @@ def test_the_networks_of_a_model_are_all_of_its_numbers():
     assets = backbone().assets
     half = sum(each.held for each in network_sizes(assets, Place(CPU, torch.bfloat16)))
     inner = backbone()
-    networks = (inner.unet, inner.text_encoder, inner.autoencoder.network)
+    networks = (inner.networks["unet"], inner.networks["text_encoder"], inner.autoencoder.network)
     assert half == 2 * sum(each.numel() for network in networks for each in network.state_dict().values())
     small = sum(each.held for each in network_sizes(assets, Place(CPU, torch.bfloat16, weights="int8")))
     assert half / 2 < small < half

@@ -1,7 +1,6 @@
 """Small random checkpoints in every layout that a user may bring."""
 
 import json
-import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +15,8 @@ from diffusers.schedulers.scheduling_pndm import PNDMScheduler
 from safetensors.torch import load_file, save_file
 from transformers.models.clip.modeling_clip import CLIPTextConfig, CLIPTextModel
 
+from tests.checkpoints import ldm
+from tests.checkpoints.clip import TOKENS, write_tokenizer
 from tests.models.hub import Hub, serve
 
 LAYERS = 1
@@ -74,29 +75,16 @@ def make_tiny_vae() -> AutoencoderTiny:
 
 def make_text_encoder() -> CLIPTextModel:
     config = CLIPTextConfig(
-        vocab_size=514,
+        vocab_size=TOKENS,
         hidden_size=32,
         intermediate_size=64,
         num_hidden_layers=2,
         num_attention_heads=4,
-        bos_token_id=512,
-        eos_token_id=513,
-        pad_token_id=513,
+        bos_token_id=TOKENS - 2,
+        eos_token_id=TOKENS - 1,
+        pad_token_id=TOKENS - 1,
     )
     return CLIPTextModel(config)
-
-
-def write_tokenizer(folder: Path) -> None:
-    """The published checkpoints' form: vocab.json and merges.txt; here with no merges at all."""
-    folder.mkdir(parents=True)
-    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    bytes_ = [*map(chr, printable), *(chr(256 + shift) for shift in range(256 - len(printable)))]
-    words = [*bytes_, *(byte + "</w>" for byte in bytes_), "<|startoftext|>", "<|endoftext|>"]
-    (folder / "vocab.json").write_text(json.dumps({word: number for number, word in enumerate(words)}))
-    (folder / "merges.txt").write_text("#version: 0.2\n")
-    (folder / "tokenizer_config.json").write_text(
-        json.dumps({"tokenizer_class": "CLIPTokenizer", "model_max_length": 77, "pad_token": "<|endoftext|>"})
-    )
 
 
 def write_model(folder: Path, **parts: torch.nn.Module) -> Path:
@@ -121,80 +109,14 @@ def weights_of(folder: Path, part: str) -> dict[str, torch.Tensor]:
     return load_file(next((folder / part).glob("*.safetensors")))
 
 
-RESNET = {
-    "norm1": "in_layers.0",
-    "conv1": "in_layers.2",
-    "time_emb_proj": "emb_layers.1",
-    "norm2": "out_layers.0",
-    "conv2": "out_layers.3",
-    "conv_shortcut": "skip_connection",
-}
-UNET_ENDS = {
-    "time_embedding.linear_1": "time_embed.0",
-    "time_embedding.linear_2": "time_embed.2",
-    "conv_in": "input_blocks.0.0",
-    "conv_norm_out": "out.0",
-    "conv_out": "out.2",
-}
-
-
 def ldm_unet_name(name: str) -> str:
-    """A diffusers UNet tensor's name in the LDM layout."""
-    for ours, theirs in UNET_ENDS.items():
-        if name.startswith(ours + "."):
-            return name.replace(ours, theirs, 1)
-    match = re.fullmatch(r"(\w+?)_blocks?\.(?:(\d)\.)?(\w+?)s\.(\d)\.(.*)", name)
-    assert match, name
-    side, block, kind, layer, rest = match[1], int(match[2] or 0), match[3], int(match[4]), match[5]
-    if kind == "resnet":
-        head = next(ours for ours in RESNET if rest.startswith(ours + "."))
-        rest = rest.replace(head, RESNET[head], 1)
-    step = block * (LAYERS + 1) + layer
-    if side == "mid":
-        return f"middle_block.{2 * layer if kind == 'resnet' else 1}.{rest}"
-    if kind == "downsampler":
-        return f"input_blocks.{(block + 1) * (LAYERS + 1)}.0.op.{rest.removeprefix('conv.')}"
-    if kind == "upsampler":
-        after = 2 if "CrossAttn" in UNET["up_block_types"][block] else 1
-        return f"output_blocks.{step + LAYERS}.{after}.{rest}"
-    slot = 0 if kind == "resnet" else 1
-    return (
-        f"input_blocks.{1 + step}.{slot}.{rest}" if side == "down" else f"output_blocks.{step}.{slot}.{rest}"
-    )
-
-
-VAE_WORDS = [
-    (r"down_blocks\.(\d)\.resnets", r"down.\1.block"),
-    (r"down_blocks\.(\d)\.downsamplers\.0", r"down.\1.downsample"),
-    (r"mid_block\.resnets\.0", "mid.block_1"),
-    (r"mid_block\.resnets\.1", "mid.block_2"),
-    (r"mid_block\.attentions\.0", "mid.attn_1"),
-    (r"attn_1\.group_norm", "attn_1.norm"),
-    (r"attn_1\.to_(q|k|v)", r"attn_1.\1"),
-    (r"attn_1\.to_out\.0", "attn_1.proj_out"),
-    (r"conv_shortcut", "nin_shortcut"),
-    (r"conv_norm_out", "norm_out"),
-]
-
-
-def ldm_vae_name(name: str) -> str:
-    """An autoencoder tensor's name in the LDM layout, which counts the decoder's blocks from the end."""
-    up = re.search(r"up_blocks\.(\d)", name)
-    if up:
-        name = name.replace(up[0], f"up.{3 - int(up[1])}")
-        name = name.replace("resnets", "block").replace("upsamplers.0", "upsample")
-    for pattern, words in VAE_WORDS:
-        name = re.sub(pattern, words, name)
-    return name
+    """The name of one of the UNet's tensors in the LDM layout."""
+    return ldm.ldm_unet_name(name, LAYERS, UNET["up_block_types"])
 
 
 def ldm_vae(folder: Path) -> dict[str, torch.Tensor]:
-    """The autoencoder in the LDM layout: its attention is made of 1x1 convolutions."""
-    renamed = {ldm_vae_name(name): tensor for name, tensor in weights_of(folder, "vae").items()}
-    return {
-        name: tensor[:, :, None, None] if re.search(r"attn_1\.(q|k|v|proj_out)\.weight", name) else tensor
-        for name, tensor in renamed.items()
-    }
+    """The autoencoder in the LDM layout."""
+    return ldm.ldm_vae(weights_of(folder, "vae"))
 
 
 def ldm_tensors(folder: Path) -> dict[str, torch.Tensor]:

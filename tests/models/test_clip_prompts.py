@@ -29,7 +29,7 @@ def states(backbone, *prompts):
 def test_a_prompt_of_one_chunk_is_encoded_as_ever(backbone, folder, prompt):
     tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
     tokens = tokenizer([prompt], padding="max_length", max_length=77, return_tensors="pt").input_ids
-    assert states(backbone, prompt).equal(backbone.text_encoder(tokens).last_hidden_state)
+    assert states(backbone, prompt).equal(backbone.networks["text_encoder"](tokens).last_hidden_state)
 
 
 def test_weights_of_1_and_escaped_brackets_change_nothing(backbone):
@@ -48,7 +48,11 @@ def test_weights_of_1_and_escaped_brackets_change_nothing(backbone):
     ],
 )
 def test_weights_are_what_compel_makes_of_them(backbone, folder, fragments):
-    provider = EmbeddingsProvider(CLIPTokenizer.from_pretrained(folder / "tokenizer"), backbone.text_encoder)
+    tokenizer, encoder = (
+        CLIPTokenizer.from_pretrained(folder / "tokenizer"),
+        backbone.networks["text_encoder"],
+    )
+    provider = EmbeddingsProvider(tokenizer, encoder)
     expected = provider.get_embeddings_for_weighted_prompt_fragments(
         [[text for text, _ in fragments]], [[weight for _, weight in fragments]]
     )
@@ -60,9 +64,9 @@ def test_weights_are_what_compel_makes_of_them(backbone, folder, fragments):
 
 
 def test_chunks_are_encoded_each_by_itself(backbone):
-    chunks = backbone.tokenizer.chunks(LONG)
+    chunks = backbone.text_encoders[0].tokenizer.chunks(LONG)
     assert len(chunks) == 3
-    alone = [states(backbone, text_of(backbone.tokenizer, chunk)) for chunk in chunks]
+    alone = [states(backbone, text_of(backbone.text_encoders[0].tokenizer, chunk)) for chunk in chunks]
     torch.testing.assert_close(states(backbone, LONG), torch.cat(alone, dim=1))
 
 

@@ -40,10 +40,9 @@ def test_weights_are_fetched_only_for_a_model_that_can_run(hub, copy, make):
     hub.add("owner/model", copy)
     assert "9 channels" in hub.locate("owner/model")["error"]
     assert hub.fetched() == CONFIGS
-    make.edit_json(copy / "unet/config.json", addition_embed_type="text_time")
-    make.edit_json(copy / "model_index.json", _class_name="StableDiffusionXLPipeline")
+    make.edit_json(copy / "model_index.json", _class_name="FluxPipeline")
     hub.add("owner/other", copy)
-    assert "family sdxl is not supported yet" in hub.locate("owner/other")["error"]
+    assert "family FluxPipeline is not supported yet" in hub.locate("owner/other")["error"]
     assert not any(name.endswith(".safetensors") for name in hub.fetched())
 
 

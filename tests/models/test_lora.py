@@ -25,14 +25,14 @@ def plain(folder):
 
 @pytest.fixture(scope="module")
 def layers(plain):
-    return [layer for part in PARTS for layer in layers_of(getattr(plain, part), part)]
+    return [layer for part in PARTS for layer in layers_of(plain.networks[part], part)]
 
 
 def write(naming, plain, path, parts=PARTS):
     """A LoRA on every layer that a naming has names for."""
     tensors = {}
     for part in parts:
-        for layer in layers_of(getattr(plain, part), part):
+        for layer in layers_of(plain.networks[part], part):
             tensors |= naming(layer)
     save_file(tensors, path)
     return path
@@ -50,7 +50,7 @@ def weights_of(backbone):
     return {
         f"{part}.{name.replace('text_model.', '')}": weight
         for part in PARTS
-        for name, weight in getattr(backbone, part).state_dict().items()
+        for name, weight in backbone.networks[part].state_dict().items()
     }
 
 
@@ -92,7 +92,7 @@ def test_factors_of_half_precision_are_multiplied_in_single(dtype, plain, layers
 @pytest.mark.parametrize("is_linear_here", [False, True])
 def test_a_projection_is_a_matrix_or_a_1x1_convolution(is_linear_here, make, plain, folder, tmp_path):
     layer = "up_blocks.1.attentions.0.proj_in"
-    model, network = folder, plain.unet
+    model, network = folder, plain.networks["unet"]
     if is_linear_here:
         network = make.unet(use_linear_projection=True)
         model = make.model(tmp_path / "linear", unet=network)
@@ -103,14 +103,14 @@ def test_a_projection_is_a_matrix_or_a_1x1_convolution(is_linear_here, make, pla
     tensors = {f"{flat}.lora_down.weight": down.view(*down.shape, *kernel),
                f"{flat}.lora_up.weight": up.view(*up.shape, *kernel)}  # fmt: skip
     save_file(tensors, tmp_path / "style.safetensors")
-    got = fused(model, tmp_path / "style.safetensors").unet.get_submodule(layer).weight
+    got = fused(model, tmp_path / "style.safetensors").networks["unet"].get_submodule(layer).weight
     torch.testing.assert_close(got, weight + (up @ down).view_as(weight))
 
 
 def peft_folder(folder, plain, **config):
     """What peft saves of a UNet: tensors, and a config that alone knows alpha."""
     folder.mkdir()
-    down, up = factors(plain.unet.get_submodule(QUERY).weight, 4, 3)
+    down, up = factors(plain.networks["unet"].get_submodule(QUERY).weight, 4, 3)
     names = (f"base_model.model.{QUERY}.lora_{letter}.weight" for letter in "AB")
     save_file(dict(zip(names, (down, up), strict=True)), folder / "adapter_model.safetensors")
     (folder / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "r": 4, **config}))
@@ -128,8 +128,8 @@ def peft_folder(folder, plain, **config):
 )
 def test_pefts_config_has_the_scale(config, scale, plain, folder, tmp_path):
     change = peft_folder(tmp_path / "adapter", plain, **config)
-    got = fused(folder, tmp_path / "adapter").unet.get_submodule(QUERY).weight
-    torch.testing.assert_close(got, plain.unet.get_submodule(QUERY).weight + scale * change)
+    got = fused(folder, tmp_path / "adapter").networks["unet"].get_submodule(QUERY).weight
+    torch.testing.assert_close(got, plain.networks["unet"].get_submodule(QUERY).weight + scale * change)
 
 
 @pytest.mark.parametrize(
@@ -155,11 +155,11 @@ def test_an_adapter_of_another_kind_of_pefts_is_refused(plain, folder, tmp_path)
 
 def test_an_alpha_noted_in_the_header_counts(plain, folder, tmp_path):
     path = tmp_path / "noted.safetensors"
-    down, up = factors(plain.unet.get_submodule(QUERY).weight, 2, 0)
+    down, up = factors(plain.networks["unet"].get_submodule(QUERY).weight, 2, 0)
     tensors = {f"unet.{QUERY}.lora_A.weight": down, f"unet.{QUERY}.lora_B.weight": up}
     save_file(tensors, path, metadata={"lora_adapter_metadata": '{"unet.lora_alpha": 6, "unet.r": 2}'})
-    expected = plain.unet.get_submodule(QUERY).weight + 3 * product(down, up)
-    torch.testing.assert_close(fused(folder, path).unet.get_submodule(QUERY).weight, expected)
+    expected = plain.networks["unet"].get_submodule(QUERY).weight + 3 * product(down, up)
+    torch.testing.assert_close(fused(folder, path).networks["unet"].get_submodule(QUERY).weight, expected)
 
 
 def test_loras_add_up(plain, folder, tmp_path):
@@ -248,7 +248,7 @@ def test_a_refused_lora_changes_nothing(plain, folder, tmp_path):
     path = write(diffusers, plain, tmp_path / "style.safetensors")
     save_file(load_file(path) | pair("unet.conv_norm_out"), path)
     backbone = load(locate(ModelSpec(str(folder))), CPU, torch.float32)
-    networks = {part: getattr(backbone, part) for part in PARTS}
+    networks = {part: backbone.networks[part] for part in PARTS}
     with pytest.raises(AssetError, match=r"the first unet\.conv_norm_out"):
         fuse_lora(path, 1.0, networks, backbone.assets.family)
     assert_same(weights_of(backbone), weights_of(plain))

@@ -56,7 +56,7 @@ def test_predictions_are_near_and_loras_in_them(kind, memory):
         )
     error = (near - exact).norm() / exact.norm()
     assert 1e-4 < error < (0.02 if kind == "int8" else 0.08)
-    unet = getattr(small, "inner", small).unet
+    unet = getattr(small, "inner", small).networks["unet"]
     kept = [each for each in unet.modules() if isinstance(each, torch.nn.Linear)]
     assert all(
         (type(each.weight.data) is not torch.Tensor) == (each.weight.numel() >= LARGE) for each in kept

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from smd_cli.errors import AssetError
 from smd_cli.models.assets import ModelSpec, locate
 from smd_cli.models.loading import load
-from smd_cli.models.sd15 import SD15
+from smd_cli.models.unet import UNetModel
 from tests.core.models import model_input
 
 CPU = torch.device("cpu")
@@ -118,7 +118,7 @@ def test_weights_may_be_spread_over_shards(copy, backbone):
     assert [path.name for path in whole.components["unet"].weights] == ["diffusion_pytorch_model.safetensors"]
     (copy / UNET).unlink()
     spread = load_spec(copy)
-    assert all(torch.equal(spread.unet.state_dict()[name], weights[name]) for name in names)
+    assert all(torch.equal(spread.networks["unet"].state_dict()[name], weights[name]) for name in names)
     assert len({path.name for path in spread.assets.weights} & shards.keys()) == 2
     (copy / "unet" / "part-2-of-2.safetensors").unlink()
     with pytest.raises(AssetError, match=r"part-2-of-2\.safetensors: no such file"):
@@ -131,8 +131,8 @@ def test_the_libraries_read_no_file_beside_those_that_were_found(copy, backbone)
     save_file(other, copy / "unet" / "other.safetensors")
     weight_map = dict.fromkeys(other, "other.safetensors")
     (copy / f"{UNET}.index.json").write_text(json.dumps({"weight_map": weight_map, "metadata": {}}))
-    for name, tensor in load_spec(copy).unet.state_dict().items():
-        assert torch.equal(tensor, backbone.unet.state_dict()[name])
+    for name, tensor in load_spec(copy).networks["unet"].state_dict().items():
+        assert torch.equal(tensor, backbone.networks["unet"].state_dict()[name])
 
 
 @pytest.mark.parametrize("layout", ["folder", "file"])
@@ -141,7 +141,7 @@ def test_loading_tells_how_far_it_is(layout, folder, single_file):
     assets = locate(ModelSpec(str(base), config=str(folder) if layout == "file" else None), offline=True)
     told: list[tuple[int, int]] = []
     backbone = load(assets, CPU, torch.float32, lambda done, total: told.append((done, total)))
-    networks = (backbone.unet, backbone.autoencoder.network, backbone.text_encoder)
+    networks = (backbone.networks["unet"], backbone.autoencoder.network, backbone.networks["text_encoder"])
     tensors = sum(len(network.state_dict()) for network in networks)
     assert told[-1][0] == told[-1][1] >= tensors
     assert [done for done, _ in told] == sorted({done for done, _ in told})
@@ -158,7 +158,7 @@ def test_the_schedule_is_the_models_own(backbone, pipeline, copy, make):
 
 
 def test_the_backbone_says_what_it_is(backbone, folder):
-    assert isinstance(backbone, SD15)
+    assert isinstance(backbone, UNetModel)
     assert (backbone.device, backbone.dtype) == (CPU, torch.float32)
     assert backbone.facts is backbone.assets.facts
     assert backbone.assets.base.reference == str(folder)
@@ -185,9 +185,9 @@ def test_distilled_unets_are_told_the_guidance(make, tmp_path):
     told = LatentConsistencyModelPipeline.get_guidance_scale_embedding(None, w, embedding_dim=33)
     latents = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(4))
     timesteps, conditioning = torch.tensor([999, 499]), backbone.encode_prompts(PROMPTS)
-    expected = backbone.unet(latents, timesteps, conditioning.embeds, timestep_cond=told).sample
+    expected = backbone.networks["unet"](latents, timesteps, conditioning.embeds, timestep_cond=told).sample
     torch.testing.assert_close(backbone.predict(model_input(latents, timesteps), conditioning), expected)
-    untold = backbone.unet(latents, timesteps, conditioning.embeds).sample
+    untold = backbone.networks["unet"](latents, timesteps, conditioning.embeds).sample
     assert not torch.allclose(expected, untold, atol=1e-4)
 
 
@@ -245,7 +245,8 @@ def test_keys_made_once_give_the_same_predictions(backbone, pipeline):
     assert all(len(of_layer) == 3 for of_layer in prepared.keys)
     for conditioning in (picked, prepared.rows([2, 0, 1, 0])):
         torch.testing.assert_close(backbone.predict(model_input(latents, timesteps), conditioning), expected)
-    alone = backbone.unet(latents[:1], timesteps[:1], encoder_hidden_states=table.embeds[2:]).sample
+    unet = backbone.networks["unet"]
+    alone = unet(latents[:1], timesteps[:1], encoder_hidden_states=table.embeds[2:]).sample
     torch.testing.assert_close(alone, expected[:1])  # nothing is left of the prompts before
 
 

@@ -93,19 +93,19 @@ def test_all_vectors_count_where_a_prompt_is_cut_into_chunks(taught):
 
 def test_of_words_that_begin_alike_the_longest_is_read(folder, style, negative):
     taught = loaded(folder, (style, "ink"), (negative, "ink-wash"))
-    (chunk,) = taught.tokenizer.chunks("ink-wash, ink")
+    (chunk,) = taught.text_encoders[0].tokenizer.chunks("ink-wash, ink")
     assert [token for token in chunk.tokens if token > 513] == [517, 514, 515, 516]
 
 
 def test_weights_apply_to_all_vectors_of_a_word(taught):
-    (chunk,) = taught.tokenizer.chunks(f"a ({WORD}:1.5)")
+    (chunk,) = taught.text_encoders[0].tokenizer.chunks(f"a ({WORD}:1.5)")
     assert chunk.weights == (1, 1.5, 1.5, 1.5)
 
 
 def test_the_model_s_own_words_and_files_stay(folder, plain, taught):
-    own = plain.text_encoder.get_input_embeddings().weight
-    assert taught.text_encoder.get_input_embeddings().weight[: len(own)].equal(own)
-    assert len(taught.text_encoder.get_input_embeddings().weight) == len(own) + 4
+    own = plain.networks["text_encoder"].get_input_embeddings().weight
+    assert taught.networks["text_encoder"].get_input_embeddings().weight[: len(own)].equal(own)
+    assert len(taught.networks["text_encoder"].get_input_embeddings().weight) == len(own) + 4
     assert WORD not in (folder / "tokenizer" / "vocab.json").read_text()
     assert plain.assets.sha256 != taught.assets.sha256
 
@@ -125,9 +125,9 @@ def test_which_word_a_file_teaches(tensors, token, word, folder, tmp_path):
     backbone = loaded(folder, (path, token))
     (inversion,) = backbone.assets.textual_inversions
     assert inversion.token == word
-    (chunk,) = backbone.tokenizer.chunks(word)
+    (chunk,) = backbone.text_encoders[0].tokenizer.chunks(word)
     (held,) = tensors.values()
-    learned = backbone.text_encoder.get_input_embeddings()(torch.tensor(chunk.tokens))
+    learned = backbone.networks["text_encoder"].get_input_embeddings()(torch.tensor(chunk.tokens))
     assert learned.equal(held.float().reshape(-1, WIDTH))
 
 

@@ -47,11 +47,13 @@ def numbers(*networks: torch.nn.Module) -> int:
 
 def test_the_numbers_are_the_same_and_the_networks_not_there_at_the_same_time(thrifty):
     inner = thrifty.inner
-    assert numbers(inner.text_encoder, inner.unet) == 0
+    assert numbers(inner.networks["text_encoder"], inner.networks["unet"]) == 0
     there = []
     for name in ("text_encoder", "unet"):
-        getattr(inner, name).register_forward_hook(
-            lambda *_: there.append((numbers(inner.text_encoder) > 0, numbers(inner.unet) > 0))
+        inner.networks[name].register_forward_hook(
+            lambda *_: there.append(
+                (numbers(inner.networks["text_encoder"]) > 0, numbers(inner.networks["unet"]) > 0)
+            )
         )
     for _ in range(2):  # the prompts of a second scene: the text encoder is there again
         assert all(map(torch.equal, answers(thrifty), answers(backbone())))
@@ -59,7 +61,7 @@ def test_the_numbers_are_the_same_and_the_networks_not_there_at_the_same_time(th
 
 
 def test_learned_words_and_loras_are_there_again(tmp_path):
-    vectors = torch.randn(2, backbone().text_encoder.config.hidden_size)
+    vectors = torch.randn(2, backbone().networks["text_encoder"].config.hidden_size)
     save_file({"emb_params": vectors}, tmp_path / "ink.safetensors")
     spec = ModelSpec("flatland", textual_inversions=((str(tmp_path / "ink.safetensors"), "<ink>"),))
     models = [load(locate(spec, few_step=True), CPU, torch.float32, memory=m) for m in ("high", "medium")]
@@ -101,7 +103,11 @@ def test_where_networks_lie(thrifty):
 def test_how_networks_come(device, memory, kinds, thrifty, monkeypatch):
     monkeypatch.setattr("smd_cli.models.residence.stream_layers", lambda network, device: None)
     inner = thrifty.inner
-    networks = {"text_encoder": inner.text_encoder, "unet": inner.unet, "vae": inner.autoencoder.network}
+    networks = {
+        "text_encoder": inner.networks["text_encoder"],
+        "unet": inner.networks["unet"],
+        "vae": inner.autoencoder.network,
+    }
     to = Destination(device, torch.float32, lambda more: None, networks=networks)
     residence = settle(thrifty.assets.family, to, memory, lambda names: {})
     assert [type(residence._guests[name]) for name in ("encoders", "denoiser", "autoencoder")] == kinds
@@ -109,9 +115,9 @@ def test_how_networks_come(device, memory, kinds, thrifty, monkeypatch):
 
 def test_layers_that_come_one_by_one_compute_the_same():
     streamed = load(backbone().assets, CPU, torch.float32)
-    for network in (streamed.text_encoder, streamed.unet):
+    for network in (streamed.networks["text_encoder"], streamed.networks["unet"]):
         stream_layers(network, CPU)
-    assert hasattr(streamed.unet.conv_in, "_diffusers_hook")
+    assert hasattr(streamed.networks["unet"].conv_in, "_diffusers_hook")
     assert all(map(torch.equal, answers(streamed), answers(backbone())))
 
 

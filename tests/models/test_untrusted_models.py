@@ -48,7 +48,7 @@ def plant(folder, marker):
 
 def networks(base, **choices):
     backbone = load(locate(ModelSpec(str(base), **choices), offline=True), CPU, torch.float32)
-    return {part: getattr(backbone, part) for part in ("unet", "vae", "text_encoder")}
+    return {part: backbone.networks[part] for part in ("unet", "vae", "text_encoder")}
 
 
 def assert_same(ours, theirs):
