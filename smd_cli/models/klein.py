@@ -106,7 +106,7 @@ def load(assets: Assets, to: Destination) -> Backbone:
         schedules=schedules(assets.configs, assets.facts),
         device=to.device,
         dtype=to.dtype,
-        text=QwenEncoder(networks["text_encoder"], reading(assets), LAYERS),
+        text=QwenEncoder(networks["text_encoder"], reading(assets), LAYERS, to.device),
     )
 
 
@@ -238,12 +238,14 @@ FAMILY = Family(
         pipelines=("Flux2KleinPipeline",),
         tensors=("single_stream_modulation.lin", "model.diffusion_model.single_stream_modulation.lin"),
         fits_folder=fits_folder,
+        adapted=((r"single_transformer_blocks_\d+_attn_to_qkv_mlp_proj$", 3072),),
     ),
     lora={
         "transformer": LayerNames(
             ("transformer_", "diffusion_model_", "lora_unet_", "lycoris_", ""), flux2_spellings
         )
     },
+    dtypes=("bfloat16",),
     size_multiple=16,
     read_facts=read_facts,
     evaluation_elements=evaluation_elements,

@@ -22,11 +22,13 @@ class QwenEncoder:
         reading: its tokenizer, and how many tokens it reads.
         layers: whose states are taken, in the order in which they are laid side by side; counted from 1, or
             below 0 from the last, -1.
+        device: where it computes, wherever its weights lie meanwhile.
     """
 
     network: Any
     reading: QwenReading
     layers: tuple[int, ...]
+    device: torch.device
 
     def encode(self, prompts: Sequence[str], *, fill: bool) -> tuple[Tensor, Tensor]:
         """Encode N prompts; logs what is not read as they say.
@@ -42,10 +44,11 @@ class QwenEncoder:
         rows = [self._tokens(prompt) for prompt in prompts]
         length = self.reading.length if fill else max(map(len, rows))
         padding = self.reading.tokenizer.padding
-        device = self.network.device
-        tokens = torch.tensor([row + [padding] * (length - len(row)) for row in rows], device=device)
-        own = torch.tensor([[1] * len(row) + [0] * (length - len(row)) for row in rows], device=device)
-        states = self.network(tokens, own, output_hidden_states=True, use_cache=False).hidden_states
+        tokens = torch.tensor([row + [padding] * (length - len(row)) for row in rows])
+        own = torch.tensor([[1] * len(row) + [0] * (length - len(row)) for row in rows]).to(self.device)
+        states = self.network(
+            tokens.to(self.device), own, output_hidden_states=True, use_cache=False
+        ).hidden_states
         return torch.cat([states[layer] for layer in self.layers], dim=-1), own.bool()
 
     def _tokens(self, prompt: str) -> list[int]:

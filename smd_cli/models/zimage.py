@@ -95,7 +95,7 @@ def load(assets: Assets, to: Destination) -> Backbone:
         schedules=schedules(assets.configs, assets.facts),
         device=to.device,
         dtype=to.dtype,
-        text=QwenEncoder(networks["text_encoder"], reading(assets), (-1,)),
+        text=QwenEncoder(networks["text_encoder"], reading(assets), (-1,), to.device),
         transformer=SingleStream(networks["transformer"]),
     )
 

@@ -17,6 +17,7 @@ from smd_cli.models.qwen_network import QWEN3, qwen3_to
 from smd_cli.models.qwen_tokenizer import QwenReading, read_qwen_tokenizer, warn_of_other_template
 from tests.checkpoints import qwen
 
+CPU = torch.device("cpu")
 LAYERS = 5
 TEXTS = [
     "",
@@ -100,7 +101,7 @@ def test_the_template_of_a_folder_is_never_run(tmp_path, caplog):
 @pytest.mark.parametrize(("last", "layers"), [(3, (1, 2, 3)), (-2, (-1,))])
 def test_states_are_those_of_the_whole_network(tokenizer, encoder, fill, last, layers):
     length = 64
-    ours = QwenEncoder(load(encoder, qwen3_to(last)), reading(tokenizer, length, thinks=False), layers)
+    ours = QwenEncoder(load(encoder, qwen3_to(last)), reading(tokenizer, length, thinks=False), layers, CPU)
     with torch.inference_mode():
         states, own = ours.encode(TEXTS[:2], fill=fill)
         theirs = Qwen3ForCausalLM.from_pretrained(encoder)
@@ -123,7 +124,7 @@ def test_the_head_and_layers_beyond_the_last_are_not_kept(encoder):
 
 def test_a_prompt_depends_on_no_other_and_is_cut_and_plain(tokenizer, encoder, caplog):
     network = load(encoder)
-    ours = QwenEncoder(network, reading(tokenizer, 24, thinks=True), (2,))
+    ours = QwenEncoder(network, reading(tokenizer, 24, thinks=True), (2,), CPU)
     long = "house " * 30
     with torch.inference_mode(), caplog.at_level(logging.WARNING):
         alone, _ = ours.encode(["a (red:1.3) house"], fill=True)
@@ -163,7 +164,7 @@ def test_the_older_key_of_rotary_positions_counts_too(tmp_path, encoder, tokeniz
     (tmp_path / "config.json").unlink()
     del config["rope_parameters"]
     (tmp_path / "config.json").write_text(json.dumps({**config, "rope_theta": 1e6, "rope_scaling": None}))
-    told = [QwenEncoder(load(folder), reading(tokenizer, 32, thinks=True), (LAYERS,))
+    told = [QwenEncoder(load(folder), reading(tokenizer, 32, thinks=True), (LAYERS,), CPU)
             for folder in (encoder, tmp_path)]  # fmt: skip
     with torch.inference_mode():
         new, old = (each.encode(["a red house"], fill=False)[0] for each in told)
