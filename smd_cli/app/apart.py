@@ -87,7 +87,7 @@ def _files_read(opened: OpenedScene, seen: set[Path | str]) -> Iterator[tuple[st
     """Yield what each file is that a scene is made of, and the file; without what was `seen` before."""
     if file := opened.origin.file:
         yield "the scene", file
-    for what, reference in named_models(opened.plan.model):
+    for what, reference in named_models(opened.plan):
         if reference.source not in seen:
             seen.add(reference.source)
             yield from ((what, path) for path in local_files(reference.source))

@@ -80,7 +80,7 @@ def _check_model(first: OpenedScene, *others: OpenedScene) -> None:
 
     All runs have the same model, which is looked for, and put together of its parts, once.
     """
-    with suppress(NotHereError), at_model(first.locate):
+    with suppress(NotHereError), at_model(first):
         assets = find_fitting(first, offline=True)
         for other in others:
             check_fit(other, assets)

@@ -64,7 +64,7 @@ class ComingRecipes:
     def _assets(self) -> Assets:
         if self._offline:
             go_offline()
-        with at_model(self._scene.locate):
+        with at_model(self._scene):
             return find_model(self._scene.plan, offline=self._offline)
 
 

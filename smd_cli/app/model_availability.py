@@ -16,7 +16,7 @@ from smd_cli.messages import Message, Place, as_called
 from smd_cli.models.assets import Assets, lcm_lora_of, locate
 from smd_cli.models.networks import NoAutoencoderError
 from smd_cli.models.sources import open_files
-from smd_cli.models.spec import ModelSpec
+from smd_cli.models.spec import LOCAL_LORAS, ModelSpec
 
 _CONFIG: Part = ("config",)
 """What gives a base model its configs, which has no role of its own."""
@@ -67,7 +67,7 @@ class Availability:
 
 def model_availability(scene: OpenedScene) -> Availability:
     """Look for a scene's models; the checks of `locate` decide what is present."""
-    spec, few_step = model_spec(scene.plan.model), needs_few_step(scene.plan)
+    spec, few_step = model_spec(scene.plan), needs_few_step(scene.plan)
     bare, base = _base(spec)
     look = _Look(scene)
     required = [look.for_("base", spec.base, ("base",), base)]
@@ -93,6 +93,8 @@ def _extras(spec: ModelSpec, bare: ModelSpec) -> Iterator[tuple[Role, str, Part,
         yield "vae", spec.vae, ("vae",), replace(bare, vae=spec.vae)
     for index, lora in enumerate(spec.loras):
         yield "lora", lora[0], ("loras", index), replace(bare, loras=(lora,))
+    for reference in spec.local_loras:
+        yield "lora", reference, (LOCAL_LORAS, reference), replace(bare, local_loras=(reference,))
     for index, each in enumerate(spec.textual_inversions):
         part = "textual_inversions", index
         yield "textual_inversion", each[0], part, replace(bare, textual_inversions=(each,))
@@ -100,7 +102,7 @@ def _extras(spec: ModelSpec, bare: ModelSpec) -> Iterator[tuple[Role, str, Part,
 
 def _base(spec: ModelSpec) -> tuple[ModelSpec, Assets | AssetError]:
     """Look for the base model alone, or with the autoencoder that it lacks."""
-    bare = replace(spec, vae=None, loras=(), lcm_lora=None, textual_inversions=())
+    bare = replace(spec, vae=None, loras=(), lcm_lora=None, textual_inversions=(), local_loras=())
     base = _locate(bare)
     if isinstance(base, NoAutoencoderError) and spec.vae is not None:
         bare = replace(bare, vae=spec.vae)
@@ -116,9 +118,9 @@ class _Look:
 
     def for_(self, role: Role, source: str, part: Part, found: Assets | AssetError) -> RequiredModel:
         """Return a part that was looked for."""
-        place = place_in_scene(self.scene.locate, part)
+        place = place_in_scene(self.scene, part)
         if isinstance(found, AssetError):
-            at_fault = place_in_scene(self.scene.locate, _CONFIG) if _CONFIG in found.parts else place
+            at_fault = place_in_scene(self.scene, _CONFIG) if _CONFIG in found.parts else place
             return RequiredModel(
                 role, as_called(source), place, present=False, problem=found.at(at_fault).problems[0]
             )
@@ -126,7 +128,7 @@ class _Look:
 
     def unproven(self, role: Role, source: str, part: Part) -> RequiredModel:
         """Look for a part whose fit to the base model cannot be told."""
-        place = place_in_scene(self.scene.locate, part)
+        place = place_in_scene(self.scene, part)
         try:
             open_files(source, offline=True)
         except (AssetError, OSError) as error:

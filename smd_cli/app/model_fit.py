@@ -101,7 +101,8 @@ def check_parts(scene: OpenedScene, assets: Assets) -> None:
 
     Raises AssetError: a LoRA or an autoencoder was made for another model.
     """
-    if scene.plan.model.loras or scene.plan.model.vae:
+    model = scene.plan.model
+    if model.loras or model.vae or assets.local_loras:
         from smd_cli.models.loading import check_loading
 
         check_loading(assets)

@@ -116,6 +116,6 @@ def pull_scene(scene: OpenedScene, *, offline: bool) -> tuple[str, ...]:
     check_room(sum(each.missing or 0 for each in asked), cache_folder(), scene.locate().source)
     for point in scene.points:
         at_point = scene.at_point(point)
-        with at_model(at_point.locate):
+        with at_model(at_point):
             find_model(at_point.plan, offline=offline)
     return tuple(dict.fromkeys(each.pinned for each in needs(scene, offline=True) if each.pinned))

@@ -118,7 +118,7 @@ def computing(scene: OpenedScene, backbone: Backbone) -> Iterator[None]:
 
     Raises DeviceError: the memory is not enough.
     """
-    with at_model(scene.locate), enough_memory(backbone.device), fixed_order(backbone):
+    with at_model(scene), enough_memory(backbone.device), fixed_order(backbone):
         yield
 
 

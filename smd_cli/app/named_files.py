@@ -5,16 +5,19 @@ Knows no torch.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from smd_cli.app.model_spec import local_loras
 from smd_cli.digests import digest_of, digest_of_list, digest_of_named
 from smd_cli.errors import AssetError
 from smd_cli.media.frame_files import frame_files
 from smd_cli.messages import Message
+from smd_cli.models.assets import lora_files
 from smd_cli.scene.mask_specs import FileMask
 from smd_cli.scene.paths import Reference
 from smd_cli.scene.resolve import Plan
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from smd_cli.app.scenes import OpenedScene
     from smd_cli.models.assets import Assets
 
+_LORA = re.compile(r"\.loras\[\d+\]$")
 _CHANGED = "is not the file that the recipe was made with"
 
 
@@ -56,7 +60,9 @@ class NamedFile:
     @property
     def key(self) -> str:
         """Return the place as `--set` names it, a region by its name: under it, recipes keep the digest."""
-        return f"regions[{self.region}].{self.loc[-1]}" if self.region else dotted(self.loc)
+        if not self.region:
+            return dotted(self.loc)
+        return f"regions[{self.region}].{dotted(self.loc[2:])}"
 
     @property
     def sha256(self) -> str:
@@ -125,9 +131,18 @@ def model_files(plan: Plan, assets: Assets) -> Iterator[NamedFile]:
         else:
             name = model.lcm_lora.portable if model.lcm_lora else ""
             yield named(("model", "lcm_lora"), "the LCM-LoRA", name, files)
+    yield from _local_loras(plan, assets)
     for index, inversion in enumerate(assets.textual_inversions):
         loc, name = ("model", "textual_inversions", index), model.textual_inversions[index].path.portable
         yield named(loc, "the textual inversion", name, (inversion.path,))
+
+
+def _local_loras(plan: Plan, assets: Assets) -> Iterator[NamedFile]:
+    """Yield the files of the LoRAs of single regions, at each place that names them."""
+    for loc, lora in local_loras(plan):
+        region = plan.regions[int(loc[1])].name if loc[0] == "regions" else ""
+        files = lora_files(assets.local_loras[lora.path.source])
+        yield NamedFile(loc, "the LoRA", lora.path.portable, files, region, taken=assets.digests)
 
 
 def digests_of(files: Iterable[NamedFile]) -> dict[str, str]:
@@ -140,7 +155,7 @@ def changed_files(scene: OpenedScene, assets: Assets | None = None) -> list[Mess
 
     Without `assets`, the files of its model, those are left out. Raises AssetError: a file cannot be read.
     """
-    wanted = {key: value for key, value in scene.digests.items() if assets or not key.startswith("model.")}
+    wanted = {key: value for key, value in scene.digests.items() if assets or not _is_of_model(key)}
     if not wanted:
         return []
     named = [*picture_files(scene.plan), *(model_files(scene.plan, assets) if assets else ())]
@@ -152,6 +167,11 @@ def changed_files(scene: OpenedScene, assets: Assets | None = None) -> list[Mess
     places = [file.key for file in named]
     unused = [key for key in wanted if key not in places]
     return [*changed, *(scene.locate("digests").says(f"the scene names no file at {key}") for key in unused)]
+
+
+def _is_of_model(key: str) -> bool:
+    """Tell whether a digest is that of a model's file."""
+    return key.startswith("model.") or bool(_LORA.search(key))
 
 
 def digest_in(scene: OpenedScene, file: NamedFile) -> str:

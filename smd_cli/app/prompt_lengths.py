@@ -10,7 +10,7 @@ from smd_cli.errors import AssetError
 from smd_cli.messages import Locate, Message
 from smd_cli.prompt_text import has_weights
 from smd_cli.scene.prompts import join_prompts
-from smd_cli.scene.resolve import ModelPlan
+from smd_cli.scene.resolve import Plan
 from smd_cli.scene.schema import Scene
 from smd_cli.scene.written_prompts import PREFIX, WrittenPrompt, written_prompts
 
@@ -21,7 +21,7 @@ SURELY_SHORT = 75
 """Characters (UTF-8 bytes, without spaces) that are no more tokens than any text encoder reads at a time."""
 
 
-def note_lengths(scene: Scene, model: ModelPlan, locate: Locate) -> Iterator[Message]:
+def note_lengths(scene: Scene, plan: Plan, locate: Locate) -> Iterator[Message]:
     """Yield notes on the prompts that the model's text encoder does not read whole, at once and as they say.
 
     Nothing is said where the model is not on this machine: its tokenizer tells.
@@ -30,9 +30,9 @@ def note_lengths(scene: Scene, model: ModelPlan, locate: Locate) -> Iterator[Mes
     doubtful = [
         (prompt, text)
         for prompt, text in whole
-        if model.textual_inversions or has_weights(text) or not _is_short(text)
+        if plan.model.textual_inversions or has_weights(text) or not _is_short(text)
     ]
-    reading = _reading(model) if doubtful else None
+    reading = _reading(plan) if doubtful else None
     if reading is None:
         return
     for prompt, text in doubtful:
@@ -52,13 +52,13 @@ def _whole(prompt: WrittenPrompt, scene: Scene) -> str:
     return join_prompts(prompt.text) if prompt.loc == PREFIX else prompt.text.strip()
 
 
-def _reading(model: ModelPlan) -> PromptReading | None:
+def _reading(plan: Plan) -> PromptReading | None:
     """Return how a model's text encoder reads prompts, or None where the model is not to be had offline."""
     from smd_cli.app.model_spec import model_spec
     from smd_cli.models.assets import locate
 
     try:
-        found = locate(replace(model_spec(model), vae=None, loras=()), offline=True)
+        found = locate(replace(model_spec(plan), vae=None, loras=(), local_loras=()), offline=True)
         return found.family.reading(found)
     except AssetError:
         return None

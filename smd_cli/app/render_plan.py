@@ -129,7 +129,7 @@ def plan_render(
     if models.assets is None:
         return RenderPlan(scene.plan, models.required, None, stream)
     facts = models.assets.facts
-    with at_model(scene.locate):
+    with at_model(scene):
         if models.conflict:
             raise models.conflict
         check_fit(scene, models.assets)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 from smd_cli.app.model_fit import check_fit
-from smd_cli.app.model_spec import at_model, model_spec, needs_few_step
+from smd_cli.app.model_spec import at_model, model_spec, needs_few_step, serves
 from smd_cli.app.named_files import changed_files
 from smd_cli.app.scenes import OpenedScene
 from smd_cli.app.settings import Batch, RenderSettings, check_seed
@@ -126,18 +126,19 @@ class Renderer:
 
     def _load(self, scene: OpenedScene, clock: Clock) -> Backbone:
         """Return the model of a scene, which suits the scene: the last one, where it is the same."""
-        key = (model_spec(scene.plan.model), needs_few_step(scene.plan))
-        if self._model is None or self._model[0] != key:
+        spec, few_step = model_spec(scene.plan), needs_few_step(scene.plan)
+        is_there = self._model and serves(self._model[0][0], spec) and self._model[0][1] == few_step
+        if self._model is None or not is_there:
             with clock.phase("load", None) as progress:
                 from smd_cli.app.models import find_checked, load_found  # imports torch
 
-                with at_model(scene.locate):
+                with at_model(scene):
                     found = find_checked(scene, self.settings)
                     self._compare(scene, found.assets)
                     self._release()  # only now: two models at once may not fit the memory
-                    self._model = key, load_found(found, self.settings, progress)
+                    self._model = (spec, few_step), load_found(found, self.settings, progress)
             return self._model[1]
-        with at_model(scene.locate):
+        with at_model(scene):
             check_fit(scene, self._model[1].assets)
         self._compare(scene, self._model[1].assets)
         return self._model[1]

@@ -250,7 +250,7 @@ def _opened(loaded: LoadedScene, task: str | None, painter: ScenePainter, origin
         *lint_words(loaded.scene, plan.model, loaded.locate),
         *images.warnings,
     )
-    lengths = note_lengths(loaded.scene, plan.model, loaded.locate)
+    lengths = note_lengths(loaded.scene, plan, loaded.locate)
     notes = (*_drawn(loaded), *lengths, *map(Message.of, images.notes))
     return OpenedScene(plan, notes, warnings, loaded.locate, loaded, painted, origin)
 

@@ -142,7 +142,7 @@ def _output(command: Sequence[str]) -> str:
 def _pipeline_folder(scene: OpenedScene, settings: RenderSettings) -> Iterator[Path]:
     """Give a folder with the scene's model as diffusers' pipeline, its LoRAs fused, as users keep theirs."""
     device, dtype = torch.device("cpu"), choose_place(settings)[1]
-    with at_model(scene.locate):
+    with at_model(scene):
         assets = find_model(scene.plan, offline=settings.offline)
     if assets.facts.family != "sd15":
         raise UsageError(f"--model: diffusers' script drives sd15 models, not {assets.facts.family}")

@@ -46,7 +46,7 @@ def make_case(
     scene: OpenedScene, settings: RenderSettings, *, rival: Rival = "plain loop", vae: str | None = None
 ) -> Case:
     """Make a case of a scene; `vae` is another autoencoder for its model. Raises AssetError."""
-    with at_model(scene.locate):
+    with at_model(scene):
         assets = find_model(scene.plan, offline=settings.offline, vae=vae)
     return Case(scene.plan, canvas_images(scene.images), assets, rival)
 

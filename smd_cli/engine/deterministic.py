@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from threading import Barrier
 from typing import TypeVar
@@ -18,53 +18,25 @@ import torch
 from torch import Tensor
 
 from smd_cli.core.guidance import ModelInput
-from smd_cli.core.samplers import ScheduleMaker
 from smd_cli.engine.device import cpu_threads
-from smd_cli.models.assets import Assets
-from smd_cli.models.backbone import Backbone
+from smd_cli.models.backbone import Backbone, InnerBackbone
 from smd_cli.models.conditioning import Conditioning
-from smd_cli.models.facts import ModelFacts
 
 Row = TypeVar("Row")
 Answer = TypeVar("Answer")
 
 
-@dataclass(frozen=True)
-class DeterministicBackbone:
+class DeterministicBackbone(InnerBackbone):
     """A backbone that answers each row by itself."""
 
-    inner: Backbone
-    pool: ThreadPoolExecutor | None
+    def __init__(self, inner: Backbone, pool: ThreadPoolExecutor | None) -> None:
+        super().__init__(inner)
+        self.pool = pool
 
     @classmethod
     def of(cls, backbone: Backbone) -> "DeterministicBackbone":
         """Make a backbone deterministic."""
         return cls(backbone, _one_thread_each() if backbone.device.type == "cpu" else None)
-
-    @property
-    def facts(self) -> ModelFacts:
-        """Return the facts of the model."""
-        return self.inner.facts
-
-    @property
-    def assets(self) -> Assets:
-        """Return the files it was loaded from."""
-        return self.inner.assets
-
-    @property
-    def schedules(self) -> ScheduleMaker:
-        """Return what makes the model's schedules."""
-        return self.inner.schedules
-
-    @property
-    def device(self) -> torch.device:
-        """Return where the weights are."""
-        return self.inner.device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Return what the weights are computed in."""
-        return self.inner.dtype
 
     def encode_prompts(self, prompts: list[str]) -> Conditioning:
         """Encode N prompts into N rows."""

@@ -2,7 +2,7 @@
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import partial
 from hashlib import blake2b
 from typing import Generic, Protocol, TypeVar
@@ -15,6 +15,7 @@ from smd_cli.engine.finite import is_finite, not_finite
 from smd_cli.models.backbone import Backbone, dtype_name
 from smd_cli.models.conditioning import Conditioning
 from smd_cli.models.facts import ModelFacts
+from smd_cli.models.local_loras import LoraWeights, lora_table, with_loras
 
 _log = logging.getLogger(__name__)
 
@@ -31,8 +32,8 @@ class Encoder(Protocol):
     def facts(self) -> ModelFacts:
         """Return the facts of the model."""
 
-    def encode_prompts(self, prompts: list[str]) -> Conditioning:
-        """Encode N prompts to N rows."""
+    def encode_prompts(self, prompts: list[str], loras: LoraWeights = ()) -> Conditioning:
+        """Encode N prompts to N rows, with local LoRAs of some weights."""
 
     def encode_image(self, pixels: Tensor) -> Tensor:
         """Encode pixels (B, 3, H, W) in [-1, 1] to scaled latents (B, C, h, w)."""
@@ -45,9 +46,10 @@ class CheckedEncoder:
         self.facts = backbone.facts
         self._backbone = backbone
 
-    def encode_prompts(self, prompts: list[str]) -> Conditioning:
-        """Encode N prompts to N rows."""
-        encoded = self._backbone.encode_prompts(prompts)
+    def encode_prompts(self, prompts: list[str], loras: LoraWeights = ()) -> Conditioning:
+        """Encode N prompts to N rows, with local LoRAs of some weights."""
+        with with_loras(lora_table([loras]), self._backbone.device):
+            encoded = self._backbone.encode_prompts(prompts)
         vectors = [each for each in (encoded.embeds, encoded.pooled) if each is not None]
         if not all(map(is_finite, vectors)):
             broken = next(
@@ -83,11 +85,13 @@ class CachedEncoder:
         self._prompts: _Recent[Conditioning] = _Recent(PROMPTS, _prompt_bytes)
         self._pictures: _Recent[Tensor] = _Recent(PICTURES, _bytes)
 
-    def encode_prompts(self, prompts: list[str]) -> Conditioning:
-        """Encode those of the prompts that are not kept, each by itself."""
+    def encode_prompts(self, prompts: list[str], loras: LoraWeights = ()) -> Conditioning:
+        """Encode those of the prompts that are not kept with these LoRAs, each by itself."""
         with exclusive(self._device):
             encode = self._encoder.encode_prompts
-            return Conditioning.joined([self._prompts.get(text, partial(encode, [text])) for text in prompts])
+            return Conditioning.joined(
+                [self._prompts.get((text, loras), partial(encode, [text], loras)) for text in prompts]
+            )
 
     def encode_image(self, pixels: Tensor) -> Tensor:
         """Encode pixels unless they are kept, by their bytes."""
@@ -105,10 +109,10 @@ class _Recent(Generic[Value]):
     def __init__(self, most: int, size: Callable[[Value], int]) -> None:
         self.most = most
         self._size = size
-        self._values: OrderedDict[str, Value] = OrderedDict()
+        self._values: OrderedDict[Hashable, Value] = OrderedDict()
         self._bytes = 0
 
-    def get(self, key: str, make: Callable[[], Value]) -> Value:
+    def get(self, key: Hashable, make: Callable[[], Value]) -> Value:
         """Return the value of a key, made if it is not there."""
         if key not in self._values:
             self._values[key] = make()

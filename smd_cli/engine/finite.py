@@ -32,6 +32,9 @@ def not_finite(backbone: Backbone, place: str, guidance: Guidance | None = None)
     if backbone.assets.loras:
         path, weight = max(backbone.assets.loras, key=lambda lora: abs(lora[1]))
         ways.append(f"lower the weight of {path.name} ({weight:g})")
+    if backbone.assets.local_loras:
+        names = ", ".join(path.name for path in backbone.assets.local_loras.values())
+        ways.append(f"lower the weights of the regions' LoRAs ({names})")
     if backbone.dtype != torch.float32:
         ways.append("compute in --dtype float32")
     way_out = ", or ".join(ways) or "check that the model's configs belong to its weights"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
+from smd_cli.scene.loras import Lora
 from smd_cli.scene.prompts import PromptMix, mixed
 from smd_cli.scene.region import RegionPlan
 from smd_cli.scene.resolve import Plan
@@ -36,6 +37,7 @@ class Layer:
     Attributes:
         prompt: its prompt, mixed with the background's as far as its prompt strength says.
         negative_prompt: mixed alike.
+        loras: the LoRAs that it alone has.
         region: whose mask it has; None: it is the background, and fills what the other masks leave.
         is_behind: the background lies behind the others, and goes on with what is around it: it is painted as
             if they were not there, and never bootstrapped alone on white.
@@ -45,6 +47,7 @@ class Layer:
     prompt: PromptMix
     negative_prompt: PromptMix
     region: RegionPlan | None
+    loras: tuple[Lora, ...] = ()
     is_behind: bool = False
     in_new_area: bool = False
 
@@ -62,7 +65,9 @@ def scene_layers(plan: Plan, images: CanvasImages) -> tuple[Layer, ...]:
     in_new_area = images.new_area is not None and background.strength is None
     if background.prompt and (in_new_area or not preserves_picture(plan, images)):
         is_behind = in_new_area or plan.bootstrap.show_through
-        layers.append(Layer(prompt, background.negative_prompt, None, is_behind, in_new_area))
+        layers.append(
+            Layer(prompt, background.negative_prompt, None, background.loras, is_behind, in_new_area)
+        )
     for region in plan.regions:
         strength = region.prompt_strength
         layers.append(
@@ -70,6 +75,7 @@ def scene_layers(plan: Plan, images: CanvasImages) -> tuple[Layer, ...]:
                 mixed((prompt, 1 - strength), (region.prompt, strength)),
                 mixed((background.negative_prompt, 1 - strength), (region.negative_prompt, strength)),
                 region,
+                region.loras,
             )
         )
     return tuple(layers)

@@ -1,6 +1,6 @@
 """Preparing a scene for a model: everything that does not depend on the seed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,10 +20,9 @@ from smd_cli.engine.pixels import to_pixels
 from smd_cli.engine.preserved_background import PreservedBackground, preserve_background
 from smd_cli.models.backbone import Backbone
 from smd_cli.models.conditioning import Conditioning, prompt_table
+from smd_cli.models.local_loras import LoraWeights, with_lora_table
 from smd_cli.models.thrifty import memory_of
 from smd_cli.scene.resolve import Plan
-
-Encode = Callable[[list[str]], Conditioning]
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ def prepare(
     white = None
     if plan.bootstrap.steps or (background is None and not layout.regions.is_complete):
         white = _white(plan, encoder, backbone)
-    prompts = _prompts(layout.layers, encoder.encode_prompts)
+    prompts = _prompts(layout.layers, encoder, tuple(backbone.assets.local_loras))
     with exclusive(backbone.device):
         table = backbone.prepare(prompts)
     return PreparedScene(
@@ -122,7 +121,24 @@ def _method(plan: Plan, layout: Layout, white: Tensor | None, *, batch: int) -> 
     return Method(layout.schedule, layout.guidance, bootstrap, batch)
 
 
-def _prompts(layers: Sequence[Layer], encode: Encode) -> Conditioning:
-    """Encode the prompts in the order of the layers, then the negatives."""
-    prompts = [layer.prompt for layer in layers] + [layer.negative_prompt for layer in layers]
-    return prompt_table(encode, [prompt.weights for prompt in prompts])
+def _prompts(layers: Sequence[Layer], encoder: Encoder, loras: Sequence[str]) -> Conditioning:
+    """Encode the prompts in the order of the layers, then the negatives; `loras` are the model's local ones.
+
+    What a layer's prompt is mixed of is encoded with the layer's LoRAs.
+    """
+    rows = [(layer.prompt, _lora_weights(layer, loras)) for layer in layers]
+    rows += [(layer.negative_prompt, _lora_weights(layer, loras)) for layer in layers]
+
+    def encode(texts: list[tuple[str, LoraWeights]]) -> Conditioning:
+        return Conditioning.joined([encoder.encode_prompts([text], weights) for text, weights in texts])
+
+    mixes = [[((text, weights), share) for text, share in prompt.weights] for prompt, weights in rows]
+    return with_lora_table(prompt_table(encode, mixes), [weights for _, weights in rows])
+
+
+def _lora_weights(layer: Layer, loras: Sequence[str]) -> LoraWeights:
+    """Return the weight that each of a model's local LoRAs has for a layer; () where all are 0."""
+    sums = dict.fromkeys(loras, 0.0)
+    for lora in layer.loras:
+        sums[lora.path.source] += lora.weight
+    return tuple(sums.values()) if any(sums.values()) else ()

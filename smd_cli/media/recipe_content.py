@@ -38,19 +38,27 @@ def _named_files(scene: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], s
     """Yield the places of files in a scene, as digests have them, each with what holds its name."""
     model = scene["model"]
     yield from ((f"model.{key}", model, key) for key in ("base", "vae", "config", "lcm_lora") if key in model)
-    for key in ("loras", "textual_inversions"):
-        listed = enumerate(model.get(key) or ())
-        yield from ((f"model.{key}[{index}]", each, "path") for index, each in listed)
+    yield from _listed("model", model, "loras", "textual_inversions")
+    yield from _listed("background", scene["background"], "loras")
     yield "background.image", scene["background"], "image"
     for region in scene["regions"]:
         yield from _mask(f"regions[{region.get('name')}].mask", region)
+        yield from _listed(f"regions[{region.get('name')}]", region, "loras")
     if stream := scene.get("stream"):
         yield "stream.input", stream, "input"
         for index, keyframe in enumerate(stream.get("timeline") or ()):
             place = f"stream.timeline[{index}]"
             yield from _mask(f"{place}.mask", keyframe)
+            yield from _listed(place, keyframe, "loras")
             if "background" in keyframe:
                 yield f"{place}.background.image", keyframe["background"], "image"
+                yield from _listed(f"{place}.background", keyframe["background"], "loras")
+
+
+def _listed(place: str, holder: dict[str, Any], *keys: str) -> Iterator[tuple[str, dict[str, Any], str]]:
+    for key in keys:
+        for index, each in enumerate(holder.get(key) or ()):
+            yield f"{place}.{key}[{index}]", each, "path"
 
 
 def _mask(place: str, holder: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], str]]:

@@ -58,14 +58,25 @@ class Adapter:
             return False
         return _matrix(self.shape) in (_matrix(tuple(weight.shape)), tuple(weight.flatten(1).shape))
 
-    def add_to(self, weight: Tensor, strength: float) -> None:
-        """Take a weight that it fits `strength` of the way to the adapted one, in place; in float32."""
+    def change_of(self, weight: Tensor) -> Tensor:
+        """Return by how much a weight that it fits differs from the adapted one, in float32."""
         before = weight.float()
         factors = {name: each.to(weight.device).float() for name, each in self._factors.items()}
         change = self._scale * self._product(factors).reshape(weight.shape)
         if self._norms is not None:
             change = self._with_norms(before + change, self._norms) - before
-        weight.copy_(before + strength * change)
+        return change
+
+    def factors_of(self, weight: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Return the change of a weight that it fits as factors, (r, in, ...) and (out, r, ...), in float32.
+
+        They are one after the other what the change is. None: it is no product of two.
+        """
+        if self._norms is not None or self._factors.keys() != {DOWN, UP}:
+            return None
+        down, up = (self.parts[name].to(weight.device).float() for name in (DOWN, UP))
+        ones = [1] * (weight.ndim - 2)
+        return down.reshape(-1, *weight.shape[1:]), self._scale * up.reshape(len(weight), -1, *ones)
 
     @property
     def _factors(self) -> Factors:

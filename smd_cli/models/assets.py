@@ -1,6 +1,6 @@
 """Everything a render needs of a model, found and checked before any weight is read. Knows no torch."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
@@ -27,7 +27,7 @@ from smd_cli.models.peft_config import ADAPTER_CONFIG, config_beside
 from smd_cli.models.prediction import inference_configs
 from smd_cli.models.recognise import check_family, recognise_file, recognise_folder
 from smd_cli.models.sources import open_files
-from smd_cli.models.spec import ModelSpec, asked_for
+from smd_cli.models.spec import LOCAL_LORAS, ModelSpec, asked_for
 from smd_cli.models.textual_inversions import TextualInversion, find_inversions
 
 LCM_LORA = "lcm_lora"
@@ -46,6 +46,7 @@ class Assets:
         components: files for each of the family's components that the model has.
         loras: files to fuse and their weights, in order.
         textual_inversions: learned words.
+        local_loras: files of the adapters for single regions, by the references of the spec, in its order.
         digests: those that were taken of its files, by what they were taken of: once it is loaded, what lies
             at their paths may change, and says nothing of it any more.
     """
@@ -57,6 +58,7 @@ class Assets:
     components: Networks
     loras: tuple[tuple[Path, float], ...] = ()
     textual_inversions: tuple[TextualInversion, ...] = ()
+    local_loras: Mapping[str, Path] = field(default_factory=dict)
     digests: dict[Hashable, str] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -91,13 +93,19 @@ class Assets:
     @property
     def lora_files(self) -> tuple[tuple[Path, ...], ...]:
         """Return the files of each LoRA: its tensors, and the config beside them, if there is one."""
-        return tuple((path, *filter(None, [config_beside(path)])) for path, _ in self.loras)
+        return tuple(lora_files(path) for path, _ in self.loras)
 
     @property
     def sha256(self) -> str:
         """Return the digest of all that is loaded, LoRAs and learned words too, as `digest_of` makes it."""
-        added = (*(path for path, _ in self.loras), *(each.path for each in self.textual_inversions))
+        loras = (*(path for path, _ in self.loras), *self.local_loras.values())
+        added = (*loras, *(each.path for each in self.textual_inversions))
         return digest_of(dict.fromkeys([*self.weights, *added]))
+
+
+def lora_files(path: Path) -> tuple[Path, ...]:
+    """Return the files of a LoRA: its tensors, and the config beside them, if there is one."""
+    return (path, *filter(None, [config_beside(path)]))
 
 
 def locate(spec: ModelSpec, *, few_step: bool = False, offline: bool = False) -> Assets:
@@ -118,8 +126,9 @@ def locate(spec: ModelSpec, *, few_step: bool = False, offline: bool = False) ->
         _check_components(assets)
         needed = few_step and not assets.facts.few_step
         loras = _loras(spec, files, assets.family if needed else None, offline=offline)
+        local = _local_loras(spec, offline=offline)
         words = find_inversions(spec.textual_inversions, assets.family, assets.components, offline=offline)
-    return replace(assets, loras=loras, textual_inversions=words)
+    return replace(assets, loras=loras, textual_inversions=words, local_loras=local)
 
 
 def _folder(spec: ModelSpec, files: Files, *, offline: bool) -> Assets:
@@ -244,6 +253,15 @@ def _loras(
                 "model.lcm_lora to its file, or sampler.kind to ddim"
             ) from error
     return tuple(found)
+
+
+def _local_loras(spec: ModelSpec, *, offline: bool) -> dict[str, Path]:
+    """Find the LoRAs of single regions."""
+    found = {}
+    for reference in spec.local_loras:
+        with asked_for(reference, LOCAL_LORAS, reference):
+            found[reference] = _lora(open_files(reference, offline=offline))
+    return found
 
 
 def _lora(files: Files) -> Path:

@@ -60,3 +60,55 @@ class Backbone(Protocol):
 
     def decode(self, latents: Tensor, *, precise: bool = False) -> Tensor:
         """Decode scaled latents (B, C, h, w) into pixels (B, 3, H, W), about in [-1, 1]."""
+
+
+class InnerBackbone:
+    """A backbone that answers as another does; what is laid around one says what it does otherwise."""
+
+    def __init__(self, inner: Backbone) -> None:
+        self.inner = inner
+
+    @property
+    def facts(self) -> ModelFacts:
+        """Return the facts of the model."""
+        return self.inner.facts
+
+    @property
+    def assets(self) -> Assets:
+        """Return the files it was loaded from."""
+        return self.inner.assets
+
+    @property
+    def schedules(self) -> ScheduleMaker:
+        """Return what makes the model's schedules."""
+        return self.inner.schedules
+
+    @property
+    def device(self) -> torch.device:
+        """Return where the weights are."""
+        return self.inner.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Return what the weights are computed in."""
+        return self.inner.dtype
+
+    def encode_prompts(self, prompts: list[str]) -> Conditioning:
+        """Encode N prompts into N rows."""
+        return self.inner.encode_prompts(prompts)
+
+    def prepare(self, table: Conditioning) -> Conditioning:
+        """Add to prompts what `predict` would otherwise compute from them at every evaluation."""
+        return self.inner.prepare(table)
+
+    def predict(self, asked: ModelInput, conditioning: Conditioning) -> Tensor:
+        """Predict for N rows under N rows of conditioning."""
+        return self.inner.predict(asked, conditioning)
+
+    def encode_image(self, pixels: Tensor, *, precise: bool = False) -> Tensor:
+        """Encode pixels (B, 3, H, W) into scaled latents (B, C, h, w)."""
+        return self.inner.encode_image(pixels, precise=precise)
+
+    def decode(self, latents: Tensor, *, precise: bool = False) -> Tensor:
+        """Decode scaled latents (B, C, h, w) into pixels (B, 3, H, W)."""
+        return self.inner.decode(latents, precise=precise)

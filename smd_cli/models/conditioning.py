@@ -1,13 +1,15 @@
 """Encoded prompts, as rows of one table that the core indexes without seeing."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-Weights = Sequence[tuple[str, float]]
+Text = TypeVar("Text", bound=Hashable)
+Weights = Sequence[tuple[Text, float]]
 """A prompt: texts, each once, and their weights, which sum to 1. Most prompts are one text."""
 
 
@@ -22,12 +24,14 @@ class Conditioning:
         counts: (N, L), how much each vector counts in attention: 0 beyond a prompt's end, so that no prompt
             depends on the length of another, 1 within it; in a mix of texts of several lengths, the share of
             those that are that long. None: all count 1.
+        loras: (N, A), on the CPU, the weight that each of a model's local LoRAs has for each prompt. None: 0.
     """
 
     embeds: Tensor
     pooled: Tensor | None = None
     keys: tuple[Tensor, ...] | None = None
     counts: Tensor | None = None
+    loras: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.embeds)
@@ -38,7 +42,8 @@ class Conditioning:
         pooled = None if self.pooled is None else self.pooled[at]
         keys = None if self.keys is None else tuple(of_layer[at] for of_layer in self.keys)
         counts = None if self.counts is None else self.counts[at]
-        return Conditioning(self.embeds[at], pooled, keys, counts)
+        loras = None if self.loras is None else self.loras[at.cpu()]
+        return Conditioning(self.embeds[at], pooled, keys, counts, loras)
 
     @staticmethod
     def joined(parts: Sequence["Conditioning"]) -> "Conditioning":
@@ -87,7 +92,9 @@ def _padded(part: Conditioning, length: int) -> Conditioning:
     return Conditioning(pad(part.embeds, (0, 0, 0, missing)), part.pooled, counts=counts)
 
 
-def prompt_table(encode: Callable[[list[str]], Conditioning], prompts: Sequence[Weights]) -> Conditioning:
+def prompt_table(
+    encode: Callable[[list[Text]], Conditioning], prompts: Sequence[Weights[Text]]
+) -> Conditioning:
     """Encode prompts, a row for each: a text, or a weighted mix of several. Each text is encoded once."""
     mixes = [dict(prompt) for prompt in prompts]
     texts = list(dict.fromkeys(text for mix in mixes for text in mix))

@@ -10,6 +10,7 @@ import torch
 from smd_cli.errors import AssetError, Part
 from smd_cli.models.assets import Assets
 from smd_cli.models.backbone import dtype_name
+from smd_cli.models.spec import LOCAL_LORAS
 from smd_cli.models.weights import open_weights, own_names
 
 
@@ -33,6 +34,8 @@ def _files(assets: Assets, dtype: torch.dtype) -> Iterator[tuple[Part, Path, str
             yield assets.part_of(name), path, assets.family.components[name].prefix, dtype
     for index, (path, _) in enumerate(assets.loras):
         yield assets.spec.lora_part(index), path, "", torch.float32
+    for reference, path in assets.local_loras.items():
+        yield (LOCAL_LORAS, reference), path, "", torch.float32
     for index, inversion in enumerate(assets.textual_inversions):
         yield ("textual_inversions", index), inversion.path, "", dtype
 

@@ -13,9 +13,10 @@ from smd_cli.models.assets import Assets
 from smd_cli.models.backbone import Backbone
 from smd_cli.models.components import Destination, Network, load_networks
 from smd_cli.models.learned_words import learn_words
-from smd_cli.models.lora import fuse_lora
+from smd_cli.models.local_loras import LocalLoraBackbone, lay_beside
+from smd_cli.models.lora import fuse_loras, read_lora
 from smd_cli.models.quantization import check_weights, quantize
-from smd_cli.models.spec import asked_for
+from smd_cli.models.spec import LOCAL_LORAS, asked_for
 from smd_cli.models.thrifty import AUTOENCODER, ThriftyBackbone, elsewhere, purpose_of, settle
 from smd_cli.models.weights import own_names, read_shapes
 
@@ -57,6 +58,7 @@ def load(
     with _LOADING, asked_for(assets.base.reference, "base"):
         _silence_libraries()
         backbone = assets.family.load(assets, to)
+    backbone = LocalLoraBackbone(backbone) if assets.local_loras else backbone
     if memory == "high":
         for network in to.networks.values():
             network.to(device)
@@ -71,7 +73,7 @@ def load(
 def load_fused(
     assets: Assets, to: Destination, names: Collection[str] | None = None
 ) -> Mapping[str, Network]:
-    """Read a model's networks, by the names of its family's components, and fuse its LoRAs into them.
+    """Read a model's networks, by the names of its family's components, and its LoRAs into or beside them.
 
     `names` are those of some networks that have been read before; None: all.
 
@@ -85,14 +87,27 @@ def load_fused(
     if (autoencoder := networks.get(assets.family.autoencoder)) is not None:
         # on CPUs, PyTorch's group norms lose in that order what little varies in flat pictures, such as white
         autoencoder.encoder.to(memory_format=torch.contiguous_format)
-    for index, (path, strength) in enumerate(assets.loras):
-        with asked_for(path, *assets.spec.lora_part(index)):
-            fuse_lora(path, strength, networks, assets.family, is_whole=names is None)
-        to.arrived(1)
+    _add_loras(assets, networks, to, is_whole=names is None)
     if to.weights != "full":
         _quantize(assets, networks, to)
     to.networks.update(networks)
     return networks
+
+
+def _add_loras(assets: Assets, networks: Mapping[str, Network], to: Destination, *, is_whole: bool) -> None:
+    """Fuse LoRAs into networks, and lay those of single regions beside their layers."""
+    read = partial(read_lora, networks=networks, family=assets.family, is_whole=is_whole)
+    fused, local = [], []
+    for index, (path, strength) in enumerate(assets.loras):
+        with asked_for(path, *assets.spec.lora_part(index)):
+            fused.append((read(path), strength))
+        to.arrived(1)
+    for reference, path in assets.local_loras.items():
+        with asked_for(path, LOCAL_LORAS, reference):
+            local.append(read(path))
+        to.arrived(1)
+    lay_beside(local)  # first, as changes of the weights that they were made for
+    fuse_loras(fused)
 
 
 def check_loading(assets: Assets) -> None:
@@ -127,7 +142,7 @@ def _quantize(assets: Assets, networks: Mapping[str, Network], to: Destination) 
 
 def _files(assets: Assets) -> list[Path]:
     """List the files that hold numbers of a model."""
-    loras = [path for path, _ in assets.loras]
+    loras = [*(path for path, _ in assets.loras), *assets.local_loras.values()]
     return [*assets.weights, *loras, *(each.path for each in assets.textual_inversions)]
 
 
@@ -138,7 +153,7 @@ def _parts(assets: Assets) -> int:
         for name, files in assets.components.items()
         for path in files.weights
     )
-    return sum(tensors) + len(assets.loras)
+    return sum(tensors) + len(assets.loras) + len(assets.local_loras)
 
 
 def _silence_libraries() -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,52 +21,48 @@ from smd_cli.models.weights import open_weights
 Networks = Mapping[str, Any]
 """The modules of a family's components; diffusers and transformers have no types."""
 
+Module = nn.Linear | nn.Conv2d
 Adapters = dict[str, Adapter]
 
 
 @dataclass(frozen=True)
 class Target:
-    """The weight that a file's layer changes: a layer's, or rows of several, one below the other."""
+    """The weight that a file's layer changes: a module's, or rows of several, one below the other."""
 
-    parts: tuple[tuple[nn.Parameter, Rows], ...]
-
-    @property
-    def weights(self) -> tuple[nn.Parameter, ...]:
-        """Return the weights that it has rows of."""
-        return tuple(weight for weight, _ in self.parts)
+    parts: tuple[tuple[Module, Rows], ...]
 
     @property
-    def whole(self) -> Tensor:
-        """Return its rows: the layer's own weight, or a copy of them where they are of several."""
-        views = self._views
+    def weight(self) -> Tensor:
+        """Return its rows: the module's own weight, or a copy of them where they are of several."""
+        views = [module.weight.data[_rows(module, rows)] for module, rows in self.parts]
         return views[0] if len(views) == 1 else torch.cat(views)
 
-    def change(self, change: Callable[[Tensor], None]) -> None:
-        """Let a function change it in place."""
-        whole, views = self.whole, self._views
-        change(whole)
-        if len(views) > 1:
-            start = 0
-            for view in views:
-                view.copy_(whole[start : start + len(view)])
-                start += len(view)
+    def places(self) -> Iterator[tuple[Module, slice, slice]]:
+        """Yield its modules, the rows of their weights that are meant, and which of its own these are."""
+        start = 0
+        for module, rows in self.parts:
+            there = _rows(module, rows)
+            end = start + there.stop - there.start
+            yield module, there, slice(start, end)
+            start = end
 
-    @property
-    def _views(self) -> list[Tensor]:
-        return [weight.data.chunk(rows.of)[rows.part] for weight, rows in self.parts]
+
+def _rows(module: Module, rows: Rows) -> slice:
+    """Return which rows of a module's weight are one of equal parts."""
+    size = len(module.weight) // rows.of
+    return slice(rows.part * size, (rows.part + 1) * size)
 
 
 Targets = dict[str, Target]
+Lora = list[tuple[Target, Adapter]]
+"""What a file changes, each weight once, and how."""
 
 
-def fuse_lora(
-    path: Path, strength: float, networks: Networks, family: Family, *, is_whole: bool = True
-) -> None:
-    """Take the weights of a family's networks `strength` of the way to a LoRA's, in place.
+def read_lora(path: Path, networks: Networks, family: Family, *, is_whole: bool = True) -> Lora:
+    """Read a LoRA for a family's networks, which are by component; some of them it may leave as they are.
 
-    All of a file fits, or nothing changes. `networks` are by component; those that no LoRA changes may be
-    among them. Where they are not the whole model, layers of others are passed over: the file has been
-    fused into all of them before. The file is one that `check_lora` has let pass.
+    A file is used whole or not at all. Where the networks are not the whole model, layers of others are
+    passed over: the file has been read for all of them before. It is one that `check_lora` has let pass.
 
     Raises:
         AssetError: made for a model of other shapes, or for layers of unknown names.
@@ -78,11 +73,32 @@ def fuse_lora(
     _check_shapes(path, adapters, targets)
     if is_whole:
         _check_names(path, adapters, targets)
-    else:
-        adapters = {name: adapters[name] for name in targets}
+    adapters = {name: adapters[name] for name in targets}
     _check_twins(path, adapters, targets)
-    for name, target in targets.items():
-        target.change(partial(adapters[name].add_to, strength=strength))
+    return [(target, adapters[name]) for name, target in targets.items()]
+
+
+def fuse_loras(loras: Iterable[tuple[Lora, float]]) -> None:
+    """Take weights as far to those of LoRAs as their strengths say, in place.
+
+    All changes are those of the weights as they were, summed before they are rounded to the weights' dtype,
+    so that neither the order of the LoRAs nor their number has a say in it.
+    """
+    changes: dict[Module, list[tuple[Target, Adapter, float]]] = {}
+    for lora, strength in loras:
+        for target, adapter in lora:
+            for module in dict.fromkeys(module for module, _ in target.parts):
+                changes.setdefault(module, []).append((target, adapter, strength))
+    for module, of_module in changes.items():
+        weight = module.weight.data
+        exact = torch.float32 if weight.device.type == "mps" else torch.float64  # which Apple's lack
+        total = weight.to(exact)
+        for target, adapter, strength in of_module:
+            change = adapter.change_of(target.weight)
+            for each, there, here in target.places():
+                if each is module:
+                    total[there] += strength * change[here].to(exact)
+        weight.copy_(total)
 
 
 def _read(path: Path) -> Adapters:
@@ -109,22 +125,22 @@ def _targets_by_name(networks: Networks, family: Family) -> Targets:
         network = networks[component]
         modules = dict(network.named_modules())
         for name, layer in family.lora[component].table(network).items():
-            if all(isinstance(modules[rows.module], nn.Linear | nn.Conv2d) for rows in layer):
+            if all(isinstance(modules[rows.module], Module) for rows in layer):
                 targets[name] = _target(modules, layer)
     return targets
 
 
 def _target(modules: Networks, layer: Layer) -> Target:
-    return Target(tuple((modules[rows.module].weight, rows) for rows in layer))
+    return Target(tuple((modules[rows.module], rows) for rows in layer))
 
 
 def _check_shapes(path: Path, adapters: Adapters, targets: Targets) -> None:
-    misfits = [name for name, target in targets.items() if not adapters[name].fits(target.whole)]
+    misfits = [name for name, target in targets.items() if not adapters[name].fits(target.weight)]
     if misfits:
         first = misfits[0]
         raise AssetError(
             f"{path}: this LoRA was made for another model: other shapes in {len(misfits)} of its "
-            f"{len(adapters)} layers, such as {adapters[first]}, here {tuple(targets[first].whole.shape)}"
+            f"{len(adapters)} layers, such as {adapters[first]}, here {tuple(targets[first].weight.shape)}"
         )
 
 
@@ -140,10 +156,12 @@ def _check_names(path: Path, adapters: Adapters, targets: Targets) -> None:
 
 
 def _check_twins(path: Path, adapters: Adapters, targets: Targets) -> None:
-    """Raise AssetError where a file changes a layer twice, under different names."""
-    seen: dict[Tensor, str] = {}
+    """Raise AssetError where a file changes a weight twice, under different names."""
+    seen: dict[Module, list[tuple[range, str]]] = {}
     for name, adapter in adapters.items():
-        for weight in targets[name].weights:
-            twin = seen.setdefault(weight, adapter.name)
-            if twin != adapter.name:
-                raise AssetError(f"{path}: {twin} and {adapter.name} are two names of one layer")
+        for module, there, _ in targets[name].places():
+            rows, before = range(there.start, there.stop), seen.setdefault(module, [])
+            for others, twin in before:
+                if twin != adapter.name and rows.start < others.stop and others.start < rows.stop:
+                    raise AssetError(f"{path}: {twin} and {adapter.name} are two names of one layer")
+            before.append((rows, adapter.name))

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from smd_cli.errors import AssetError, Part
 
+LOCAL_LORAS = "local_loras"
+"""The part that the LoRAs of single regions are, by their references."""
+
 
 @dataclass(frozen=True)
 class ModelSpec:
@@ -20,6 +23,7 @@ class ModelSpec:
         lcm_lora: the LoRA that makes ordinary weights few-step ones; None: the model's own in
             its folder `lcm_lora`, else the family's.
         textual_inversions: learned words: a reference and the word; None: as the file calls it.
+        local_loras: adapters for single regions, each once, whose weights the regions have.
     """
 
     base: str
@@ -29,6 +33,7 @@ class ModelSpec:
     config: str | None = None
     lcm_lora: str | None = None
     textual_inversions: tuple[tuple[str, str | None], ...] = ()
+    local_loras: tuple[str, ...] = ()
 
     @property
     def configs_part(self) -> Part:

@@ -2,18 +2,15 @@
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from smd_cli.core.guidance import ModelInput
-from smd_cli.core.samplers import ScheduleMaker
 from smd_cli.models.assets import Assets
-from smd_cli.models.backbone import Backbone
+from smd_cli.models.backbone import Backbone, InnerBackbone
 from smd_cli.models.components import Destination
 from smd_cli.models.conditioning import Conditioning
-from smd_cli.models.facts import ModelFacts
 from smd_cli.models.family import Family
 from smd_cli.models.residence import Guest, Moved, Read, Reread, Residence, Streamed
 
@@ -21,38 +18,13 @@ ENCODERS, DENOISER, AUTOENCODER = "encoders", "denoiser", "autoencoder"
 """What a model is asked for, and with it the networks that answer."""
 
 
-@dataclass(frozen=True)
-class ThriftyBackbone:
+class ThriftyBackbone(InnerBackbone):
     """A backbone whose networks are here only while they are used; `memory` is `low` or `medium`."""
 
-    inner: Backbone
-    residence: Residence
-    memory: str
-
-    @property
-    def facts(self) -> ModelFacts:
-        """Return the facts of the model."""
-        return self.inner.facts
-
-    @property
-    def assets(self) -> Assets:
-        """Return the files it was loaded from."""
-        return self.inner.assets
-
-    @property
-    def schedules(self) -> ScheduleMaker:
-        """Return what makes the model's schedules."""
-        return self.inner.schedules
-
-    @property
-    def device(self) -> torch.device:
-        """Return where it computes."""
-        return self.inner.device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Return what it computes in."""
-        return self.inner.dtype
+    def __init__(self, inner: Backbone, residence: Residence, memory: str) -> None:
+        super().__init__(inner)
+        self.residence = residence
+        self.memory = memory
 
     def encode_prompts(self, prompts: list[str]) -> Conditioning:
         """Encode N prompts into N rows."""

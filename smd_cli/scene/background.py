@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from smd_cli.scene.loras import Lora, Loras
 from smd_cli.scene.paths import Reference
 from smd_cli.scene.plan_values import Context, plan_values, scene_value
 from smd_cli.scene.prompts import PromptMix
@@ -43,6 +44,10 @@ class Background(Section):
         description="How strongly the background's prompt repaints the whole picture (image-to-image): 1 "
         "repaints it completely; default: the picture is kept.",
     )
+    loras: Loras = Field(
+        default=(),
+        description="Adapters for what the background's prompt paints alone, beside those of the model.",
+    )
 
 
 class BackgroundChange(Section):
@@ -54,6 +59,9 @@ class BackgroundChange(Section):
     )
     image: Reference | None = Field(
         default=None, description="The background's new picture, relative to the scene file."
+    )
+    loras: Loras | None = Field(
+        default=None, description="The background's adapters from then on, as those of a region."
     )
 
 
@@ -77,6 +85,7 @@ class BackgroundPlan:
     fit: Fit
     place: tuple[int, int] | None
     strength: float | None
+    loras: tuple[Lora, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as a scene's section, with `place` or `fit`, whichever decides."""

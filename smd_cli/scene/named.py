@@ -29,7 +29,7 @@ class NamedReference:
     @property
     def is_model(self) -> bool:
         """Tell whether it is the model's, or of a part of it."""
-        return self.loc[0] == "model"
+        return self.loc[0] == "model" or "loras" in self.loc
 
     @property
     def is_frames(self) -> bool:

@@ -35,9 +35,9 @@ def _plan_value(key: str, value: Any, context: Context) -> Any:  # noqa: ANN401 
         return PromptMix.of(value.strip())
     if key == "negative_prompt":
         return PromptMix.of(join_prompts(context.negative_prefix, value))
-    if isinstance(value, Reference):
-        return value.at(context.base_dir)
-    return mask_at(value, context.base_dir) if key == "mask" else value
+    if key == "mask":
+        return mask_at(value, context.base_dir)
+    return with_references(value, lambda reference: reference.at(context.base_dir))
 
 
 def scene_value(value: Any) -> Any:  # noqa: ANN401 - a value of any key

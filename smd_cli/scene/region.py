@@ -9,6 +9,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from smd_cli.scene.loras import Lora, Loras
 from smd_cli.scene.mask_specs import AnyMask, MaskSpec
 from smd_cli.scene.plan_values import Context, plan_values
 from smd_cli.scene.prompts import PromptMix
@@ -36,6 +37,11 @@ class Region(Section):
     mask_std: Blur | None = Field(default=None, description="Instead of `masks.std`, for this region.")
     prompt_strength: Share = Field(
         default=1.0, description="Interpolates from the background's prompt (0) to this region's own (1)."
+    )
+    loras: Loras = Field(
+        default=(),
+        description="Adapters for this region alone, beside those of the model: they change how its prompts "
+        "are read and what is painted of it.",
     )
 
 
@@ -65,6 +71,11 @@ class RegionChange(Section):
         description="[x, y]: moves the mask to the right and down from where `mask` puts it, in fractions of "
         "the canvas's width and height.",
     )
+    loras: Loras | None = Field(
+        default=None,
+        description="The region's adapters from then on; their weights can be eased, from and to 0 where "
+        "only one side lists an adapter.",
+    )
 
 
 REGION_KEYS = tuple(RegionChange.model_fields)
@@ -85,6 +96,7 @@ class RegionPlan:
     mask_strength: float
     mask_std: float
     prompt_strength: float
+    loras: tuple[Lora, ...]
 
 
 class MaskDefaults(Section):

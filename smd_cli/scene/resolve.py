@@ -11,11 +11,12 @@ from typing import Any, Literal
 
 from smd_cli.errors import SceneError
 from smd_cli.scene.background import BackgroundPlan, resolve_background
+from smd_cli.scene.loras import Lora
 from smd_cli.scene.paths import Reference
 from smd_cli.scene.plan_values import Context, scene_value
 from smd_cli.scene.region import RegionPlan, resolve_region
 from smd_cli.scene.samplers import SAMPLERS, GuidanceKind, SamplerFacts, SamplerName, Spacing
-from smd_cli.scene.schema import VERSION, Bootstrap, Canvas, Lora, Model, Sampler, Scene, TextualInversion
+from smd_cli.scene.schema import VERSION, Bootstrap, Canvas, Model, Sampler, Scene, TextualInversion
 from smd_cli.scene.stream_plan import StreamPlan, resolve_stream
 from smd_cli.scene.values import MAX_PIXELS, MAX_SIDE, MIN_SIDE
 

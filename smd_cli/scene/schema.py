@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
 from smd_cli.families import FAMILIES, PLANNED
 from smd_cli.scene.background import Background
+from smd_cli.scene.loras import Loras
 from smd_cli.scene.paths import Reference
 from smd_cli.scene.region import MaskDefaults, Region
 from smd_cli.scene.samplers import SAMPLERS, GuidanceKind, SamplerName, Spacing, samplers_with
@@ -44,15 +45,6 @@ class Canvas(Section):
         return self.wrap == "x"
 
 
-class Lora(Section):
-    """A LoRA to fuse into the model; with the package lycoris-lora also LoCon, LoHa, LoKr and DoRA."""
-
-    path: Reference = Field(
-        description="Hub id, or a .safetensors file or folder relative to the scene file."
-    )
-    weight: Annotated[float, Field(ge=-4, le=4)] = Field(default=1.0, description="Factor on its weights.")
-
-
 class TextualInversion(Section):
     """A word that a textual inversion has taught, to be written in prompts."""
 
@@ -81,8 +73,8 @@ class Model(Section):
         f"{', '.join(f'`{name}`' for name in FAMILIES)}.",
     )
     vae: Reference | None = Field(default=None, description="Another autoencoder; default: the model's own.")
-    loras: Annotated[tuple[Lora, ...], Field(max_length=16)] = Field(
-        default=(), description="Adapters, in order."
+    loras: Loras = Field(
+        default=(), description="Adapters that are fused into the model, for everything that is painted."
     )
     textual_inversions: Annotated[tuple[TextualInversion, ...], Field(max_length=64)] = Field(
         default=(), description="Words that prompts may use beside ordinary ones."

@@ -10,6 +10,7 @@ from typing import Any
 
 from smd_cli.scene.background import BackgroundPlan
 from smd_cli.scene.frame_times import FrameTimes
+from smd_cli.scene.loras import Lora, eased_loras
 from smd_cli.scene.mask_specs import MaskSpec, can_ease
 from smd_cli.scene.prompts import PromptMix
 from smd_cli.scene.region import RegionPlan
@@ -103,6 +104,8 @@ def _eased(before: Any, after: Any, share: float) -> Any:  # noqa: ANN401 - a va
     """Return the value between two, or the first where there is none between them: of pictures, say."""
     if isinstance(before, PromptMix):
         return before.lerp(after, share)
+    if isinstance(before, tuple) and any(isinstance(each, Lora) for each in (*before, *after)):
+        return eased_loras(before, after, share)
     if type(before) in (int, float, tuple):  # not bool
         return _between(before, after, share)
     if isinstance(before, MaskSpec) and can_ease(before, after):

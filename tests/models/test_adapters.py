@@ -110,13 +110,12 @@ def assert_close(got, expected):
 
 
 def adapted(parts, weight, **scale):
-    adapter, result = Adapter("layer", parts, **scale), weight.clone()
+    adapter = Adapter("layer", parts, **scale)
     assert adapter.fits(weight)
     assert not adapter.fits(weight[1:])
     assert not adapter.fits(weight[:, 1:])
-    adapter.add_to(result, STRENGTH)
-    adapter.add_to(torch.empty_like(weight, device="meta"), STRENGTH)  # as where only fit is checked
-    return result
+    adapter.change_of(torch.empty_like(weight, device="meta"))  # as where only fit is checked
+    return weight + STRENGTH * adapter.change_of(weight)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -148,9 +147,8 @@ def test_norms_of_a_square_weight_are_told_apart_by_their_shape():
     factors = {"down": random(2, 4), "up": random(4, 2)}
     weight, norms = random(4, 4), torch.tensor([1.0, 2, 3, 4])
     for axis, shape in enumerate(((4, 1), (1, 4))):
-        result = weight.clone()
-        Adapter("layer", {**factors, "dora_scale": norms.view(shape)}).add_to(result, 1.0)
-        assert_close(result.norm(dim=1 - axis), norms)
+        change = Adapter("layer", {**factors, "dora_scale": norms.view(shape)}).change_of(weight)
+        assert_close((weight + change).norm(dim=1 - axis), norms)
 
 
 def test_norms_of_another_number_do_not_fit():

@@ -10,7 +10,7 @@ from smd_cli.errors import AssetError
 from smd_cli.models import families
 from smd_cli.models.assets import ModelSpec, locate
 from smd_cli.models.loading import load
-from smd_cli.models.lora import fuse_lora
+from smd_cli.models.lora import read_lora
 from tests.models.lora_files import NAMINGS, diffusers, factors, kohya, layers_of
 
 CPU = torch.device("cpu")
@@ -250,7 +250,7 @@ def test_a_refused_lora_changes_nothing(plain, folder, tmp_path):
     backbone = load(locate(ModelSpec(str(folder))), CPU, torch.float32)
     networks = {part: backbone.networks[part] for part in PARTS}
     with pytest.raises(AssetError, match=r"the first unet\.conv_norm_out"):
-        fuse_lora(path, 1.0, networks, backbone.assets.family)
+        read_lora(path, networks, backbone.assets.family)
     assert_same(weights_of(backbone), weights_of(plain))
 
 
@@ -281,6 +281,11 @@ def test_without_the_lcm_lora_the_way_out_is_named(folder, monkeypatch, tmp_path
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(AssetError) as caught:
         locate(ModelSpec(str(folder)), few_step=True, offline=True)
-    for words in (families.family("sd15").lcm_lora, "model.lcm_lora", "sampler.kind to ddim", "--offline"):
+    for words in (
+        families.family("sd15").lcm_lora,
+        "model.lcm_lora",
+        "sampler.kind to ddim",
+        "smd models pull",
+    ):
         assert words in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -1,5 +1,6 @@
 """Layers of LoRAs that are rows of one or several of a network's weights."""
 
+from copy import deepcopy
 from dataclasses import replace
 
 import pytest
@@ -9,7 +10,8 @@ from torch import nn
 
 from smd_cli.errors import AssetError
 from smd_cli.models.layer_names import LayerNames, Rows
-from smd_cli.models.lora import fuse_lora
+from smd_cli.models.local_loras import lay_beside, with_loras
+from smd_cli.models.lora import fuse_loras, read_lora
 from smd_cli.models.sd15 import FAMILY
 
 NAMES = {
@@ -36,7 +38,7 @@ def fused(network, tmp_path, **changes):
         tensors |= {f"{name}.lora_A.weight": down, f"{name}.lora_B.weight": up}
         made[name] = up @ down
     save_file(tensors, tmp_path / "lora.safetensors")
-    fuse_lora(tmp_path / "lora.safetensors", 0.5, {"unet": network}, ATTENTION)
+    fuse_loras([(read_lora(tmp_path / "lora.safetensors", {"unet": network}, ATTENTION), 0.5)])
     return made
 
 
@@ -61,3 +63,30 @@ def test_a_weight_is_changed_by_one_layer_alone(network, tmp_path):
 def test_rows_have_to_be_as_many(network, tmp_path):
     with pytest.raises(AssetError, match=r"such as qk \(9, 5\), here \(10, 5\)"):
         fused(network, tmp_path, qk=9)
+
+
+def test_names_of_other_rows_of_a_weight_are_no_twins(network, tmp_path, monkeypatch):
+    halves = {"upper": (Rows("q", 0, 2),), "lower": (Rows("q", 1, 2),)}
+    monkeypatch.setitem(NAMES, "upper", halves["upper"])
+    monkeypatch.setitem(NAMES, "lower", halves["lower"])
+    before = network["q"].weight.clone()
+    change = fused(network, tmp_path, upper=2, lower=2)
+    expected = before + 0.5 * torch.cat([change["upper"], change["lower"]])
+    torch.testing.assert_close(network["q"].weight, expected)
+    with pytest.raises(AssetError, match=r"are two names of one layer"):
+        fused(network, tmp_path, upper=2, q=4)
+
+
+def test_a_layer_of_several_weights_is_beside_each_what_it_is_in_it(network, tmp_path):
+    given = torch.randn(2, 5, generator=torch.Generator().manual_seed(1))
+    for name, rows in (("qk", 10), ("swapped", 4)):
+        tensors = {"lora_A": torch.ones(2, 5), "lora_B": torch.arange(2.0 * rows).view(rows, 2)}
+        save_file({f"{name}.{part}.weight": each for part, each in tensors.items()}, tmp_path / name)
+        beside, whole = deepcopy(network), deepcopy(network)
+        lay_beside([read_lora(tmp_path / name, {"unet": beside}, ATTENTION)])
+        fuse_loras([(read_lora(tmp_path / name, {"unet": whole}, ATTENTION), 0.5)])
+        with with_loras(torch.tensor([[0.5], [0.0]]), torch.device("cpu")):
+            for layer in ("q", "k"):
+                got, expected = beside[layer](given), whole[layer](given)
+                torch.testing.assert_close(got[0], expected[0])
+                torch.testing.assert_close(got[1], network[layer](given)[1])

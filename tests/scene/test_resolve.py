@@ -62,6 +62,7 @@ def test_defaults() -> None:
             "image": None,
             "fit": "cover",
             "strength": None,
+            "loras": [],
         },
         "regions": [],
         "stream": {

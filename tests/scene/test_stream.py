@@ -95,12 +95,12 @@ def test_a_setting_that_cannot_be(stream: str, problem: str | None) -> None:
         ),
         (
             "at: 5, region: girl, ease: linear",
-            ": changes nothing: give prompt, negative_prompt, prompt_strength, mask, mask_strength, mask_std "
-            "or shift",
+            ": changes nothing: give prompt, negative_prompt, prompt_strength, mask, mask_strength, "
+            "mask_std, shift or loras",
         ),
         (
             "at: 5, background: {}",
-            ".background: changes nothing: give prompt, negative_prompt or image",
+            ".background: changes nothing: give prompt, negative_prompt, image or loras",
         ),
         (
             "at: 5, background: {prompt: x}, negative_prompt: y",

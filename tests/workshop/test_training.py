@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from smd_cli.errors import UsageError
-from smd_cli.models.lora import fuse_lora
+from smd_cli.models.lora import fuse_loras, read_lora
 from smd_cli.models.sd15 import FAMILY
 from smd_cli.workshop.train import __main__ as training
 from smd_cli.workshop.train import drawing, loop, text
@@ -151,7 +151,8 @@ def test_the_program_loads_an_adapter_as_it_was_trained(tmp_path):
     with torch.no_grad():
         expected, plain = (unet(*inputs).sample for unet in (adapted, tiny_unet()))
         fused = tiny_unet()
-        fuse_lora(tmp_path / "pytorch_lora_weights.safetensors", 1.0, {"unet": fused}, FAMILY)
+        path = tmp_path / "pytorch_lora_weights.safetensors"
+        fuse_loras([(read_lora(path, {"unet": fused}, FAMILY), 1.0)])
         assert (expected - plain).abs().mean() > 0.1 * expected.abs().mean()
         assert torch.allclose(fused(*inputs).sample, expected, atol=2e-3)
         learning_on = adapt(tiny_unet(), rank=3, seed=2)

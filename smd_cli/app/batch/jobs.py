@@ -52,7 +52,7 @@ class Job:
     @property
     def model_key(self) -> ModelKey:
         """The model that it needs: jobs of equal keys can share a loaded one."""
-        return model_spec(self.scene.plan.model), needs_few_step(self.scene.plan)
+        return model_spec(self.scene.plan), needs_few_step(self.scene.plan)
 
 
 @dataclass(frozen=True)

@@ -120,7 +120,7 @@ class Sender:
                 files[named.reference] = tuple(map(_Held.named, found, named.files))
                 held += found
                 lists |= {named.reference} if named.is_list else set()
-        models = {reference: reference.source for _, reference in named_models(scene.plan.model)}
+        models = {reference: reference.source for _, reference in named_models(scene.plan)}
         without_images = scene.moved(lambda reference: reference, ScenePainter())
         return Sent(self._put(Parcel(without_images, files, frozenset(lists), models)), tuple(held))
 

@@ -170,10 +170,10 @@ class Worker:
 
     def _compare(self, scene: OpenedScene, wanted: dict[str, str]) -> None:
         """Raise MismatchError where this node's files of a model are not those of the batch; look once."""
-        compared = model_spec(scene.plan.model), wanted
+        compared = model_spec(scene.plan), wanted
         if compared in self._compared:
             return
-        with at_model(scene.locate):
+        with at_model(scene):
             assets = find_model(scene.plan, offline=self._settings.offline)
         changed = [
             scene.locate(*file.loc).says(
@@ -210,7 +210,7 @@ def _get(reference: Any) -> Any:  # noqa: ANN401 - whatever is in the store
 
 def model_digests(scene: OpenedScene, *, offline: bool) -> dict[str, str]:
     """Return the SHA-256 of the files of a scene's model, by their places. Raises AssetError."""
-    with at_model(scene.locate):
+    with at_model(scene):
         return digests_of(model_files(scene.plan, find_model(scene.plan, offline=offline)))
 
 

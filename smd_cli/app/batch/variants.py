@@ -114,6 +114,6 @@ def check_models(jobs: Iterable[Job], *, offline: bool) -> None:
     """
     problems = Collected()
     for scene in {id(job.scene): job.scene for job in jobs}.values():
-        with problems.catching(), at_model(scene.locate):
+        with problems.catching(), at_model(scene):
             find_fitting(scene, offline=offline)
     problems.check()

@@ -169,4 +169,4 @@ def _place(key: str, scene: OpenedScene) -> Place:
             loc.append(int(step) if step.isdecimal() else step)
     if loc == ["family"]:
         loc = ["model", "family"]
-    return place_in_scene(scene.locate, tuple(loc[1:])) if loc[:1] == ["model"] else scene.locate(*loc)
+    return place_in_scene(scene, tuple(loc[1:])) if loc[:1] == ["model"] else scene.locate(*loc)
