@@ -1,6 +1,7 @@
 """A small random SDXL: a folder of diffusers, a single file, and a LoRA of all its networks."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -12,7 +13,7 @@ from torch import nn
 from transformers.models.clip.modeling_clip import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from tests.checkpoints.clip import TOKENS, write_tokenizer
-from tests.checkpoints.ldm import ldm_unet, ldm_vae, open_clip
+from tests.checkpoints.ldm import ldm_unet, ldm_unet_name, ldm_vae, open_clip
 
 FIRST, SECOND, PROJECTED, SIZE = 16, 24, 20, 8
 """Widths of both text encoders, of the second's vector of a prompt, and of what tells one size."""
@@ -136,25 +137,36 @@ def make_file(folder: Path, **parts: nn.Module) -> Path:
     return path
 
 
-STARTS = {"unet": "lora_unet_", "text_encoder": "lora_te1_", "text_encoder_2": "lora_te2_"}
+KOHYA = {"unet": "lora_unet_", "text_encoder": "lora_te1_", "text_encoder_2": "lora_te2_"}
 
 
-def make_lora(folder: Path) -> Path:
-    """A LoRA of the attention of all three networks, under the names of kohya's trainer."""
+def make_lora(folder: Path, naming: str = "kohya") -> Path:
+    """A LoRA of the attention of all three networks, under names of kohya's trainer, LDM's or diffusers'."""
     made, generator, tensors = make_networks(), torch.Generator().manual_seed(32), {}
-    for component, start in STARTS.items():
-        prefix = "text_model." if component == "text_encoder" else ""  # which transformers has dropped
-        for name, layer in made[component].named_modules():
-            if not isinstance(layer, nn.Linear) or "attn" not in name:
-                continue
-            own = start + (prefix + name).replace(".", "_")
-            for part, shape in (
-                ("down", (2, layer.in_features)),
-                ("up", (layer.out_features, 2)),
-            ):
-                factor = torch.randn(*shape, generator=generator) / 2
-                tensors[f"{own}.lora_{part}.weight"] = factor
-            tensors[f"{own}.alpha"] = torch.tensor(1.0)
-    path = folder / "lora.safetensors"
+    for component, name, layer in _attention(made):
+        rank, alpha = 2, 1.0
+        down = torch.randn(rank, layer.in_features, generator=generator) / 2
+        up = torch.randn(layer.out_features, rank, generator=generator) / 2
+        if naming == "diffusers":  # without an alpha, whose share is put into a factor
+            own = f"{component}.{name}"
+            tensors |= {f"{own}.lora_A.weight": down, f"{own}.lora_B.weight": up * (alpha / rank)}
+            continue
+        if naming == "ldm" and component == "unet":
+            unet = made["unet"].config
+            name = ldm_unet_name(f"{name}.weight", unet.layers_per_block, unet.up_block_types)
+            name = name.removesuffix(".weight")
+        own = KOHYA[component] + name.replace(".", "_")
+        factors = {f"{own}.lora_down.weight": down, f"{own}.lora_up.weight": up}
+        tensors |= {**factors, f"{own}.alpha": torch.tensor(alpha)}
+    path = folder / f"lora-{naming}.safetensors"
     save_file(tensors, path)
     return path
+
+
+def _attention(networks: Networks) -> Iterator[tuple[str, str, nn.Linear]]:
+    """Yield the layers of attention: their networks, their names as published, and themselves."""
+    for component in KOHYA:
+        for name, layer in networks[component].named_modules():
+            if isinstance(layer, nn.Linear) and "attn" in name:
+                dropped = "text_model." if component == "text_encoder" else ""  # which transformers has since
+                yield component, dropped + name, layer
