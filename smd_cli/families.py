@@ -5,10 +5,8 @@ from collections.abc import Mapping
 FAMILIES: Mapping[str, str] = {
     "sd15": "smd_cli.models.sd15",
     "sdxl": "smd_cli.models.sdxl",
+    "sd3": "smd_cli.models.sd3",
     "klein": "smd_cli.models.klein",
     "zimage": "smd_cli.models.zimage",
 }
 """Names of the families that this program can run, and their modules."""
-
-PLANNED = ("sd3",)
-"""Names that a scene may say already; there is no code for them so far."""

@@ -12,6 +12,7 @@ from smd_cli.app.model_spec import find_model
 from smd_cli.engine.tile_size import tile_side
 from smd_cli.errors import AssetError, SceneError
 from smd_cli.models.configs import SCHEDULER_CONFIG
+from smd_cli.models.spec import T5, T5_LENGTH
 from smd_cli.scene.samplers import misfit
 from smd_cli.scene.written_prompts import PREFIX, written_prompts
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from smd_cli.app.scenes import OpenedScene
     from smd_cli.messages import Message
     from smd_cli.models.assets import Assets
+    from smd_cli.models.family import Family
 
 
 FEW_TIMESTEPS = "this model was trained on fewer timesteps than usual"
@@ -55,6 +57,7 @@ def check_fit(scene: OpenedScene, assets: Assets) -> None:
         for place, side in sides.items()
         if isinstance(side, int) and side % multiple
     ]
+    problems += [*_too_large(scene, assets), *_unknown_t5(scene, family)]
     if text := misfit(plan.sampler.facts, family.name):
         problems.append(scene.locate("sampler", "kind").says(text))
     problems += _misfits_of_prediction(scene, assets)
@@ -94,6 +97,23 @@ def _negatives(scene: OpenedScene, family: str) -> Iterator[Message]:
     for prompt in written_prompts(scene.loaded.scene):
         if prompt.is_negative or prompt.loc == PREFIX:
             yield scene.locate(*prompt.loc).says(f"{model}; leave it out")
+
+
+def _too_large(scene: OpenedScene, assets: Assets) -> Iterator[Message]:
+    """Yield what is wrong with tiles that are larger than the model can be shown."""
+    canvas, tile, largest = scene.plan.canvas, scene.plan.sampler.tile, assets.facts.largest_tile
+    if largest and isinstance(tile, int) and min(tile, max(canvas.width, canvas.height)) > largest:
+        text = f"{tile} is above {largest}, the side of the largest tile that this model knows places in"
+        yield scene.locate("sampler", "tile").says(text)
+
+
+def _unknown_t5(scene: OpenedScene, family: Family) -> Iterator[Message]:
+    """Yield what is asked of T5, where models of the family have none."""
+    if T5 in family.components:
+        return
+    for key, usual in (("t5", "auto"), ("t5_length", T5_LENGTH)):
+        if getattr(scene.plan.model, key) != usual:
+            yield scene.locate("model", key).says(f"{family.name} models have no T5; leave this key out")
 
 
 def check_parts(scene: OpenedScene, assets: Assets) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from smd_cli.errors import AssetError, Part
 from smd_cli.messages import Place
 from smd_cli.models.assets import Assets, locate
-from smd_cli.models.spec import LOCAL_LORAS, ModelSpec
+from smd_cli.models.spec import LOCAL_LORAS, T5, ModelSpec
 from smd_cli.scene.loras import Lora
 from smd_cli.scene.paths import Reference
 from smd_cli.scene.resolve import Plan
@@ -47,6 +47,8 @@ def model_spec(plan: Plan) -> ModelSpec:
         lcm_lora=source(model.lcm_lora),
         textual_inversions=tuple((each.path.source, each.token) for each in model.textual_inversions),
         local_loras=tuple(sorted({lora.path.source for _, lora in local_loras(plan)})),
+        left_out=(T5,) if model.t5 == "none" else (),
+        t5_length=model.t5_length,
     )
 
 

@@ -72,7 +72,7 @@ def equal_tiles(scene: PreparedScene, backbone: UNetModel) -> EqualTiles:
     pipeline = EqualTiles(
         vae=backbone.autoencoder.network,
         text_encoder=backbone.networks["text_encoder"],
-        tokenizer=backbone.text_encoders[0].tokenizer.clip,
+        tokenizer=backbone.text_encoders[0].tokenizer.own,
         unet=backbone.networks["unet"],
         scheduler=scheduler,
         safety_checker=None,

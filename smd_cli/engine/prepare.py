@@ -30,8 +30,9 @@ class PreparedScene:
     """What the sampler needs of a scene, on the backbone's device.
 
     `shape` is that of the canvas's latents, (1, C, h, w); `table` holds the regions' positive prompts, then
-    their negatives. `source` (1, C, h, w) is the clean latent that image-to-image starts from; `preserved` is
-    the background picture where it stays; `size` is the written picture's (width, height) px.
+    their negatives. `source` (1, C, h, w) is the clean latent that pictures start from, where they do not
+    start from noise; `preserved` is the background picture where it stays; `size` is the written picture's
+    (width, height) px.
     """
 
     backbone: Backbone
@@ -94,7 +95,7 @@ def prepare(
         regions=layout.regions.to(backbone.device).over(background, white),
         table=table,
         shape=layout.shape,
-        source=picture if repainted else None,
+        source=picture if repainted or plan.sampler.indices[0] else None,
         preserved=preserve_background(plan, images, backbone.device),
         size=plan.size,
         wraps=wraps,

@@ -1,6 +1,6 @@
 """Everything a render needs of a model, found and checked before any weight is read. Knows no torch."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
@@ -17,10 +17,10 @@ from smd_cli.models.network_classes import NetworkClass, read_network_config, wa
 from smd_cli.models.networks import (
     ComponentFiles,
     Networks,
-    check_checkpoint,
     check_network,
     fetch_autoencoder,
     fetch_folder,
+    parts_of_file,
     parts_of_folder,
 )
 from smd_cli.models.peft_config import ADAPTER_CONFIG, config_beside
@@ -68,7 +68,11 @@ class Assets:
 
     def part_of(self, component: str) -> Part:
         """Return which part of the spec a network comes from."""
-        return ("vae",) if self.spec.vae and component == self.family.autoencoder else ("base",)
+        if self.spec.vae and component == self.family.autoencoder:
+            return ("vae",)
+        files = self.components[component]
+        is_elsewhere = self.base.file and files.weights[0].parent == files.config
+        return self.spec.configs_part if is_elsewhere else ("base",)
 
     @property
     def weights(self) -> tuple[Path, ...]:
@@ -136,7 +140,7 @@ def _folder(spec: ModelSpec, files: Files, *, offline: bool) -> Assets:
     folder = files.fetch(config_names(files))
     family = families.family(check_family(spec.family, recognise_folder(folder), folder))
     given = () if spec.vae is None else (family.autoencoder,)
-    parts = parts_of_folder(files, family, given)
+    parts = parts_of_folder(files, family, given, spec.left_out)
     networks = {name: _vae(spec, folder, family, offline=offline) for name in given}
     vae = networks[family.autoencoder].config if given else folder / family.autoencoder
     facts = read_facts(folder, vae, family)
@@ -145,24 +149,46 @@ def _folder(spec: ModelSpec, files: Files, *, offline: bool) -> Assets:
 
 
 def _checkpoint(spec: ModelSpec, files: Files, *, offline: bool) -> Assets:
-    """Find a checkpoint that is one file, and the configs and tokenizer that it lacks."""
+    """Find a checkpoint that is one file, and what it lacks: configs, tokenizers, perhaps text encoders."""
     name = only_weights(files, "checkpoint")
     path, *_ = files.get(name, *(each for each in inference_configs(name) if each in files.names))
     family = families.family(check_family(spec.family, recognise_file(path), path))
-    check_checkpoint(path, family, {family.autoencoder} if spec.vae else ())
-    configs = _configs(spec, family, offline=offline)
-    networks = {
-        name: ComponentFiles(configs / name, (path,))
-        for name, component in family.components.items()
-        if not component.is_optional or (configs / name).is_dir()
-    }
+    held = parts_of_file(path, family, {family.autoencoder} if spec.vae else ())
+    config_files, configs = _configs(spec, family, offline=offline)
+    networks = {name: ComponentFiles(configs / name, (path,)) for name in held if name not in spec.left_out}
+    networks |= _text_encoders(spec, config_files, family, held)
     if spec.vae is not None:
         networks[family.autoencoder] = _vae(spec, configs, family, offline=offline)
     facts = read_facts(configs, networks[family.autoencoder].config, family, path)
     return Assets(spec, replace(files, file=name), configs, facts, networks)
 
 
-def _configs(spec: ModelSpec, family: Family, *, offline: bool) -> Path:
+def _text_encoders(spec: ModelSpec, configs: Files, family: Family, held: Collection[str]) -> Networks:
+    """Find the text encoders that a single file lacks, in the model folder that gives it its configs.
+
+    An optional one is missed only where the file `held` none at all.
+    """
+    encoders = {name: each for name, each in family.components.items() if each.tokenizer}
+    has_some = any(name in held for name in encoders)
+    lacking = [
+        name for name, each in encoders.items() if name not in held and not (has_some and each.is_optional)
+    ]
+    if not lacking:
+        return {}
+    with asked_for(configs.reference, *spec.configs_part):
+        try:
+            parts = parts_of_folder(configs, family, family.components.keys() - lacking, spec.left_out)
+            return fetch_folder(
+                configs, configs.fetch([]), family, [name for name in parts if name in lacking]
+            )
+        except AssetError as error:
+            raise type(error)(
+                f"{spec.base}: holds no {' and no '.join(name.replace('_', ' ') for name in lacking)}, which "
+                f"the folder of its configs has to give then; {error}"
+            ) from error
+
+
+def _configs(spec: ModelSpec, family: Family, *, offline: bool) -> tuple[Files, Path]:
     """Find the model folder that supplies the configs and tokenizer which a single file lacks."""
     with asked_for(spec.config or family.config, *spec.configs_part):
         try:
@@ -176,7 +202,7 @@ def _configs(spec: ModelSpec, family: Family, *, offline: bool) -> Path:
                 "or set model.config to a diffusers folder of that family"
             ) from error
         check_family(family.name, recognise_folder(folder), folder)
-    return folder
+    return files, folder
 
 
 def _vae(spec: ModelSpec, configs: Path, family: Family, *, offline: bool) -> ComponentFiles:
@@ -188,7 +214,7 @@ def _vae(spec: ModelSpec, configs: Path, family: Family, *, offline: bool) -> Co
         if isinstance(found, ComponentFiles):
             read_network_config(found.config, family.network(name, found.config))
             return found
-        folder = configs if (configs / name).is_dir() else _configs(spec, family, offline=offline)
+        folder = configs if (configs / name).is_dir() else _configs(spec, family, offline=offline)[1]
         return ComponentFiles(folder / name, (found,))
 
 

@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 from smd_cli.prompt_text import Span, read_prompt, whole_words
 
 MARKERS = 2
-"""How many tokens of a chunk mark its start and end."""
+"""How many tokens of a chunk mark its start and end, where both are marked."""
 
 BACKTRACK = 20
 """How many tokens of a full chunk at most are left to the next one, so that it ends in a good place."""
@@ -77,15 +77,16 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Splitter:
-    """Splits prompts for an encoder that reads `length` tokens at a time, marks of start and end included."""
+    """Splits prompts for an encoder that reads `length` tokens at a time, `marks` of its own among them."""
 
     vocabulary: Vocabulary
     length: int
+    marks: int = MARKERS
 
     @property
     def room(self) -> int:
         """Return how many tokens of a prompt fit into a chunk."""
-        return self.length - MARKERS
+        return self.length - self.marks
 
     def __call__(self, prompt: str) -> tuple[Chunk, ...]:
         """Return the chunks of a prompt, one at least."""

@@ -58,6 +58,7 @@ class ModelFacts:
         has_usual_noise: its training timesteps are 1000, and something of the picture is left at all of them;
             False: only the schedule itself tells.
         takes_negative: it can be guided away from a negative prompt; not where guidance is distilled in.
+        largest_tile: side of the largest square that it knows places in, px; None: of any.
     """
 
     family: str
@@ -70,6 +71,7 @@ class ModelFacts:
     zero_terminal_snr: bool = False
     has_usual_noise: bool = field(default=False, compare=False)
     takes_negative: bool = True
+    largest_tile: int | None = None
 
 
 def read_facts(

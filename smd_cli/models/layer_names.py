@@ -74,6 +74,12 @@ def plain_name(name: str) -> str:
     return _WRAPPERS.sub("", name.replace(".", "_"))
 
 
+def plain_spellings(network: Network) -> Spelled:
+    """Yield the layers of a network by its own names."""
+    for module, _ in network.named_modules():
+        yield module, module
+
+
 def clip_spellings(encoder: Network) -> Spelled:
     """Yield the layers of a CLIP text encoder, in a module `text_model` as formerly, and without it."""
     for module, _ in encoder.named_modules():

@@ -36,19 +36,24 @@ Networks = dict[str, ComponentFiles]
 """The files of networks by the names of the family's components."""
 
 
-def parts_of_folder(files: Files, family: Family, given: Collection[str]) -> list[str]:
+def parts_of_folder(
+    files: Files, family: Family, given: Collection[str], left_out: Collection[str]
+) -> list[str]:
     """Return which components of a family a model folder has.
 
     Args:
         files: of the folder.
         family: the model's.
         given: the components that come from elsewhere.
+        left_out: optional ones that are not wanted.
 
     Raises:
         AssetError: one is missing that cannot be left out.
     """
     found = []
     for name, component in family.components.items():
+        if component.is_optional and name in left_out:
+            continue
         if name in given or files.has_folder(name):
             found.append(name)
         elif not component.is_optional:
@@ -69,13 +74,19 @@ def fetch_folder(files: Files, folder: Path, family: Family, parts: Collection[s
     }
 
 
-def check_checkpoint(path: Path, family: Family, given: Collection[str]) -> None:
-    """Raise AssetError unless a single file holds every component of its family but those `given`."""
+def parts_of_file(path: Path, family: Family, given: Collection[str]) -> list[str]:
+    """Return which components of a family a single file holds; text encoders may lie elsewhere.
+
+    Raises AssetError: it lacks the denoiser, or the autoencoder unless that is `given`.
+    """
     names = read_shapes(path)
+    found = []
     for name, component in family.components.items():
-        is_needed = name not in given and not component.is_optional
-        if is_needed and not any(each.startswith(component.prefix) for each in names):
+        if any(each.startswith(component.prefix) for each in names):
+            found.append(name)
+        elif name not in given and not component.tokenizer:
             raise _missing(str(path), name, family, f"tensors {component.prefix}…")
+    return found
 
 
 def _missing(where: str, name: str, family: Family, sign: str) -> AssetError:

@@ -11,15 +11,11 @@ from smd_cli.models.kinds import CHECKPOINT, place_of
 from smd_cli.models.unet_family import is_told_sizes
 from smd_cli.models.weights import read_shapes
 
-_OTHER_PIPELINES = {"StableDiffusion3Pipeline": "sd3"}
-"""Pipelines of families that this program cannot run, for its errors."""
-
 _REFINER = "sdxl-refiner"
 """The second model of SDXL, which goes on with what the first has begun; both have one pipeline's name."""
 
 _OTHER_TENSORS = {
     "conditioner.embedders.0.model.": _REFINER,
-    "model.diffusion_model.joint_blocks.": "sd3",
     "joint_blocks.": "sd3",
     "model.diffusion_model.double_blocks.": "flux",
     "double_blocks.": "flux",
@@ -42,7 +38,7 @@ def recognise_folder(folder: Path) -> str:
     if index.exists():
         pipeline = str(read_json(index).get("_class_name"))
         known = {name: family.name for family in all_families() for name in family.marks.pipelines}
-        return {**_OTHER_PIPELINES, **known}.get(pipeline, pipeline)
+        return known.get(pipeline, pipeline)
     for family in all_families():
         if family.marks.fits_folder(folder):
             return family.name

@@ -9,6 +9,12 @@ from smd_cli.errors import AssetError, Part
 LOCAL_LORAS = "local_loras"
 """The part that the LoRAs of single regions are, by their references."""
 
+T5 = "text_encoder_3"
+"""The component of Stable Diffusion 3 that a user may leave out: its third text encoder, much the largest."""
+
+T5_LENGTH = 256
+"""How many tokens it reads at a time, as published."""
+
 
 @dataclass(frozen=True)
 class ModelSpec:
@@ -24,6 +30,8 @@ class ModelSpec:
             its folder `lcm_lora`, else the family's.
         textual_inversions: learned words: a reference and the word; None: as the file calls it.
         local_loras: adapters for single regions, each once, whose weights the regions have.
+        left_out: optional components that the model is loaded without.
+        t5_length: how many tokens T5 reads at a time, where the model has one, or can have.
     """
 
     base: str
@@ -34,6 +42,8 @@ class ModelSpec:
     lcm_lora: str | None = None
     textual_inversions: tuple[tuple[str, str | None], ...] = ()
     local_loras: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    t5_length: int = T5_LENGTH
 
     @property
     def configs_part(self) -> Part:

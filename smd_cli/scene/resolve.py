@@ -33,6 +33,8 @@ class ModelPlan:
         config: where a single file has its configs and tokenizer from; None: the family's published ones.
         lcm_lora: the LoRA for sampling in few steps; None: the model's own, else the family's.
         is_few_step: the scene says that the weights are few-step ones and need no such LoRA.
+        t5: whether SD3's third text encoder is used where the model has it.
+        t5_length: tokens that it reads at a time.
     """
 
     base: Reference
@@ -43,6 +45,8 @@ class ModelPlan:
     config: Reference | None
     lcm_lora: Reference | None
     is_few_step: bool
+    t5: Literal["auto", "none"]
+    t5_length: int
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as a scene's section."""
@@ -221,4 +225,6 @@ def _model(model: Model, base_dir: Path) -> ModelPlan:
         config=at(model.config),
         lcm_lora=None if is_few_step else at(model.lcm_lora),
         is_few_step=is_few_step,
+        t5=model.t5,
+        t5_length=model.t5_length,
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
-from smd_cli.families import FAMILIES, PLANNED
+from smd_cli.families import FAMILIES
 from smd_cli.scene.background import Background
 from smd_cli.scene.loras import Loras
 from smd_cli.scene.paths import Reference
@@ -22,7 +22,7 @@ from smd_cli.scene.values import GUIDED, SHA256, LearnedWord, Pixels, Prompt, Se
 if TYPE_CHECKING:
     FamilyName = str
 else:
-    FamilyName = Literal["auto", *FAMILIES, *PLANNED]
+    FamilyName = Literal["auto", *FAMILIES]
 
 VERSION = 1
 ASIDE = "x-"  # how keys of the scene begin that are the author's own
@@ -89,6 +89,16 @@ class Model(Section):
         description="The LoRA that lets ordinary weights sample in few steps, for the `lcm` sampler, or "
         "`none` where the weights are few-step ones already; default: the model's own, in its folder "
         "`lcm_lora`, else the family's published one.",
+    )
+    t5: Literal["auto", "none"] = Field(
+        default="auto",
+        description="SD3's third text encoder, T5: `auto` uses it where the model has it; `none` leaves it "
+        "out, which saves the larger part of the model's memory and some understanding of long prompts.",
+    )
+    t5_length: Annotated[int, Field(ge=2, le=512)] = Field(
+        default=256,
+        description="How many tokens T5 reads at a time, where the model has it; longer prompts are read in "
+        "several parts. Without T5, as many zeros stand in its place.",
     )
 
 

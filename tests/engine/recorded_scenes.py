@@ -39,9 +39,9 @@ class CountingBackbone:
 
 
 @cache
-def backbone(folder: Path) -> Backbone:
+def backbone(folder: Path, **settings: Any) -> Backbone:
     """A checkpoint, loaded by this program once for all tests of a process."""
-    spec = ModelSpec(str(folder), lcm_lora="none")
+    spec = ModelSpec(str(folder), lcm_lora="none", **settings)
     return load(locate(spec), torch.device("cpu"), torch.float32)
 
 

@@ -11,10 +11,12 @@ from smd_cli.core.noise import Purpose
 from smd_cli.engine.events import Clock
 from smd_cli.engine.render import decode_image, denoise
 from smd_cli.engine.stream_batch import FrameJob, StreamOptions, StreamSampler
+from smd_cli.models.spec import T5_LENGTH
+from tests.engine.published_slips import UNSHIFTED, Unshifted, with_slips
 from tests.engine.recorded_scenes import CountingBackbone, backbone, prepared, recorded
 from tests.golden import FAMILIES, Case, cases, relative_error
 
-SAMPLERS = {"sdxl": "euler"}
+SAMPLERS = {"sdxl": "euler", "sd3": "lcm"}
 """The sampler of each family's recorded runs."""
 
 
@@ -29,7 +31,10 @@ def tolerance(case: Case) -> float:
 
 def prepare(case: Case, folder: Path) -> tuple[CountingBackbone, Any]:
     settings = case.settings
-    model = CountingBackbone(backbone(FAMILIES / f"tiny-{settings['family']}"))
+    length = settings.get("t5_tokens", T5_LENGTH)
+    model = CountingBackbone(backbone(FAMILIES / f"tiny-{settings['family']}", t5_length=length))
+    if case.name in UNSHIFTED:
+        model = CountingBackbone(Unshifted(model.backbone))
     sampler = {
         "kind": SAMPLERS[settings["family"]],
         "steps": settings["schedule_steps"],
@@ -37,7 +42,7 @@ def prepare(case: Case, folder: Path) -> tuple[CountingBackbone, Any]:
         "guidance_rescale": settings.get("guidance_rescale", 0.0),
         "tile": settings.get("tile_size", settings["height"]),
     }
-    return model, prepared(case, folder, model, sampler)
+    return model, with_slips(case, prepared(case, folder, model, sampler))
 
 
 @pytest.mark.parametrize("case", of_families("generate", "inpaint"))

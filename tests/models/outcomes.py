@@ -17,7 +17,7 @@ def facts(model, **choices):
 
 def text_of(tokenizer, chunk):
     """The text of a chunk's tokens, with spaces between all of its words."""
-    tokens = map(tokenizer.clip.tokenizer.id_to_token, chunk.tokens)
+    tokens = map(tokenizer.own.tokenizer.id_to_token, chunk.tokens)
     return "".join(tokens).replace("</w>", " ").strip()
 
 

@@ -57,7 +57,7 @@ def test_a_tokenizers_file_that_says_to_cut_and_pad_does_neither(tokenizer, fold
 def test_nothing_gets_lost_between_chunks(tokenizer):
     prompt = "one of the words, and more; " * 20 + "w" * 200
     chunks = tokenizer.chunks(prompt)
-    whole = tokenizer.clip.tokenizer.encode(prompt).ids
+    whole = tokenizer.own.tokenizer.encode(prompt).ids
     assert [token for chunk in chunks for token in chunk.tokens] == whole
     assert all(len(chunk.tokens) == len(chunk.weights) <= ROOM for chunk in chunks)
     assert len(tokenizer.chunks("x" * (ROOM + 1))) == 2

@@ -40,6 +40,8 @@ def test_defaults() -> None:
             "textual_inversions": [],
             "config": None,
             "lcm_lora": None,
+            "t5": "auto",
+            "t5_length": 256,
         },
         "sampler": {
             "kind": "lcm",
