@@ -26,9 +26,16 @@ class TinyFamily(TinyAutoencoder):
         self.network = network.from_pretrained(folder, subfolder=subfolder).eval()
 
 
+class UnshiftedFamily(TinyFamily):
+    """The same, whose pictures are encoded without the shift that decoding adds, as published."""
+
+    def encode_image(self, pixels: Tensor) -> Tensor:
+        return super().encode_image(pixels) + self.shift * self.vae.config.scaling_factor
+
+
 @cache
-def tiny_family(family: str) -> TinyFamily:
-    return TinyFamily(family)
+def tiny_family(family: str, *, is_shifted: bool = True) -> TinyFamily:
+    return TinyFamily(family) if is_shifted else UnshiftedFamily(family)
 
 
 def noise_levels(case: Case) -> Tensor:
@@ -66,7 +73,7 @@ class FamilyPredict:
     def __init__(self, case: Case) -> None:
         self.is_sdxl = case.settings["family"] == "sdxl"
         self.network = tiny_family(case.settings["family"]).network
-        self.embeds, self.pooled = case.tensors["text.embeds"], case.tensors["text.pooled"]
+        self.embeds, self.pooled = (prompts(case, f"text.{name}") for name in ("embeds", "pooled"))
         self.rows = 0
 
     @torch.no_grad()
@@ -77,6 +84,12 @@ class FamilyPredict:
             return self.network(asked.latents, embeds, pooled, asked.timesteps).sample
         added = {"text_embeds": pooled, "time_ids": time_ids(asked)}
         return self.network(asked.latents, asked.timesteps, embeds, added_cond_kwargs=added).sample
+
+
+def prompts(case: Case, name: str) -> Tensor:
+    """What the network is given of prompts: positives, then negatives, which come first in recorded runs."""
+    recorded = case.tensors[name]
+    return recorded.roll(len(recorded) // 2, 0) if case.settings["guidance_scale"] > 1 else recorded
 
 
 def time_ids(asked: ModelInput) -> Tensor:

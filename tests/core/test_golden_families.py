@@ -8,28 +8,31 @@ from smd_cli.core.step import Method
 from tests.core import recorded
 from tests.core.families import FamilyPredict, first_latent, noise_levels, schedule, tiny_family
 from tests.golden import FAMILIES, Case, cases
+from tests.published_slips import UNSHIFTED, slipping
 
-# What these runs do and the core does not.
-LEFT_OUT = {
-    "sdxl_regional_tiled_guided": "is guided, as tests/engine/test_golden_families.py takes it",
-    "sd3_regional_guided_mended": "rescales guided predictions, encodes pictures without their shift",
-    "sd3_regional_single_view": "encodes pictures without their shift",
-    "sd3_regional_tiled": "encodes pictures without their shift, noises backgrounds twice",
-    "sd3_inpaint_single_view": "encodes pictures without their shift, noises backgrounds twice",
-}
-ONE_SHOT = [each for each in cases("generate", "inpaint", folder=FAMILIES) if each.id not in LEFT_OUT]
+ONE_SHOT = cases("generate", "inpaint", folder=FAMILIES)
+
+
+def guidance(case: Case) -> Guidance:
+    settings = case.settings
+    if settings["guidance_scale"] <= 1:
+        return Guidance()
+    return Guidance("full", settings["guidance_scale"], rescale=settings["guidance_rescale"])
 
 
 @pytest.mark.parametrize("case", ONE_SHOT)
 def test_pictures_of_other_families_are_those_of_the_published_code(case: Case) -> None:
-    pipeline, predict = tiny_family(case.settings["family"]), FamilyPredict(case)
+    """With its slips, where a run was recorded with them."""
+    pipeline = tiny_family(case.settings["family"], is_shifted=case.name not in UNSHIFTED)
+    predict = FamilyPredict(case)
     arranged = recorded.regions(case, noise_levels(case), pipeline)
-    method = Method(schedule(case), Guidance(), recorded.bootstrap(case, pipeline))
+    method = Method(slipping(case, schedule(case)), guidance(case), recorded.bootstrap(case, pipeline))
     recorded.check_picture(case, first_latent(case), arranged, method, predict)
     work = arranged.work(method.guidance)
     assert predict.rows == work.model_evaluations
     assert predict.rows <= case.settings["pruned_model_evals"]
-    assert work.without_savings == 2 * case.settings["reference_unet_evals"]  # without their negatives
+    without_negatives = 2 if method.guidance.is_off else 1  # unguided runs have not evaluated them
+    assert work.without_savings == without_negatives * case.settings["reference_unet_evals"]
 
 
 @pytest.mark.parametrize("case", cases("generate", "inpaint", folder=FAMILIES))
@@ -50,7 +53,6 @@ def test_overlapping_masks_are_quantized_as_recorded(case: Case) -> None:
 
 
 @pytest.mark.skipif(not ONE_SHOT, reason=f"no golden files in {FAMILIES}")
-def test_every_case_left_out_is_still_recorded_and_masks_overlap_in_the_others() -> None:
-    assert set(LEFT_OUT) <= {parameter.id for parameter in cases("generate", "inpaint", folder=FAMILIES)}
+def test_masks_overlap() -> None:
     overlapping = [bool((parameter.values[0].masks.sum(0) > 1).any()) for parameter in ONE_SHOT]
     assert sum(overlapping) >= 5

@@ -12,9 +12,9 @@ from smd_cli.engine.events import Clock
 from smd_cli.engine.render import decode_image, denoise
 from smd_cli.engine.stream_batch import FrameJob, StreamOptions, StreamSampler
 from smd_cli.models.spec import T5_LENGTH
-from tests.engine.published_slips import UNSHIFTED, Unshifted, with_slips
 from tests.engine.recorded_scenes import CountingBackbone, backbone, prepared, recorded
 from tests.golden import FAMILIES, Case, cases, relative_error
+from tests.published_slips import UNSHIFTED, Unshifted, with_slips
 
 SAMPLERS = {"sdxl": "euler", "sd3": "lcm"}
 """The sampler of each family's recorded runs."""

@@ -70,6 +70,8 @@ HABITS: dict[str, st.SearchStrategy[Any]] = {
     "Model.vae": _mostly(st.sampled_from(("./tiny/vae", "./vae")), st.just("./lora.safetensors"), 9),
     "Model.config": st.just("./tiny"),
     "Model.lcm_lora": st.sampled_from(("none", "none", "./lora.safetensors")),
+    "Model.t5": _mostly(st.just("auto"), st.just("none"), 20),
+    "Model.t5_length": _mostly(st.just(256), st.integers(2, 512), 20),
     "Lora.path": _mostly(st.just("./lora.safetensors"), st.just("./misfit.safetensors"), 9),
     "TextualInversion.path": _mostly(st.just("./cat.safetensors"), st.just("./lora.safetensors"), 9),
     "TextualInversion.token": st.sampled_from(("<cat>", "boy", "日本")),

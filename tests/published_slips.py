@@ -84,13 +84,17 @@ class AlwaysCentred:
         return torch.stack([unroll(x, by) for x, by in zip(predicted, rolls, strict=True)])
 
 
+def slipping(case: Case, schedule: Schedule) -> Schedule:
+    """Return a schedule as a recorded run has it."""
+    if case.name not in TWICE_NOISED:
+        return schedule
+    kind = TwiceNoisedStream if case.settings["task"] == "stream" else TwiceNoised
+    return kind(**{each.name: getattr(schedule, each.name) for each in fields(schedule)})
+
+
 def with_slips(case: Case, stage: PreparedScene) -> PreparedScene:
     """Return a prepared scene with the slips of a recorded run, but for how its pictures were encoded."""
-    if case.name in TWICE_NOISED:
-        kind = TwiceNoisedStream if case.settings["task"] == "stream" else TwiceNoised
-        schedule = stage.method.schedule
-        values = {each.name: getattr(schedule, each.name) for each in fields(schedule)}
-        stage = replace(stage, method=replace(stage.method, schedule=kind(**values)))
+    stage = replace(stage, method=replace(stage.method, schedule=slipping(case, stage.method.schedule)))
     if case.name == "sd3_stream_none":
         prompts = case.settings["prompts"]
         pooled = stage.backbone.encode_prompts(prompts).pooled
