@@ -111,7 +111,9 @@ def unet_facts(configs: ModelConfigs, family: str) -> ModelFacts:
         TypeError: a fact is of another type.
     """
     unet, scheduler = configs.denoiser, configs.scheduler
-    NOISE.reduce(scheduler, configs.folder / SCHEDULER_CONFIG)
+    path = configs.folder / SCHEDULER_CONFIG
+    NOISE.reduce(scheduler, path)
+    _check_is_of_diffusion(scheduler, path, family)
     size, channels = unet["sample_size"], unet["in_channels"]
     latent_channels = configs.autoencoder.get("latent_channels", 4)
     training = configs.training
@@ -134,8 +136,18 @@ def unet_facts(configs: ModelConfigs, family: str) -> ModelFacts:
         prediction_source=training.source,
         zero_terminal_snr=training.zero_terminal_snr,
         has_usual_noise=_has_usual_noise(scheduler) and not training.zero_terminal_snr,
-        few_step=scheduler.get("_class_name") == "LCMScheduler" or unet.get("time_cond_proj_dim") is not None,
+        few_step=training.few_step or unet.get("time_cond_proj_dim") is not None,
     )
+
+
+def _check_is_of_diffusion(scheduler: Config, path: Path, family: str) -> None:
+    """Raise AssetError if a scheduler is one of flow matching, whose models predict something else."""
+    name = str(scheduler.get("_class_name", ""))
+    if name.startswith("FlowMatch") or scheduler.get("use_flow_sigmas"):
+        raise AssetError(
+            f"{path}: {name:.80} is set to flow matching, but {family} models predict noise or v; the config "
+            "belongs to another model"
+        )
 
 
 def _has_usual_noise(scheduler: Config) -> bool:

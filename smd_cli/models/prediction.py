@@ -30,6 +30,7 @@ _NAMES = {
     **dict.fromkeys(("v", "v_prediction", "v-prediction", "v_pred", "velocity"), "v_prediction"),
 }
 _TRUE = ("true", "1")
+_DISTILLED = ("LCMScheduler", "TCDScheduler")
 
 
 class Said(NamedTuple):
@@ -46,11 +47,13 @@ class Training(NamedTuple):
         prediction_type: what it predicts; not checked.
         source: the file and key that say so.
         zero_terminal_snr: its last training timestep is noise alone (Lin et al., 2305.08891).
+        few_step: its scheduler is one that models distilled for few steps are published with.
     """
 
     prediction_type: str
     source: str
     zero_terminal_snr: bool
+    few_step: bool = False
 
 
 def read_training(scheduler: Config, config: Path, checkpoint: Path | None) -> Training:
@@ -85,7 +88,19 @@ def read_training(scheduler: Config, config: Path, checkpoint: Path | None) -> T
                 other.source,
                 other.prediction_type,
             )
-    return Training(first.prediction_type, first.source, zero_terminal_snr)
+    is_turbo = checkpoint is None and not zero_terminal_snr and _is_turbo(scheduler)
+    few_step = is_turbo or scheduler.get("_class_name") in _DISTILLED
+    return Training(first.prediction_type, first.source, zero_terminal_snr, few_step)
+
+
+def _is_turbo(scheduler: Config) -> bool:
+    """Tell whether a scheduler's config is as SD-Turbo and SDXL-Turbo have it (Sauer et al., 2311.17042).
+
+    Of a single file it says nothing: the config that SD2's files borrow is SD-Turbo's.
+    """
+    is_euler = str(scheduler.get("_class_name")).startswith("Euler")
+    predicts_noise = scheduler.get("prediction_type", "epsilon") == "epsilon"
+    return is_euler and predicts_noise and scheduler.get("timestep_spacing") == "trailing"
 
 
 def inference_configs(checkpoint: str) -> tuple[str, str]:

@@ -65,3 +65,30 @@ def test_a_sampler_goes_with_the_families_that_it_names(monkeypatch):
     monkeypatch.setitem(samplers.SAMPLERS, "lcm", replace(samplers.LCM, families=("sdxl",)))
     with pytest.raises(smd.SceneError, match=r"sampler\.kind: lcm does not go with sd15 models"):
         check_fit(scene, assets)
+
+
+def predicting(assets, prediction_type):
+    facts = replace(assets.facts, prediction_type=prediction_type)
+    return type("Assets", (), {"family": assets.family, "facts": facts})()
+
+
+def test_flow_matching_has_a_grid_of_its_own():
+    scene = smd.load_scene(f"{SCENE}sampler: {{kind: euler, spacing: linspace}}\n")
+    assets = find_model(scene.plan, offline=True)
+    check_fit(scene, assets)
+    with pytest.raises(smd.SceneError) as caught:
+        check_fit(scene, predicting(assets, "flow_prediction"))
+    assert caught.value.problems == (
+        "scene:4:34: sampler.spacing: linspace: sd15 models have a grid of their own; leave spacing out",
+    )
+    check_fit(smd.load_scene(f"{SCENE}sampler: {{kind: euler}}\n"), predicting(assets, "flow_prediction"))
+
+
+@pytest.mark.parametrize("guidance", ["self", "initialize"])
+def test_residual_guidance_stands_in_for_predicted_noise_alone(guidance):
+    scene = smd.load_scene(f"{SCENE}sampler: {{guidance_scale: 2, guidance: {guidance}}}\n")
+    assets = find_model(scene.plan, offline=True)
+    check_fit(scene, assets)
+    for prediction in ("v_prediction", "flow_prediction"):
+        with pytest.raises(smd.SceneError, match=rf"sampler\.guidance: {guidance} estimates predicted noise"):
+            check_fit(scene, predicting(assets, prediction))

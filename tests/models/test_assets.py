@@ -36,8 +36,39 @@ def test_facts_follow_the_configs(copy, make):
     make.edit_json(copy / "unet/config.json", time_cond_proj_dim=256)
     assert facts(copy).few_step
     make.edit_json(copy / "unet/config.json", time_cond_proj_dim=None)
-    make.edit_json(copy / "scheduler/scheduler_config.json", _class_name="LCMScheduler")
-    assert facts(copy).few_step
+    for name in ("LCMScheduler", "TCDScheduler"):
+        make.edit_json(copy / "scheduler/scheduler_config.json", _class_name=name)
+        assert facts(copy).few_step
+
+
+TURBO = {"_class_name": "EulerDiscreteScheduler", "timestep_spacing": "trailing"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "few_step"),
+    [
+        ({}, True),  # SD-Turbo
+        ({"_class_name": "EulerAncestralDiscreteScheduler"}, True),  # SDXL-Turbo
+        ({"timestep_spacing": "leading"}, False),
+        ({"_class_name": "DDIMScheduler"}, False),
+        ({"prediction_type": "v_prediction", "rescale_betas_zero_snr": True}, False),
+    ],
+)
+def test_turbo_models_are_known_by_their_schedulers(copy, single_file, make, changes, few_step):
+    """A single file's says nothing of it: the config is that of another model, often the family's."""
+    make.edit_json(copy / "scheduler/scheduler_config.json", **{**TURBO, **changes})
+    assert facts(copy).few_step is few_step
+    assert not facts(single_file, config=str(copy)).few_step
+
+
+@pytest.mark.parametrize(
+    "changes", [{"_class_name": "FlowMatchEulerDiscreteScheduler"}, {"use_flow_sigmas": True}]
+)
+def test_a_scheduler_of_flow_matching_is_of_another_model(copy, make, changes):
+    make.edit_json(copy / "scheduler/scheduler_config.json", **changes)
+    told = failure(ModelSpec(str(copy)))
+    assert "is set to flow matching, but sd15 models predict noise or v" in told
+    assert "scheduler_config.json" in told
 
 
 def test_facts_need_no_weights(copy):
