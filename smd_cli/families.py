@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 FAMILIES: Mapping[str, str] = {
     "sd15": "smd_cli.models.sd15",
+    "sd2": "smd_cli.models.sd2",
     "sdxl": "smd_cli.models.sdxl",
     "sd3": "smd_cli.models.sd3",
     "klein": "smd_cli.models.klein",

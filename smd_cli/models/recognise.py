@@ -19,7 +19,7 @@ _OTHER_TENSORS = {
     "joint_blocks.": "sd3",
     "model.diffusion_model.double_blocks.": "flux",
     "double_blocks.": "flux",
-    "cond_stage_model.model.": "sd2",
+    "noise_augmentor.": "sd2-unclip",
 }
 """Beginnings of tensor names that only their single files have."""
 
@@ -37,8 +37,9 @@ def recognise_folder(folder: Path) -> str:
         return _REFINER
     if index.exists():
         pipeline = str(read_json(index).get("_class_name"))
-        known = {name: family.name for family in all_families() for name in family.marks.pipelines}
-        return known.get(pipeline, pipeline)
+        known = [family for family in all_families() if pipeline in family.marks.pipelines]
+        fitting = [family for family in known if len(known) == 1 or family.marks.fits_folder(folder)]
+        return (fitting or known)[0].name if known else pipeline
     for family in all_families():
         if family.marks.fits_folder(folder):
             return family.name

@@ -11,7 +11,7 @@ from smd_cli.models.facts import ModelFacts, unet_facts
 from smd_cli.models.family import Component, Family, Marks
 from smd_cli.models.layer_names import LayerNames, clip_spellings, unet_spellings
 from smd_cli.models.network_classes import CLIP_TEXT, UNET, read_network_config
-from smd_cli.models.unet_family import evaluation_elements, is_told_sizes, schedules
+from smd_cli.models.unet_family import evaluation_elements, is_told_sizes, projects_linearly, schedules
 from smd_cli.models.vae import KL, TINY
 
 if TYPE_CHECKING:
@@ -33,18 +33,18 @@ def load(assets: Assets, to: Destination) -> Backbone:
 
 
 def fits_folder(folder: Path) -> bool:
-    """Tell whether a model folder has a UNet, and one that is not given the picture's size as SDXL's is."""
-    return (folder / "unet").is_dir() and not is_told_sizes(folder)
+    """Tell whether a model folder has a UNet, and one that is neither SDXL's nor SD2's."""
+    return (folder / "unet").is_dir() and not is_told_sizes(folder) and not projects_linearly(folder)
 
 
-def read_facts(configs: ModelConfigs) -> ModelFacts:
-    """Read the facts of a model; errors are those of `unet_facts`.
+def read_facts(configs: ModelConfigs, family: str = "sd15") -> ModelFacts:
+    """Read the facts of a model of a family like this one; errors are those of `unet_facts`.
 
     Raises:
         AssetError: the UNet reads prompts of another width than the text encoder writes.
     """
     encoder = configs.folder / "text_encoder"
-    facts = unet_facts(configs, FAMILY.name)
+    facts = unet_facts(configs, family)
     written = read_network_config(encoder, CLIP_TEXT).get("hidden_size")
     read = configs.denoiser.get("cross_attention_dim", written)
     if any(width != written for width in (read if isinstance(read, list) else [read])):

@@ -21,6 +21,11 @@ def is_told_sizes(folder: Path) -> bool:
     )
 
 
+def projects_linearly(folder: Path) -> bool:
+    """Tell whether the UNet of a model folder leads to its attention by linear layers, as SD2's does."""
+    return (folder / "unet").is_dir() and bool(read_config(folder / "unet").get("use_linear_projection"))
+
+
 def evaluation_elements(maps: int) -> Callable[[Config, int], int]:
     """Return the estimate of how many numbers one evaluation holds at its peak beyond the weights.
 

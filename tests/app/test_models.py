@@ -79,7 +79,7 @@ def test_flow_matching_has_a_grid_of_its_own():
     with pytest.raises(smd.SceneError) as caught:
         check_fit(scene, predicting(assets, "flow_prediction"))
     assert caught.value.problems == (
-        "scene:4:34: sampler.spacing: linspace: sd15 models have a grid of their own; leave spacing out",
+        "scene:4:33: sampler.spacing: linspace: sd15 models have a grid of their own; leave spacing out",
     )
     check_fit(smd.load_scene(f"{SCENE}sampler: {{kind: euler}}\n"), predicting(assets, "flow_prediction"))
 
