@@ -19,7 +19,7 @@ _OTHER_TENSORS = {
     "joint_blocks.": "sd3",
     "model.diffusion_model.double_blocks.": "flux",
     "double_blocks.": "flux",
-    "noise_augmentor.": "sd2-unclip",
+    "noise_augmentor.alphas_cumprod": "sd2-unclip",
 }
 """Beginnings of tensor names that only their single files have."""
 

@@ -193,7 +193,10 @@ def test_folders_of_other_families(pipeline, words, copy, make):
     [
         (["model.diffusion_model.joint_blocks.0.x"], "holds no autoencoder"),
         (["model.diffusion_model.double_blocks.0.x"], "family flux is not supported yet"),
-        (["cond_stage_model.model.x"], "family sd2 is not supported yet"),
+        (
+            ["cond_stage_model.model.x", "noise_augmentor.alphas_cumprod"],
+            "family sd2-unclip is not supported yet",
+        ),
         (["model.diffusion_model.x"], "a UNet without text encoder"),
         (["lora_unet_x.lora_down.weight"], "belongs under model.loras"),
         (["encoder.conv_in.weight"], "belongs under model.vae"),

@@ -100,5 +100,5 @@ def test_models_that_are_told_a_picture_are_refused(model, tmp_path):
     edit_json(model / "model_index.json", _class_name="StableUnCLIPImg2ImgPipeline")
     assert "family StableUnCLIPImg2ImgPipeline is not supported" in failure(ModelSpec(str(model)))
     file = SD2.make_file(tmp_path)
-    save_file({**load_file(file), "noise_augmentor.data_mean": torch.zeros(1, 4)}, file)
+    save_file({**load_file(file), "noise_augmentor.alphas_cumprod": torch.ones(1000)}, file)
     assert "family sd2-unclip is not supported" in failure(ModelSpec(str(file)))
