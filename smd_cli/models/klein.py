@@ -169,7 +169,7 @@ def evaluation_elements(transformer: Config, pixels: int) -> int:
     return int(EVALUATION_WIDTHS * width * (pixels + LENGTH))
 
 
-EVALUATION_WIDTHS = 20
+EVALUATION_WIDTHS = 28
 """How many times the transformer's width one evaluation holds for each token at its peak, by measurements."""
 
 
