@@ -52,14 +52,14 @@ def make_autoencoder() -> AutoencoderKLFlux2:
     return autoencoder
 
 
-def make_folder(folder: Path, *, is_distilled: bool = True) -> Path:
-    """A diffusers folder."""
+def make_folder(folder: Path, *, is_distilled: bool = True, **scheduler: object) -> Path:
+    """A diffusers folder; `scheduler` is what its scheduler's config says besides."""
     torch.manual_seed(7)
     make_transformer().save_pretrained(folder / "transformer")
     make_autoencoder().save_pretrained(folder / "vae")
     qwen.write_encoder(folder / "text_encoder", LAYERS, seed=7)
     qwen.write_tokenizer(folder / "tokenizer")
-    FlowMatchEulerDiscreteScheduler(**SCHEDULER).save_pretrained(folder / "scheduler")
+    FlowMatchEulerDiscreteScheduler(**{**SCHEDULER, **scheduler}).save_pretrained(folder / "scheduler")
     index = {
         "_class_name": "Flux2KleinPipeline", "is_distilled": is_distilled,
         "scheduler": ["diffusers", "FlowMatchEulerDiscreteScheduler"],

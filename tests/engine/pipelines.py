@@ -9,7 +9,7 @@ from the files that this program loads too, and gives it a scheduler; then
 import importlib
 import json
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -46,6 +46,8 @@ class Picture:
         size: width and height, px; one view covers it.
         negative_prompt: None: the model takes none.
         choices: what else a `ModelSpec` says, such as the LoRAs.
+        pack: lays noise (1, C, h, w) out as the pipeline's scheduler has it.
+        unpack: makes of this program's latents, by its model, what the pipeline gives out.
     """
 
     base: Path
@@ -55,6 +57,8 @@ class Picture:
     negative_prompt: str | None = "a blue circle"
     seed: int = 11
     choices: dict[str, Any] = field(default_factory=dict)
+    pack: Callable[[Tensor], Tensor] = lambda noise: noise
+    unpack: Callable[[Tensor, Any], Tensor] = lambda latents, model: latents
 
 
 @cache
@@ -80,7 +84,8 @@ def ours(picture: Picture) -> tuple[Tensor, PreparedScene]:
     plan = resolve(load_text(text, "scene").scene, "scene", Path())
     with torch.inference_mode():
         scene = prepare(plan, CanvasImages(()), backbone_of(picture), batch=4)
-    return denoise(scene, SeededNoise(picture.seed), Clock()), scene
+        latents = denoise(scene, SeededNoise(picture.seed), Clock())
+        return picture.unpack(latents, backbone_of(picture)), scene
 
 
 def theirs(picture: Picture, scene: PreparedScene, pipeline: Any, **settings: object) -> Tensor:
@@ -90,10 +95,11 @@ def theirs(picture: Picture, scene: PreparedScene, pipeline: Any, **settings: ob
     pipeline.set_progress_bar_config(disable=True)
     if picture.negative_prompt is not None:
         settings["negative_prompt"] = picture.negative_prompt
-    with _drawing(pipeline.scheduler, noise, scene), warnings.catch_warnings():
+    draws = [picture.pack(each) for each in _renoising(noise, scene)]
+    with _drawing(pipeline.scheduler, draws), warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # diffusers' schedulers and NumPy 2
         made = pipeline(
-            picture.prompt,
+            prompt=picture.prompt,
             width=width,
             height=height,
             latents=noise("init", 0, scene.shape),
@@ -103,15 +109,20 @@ def theirs(picture: Picture, scene: PreparedScene, pipeline: Any, **settings: ob
     return made.images
 
 
+def _renoising(noise: SeededNoise, scene: PreparedScene) -> list[Tensor]:
+    """This program's new noise, step by step; then one for schedulers that draw some to multiply it by 0."""
+    steps = range(1, len(scene.method.schedule))
+    return [*(noise("renoise", step, scene.shape) for step in steps), torch.zeros(scene.shape)]
+
+
 @contextmanager
-def _drawing(scheduler: Any, noise: SeededNoise, scene: PreparedScene) -> Iterator[None]:
-    """Let a scheduler that adds new noise draw this program's, step by step."""
+def _drawing(scheduler: Any, noises: Iterable[Tensor]) -> Iterator[None]:
+    """Let a scheduler that adds new noise draw these."""
     module = importlib.import_module(type(scheduler).__module__)
     if not hasattr(module, "randn_tensor"):
         yield
         return
-    steps = range(1, len(scene.method.schedule))
-    draws = iter([noise("renoise", step, scene.shape) for step in steps])
+    draws = iter(noises)
     with patch.object(module, "randn_tensor", lambda *args, **kwargs: next(draws)):
         yield
 
