@@ -16,6 +16,7 @@ from smd_cli.engine.device import Place
 from smd_cli.engine.layout import Layout
 from smd_cli.engine.tile_size import tile_side
 from smd_cli.models.assets import Assets
+from smd_cli.models.components import component_dtype
 from smd_cli.models.configs import read_config
 from smd_cli.models.quantization import quantized_bytes
 from smd_cli.models.thrifty import AUTOENCODER, DENOISER, ENCODERS, has_own_memory, purpose_of
@@ -120,7 +121,9 @@ def _decoder_bytes(pixels: int, assets: Assets, place: Place) -> int:
     config = read_config(folder)
     autoencoder = autoencoder_of(config, family.autoencoders, folder)
     at_once = pixels if pixels <= whole_pixels(place.memory) else TILE**2
-    return autoencoder.decoder_elements(config, at_once) * place.dtype.itemsize
+    return autoencoder.decoder_elements(config, at_once) * (
+        component_dtype(assets, family.autoencoder, place.dtype).itemsize
+    )
 
 
 def _network_size(assets: Assets, component: str, place: Place) -> NetworkSize:
@@ -134,7 +137,8 @@ def _network_size(assets: Assets, component: str, place: Place) -> NetworkSize:
         stored += stored_bytes(path, names)
     purpose = purpose_of(assets.family, component)
     small = quantized_bytes(shapes) if place.weights != "full" and purpose != AUTOENCODER else {}
-    held = [small.get(name, prod(shape) * place.dtype.itemsize) for name, shape in shapes.items()]
+    size = component_dtype(assets, component, place.dtype).itemsize
+    held = [small.get(name, prod(shape) * size) for name, shape in shapes.items()]
     return NetworkSize(purpose, sum(held), stored, max(held))
 
 

@@ -87,6 +87,12 @@ class Destination:
         return torch.float32 if overflows else self.dtype
 
 
+def component_dtype(assets: Assets, component: str, dtype: torch.dtype) -> torch.dtype:
+    """Return what a network computes in where its model is in `dtype`: float32 if it overflows in float16."""
+    overflows = assets.family.overflows(component, assets.components[component].config)
+    return torch.float32 if overflows and dtype == torch.float16 else dtype
+
+
 def load_networks(
     assets: Assets, to: Destination, names: Collection[str] | None = None
 ) -> dict[str, Network]:
@@ -99,7 +105,8 @@ def load_networks(
         files = assets.components[name]
         network, prefix = family.network(name, files.config), family.components[name].prefix
         with asked_for(files.config, *assets.part_of(name)):
-            networks[name] = load_component(network, files, prefix, to.of(name))
+            there = replace(to.of(name), dtype=component_dtype(assets, name, to.dtype))
+            networks[name] = load_component(network, files, prefix, there)
     return networks
 
 

@@ -104,6 +104,8 @@ class Family:
         marks: how its checkpoints are recognised.
         lora: the components that a LoRA may change, and how files name their layers.
         dtypes: the half precisions that its numbers fit, that of its published weights first.
+        obeys_upcast: its autoencoders overflow in float16 where their configs say `force_upcast`, which
+            diffusers writes into other families' too.
         size_multiple: what the sides of canvas and tiles are multiples of, px.
         read_facts: reads the facts from the configs; a KeyError or TypeError means that one lacks something.
         evaluation_elements: estimates the numbers that one evaluation holds at its peak beyond the weights,
@@ -132,6 +134,7 @@ class Family:
     reading: Callable[[Assets], PromptReading]
     load: Callable[[Assets, Destination], Backbone]
     dtypes: tuple[str, ...] = ("float16", "bfloat16")
+    obeys_upcast: bool = False
 
     def network(self, component: str, folder: Path) -> NetworkClass:
         """Return the class of a component whose config lies in a folder.
@@ -143,3 +146,8 @@ class Family:
             self.components[component].network
             or autoencoder_of(read_config(folder), self.autoencoders, folder).network
         )
+
+    def overflows(self, component: str, folder: Path) -> bool:
+        """Tell whether a component, whose config lies in a folder, cannot compute in float16."""
+        is_autoencoder = self.obeys_upcast and component == self.autoencoder
+        return is_autoencoder and read_config(folder).get("force_upcast") is True

@@ -127,6 +127,7 @@ FAMILY = Family(
         "text_encoder_2": LayerNames(("lora_te2_", "text_encoder_2_"), clip_spellings),
     },
     size_multiple=8,
+    obeys_upcast=True,
     read_facts=read_facts,
     evaluation_elements=evaluation_elements(EVALUATION_MAPS),
     schedules=schedules,
