@@ -12,11 +12,14 @@ from safetensors.torch import load_file, save_file
 
 from smd_cli.core.guidance import ModelInput
 from smd_cli.core.tiling import Box
+from smd_cli.engine.device import Place
+from smd_cli.engine.memory import network_sizes
 from smd_cli.models.assets import ModelSpec, locate
 from smd_cli.models.conditioning import prompt_table
 from smd_cli.models.facts import ModelFacts
 from smd_cli.models.loading import load
 from smd_cli.models.sdxl import picture_sizes
+from smd_cli.models.thrifty import AUTOENCODER
 from tests.checkpoints import sdxl
 from tests.core.models import model_input
 from tests.models.lora_files import kohya, layers_of
@@ -185,6 +188,14 @@ def test_an_autoencoder_that_overflows_in_float16_is_in_float32(force, dtype, ex
     loaded = load_spec(copy, dtype)
     assert loaded.networks["vae"].dtype == expected
     assert loaded.networks["unet"].dtype == loaded.dtype == dtype
+    (planned,) = [
+        each
+        for each in network_sizes(loaded.assets, Place(torch.device("cuda"), dtype))
+        if each.purpose == AUTOENCODER
+    ]
+    assert planned.held == expected.itemsize * sum(
+        each.numel() for each in loaded.networks["vae"].parameters()
+    )
     pixels = loaded.decode(torch.randn(1, 4, 8, 8, dtype=dtype))
     assert pixels.dtype == dtype
     assert loaded.encode_image(pixels).isfinite().all()
