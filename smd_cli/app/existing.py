@@ -7,12 +7,13 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
+from smd_cli.app.captions import captioned
 from smd_cli.app.model_spec import at_model, find_model
 from smd_cli.app.recipes import build_recipe, with_seed
 from smd_cli.app.reports import WrittenFile
 from smd_cli.app.scenes import OpenedScene
-from smd_cli.app.settings import MAX_BATCH
-from smd_cli.engine.events import Listener, Noted
+from smd_cli.app.settings import MAX_BATCH, RenderSettings
+from smd_cli.engine.events import Listener, Noted, ignore_events
 from smd_cli.errors import AssetError, UsageError
 from smd_cli.media.files import Existing, check_target
 from smd_cli.media.frame_files import FIRST_FRAME
@@ -42,11 +43,15 @@ _SHOWN = 3  # differences
 
 
 class ComingRecipes:
-    """The recipes that a scene's pictures will have; the model's files are looked for once, if at all."""
+    """The recipes that a scene's pictures will have; the model's files are looked for once, if at all.
 
-    def __init__(self, scene: OpenedScene, *, offline: bool) -> None:
-        self._scene = scene
-        self._offline = offline
+    Without `may_fetch`, they may not be fetched, and no caption is made.
+    """
+
+    def __init__(self, scene: OpenedScene, settings: RenderSettings, *, may_fetch: bool = True) -> None:
+        self._opened = scene
+        self._settings = settings
+        self._may_fetch = may_fetch
 
     def of(self, seed: int) -> Recipe:
         """Return the recipe of a seed's picture, without its pixels. Raises AssetError: a file is missing."""
@@ -61,11 +66,21 @@ class ComingRecipes:
         return build_recipe(self._scene, self._scene.plan.seed, self._assets)
 
     @cached_property
+    def _scene(self) -> OpenedScene:
+        if self._may_fetch:
+            return captioned(self._opened, self._settings, ignore_events)
+        if self._opened.plan.model.captioner:
+            text = "is a caption, which a dry run does not make; what the picture will be is not known"
+            raise UsageError(self._opened.locate("background", "prompt").says(text))
+        return self._opened
+
+    @cached_property
     def _assets(self) -> Assets:
-        if self._offline:
+        offline = self._settings.offline or not self._may_fetch
+        if offline:
             go_offline()
-        with at_model(self._scene):
-            return find_model(self._scene.plan, offline=self._offline)
+        with at_model(self._opened):
+            return find_model(self._opened.plan, offline=offline)
 
 
 def check_picture(path: Path, existing: Existing, coming: Coming, *, hint: str = GIVE_ANOTHER) -> bool:

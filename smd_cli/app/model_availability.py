@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from smd_cli.app.model_spec import model_spec, needs_few_step, place_in_scene
+from smd_cli.app.model_spec import find_scene_captioner, model_spec, needs_few_step, place_in_scene
 from smd_cli.app.scenes import OpenedScene
 from smd_cli.errors import AssetError, Part
 from smd_cli.messages import Message, Place, as_called
@@ -21,7 +21,7 @@ from smd_cli.models.spec import LOCAL_LORAS, ModelSpec
 _CONFIG: Part = ("config",)
 """What gives a base model its configs, which has no role of its own."""
 
-Role = Literal["base", "vae", "lora", "lcm_lora", "textual_inversion"]
+Role = Literal["base", "vae", "lora", "lcm_lora", "textual_inversion", "captioner"]
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,19 @@ class Availability:
 
 
 def model_availability(scene: OpenedScene) -> Availability:
-    """Look for a scene's models; the checks of `locate` decide what is present."""
+    """Look for a scene's models; the checks of a run decide what is present."""
+    found = _models(scene)
+    if scene.plan.model.captioner is None:
+        return found
+    try:
+        captioner: object = find_scene_captioner(scene.plan, offline=True)
+    except AssetError as error:
+        captioner = error
+    look = _Look(scene).for_("captioner", scene.plan.model.captioner.source, ("captioner",), captioner)
+    return replace(found, required=(*found.required, look))
+
+
+def _models(scene: OpenedScene) -> Availability:
     spec, few_step = model_spec(scene.plan), needs_few_step(scene.plan)
     bare, base = _base(spec)
     look = _Look(scene)
@@ -116,7 +128,7 @@ class _Look:
 
     scene: OpenedScene
 
-    def for_(self, role: Role, source: str, part: Part, found: Assets | AssetError) -> RequiredModel:
+    def for_(self, role: Role, source: str, part: Part, found: object) -> RequiredModel:
         """Return a part that was looked for."""
         place = place_in_scene(self.scene, part)
         if isinstance(found, AssetError):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from smd_cli.app.model_spec import find_model
+from smd_cli.app.model_spec import find_model, find_scene_captioner
 from smd_cli.engine.tile_size import tile_side
 from smd_cli.errors import AssetError, SceneError
 from smd_cli.models.configs import SCHEDULER_CONFIG
@@ -27,7 +27,7 @@ FEW_TIMESTEPS = "this model was trained on fewer timesteps than usual"
 
 
 def find_fitting(scene: OpenedScene, *, offline: bool) -> Assets:
-    """Find and check the files of a scene's model.
+    """Find and check the files of a scene's model, and of what captions its picture, if anything is to.
 
     Raises:
         AssetError: the model is not available, or not usable.
@@ -35,6 +35,7 @@ def find_fitting(scene: OpenedScene, *, offline: bool) -> Assets:
     """
     assets = find_model(scene.plan, offline=offline)
     check_fit(scene, assets)
+    find_scene_captioner(scene.plan, offline=offline)
     return assets
 
 

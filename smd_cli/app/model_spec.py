@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from smd_cli.errors import AssetError, Part
 from smd_cli.messages import Place
 from smd_cli.models.assets import Assets, locate
-from smd_cli.models.spec import LOCAL_LORAS, T5, ModelSpec
+from smd_cli.models.captioner_files import CaptionerFiles, find_captioner
+from smd_cli.models.spec import LOCAL_LORAS, T5, ModelSpec, asked_for
 from smd_cli.scene.loras import Lora
 from smd_cli.scene.paths import Reference
 from smd_cli.scene.resolve import Plan
@@ -60,6 +61,7 @@ def named_models(plan: Plan) -> Iterator[tuple[str, Reference]]:
         "the autoencoder": model.vae,
         "the model's config": model.config,
         "the LCM-LoRA": model.lcm_lora,
+        "the captioner": model.captioner,
     }
     yield from ((what, reference) for what, reference in single.items() if reference is not None)
     yield from (("a LoRA", lora.path) for lora in model.loras)
@@ -97,6 +99,15 @@ def place_in_scene(scene: OpenedScene, part: Part) -> Place:
         return next(locate(*loc) for loc, lora in local_loras(scene.plan) if lora.path.source == part[1])
     place, whole = locate("model", *part), locate("model")
     return whole if part == ("base",) and replace(place, key=whole.key) == whole else place
+
+
+def find_scene_captioner(plan: Plan, *, offline: bool) -> CaptionerFiles | None:
+    """Find and check what makes a plan's caption; None: it has a prompt. Raises AssetError."""
+    if plan.model.captioner is None:
+        return None
+    reference = plan.model.captioner.source
+    with asked_for(reference, "captioner"):
+        return find_captioner(reference, offline=offline)
 
 
 def find_model(plan: Plan, *, offline: bool, vae: str | None = None) -> Assets:

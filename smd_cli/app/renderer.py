@@ -60,6 +60,7 @@ class Renderer:
         self._compared: OpenedScene | None = None
         self._encoder: CachedEncoder | None = None
         self._prepared: tuple[OpenedScene, PreparedScene] | None = None
+        self._caption: tuple[OpenedScene, OpenedScene] | None = None
         self._streams: WeakSet[SceneStream] = WeakSet()
 
     @classmethod
@@ -82,6 +83,7 @@ class Renderer:
         number = check_seed(scene.plan.seed if seed is None else seed)
         clock = Clock(self.listener)
         with WarningRoute(self.listener):
+            scene = self._captioned(scene)
             prepared = self._prepare(scene, self._load(scene, clock), clock)
             from smd_cli.app.rendering import render_picture
 
@@ -100,6 +102,7 @@ class Renderer:
         source = source or find_stream_input(opened, self.listener)
         clock = Clock(self.listener)
         with WarningRoute(self.listener):
+            opened = self._captioned(opened)
             backbone = self._load(opened, clock)
         from smd_cli.app.recipes import other_pixels
         from smd_cli.app.streaming import SceneStream
@@ -123,6 +126,16 @@ class Renderer:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+    def _captioned(self, scene: OpenedScene) -> OpenedScene:
+        """Return a scene with its caption, if it asks for one: the last such scene, where it is the same."""
+        if scene.plan.model.captioner is None:
+            return scene
+        if self._caption is None or self._caption[0] is not scene:
+            from smd_cli.app.captions import captioned
+
+            self._caption = scene, captioned(scene, self.settings, self.listener)
+        return self._caption[1]
 
     def _load(self, scene: OpenedScene, clock: Clock) -> Backbone:
         """Return the model of a scene, which suits the scene: the last one, where it is the same."""

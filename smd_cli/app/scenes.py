@@ -121,6 +121,10 @@ class OpenedScene:
         for warning in self.warnings:
             listener(Warned(warning))
 
+    def with_caption(self, caption: str) -> OpenedScene:
+        """Return the scene with a caption of its background picture as the background's prompt."""
+        return replace(self, plan=self.plan.with_caption(caption))
+
     @property
     def points(self) -> tuple[Point, ...]:
         """The points of the scene's matrix; of a scene without one, the scene itself. Raises SceneError."""
@@ -248,10 +252,12 @@ def _opened(loaded: LoadedScene, task: str | None, painter: ScenePainter, origin
         *lint(plan, loaded.locate),
         *lint_prompts(loaded.scene, loaded.locate),
         *lint_words(loaded.scene, plan.model, loaded.locate),
+        *_unused_captioner(loaded, plan),
         *images.warnings,
     )
     lengths = note_lengths(loaded.scene, plan, loaded.locate)
-    notes = (*_drawn(loaded), *lengths, *map(Message.of, images.notes))
+    captions = _captioned_later(plan, loaded.locate)
+    notes = (*_drawn(loaded), *captions, *lengths, *map(Message.of, images.notes))
     return OpenedScene(plan, notes, warnings, loaded.locate, loaded, painted, origin)
 
 
@@ -261,6 +267,19 @@ def _drawn(loaded: LoadedScene) -> Iterator[Message]:
         seeds = loaded.scene.seed
         shown = ", ".join(map(str, seeds[:_SHOWN_SEEDS])) + ", …" * (len(seeds) > _SHOWN_SEEDS)
         yield loaded.locate("seed").says(f"{RANDOM} this time: {shown}")
+
+
+def _unused_captioner(loaded: LoadedScene, plan: Plan) -> Iterator[Message]:
+    """Yield a warning where a captioner is named and no caption is to be made."""
+    if loaded.scene.model.captioner and plan.model.captioner is None:
+        yield loaded.locate("model", "captioner").says("has no effect without background.prompt: auto")
+
+
+def _captioned_later(plan: Plan, locate: Locate) -> Iterator[Message]:
+    """Yield a note where a caption is to be made."""
+    if plan.model.captioner:
+        text = f"a caption of the picture, which {plan.model.captioner.source} makes before rendering"
+        yield locate("background", "prompt").says(text)
 
 
 def _leaves_to_chance(loaded: LoadedScene) -> bool:

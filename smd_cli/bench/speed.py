@@ -12,6 +12,7 @@ import torch
 from PIL import Image, ImageChops
 
 from smd_cli import __version__
+from smd_cli.app.captions import captioned
 from smd_cli.app.model_spec import at_model, find_model
 from smd_cli.app.models import choose_place
 from smd_cli.app.rendering import canvas_images
@@ -21,6 +22,7 @@ from smd_cli.bench.programs import Program, plain_loop, this_program
 from smd_cli.bench.report import Row, Speed
 from smd_cli.engine.batching import Batch
 from smd_cli.engine.device import device_name, enough_memory
+from smd_cli.engine.events import ignore_events
 from smd_cli.engine.layers import CanvasImages
 from smd_cli.engine.prepare import PreparedScene, prepare
 from smd_cli.errors import UsageError
@@ -46,6 +48,7 @@ def make_case(
     scene: OpenedScene, settings: RenderSettings, *, rival: Rival = "plain loop", vae: str | None = None
 ) -> Case:
     """Make a case of a scene; `vae` is another autoencoder for its model. Raises AssetError."""
+    scene = captioned(scene, settings, ignore_events)
     with at_model(scene):
         assets = find_model(scene.plan, offline=settings.offline, vae=vae)
     return Case(scene.plan, canvas_images(scene.images), assets, rival)

@@ -34,6 +34,7 @@ _MODELS = {
     "lora": "model.loras",
     "textual_inversion": "model.textual_inversions",
     "lcm_lora": "model.lcm_lora",
+    "captioner": "model.captioner",
 }
 """Where a scene names each kind of model."""
 

@@ -141,7 +141,7 @@ def stream(
         )
     overrides = [*_seed_override(seed), *stream_edits.overrides(), *edits.overrides()]
     messages = reporting.messages()
-    job = _open(scene, overrides, naming, messages, offline=settings.offline or dry_run)
+    job = _open(scene, overrides, naming, messages, settings=settings, may_fetch=not dry_run)
     if lock := locked.read([scene]):
         job = _held(job, lock, messages)
     is_wanted = _is_wanted(job, existing, messages)
@@ -180,9 +180,10 @@ def _open(
     naming: Naming,
     messages: MessagePrinter,
     *,
-    offline: bool,
+    settings: RenderSettings,
+    may_fetch: bool,
 ) -> _Job:
-    """Open a scene and its input, and name the target; `offline`, without fetching a model for its hash.
+    """Open a scene and its input, and name the target; without `may_fetch`, no model is fetched for its hash.
 
     Raises UsageError: the target is written over the input.
     """
@@ -197,7 +198,7 @@ def _open(
         hint = "is for several streams; `smd render` makes one for each point"
         raise SceneError(scene.locate("matrix").says(hint))
     plan, target, option = opened.plan, naming.output, "--output"
-    coming = ComingRecipes(opened, offline=offline)
+    coming = ComingRecipes(opened, settings, may_fetch=may_fetch)
     if target is None:
         picture = NamedPicture(plan, 0, lambda: coming.of(plan.seed).sha256)
         name = fill_name(naming.name or DEFAULT_NAME, picture)

@@ -75,6 +75,8 @@ def prepare(
 
     `encoder` is that of the backbone, where earlier scenes have used one. Raises as `engine.render.render`.
     """
+    if plan.model.captioner:
+        raise ValueError("the background's prompt is to be a caption, which has to be made before")
     encoder = encoder or CachedEncoder(backbone)
     layout = make_layout(plan, images, backbone.facts, backbone.schedules)
     wraps = plan.canvas.wraps

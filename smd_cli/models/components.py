@@ -25,9 +25,6 @@ from smd_cli.models.weights import open_weights, own_names
 Network = Any  # diffusers and transformers have no types
 Weights = dict[str, Tensor]
 
-ATTENTION = "sdpa"
-"""What computes attention in networks of transformers: PyTorch itself. Their configs have no say in it."""
-
 ROOM = 1000
 """By how many more than twice the other's a network's parameters and its weights' tensors may differ."""
 
@@ -156,7 +153,7 @@ def _build(network: NetworkClass, files: ComponentFiles, tensors: int) -> Networ
     try:
         with no_init_weights(), _empty_parameters(2 * tensors + ROOM):
             if hasattr(kind, "config_class"):  # of transformers, whose configs are objects
-                built = kind(kind.config_class(**config, attn_implementation=ATTENTION))
+                built = kind(kind.config_class(**config, attn_implementation=network.attention))
             else:
                 built = network.build(kind, config)
             network.trim(built)

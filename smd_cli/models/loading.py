@@ -11,10 +11,12 @@ from smd_cli.digests import Stamp, stamp_of
 from smd_cli.errors import AssetError
 from smd_cli.models.assets import Assets
 from smd_cli.models.backbone import Backbone
-from smd_cli.models.components import Destination, Network, load_networks
+from smd_cli.models.components import Destination, Network, load_component, load_networks
 from smd_cli.models.learned_words import learn_words
 from smd_cli.models.local_loras import LocalLoraBackbone, lay_beside
 from smd_cli.models.lora import fuse_loras, read_lora
+from smd_cli.models.network_classes import NetworkClass
+from smd_cli.models.networks import ComponentFiles
 from smd_cli.models.quantization import check_weights, quantize
 from smd_cli.models.spec import LOCAL_LORAS, asked_for
 from smd_cli.models.thrifty import AUTOENCODER, ThriftyBackbone, elsewhere, purpose_of, settle
@@ -68,6 +70,16 @@ def load(
         _read_again, assets, Destination(device, dtype, lambda more: None, weights=weights), stamps
     )
     return ThriftyBackbone(backbone, settle(assets.family, to, memory, read), memory)
+
+
+def load_alone(network: NetworkClass, files: ComponentFiles, device: torch.device) -> Network:
+    """Read a network that is no component of a model, in float32.
+
+    Raises AssetError: the weights do not fit its config.
+    """
+    with _LOADING:
+        _silence_libraries()
+        return load_component(network, files, "", Destination(device, torch.float32, lambda more: None))
 
 
 def load_fused(

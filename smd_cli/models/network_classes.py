@@ -5,10 +5,10 @@ the network itself: nothing in a config can lead to another file, to code or to 
 """
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from smd_cli.errors import AssetError
 from smd_cli.models.allowed import (
@@ -50,6 +50,9 @@ class NetworkClass:
         trim: takes off a network, before it is filled, what it is never asked for.
         build: makes one of diffusers' from its class and the known keys of a config.
         identity: a square weight that single files leave out because it changes nothing, or hold in vain.
+        nested: keys of its config that are configs themselves, of parts of the network.
+        attention: what computes it in a class of transformers: PyTorch itself (`sdpa`), where the class can
+            have that. Configs have no say in it.
     """
 
     module: str
@@ -61,6 +64,8 @@ class NetworkClass:
     trim: Callable[[Any], None] = lambda network: None
     build: Callable[[Any, Config], Any] = lambda kind, config: kind(**config)
     identity: str = ""
+    nested: Mapping[str, KnownKeys] = field(default_factory=dict)
+    attention: Literal["sdpa", "eager"] = "sdpa"
 
 
 def read_network_config(folder: Path, network: NetworkClass) -> Config:
@@ -73,7 +78,16 @@ def read_network_config(folder: Path, network: NetworkClass) -> Config:
     name = config.get("_class_name", network.name)
     if name != network.name:
         raise AssetError(f"{path}: describes a {name!s:.80}, not a {network.name}")
-    return network.known.reduce(config, path)
+    parts = {key: known.reduce(_mapping(config, key, path), path) for key, known in network.nested.items()}
+    return {**network.known.reduce(config, path), **parts}
+
+
+def _mapping(config: Config, key: str, path: Path) -> Config:
+    """Return a part of a config that is one itself."""
+    part = config.get(key)
+    if not isinstance(part, dict):
+        raise AssetError(f"{path}: {key} is no config of a part of the network")
+    return part
 
 
 def warn_of_unknown_keys(folder: Path, network: NetworkClass) -> None:

@@ -120,6 +120,7 @@ FAMILY = Family(
         ),
         tensors=("conditioner.embedders.",),
         fits_folder=is_told_sizes,
+        adapted=((r"attn2_to_[kv]$", 2048),),
     ),
     lora={
         "unet": LayerNames(("lora_unet_", "unet_", "diffusion_model_", "lycoris_", ""), unet_spellings),

@@ -189,6 +189,7 @@ FAMILY = Family(
         pipelines=("ZImagePipeline", "ZImageImg2ImgPipeline", "ZImageInpaintPipeline"),
         tensors=("model.diffusion_model.layers.0.adaLN_modulation.0.", "layers.0.adaLN_modulation.0."),
         fits_folder=fits_folder,
+        adapted=((r"layers_\d+_attention_(to_)?(q|k|v|qkv)$", 3840),),
     ),
     lora={
         "transformer": LayerNames(

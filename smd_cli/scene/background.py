@@ -12,13 +12,20 @@ from smd_cli.scene.prompts import PromptMix
 from smd_cli.scene.section import Section
 from smd_cli.scene.values import GUIDED, Prompt, Repaint
 
+AUTO = "auto"
+"""What stands in place of the background's prompt for a caption of its picture."""
+
 Fit = Literal["cover", "contain", "stretch"]
 
 
 class Background(Section):
     """What is around and behind the regions: a prompt, a picture, or both."""
 
-    prompt: Prompt = Field(default="", description="What to paint where no region is; empty: plain white.")
+    prompt: Prompt = Field(
+        default="",
+        description="What to paint where no region is; empty: plain white. "
+        "`auto`: a caption of `image`, which `model.captioner` makes; the recipe has the caption itself.",
+    )
     negative_prompt: Prompt = Field(default="", description=f"What to avoid there{GUIDED}")
     image: Reference | None = Field(
         default=None, description="A picture that the regions are painted on, relative to the scene file."

@@ -5,18 +5,28 @@ A plan can be written as a scene again (`Plan.to_dict`), which resolves to the s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from smd_cli.errors import SceneError
-from smd_cli.scene.background import BackgroundPlan, resolve_background
+from smd_cli.scene.background import AUTO, BackgroundPlan, resolve_background
 from smd_cli.scene.loras import Lora
 from smd_cli.scene.paths import Reference
 from smd_cli.scene.plan_values import Context, scene_value
+from smd_cli.scene.prompts import PromptMix
 from smd_cli.scene.region import RegionPlan, resolve_region
 from smd_cli.scene.samplers import SAMPLERS, GuidanceKind, SamplerFacts, SamplerName, Spacing
-from smd_cli.scene.schema import VERSION, Bootstrap, Canvas, Model, Sampler, Scene, TextualInversion
+from smd_cli.scene.schema import (
+    CAPTIONER,
+    VERSION,
+    Bootstrap,
+    Canvas,
+    Model,
+    Sampler,
+    Scene,
+    TextualInversion,
+)
 from smd_cli.scene.stream_plan import StreamPlan, resolve_stream
 from smd_cli.scene.values import MAX_PIXELS, MAX_SIDE, MIN_SIDE
 
@@ -35,6 +45,7 @@ class ModelPlan:
         is_few_step: the scene says that the weights are few-step ones and need no such LoRA.
         t5: whether SD3's third text encoder is used where the model has it.
         t5_length: tokens that it reads at a time.
+        captioner: what makes the caption that is to be the background's prompt; None: there is a prompt.
     """
 
     base: Reference
@@ -47,10 +58,13 @@ class ModelPlan:
     is_few_step: bool
     t5: Literal["auto", "none"]
     t5_length: int
+    captioner: Reference | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as a scene's section."""
         values = {key: scene_value(value) for key, value in vars(self).items() if key != "is_few_step"}
+        if self.captioner is None:
+            del values["captioner"]
         return {**values, "lcm_lora": NO_LORA} if self.is_few_step else values
 
 
@@ -111,6 +125,15 @@ class Plan:
     regions: tuple[RegionPlan, ...]
     stream: StreamPlan
 
+    def with_caption(self, caption: str) -> Plan:
+        """Return the plan with a caption of the background picture as the background's prompt.
+
+        It is the plan of a scene that says so itself.
+        """
+        text = f"{caption}." if caption == AUTO else caption  # or that scene would ask for a caption again
+        background = replace(self.background, prompt=PromptMix.of(text))
+        return replace(self, background=background, model=replace(self.model, captioner=None))
+
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as a scene, ready for JSON or YAML; it resolves to this plan again.
 
@@ -151,7 +174,7 @@ def resolve(scene: Scene, name: str, base_dir: Path, picture_size: Size | None =
         canvas=canvas,
         size=size,
         seed=scene.seed[0],
-        model=_model(scene.model, base_dir),
+        model=_model(scene.model, base_dir, captions=scene.background.prompt.strip() == AUTO),
         sampler=sampler,
         bootstrap=_bootstrap(scene, len(sampler.indices)),
         masks=MasksPlan(scene.masks.type, scene.masks.cover_alpha),
@@ -209,7 +232,7 @@ def _bootstrap(scene: Scene, taken: int) -> Bootstrap:
     return scene.bootstrap.model_copy(update={"steps": 0 if off else min(scene.bootstrap.steps, taken)})
 
 
-def _model(model: Model, base_dir: Path) -> ModelPlan:
+def _model(model: Model, base_dir: Path, *, captions: bool) -> ModelPlan:
     def at(reference: Reference | None) -> Reference | None:
         return reference and reference.at(base_dir)
 
@@ -227,4 +250,5 @@ def _model(model: Model, base_dir: Path) -> ModelPlan:
         is_few_step=is_few_step,
         t5=model.t5,
         t5_length=model.t5_length,
+        captioner=(model.captioner or Reference(CAPTIONER)).at(base_dir) if captions else None,
     )

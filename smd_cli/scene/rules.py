@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from smd_cli.scene.background import AUTO
 from smd_cli.scene.explain import Problem, quoted
 from smd_cli.scene.mask_specs import REST
 from smd_cli.scene.rules_sampler import sampler_rules
 from smd_cli.scene.rules_stream import stream_rules
+from smd_cli.scene.tree import Loc
 from smd_cli.scene.valid import INVALID, Data, background_of, regions_of, valid_value
 from smd_cli.scene.values import MAX_PIXELS
 
@@ -96,6 +98,27 @@ def _repainting_has_a_prompt(data: Data) -> Iterator[Problem]:
         yield Problem(("background", "strength"), "repaints the picture from background.prompt: give one")
 
 
+def _captions_are_of_the_background(data: Data) -> Iterator[Problem]:
+    background = background_of(data)
+    if background is not INVALID and _is_auto(background) and not background.get("image"):
+        text = f"{AUTO} is a caption of background.image: give a picture, or write a prompt"
+        yield Problem(("background", "prompt"), text)
+    places: list[tuple[Loc, Data]] = [(("regions", index), region) for index, region in regions_of(data)]
+    for index, keyframe in enumerate(valid_value(data, "stream", "timeline", default=())):
+        if isinstance(keyframe, dict):
+            place = ("stream", "timeline", index)
+            places += [(place, keyframe), ((*place, "background"), keyframe.get("background"))]
+    for loc, section in places:
+        if isinstance(section, dict) and _is_auto(section):
+            text = f"{AUTO} stands for a caption in the background's prompt alone: write a prompt here"
+            yield Problem((*loc, "prompt"), text)
+
+
+def _is_auto(section: Data) -> bool:
+    prompt = valid_value(section, "prompt")
+    return isinstance(prompt, str) and prompt.strip() == AUTO
+
+
 def _names_are_unique(data: Data) -> Iterator[Problem]:
     first: dict[str, int] = {}
     for index, region in regions_of(data):
@@ -147,6 +170,7 @@ _RULES = (
     _background_picture_is_given,
     _background_has_one_place,
     _repainting_has_a_prompt,
+    _captions_are_of_the_background,
     _names_are_unique,
     _learned_words_are_unique,
     _at_most_one_rest,

@@ -25,6 +25,8 @@ else:
     FamilyName = Literal["auto", *FAMILIES]
 
 VERSION = 1
+CAPTIONER = "Salesforce/blip-image-captioning-large"
+"""The smaller published one comes as a pickle alone."""
 ASIDE = "x-"  # how keys of the scene begin that are the author's own
 SHORTHANDS = {"model": "base", "mask": "image"}  # keys that take a text in place of a mapping with that key
 
@@ -99,6 +101,11 @@ class Model(Section):
         default=256,
         description="How many tokens T5 reads at a time, where the model has it; longer prompts are read in "
         "several parts. Without T5, as many zeros stand in its place.",
+    )
+    captioner: Reference | None = Field(
+        default=None,
+        description="What captions the background picture where `background.prompt` is `auto`: a folder or "
+        f"Hub id of a BLIP model for captions; default: `{CAPTIONER}`.",
     )
 
 

@@ -69,6 +69,7 @@ HABITS: dict[str, st.SearchStrategy[Any]] = {
     "Model.family": _mostly(st.sampled_from(("auto", "sd15")), st.just("sdxl"), 20),
     "Model.vae": _mostly(st.sampled_from(("./tiny/vae", "./vae")), st.just("./lora.safetensors"), 9),
     "Model.config": st.just("./tiny"),
+    "Model.captioner": st.just("./tiny"),  # which is none, as no prompt here asks for a caption
     "Model.lcm_lora": st.sampled_from(("none", "none", "./lora.safetensors")),
     "Model.t5": _mostly(st.just("auto"), st.just("none"), 20),
     "Model.t5_length": _mostly(st.just(256), st.integers(2, 512), 20),

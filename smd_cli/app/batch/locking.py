@@ -13,6 +13,7 @@ from smd_cli.app.batch.queue import JobQueue
 from smd_cli.app.batch.request import Request
 from smd_cli.app.batch.run import in_turn
 from smd_cli.app.batch.variants import Variant
+from smd_cli.app.captions import caption_jobs
 from smd_cli.app.lock.drift import name_in, overrides_of
 from smd_cli.app.lock.lockfile import Lock, is_scene, read_lock
 from smd_cli.app.lock.pictures import LockedPicture
@@ -64,7 +65,7 @@ class Locking:
 
         Raises SmdError: one cannot be rendered or written; a lock of the others would not be whole.
         """
-        queue = JobQueue(jobs)
+        queue = JobQueue(caption_jobs(jobs, self.request.settings, self.listener))
         with Renderer.of(self.request.settings, self.listener) as renderer:
             for job in in_turn(queue, self.listener):
                 check_unchanged(job)

@@ -21,6 +21,7 @@ from smd_cli.app.batch.ray_outputs import place_files
 from smd_cli.app.batch.ray_parcels import Sender, Sent
 from smd_cli.app.batch.ray_worker import Installed, Order, Reply, Worker, model_digests
 from smd_cli.app.batch.request import Request
+from smd_cli.app.captions import caption_jobs
 from smd_cli.app.scenes import OpenedScene
 from smd_cli.engine.events import JobEnded, JobStarted, Listener, Noted, OfWorker, Warned, ignore_events
 from smd_cli.errors import AssetError, DeviceError, MismatchError, SmdError
@@ -45,9 +46,11 @@ class RayEngine:
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
         """Run jobs. Raises as `Engine`, and DeviceError, AssetError: as `connected`; no worker can begin."""
+        here = replace(self.request.settings, device="cpu")  # the nodes' devices may be others
+        captioned = caption_jobs(jobs, here, self.listener)
         with connected(self.options.head, self.options.cpus) as cluster:
             share = self.options.share(self.request.settings.device, cluster)
-            yield from _Run(self, cluster, share, jobs).outcomes()
+            yield from _Run(self, cluster, share, captioned).outcomes()
 
 
 @dataclass(eq=False)

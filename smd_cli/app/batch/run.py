@@ -10,6 +10,7 @@ from smd_cli.app.batch.jobs import Job, Outcome
 from smd_cli.app.batch.perform import perform
 from smd_cli.app.batch.queue import JobQueue
 from smd_cli.app.batch.request import Request
+from smd_cli.app.captions import caption_jobs
 from smd_cli.app.renderer import Renderer
 from smd_cli.engine.events import JobEnded, JobStarted, Listener, ignore_events
 
@@ -33,7 +34,9 @@ class LocalEngine:
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
         """Run jobs (see `Engine`)."""
-        request, queue = self.request, JobQueue(jobs, fail_fast=self.request.fail_fast)
+        request = self.request
+        captioned = caption_jobs(jobs, request.settings, self.listener)
+        queue = JobQueue(captioned, fail_fast=request.fail_fast)
         with Renderer.of(request.settings, self.listener) as renderer:
             for job in in_turn(queue, self.listener):
                 for outcome in queue.end(perform(job, renderer, request.existing, hint=request.hint)):

@@ -103,7 +103,7 @@ def _variant(base: OpenedScene, point: Point, request: Request, listener: Listen
     digests = digests_of(picture_files(scene.plan))
     if scene is not base:
         scene.release_images()
-    coming = ComingRecipes(scene, offline=request.settings.offline or not request.may_fetch)
+    coming = ComingRecipes(scene, request.settings, may_fetch=request.may_fetch)
     return Variant(scene, point, request.seeds or scene.seeds, coming, digests, stream)
 
 

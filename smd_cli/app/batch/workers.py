@@ -19,6 +19,7 @@ from smd_cli.app.batch.perform import failed
 from smd_cli.app.batch.queue import JobQueue
 from smd_cli.app.batch.request import Request
 from smd_cli.app.batch.worker import Ready, Setup
+from smd_cli.app.captions import caption_jobs
 from smd_cli.app.existing import again
 from smd_cli.engine.events import (
     Event,
@@ -51,7 +52,8 @@ class WorkerEngine:
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
         """Run jobs (see `Engine`); with `fail_fast` a failure stops those that other workers are at."""
-        crew = _Crew(self.request, self.listener, JobQueue(jobs, fail_fast=self.request.fail_fast))
+        captioned = caption_jobs(jobs, self.request.settings, self.listener)
+        crew = _Crew(self.request, self.listener, JobQueue(captioned, fail_fast=self.request.fail_fast))
         with last_words(lambda _: crew.end(LAST_WORDS), takes_long=True):
             try:
                 crew.start(self.devices[: len(jobs)])

@@ -12,6 +12,7 @@ from smd_cli.app.lock.drift import differences
 from smd_cli.app.lock.lockfile import Lock, is_scene, read_lock
 from smd_cli.app.lock.pictures import LockedPicture
 from smd_cli.app.scenes import OpenedScene, load_scene
+from smd_cli.app.settings import RenderSettings
 from smd_cli.app.verification.claim import Claim, model_of
 from smd_cli.errors import MismatchError, SceneError
 from smd_cli.messages import Place
@@ -68,7 +69,7 @@ class _Scenes:
                 load_scene(path, overrides=self._overrides(picture)), picture.recipe.scene["task"]
             )
             scene = replace(scene, origin=replace(scene.origin, recipe=None))  # verdicts tell all
-            self._last = key, scene, ComingRecipes(scene, offline=self._offline)
+            self._last = key, scene, ComingRecipes(scene, RenderSettings(offline=self._offline))
         return self._last[1:]
 
     def _overrides(self, picture: LockedPicture) -> list[Override]:
