@@ -163,7 +163,7 @@ def test_a_lock_holds_the_caption(scene, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     locked = run("lock", scene, "--inputs-only", "-q")
     assert locked.exit_code == 0, locked.stderr
-    assert '"auto"' not in (tmp_path / "smd.lock").read_text().replace('"family": "auto"', "")
+    assert '"prompt":"auto"' not in (tmp_path / "smd.lock").read_text().replace(" ", "")
     done = run("generate", scene, "--locked", "-o", str(tmp_path / "a.png"), "-q")
     assert done.exit_code == 0, done.stderr
     skipped = run("generate", scene, "--skip-existing", "-o", str(tmp_path / "a.png"), "-q", "--json")
