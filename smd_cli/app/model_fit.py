@@ -5,6 +5,7 @@ Imports torch only for models of unusual noise levels, and for those put togethe
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from smd_cli.engine.tile_size import tile_side
 from smd_cli.errors import AssetError, SceneError
 from smd_cli.models.configs import SCHEDULER_CONFIG
 from smd_cli.models.spec import T5, T5_LENGTH
-from smd_cli.scene.samplers import misfit
+from smd_cli.scene.samplers import misfit, sampler_facts
 from smd_cli.scene.written_prompts import PREFIX, written_prompts
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 
 FEW_TIMESTEPS = "this model was trained on fewer timesteps than usual"
+
+_log = logging.getLogger(__name__)
 
 
 def find_fitting(scene: OpenedScene, *, offline: bool) -> Assets:
@@ -40,7 +43,7 @@ def find_fitting(scene: OpenedScene, *, offline: bool) -> Assets:
 
 
 def check_fit(scene: OpenedScene, assets: Assets) -> None:
-    """Check sampler, canvas, tile and negative prompts against what the model can do.
+    """Check sampler, canvas, tile and negative prompts against what the model can do; log what is unusual.
 
     Raises:
         SceneError: they do not go together, with their places.
@@ -72,6 +75,18 @@ def check_fit(scene: OpenedScene, assets: Assets) -> None:
         raise error.at(scene.locate("canvas", "width")) from error
     if not assets.facts.has_usual_noise:
         _check_steps(scene, assets)
+    _warn_of_unusual_sampler(scene, family.name)
+
+
+def _warn_of_unusual_sampler(scene: OpenedScene, family: str) -> None:
+    """Warn where a scene names no sampler, and its family of models is not distilled for the default."""
+    usual, taken = sampler_facts(None, family), scene.plan.sampler.kind
+    if scene.loaded.scene.sampler.kind is None and taken != usual.name:
+        text = (
+            f"{taken} is taken, since the scene names no sampler; {family} models are distilled for "
+            f"{usual.name} in {usual.steps} steps: set sampler.kind and steps, or model.family to {family}"
+        )
+        _log.warning("%s", scene.locate("sampler", "kind").says(text))
 
 
 def _misfits_of_prediction(scene: OpenedScene, assets: Assets) -> Iterator[Message]:

@@ -16,7 +16,7 @@ from smd_cli.scene.paths import Reference
 from smd_cli.scene.plan_values import Context, scene_value
 from smd_cli.scene.prompts import PromptMix
 from smd_cli.scene.region import RegionPlan, resolve_region
-from smd_cli.scene.samplers import SAMPLERS, GuidanceKind, SamplerFacts, SamplerName, Spacing
+from smd_cli.scene.samplers import SAMPLERS, GuidanceKind, SamplerFacts, SamplerName, Spacing, sampler_facts
 from smd_cli.scene.schema import (
     CAPTIONER,
     VERSION,
@@ -166,7 +166,7 @@ def resolve(scene: Scene, name: str, base_dir: Path, picture_size: Size | None =
         ValueError: neither a canvas nor a picture's size is given.
     """
     canvas, size = _canvas(scene.canvas, picture_size)
-    sampler = _sampler(scene.sampler, scene.task)
+    sampler = _sampler(scene.sampler, scene.task, scene.model.family)
     context = Context(base_dir, scene.negative_prefix)
     return Plan(
         name=name,
@@ -204,11 +204,11 @@ def _canvas(canvas: Canvas | None, picture: Size | None) -> tuple[Canvas, Size]:
     return Canvas(width=width, height=height), picture
 
 
-def _sampler(sampler: Sampler, task: str) -> SamplerPlan:
-    facts = SAMPLERS[sampler.kind]
+def _sampler(sampler: Sampler, task: str, family: str) -> SamplerPlan:
+    facts = sampler_facts(sampler.kind, family)
     steps = sampler.steps or facts.steps
     return SamplerPlan(
-        kind=sampler.kind,
+        kind=facts.name,
         steps=steps,
         indices=sampler.indices or facts.default_indices(steps, task),
         spacing=sampler.spacing or facts.spacing,

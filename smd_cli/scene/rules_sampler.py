@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from smd_cli.scene.explain import Problem
-from smd_cli.scene.samplers import SAMPLERS, SamplerFacts, misfit, samplers_with
-from smd_cli.scene.schema import Model, Sampler
+from smd_cli.scene.samplers import SAMPLERS, SamplerFacts, misfit, sampler_facts, samplers_with
+from smd_cli.scene.schema import Model
 from smd_cli.scene.valid import INVALID, Data, valid_value
 
 _ANY_FAMILY = Model().family
@@ -25,8 +25,8 @@ def sampler_rules(data: Data) -> Iterator[Problem]:
 
 def _sampler_of(data: Data) -> tuple[SamplerFacts, int]:
     """Return the facts of the sampler, and the size of its grid."""
-    kind = valid_value(data, "sampler", "kind", default=Sampler().kind)
-    facts = SAMPLERS[kind]
+    family = valid_value(data, "model", "family", default=_ANY_FAMILY)
+    facts = sampler_facts(valid_value(data, "sampler", "kind"), family)
     return facts, valid_value(data, "sampler", "steps", default=facts.steps)
 
 

@@ -6,7 +6,7 @@ How a sampler builds its schedule of noise levels is the engine's part.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 SamplerName = Literal["lcm", "tcd", "ddim", "euler", "dpmpp"]
@@ -140,6 +140,15 @@ DPMPP = SamplerFacts(
     spacings=("linspace", "leading", "trailing", "karras"),
 )
 SAMPLERS: Mapping[str, SamplerFacts] = {sampler.name: sampler for sampler in (LCM, TCD, DDIM, EULER, DPMPP)}
+
+DISTILLED = {"klein": replace(EULER, steps=4), "zimage": replace(EULER, steps=8)}
+"""What models of a family are distilled for, by their publishers' examples; what is usual elsewhere is lcm."""
+
+
+def sampler_facts(kind: SamplerName | None, family: str) -> SamplerFacts:
+    """Return the facts of a sampler, None the usual one, for models of a family; 'auto': of any."""
+    usual = DISTILLED.get(family, LCM)
+    return usual if kind in (None, usual.name) else SAMPLERS[kind]
 
 
 def samplers_for(family: str) -> list[str]:

@@ -14,7 +14,7 @@ from smd_cli.scene.background import Background
 from smd_cli.scene.loras import Loras
 from smd_cli.scene.paths import Reference
 from smd_cli.scene.region import MaskDefaults, Region
-from smd_cli.scene.samplers import SAMPLERS, GuidanceKind, SamplerName, Spacing, samplers_with
+from smd_cli.scene.samplers import DISTILLED, SAMPLERS, GuidanceKind, SamplerName, Spacing, samplers_with
 from smd_cli.scene.section import Section
 from smd_cli.scene.stream_section import Stream
 from smd_cli.scene.values import GUIDED, SHA256, LearnedWord, Pixels, Prompt, Seeds, Side
@@ -119,15 +119,17 @@ def _words(names: Iterable[str]) -> str:
 
 
 _SPACED = [each for each in SAMPLERS.values() if each.spacings]
+_USUAL = "; ".join(f"`{each.name}` of {each.steps} steps for {name}" for name, each in DISTILLED.items())
 _STOCHASTIC = [each for each in SAMPLERS.values() if each.gamma is not None]
 
 
 class Sampler(Section):
     """How noise becomes a picture."""
 
-    kind: SamplerName = Field(
-        default="lcm",
-        description=f"{'; '.join(f'`{each.name}`: {each.summary}' for each in SAMPLERS.values())}.",
+    kind: SamplerName | None = Field(
+        default=None,
+        description=f"{'; '.join(f'`{each.name}`: {each.summary}' for each in SAMPLERS.values())}. "
+        f"Default: {_USUAL}, where `model.family` says so; else `lcm`.",
     )
     steps: Annotated[int, Field(ge=1, le=1000)] | None = Field(
         default=None,

@@ -5,6 +5,8 @@ import pytest
 from PIL import Image
 
 from smd_cli import AssetError, Renderer, SceneError, load_scene
+from smd_cli.app.checking import check_scene
+from smd_cli.engine.events import Warned
 from tests.checkpoints import klein, zimage
 
 SCENE = """\
@@ -106,6 +108,19 @@ def test_a_static_stream_shows_the_picture(model, renderer):
     assert len(frames) == 2
     for frame in frames:
         assert abs(frame - np.asarray(still.image).astype(int)).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("model_keys", "sampler", "warned"),
+    [({}, "{}", True), ({}, "{kind: lcm}", False), ({"family": "zimage"}, "{}", False)],
+)
+def test_a_default_that_it_is_not_distilled_for_is_told(model, model_keys, sampler, warned):
+    text = SCENE.replace("{kind: euler, steps: 3}", sampler)
+    told = []
+    check_scene(load_scene(text, overrides={"model": {"base": model, **model_keys}}), told.append)
+    texts = [event.text for event in told if isinstance(event, Warned) and "distilled" in event.text]
+    assert len(texts) == warned
+    assert all("zimage models are distilled for euler in 8 steps" in text for text in texts)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from smd_cli.scene.reference import json_schema
-from smd_cli.scene.samplers import SAMPLERS
+from smd_cli.scene.samplers import sampler_facts
 
 SCHEMA = json_schema()
 Draw = st.DrawFn
@@ -238,7 +238,7 @@ def _mended_mask(mask: Any) -> Any:
 
 def _mend_sampler(scene: Data) -> None:
     sampler = scene.setdefault("sampler", {})
-    facts = SAMPLERS[sampler.get("kind", "lcm")]
+    facts = sampler_facts(sampler.get("kind"), scene.get("model", {}).get("family", "auto"))
     sampler.setdefault("steps", 5)
     sampler["steps"] = min(sampler["steps"], 50 if facts.few_step else 6)
     if facts.takes_whole_grid:

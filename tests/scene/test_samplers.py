@@ -116,3 +116,29 @@ def test_samplers_of_diffusion_models_do_not_go_with_flow_matching(kind: str) ->
     assert problems(f"kind: {kind}", "model: {family: sd3}") == [
         f"4:17: sampler.kind: {kind} does not go with sd3 models; lcm and euler do"
     ]
+
+
+@pytest.mark.parametrize(
+    ("model", "sampler", "kind", "steps"),
+    [
+        ("flatland", "{}", "lcm", 50),
+        ("{base: ./x, family: zimage}", "{}", "euler", 8),
+        ("{base: ./x, family: zimage}", "{kind: euler}", "euler", 8),
+        ("{base: ./x, family: zimage}", "{kind: lcm}", "lcm", 50),
+        ("{base: ./x, family: zimage}", "{steps: 4}", "euler", 4),
+        ("{base: ./x, family: sd15}", "{kind: euler}", "euler", 4),
+    ],
+)
+def test_the_usual_sampler_follows_the_family_where_a_scene_names_it(model, sampler, kind, steps):
+    loaded = load_text(f"{SCENE}model: {model}\nsampler: {sampler}", "s.yaml")
+    found = resolve(loaded.scene, "s", loaded.base_dir).sampler
+    assert (found.kind, found.steps) == (kind, steps)
+
+
+def test_rules_know_the_usual_sampler_of_a_family():
+    """Of lcm, 60 steps would be too many and residual guidance right."""
+    model = "model: {base: ./x, family: zimage}"
+    assert load_text(f"{SCENE}sampler: {{steps: 60}}\n{model}", "s.yaml")
+    assert problems("guidance_scale: 2, guidance: self", model) == [
+        "4:40: sampler.guidance: self needs the lcm or tcd sampler; euler goes with none and full"
+    ]
