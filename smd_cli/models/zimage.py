@@ -46,8 +46,11 @@ TURBO_SHIFT = 3.0
 NATIVE_SIZE = 1024
 """Side in px of the pictures that it was trained on, where the autoencoder's config does not say it."""
 
-TOKEN_WIDTHS = 14
-"""How many numbers, in the transformer's width, one evaluation holds of each token at its peak."""
+TOKEN_WIDTHS = 17
+"""How many numbers, in the transformer's width, an evaluation holds of each token at its peak, by measurements."""
+
+CAPTION = 64
+"""Tokens of captions of a usual length."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +141,7 @@ def read_facts(configs: ModelConfigs) -> ModelFacts:
 
 def evaluation_elements(transformer: Config, pixels: int) -> int:
     """Estimate how many numbers one evaluation of so many latent pixels holds beyond the weights."""
-    return int(TOKEN_WIDTHS * transformer.get("dim", DIM) * (pixels // 4 + LENGTH))
+    return int(TOKEN_WIDTHS * transformer.get("dim", DIM) * (pixels // 4 + CAPTION))
 
 
 def schedules(configs: Path, facts: ModelFacts) -> FlowSchedules:

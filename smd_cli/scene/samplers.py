@@ -142,7 +142,7 @@ DPMPP = SamplerFacts(
 SAMPLERS: Mapping[str, SamplerFacts] = {sampler.name: sampler for sampler in (LCM, TCD, DDIM, EULER, DPMPP)}
 
 DISTILLED = {"klein": replace(EULER, steps=4), "zimage": replace(EULER, steps=8)}
-"""What models of a family are distilled for, by their publishers' examples; what is usual elsewhere is lcm."""
+"""What models of a family are distilled for, by their publishers' examples; elsewhere, lcm is usual."""
 
 
 def sampler_facts(kind: SamplerName | None, family: str) -> SamplerFacts:
