@@ -25,7 +25,7 @@ KIND = f"{PATCH}-1"
 
 @dataclass(frozen=True)
 class SingleStream:
-    """The transformer."""
+    """The transformer. Its layers may come to the device one by one, which its own parameters do not."""
 
     network: Any  # diffusers has no types
 
@@ -43,7 +43,8 @@ class SingleStream:
         present = counts[:, ::MULTIPLE].repeat_interleave(MULTIPLE, dim=1)  # a block is there if it begins
         share = counts / torch.where(present > 0, present, 1.0)
         words = self.network.cap_embedder(pad(table.embeds, (0, 0, 0, room)))
-        tokens = torch.lerp(self.network.cap_pad_token.expand_as(words), words, share[..., None].to(words))
+        filler = self.network.cap_pad_token.to(words)
+        tokens = torch.lerp(filler.expand_as(words), words, share[..., None].to(words))
         turns, bias = self._caption_turns(present), _bias(present, tokens.dtype)
         for layer in self.network.context_refiner:
             tokens = layer(tokens, bias, turns)
@@ -58,7 +59,7 @@ class SingleStream:
         clock = self.network.t_embedder((1 - times) * self.network.t_scale).type_as(latents)
         patches = self.network.all_x_embedder[KIND](_patches(latents))
         count = patches.shape[1]
-        filler = self.network.x_pad_token.expand(len(patches), -count % MULTIPLE, -1)
+        filler = self.network.x_pad_token.to(patches).expand(len(patches), -count % MULTIPLE, -1)
         picture = torch.cat([patches, filler], dim=1)
         turns = self._picture_turns(present.sum(dim=1) + 1, (height, width))
         for layer in self.network.noise_refiner:

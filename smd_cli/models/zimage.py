@@ -47,7 +47,7 @@ NATIVE_SIZE = 1024
 """Side in px of the pictures that it was trained on, where the autoencoder's config does not say it."""
 
 TOKEN_WIDTHS = 17
-"""How many numbers, in the transformer's width, an evaluation holds of each token at its peak, by measurements."""
+"""Numbers, in the transformer's width, that an evaluation holds of a token at its peak, by measurements."""
 
 CAPTION = 64
 """Tokens of captions of a usual length."""
@@ -206,4 +206,5 @@ FAMILY = Family(
     schedules=schedules,
     reading=reading,
     load=load,
+    dtypes=("bfloat16",),
 )
