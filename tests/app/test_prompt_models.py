@@ -43,7 +43,7 @@ def model(family, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def renderer():
-    with Renderer() as renderer:
+    with Renderer(dtype="float32") as renderer:
         yield renderer
 
 
