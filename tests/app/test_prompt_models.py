@@ -111,16 +111,16 @@ def test_a_static_stream_shows_the_picture(model, renderer):
 
 
 @pytest.mark.parametrize(
-    ("model_keys", "sampler", "warned"),
-    [({}, "{}", True), ({}, "{kind: lcm}", False), ({"family": "zimage"}, "{}", False)],
+    ("names_family", "sampler", "warned"), [(False, "{}", 1), (False, "{kind: lcm}", 0), (True, "{}", 0)]
 )
-def test_a_default_that_it_is_not_distilled_for_is_told(model, model_keys, sampler, warned):
-    text = SCENE.replace("{kind: euler, steps: 3}", sampler)
+def test_a_default_that_it_is_not_distilled_for_is_told(family, model, names_family, sampler, warned):
+    named = {"base": model, "family": family if names_family else "auto"}
+    scene = load_scene(SCENE.replace("{kind: euler, steps: 3}", sampler), overrides={"model": named})
     told = []
-    check_scene(load_scene(text, overrides={"model": {"base": model, **model_keys}}), told.append)
+    check_scene(scene, told.append)
     texts = [event.text for event in told if isinstance(event, Warned) and "distilled" in event.text]
     assert len(texts) == warned
-    assert all("zimage models are distilled for euler in 8 steps" in text for text in texts)
+    assert all(f"{family} models are distilled for euler in" in text for text in texts)
 
 
 @pytest.mark.parametrize(
