@@ -11,7 +11,7 @@ from smd_cli.errors import AssetError
 from smd_cli.models.assets import locate
 from smd_cli.models.components import Destination, load_component
 from smd_cli.models.loading import load
-from smd_cli.models.lora import fuse_lora
+from smd_cli.models.lora import fuse_loras, read_lora
 from smd_cli.models.networks import ComponentFiles
 from smd_cli.models.s3dit import S3DIT
 from smd_cli.models.spec import ModelSpec
@@ -79,7 +79,7 @@ def test_layers_go_by_many_names(spell, fused, tmp_path):
     tensors |= {f"{spell(end)}.lora_down.weight": down, f"{spell(end)}.lora_up.weight": up}
     expected["all_x_embedder.2-1.weight"] += 0.5 * up @ down
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, tmp_path / "lora.safetensors")
-    fuse_lora(tmp_path / "lora.safetensors", 0.5, {"transformer": network}, FAMILY)
+    fuse_loras([(read_lora(tmp_path / "lora.safetensors", {"transformer": network}, FAMILY), 0.5)])
     for name, tensor in network.state_dict().items():
         torch.testing.assert_close(tensor, expected[name], msg=name)
 
@@ -128,7 +128,7 @@ def test_a_lora_of_another_family_is_refused_whole(folder, tmp_path):
     )
     network = zimage.make_transformer()
     with pytest.raises(AssetError, match="unknown naming"):
-        fuse_lora(lora, 1.0, {"transformer": network}, FAMILY)
+        read_lora(lora, {"transformer": network}, FAMILY)
 
 
 def test_a_file_that_lacks_tensors_says_which(folder, tmp_path):
