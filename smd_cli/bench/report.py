@@ -106,3 +106,48 @@ class BatchSpeed:
             for row in self.rows
         ]
         return {"machine": self.machine, "rows": rows}
+
+
+@dataclass(frozen=True)
+class ArchRow:
+    """A picture of an architecture with random weights.
+
+    Attributes:
+        architecture: of which family.
+        size: width and height in px.
+        tiles: that the canvas is covered by.
+        batch: views that are evaluated at once.
+        steps: that were taken.
+        evaluations: model rows of all steps.
+        seconds_a_step: the median of all but the first.
+        evaluations_a_second: at that speed.
+        decode_seconds: from latents to the picture.
+        peak_bytes: the most memory held, on a GPU by tensors, else by the whole process.
+        estimated_bytes: what `smd plan` would say.
+        is_peak_of_its_own: the peak is this picture's; elsewhere it is that of all so far.
+    """
+
+    architecture: str
+    size: tuple[int, int]
+    tiles: int
+    batch: int
+    steps: int
+    evaluations: int
+    seconds_a_step: float
+    evaluations_a_second: float
+    decode_seconds: float
+    peak_bytes: int
+    estimated_bytes: int
+    is_peak_of_its_own: bool
+
+
+@dataclass(frozen=True)
+class ArchSpeed:
+    """An architecture at several sizes, on one machine."""
+
+    machine: dict[str, Any]
+    rows: tuple[ArchRow, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the document that `--json` prints."""
+        return {"machine": self.machine, "rows": [asdict(row) for row in self.rows]}

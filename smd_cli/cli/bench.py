@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from smd_cli.cli import options
+from smd_cli.cli.architecture import Built
 from smd_cli.cli.command import Command
 from smd_cli.cli.console import print_report
 from smd_cli.cli.document import document
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from smd_cli.app.scenes import OpenedScene
+    from smd_cli.app.settings import RenderSettings
     from smd_cli.bench.report import BatchRow, Row, Speed
 
 Scenes = Annotated[
@@ -54,8 +56,9 @@ bench = typer.Typer(help="Measure this program beside others.", no_args_is_help=
 def speed(
     scenes: Scenes = None,
     repeats: Repeats = 3,
+    built: Built = Built(),
     model: options.Model = None,
-    compute: options.Compute = options.Compute(),  # noqa: B008 - frozen
+    compute: options.PlacedCompute = options.PlacedCompute(),  # noqa: B008 - frozen
     reporting: options.Reporting = options.Reporting(),  # noqa: B008
 ) -> None:
     """Time this program beside others, in turns, on the same weights and noise.
@@ -67,12 +70,25 @@ def speed(
     A picture is timed from noise to pixels, after one that is not. "times" is the median over this program's;
     "difference" the largest distance to this program's picture, in grey levels: of the plain loop at most 1
     in float32, while the pipeline joins tiles in its own way.
+
+    With --arch, speed and memory of a family's published network, which is built with random weights: nothing
+    is downloaded. Prompts are random numbers too; its text encoders are left out. A step is timed after one
+    that is not, where there are several; "estimate" is what smd plan would say of the memory.
     """
+    settings = compute.settings()
+    if arch is not None:
+        if scenes:
+            raise UsageError(
+                Place.of_option("--arch").says("goes without scenes; its pictures have one prompt")
+            )
+        _speed_of_architecture(arch, size or SIZES, steps, settings, reporting)
+        return
+    _check_for_scenes(size, settings)
     from smd_cli.bench.scenes import PANORAMA, ready_scenes
 
     paths = [*(scenes or map(str, ready_scenes())), str(PANORAMA)]
     opened = [_open(path, model, reporting) for path in paths]
-    report = _measure_speed(opened, repeats, compute, reporting)
+    report = _measure_speed(opened, repeats, settings, reporting)
     _print_report(report, reporting)
 
 
@@ -150,10 +166,9 @@ def _open(path: str, model: str | None, reporting: options.Reporting, task: str 
 
 
 def _measure_speed(
-    opened: Sequence[OpenedScene], repeats: int, compute: options.Compute, reporting: options.Reporting
+    opened: Sequence[OpenedScene], repeats: int, settings: RenderSettings, reporting: options.Reporting
 ) -> Speed:
     """Find the models and measure, showing how far it is; the last scene is the panorama."""
-    settings = compute.settings()
     with WarningRoute(reporting.messages()):
         from smd_cli.bench.speed import Rounds, make_case, measure, pictures  # imports torch
         from smd_cli.cli.progress import show_count

@@ -4,7 +4,7 @@ Factors, here and of families and autoencoders, were fitted to measured peaks. d
 estimates with peaks.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
@@ -75,22 +75,31 @@ def row_bytes(layout: Layout, assets: Assets, dtype: torch.dtype) -> int:
     return _row_bytes(assets, (box.bottom - box.top) * (box.right - box.left), dtype)
 
 
-def estimate(layout: Layout, assets: Assets, place: Place, batch: int) -> int:
-    """Return the bytes that a render is expected to hold at its peak, on its device."""
+def estimate(
+    layout: Layout, assets: Assets, place: Place, batch: int, networks: Sequence[NetworkSize] | None = None
+) -> int:
+    """Return the bytes that a render is expected to hold at its peak, on its device.
+
+    `networks` are the model's, by default those of its files.
+    """
+    networks = network_sizes(assets, place) if networks is None else networks
     latents = prod(layout.shape[-2:])
     pixels = latents * assets.facts.downscale**2
     canvas = 4 * CANVAS_MAPS * prod(layout.shape) + 4 * layout.regions.masks.numel()
     planes = 4 * (2 * layout.soft_pixels + 6 * pixels)  # masks while they are blurred; pictures
     rows = batch * layout.guidance.rows_per_view(0) * row_bytes(layout, assets, place.dtype)
     decoding = _decoder_bytes(pixels, assets, place)
-    model = model_peak(network_sizes(assets, place), place, rows, decoding)
+    model = model_peak(networks, place, rows, decoding)
     return int((0 if has_own_memory(place.device) else PROGRAM) + canvas + planes + model)
 
 
-def fitting_memory(plan: Plan, assets: Assets, place: Place, free: int) -> str:
+def fitting_memory(
+    plan: Plan, assets: Assets, place: Place, free: int, networks: Sequence[NetworkSize] | None = None
+) -> str:
     """Return the placement of most memory whose model, evaluating one view, fits the `free` bytes.
 
-    What the canvas takes is little beside that. The last one is the answer where none fits.
+    What the canvas takes is little beside that. The last one is the answer where none fits. `networks` are as
+    for `estimate`.
     """
     tile = tile_side(plan, assets.facts)
     canvas = (plan.canvas.height, plan.canvas.width)
@@ -98,7 +107,7 @@ def fitting_memory(plan: Plan, assets: Assets, place: Place, free: int) -> str:
     sampler = plan.sampler
     at_once = Guidance(sampler.guidance, sampler.guidance_scale, sampler.delta).rows_per_view(0)
     rows = at_once * _row_bytes(assets, view, place.dtype)
-    networks = network_sizes(assets, place)
+    networks = network_sizes(assets, place) if networks is None else networks
     for memory in reversed(PLACEMENTS):
         there = replace(place, memory=memory)
         needed = model_peak(networks, there, rows, _decoder_bytes(prod(canvas), assets, there))
@@ -135,7 +144,13 @@ def _network_size(assets: Assets, component: str, place: Place) -> NetworkSize:
         names = own_names(of_file, prefix)
         shapes |= {name: of_file[name] for name in names}
         stored += stored_bytes(path, names)
-    purpose = purpose_of(assets.family, component)
+    return network_size(purpose_of(assets.family, component), shapes, stored, place)
+
+
+def network_size(
+    purpose: str, shapes: Mapping[str, tuple[int, ...]], stored: int, place: Place
+) -> NetworkSize:
+    """Return the size of a network by the shapes of its tensors, of which files hold so many bytes."""
     small = quantized_bytes(shapes) if place.weights != "full" and purpose != AUTOENCODER else {}
     size = component_dtype(assets, component, place.dtype).itemsize
     held = [small.get(name, prod(shape) * size) for name, shape in shapes.items()]

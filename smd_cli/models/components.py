@@ -48,7 +48,7 @@ class Destination:
 
     `elsewhere` names components that lie on another device until they are used (see `models.residence`);
     `weights`, one of `smd_cli.placement.WEIGHTS`, is how large layers keep theirs; `networks` are those that
-    have been loaded.
+    have been loaded; `load` loads each of them, by default from its files.
 
     Files are read as late as that: until then their tensors are maps of them. From then on they are copies,
     which whoever writes to a file changes no more.
@@ -60,6 +60,7 @@ class Destination:
     elsewhere: Mapping[str, torch.device] = field(default_factory=dict)
     weights: str = "full"
     networks: dict[str, Network] = field(default_factory=dict)
+    load: "Load | None" = None
 
     def of(self, component: str) -> "Destination":
         """Return where the tensors of a component go."""
@@ -90,6 +91,10 @@ def component_dtype(assets: Assets, component: str, dtype: torch.dtype) -> torch
     return torch.float32 if overflows and dtype == torch.float16 else dtype
 
 
+Load = Callable[[NetworkClass, ComponentFiles, str, Destination], Network]
+"""Loads a network, as `load_component` does."""
+
+
 def load_networks(
     assets: Assets, to: Destination, names: Collection[str] | None = None
 ) -> dict[str, Network]:
@@ -103,7 +108,7 @@ def load_networks(
         network, prefix = family.network(name, files.config), family.components[name].prefix
         with asked_for(files.config, *assets.part_of(name)):
             there = replace(to.of(name), dtype=component_dtype(assets, name, to.dtype))
-            networks[name] = load_component(network, files, prefix, there)
+            networks[name] = (to.load or load_component)(network, files, prefix, there)
     return networks
 
 
@@ -124,7 +129,7 @@ def load_component(network: NetworkClass, files: ComponentFiles, prefix: str, to
     """
     tensors = read_tensors(files, prefix)
     where = ", ".join(map(str, files.weights))
-    model = _build(network, files, len(tensors))
+    model = build_network(network, files, len(tensors))
     try:
         weights = _named(network, model, tensors, prefix)
         _check_shapes(weights, model.state_dict())
@@ -146,8 +151,11 @@ def summary(error: Exception) -> str:
     return " ".join(str(error).split()).split(". ")[0] or type(error).__name__
 
 
-def _build(network: NetworkClass, files: ComponentFiles, tensors: int) -> Network:
-    """Build a network whose parameters are still empty, to be filled from so many tensors."""
+def build_network(network: NetworkClass, files: ComponentFiles, tensors: int) -> Network:
+    """Build a network whose parameters are still empty, to be filled from so many tensors.
+
+    Raises AssetError: its config describes none.
+    """
     config = read_network_config(files.config, network)
     kind = getattr(import_module(network.module), network.name)
     try:

@@ -11,7 +11,7 @@ from smd_cli.digests import Stamp, stamp_of
 from smd_cli.errors import AssetError
 from smd_cli.models.assets import Assets
 from smd_cli.models.backbone import Backbone
-from smd_cli.models.components import Destination, Network, load_component, load_networks
+from smd_cli.models.components import Destination, Load, Network, load_component, load_networks
 from smd_cli.models.learned_words import learn_words
 from smd_cli.models.local_loras import LocalLoraBackbone, lay_beside
 from smd_cli.models.lora import fuse_loras, read_lora
@@ -37,11 +37,13 @@ def load(
     *,
     memory: str = "high",
     weights: str = "full",
+    load_network: Load | None = None,
 ) -> Backbone:
     """Read the weights into a backbone of the assets' family.
 
     `memory` is one of `smd_cli.placement.PLACEMENTS`, `weights` of its `WEIGHTS`. On a CPU, `low` and
     `medium` read most weights when they are used; until then all but their numbers is looked at.
+    `load_network` loads each network, by default from its files.
 
     Raises:
         AssetError: the weights do not fit their configs, or a LoRA does not fit the weights.
@@ -56,19 +58,18 @@ def load(
 
     check_weights(weights, device)
     there = elsewhere(assets, device, memory, weights)
-    to = Destination(device, dtype, arrived, there, weights)
+    to = Destination(device, dtype, arrived, there, weights, load=load_network)
     with _LOADING, asked_for(assets.base.reference, "base"):
         _silence_libraries()
         backbone = assets.family.load(assets, to)
     backbone = LocalLoraBackbone(backbone) if assets.local_loras else backbone
     if memory == "high":
-        for network in to.networks.values():
-            network.to(device)
+        for name in there:
+            to.networks[name].to(device)
         return backbone
     stamps = {path: stamp_of(path) for path in _files(assets)}
-    read = partial(
-        _read_again, assets, Destination(device, dtype, lambda more: None, weights=weights), stamps
-    )
+    again = Destination(device, dtype, lambda more: None, weights=weights, load=load_network)
+    read = partial(_read_again, assets, again, stamps)
     return ThriftyBackbone(backbone, settle(assets.family, to, memory, read), memory)
 
 
