@@ -40,6 +40,7 @@ from smd_cli.models.components import Destination, Network, build_network
 from smd_cli.models.conditioning import Conditioning
 from smd_cli.models.facts import ModelFacts, read_facts
 from smd_cli.models.loading import load
+from smd_cli.models.local_loras import LoraWeights
 from smd_cli.models.network_classes import NetworkClass
 from smd_cli.models.networks import ComponentFiles
 from smd_cli.models.quantization import check_weights
@@ -77,7 +78,9 @@ def _random(like: Tensor, block: Tensor, to: Destination) -> Tensor:
     filled = torch.empty(like.shape, dtype=to.dtype, device=to.device)
     if like.ndim == 1:
         return filled.fill_(1)
-    for part in filled.view(-1).split(len(block)):
+    flat = filled.view(-1)
+    for start in range(0, len(flat), BLOCK):
+        part = flat[start : start + BLOCK]
         part.copy_(block[: len(part)])
     return filled
 
@@ -91,13 +94,13 @@ class RandomPrompts:
     device: torch.device
     dtype: torch.dtype
 
-    def encode_prompts(self, prompts: list[str]) -> Conditioning:
+    def encode_prompts(self, prompts: list[str], loras: LoraWeights = ()) -> Conditioning:
         """Make N rows."""
         made, rows = self.architecture, len(prompts)
         embeds = torch.randn(rows, made.tokens, made.width, generator=torch.Generator().manual_seed(1))
         pooled = torch.randn(rows, made.pooled, generator=torch.Generator().manual_seed(2))
-        there = {"device": self.device, "dtype": self.dtype}
-        return Conditioning(embeds.to(**there), pooled.to(**there) if made.pooled else None)
+        embeds, pooled = (each.to(self.device, self.dtype) for each in (embeds, pooled))
+        return Conditioning(embeds, pooled if made.pooled else None)
 
     def encode_image(self, pixels: Tensor) -> Tensor:
         """Refuse, as no scene here has a picture."""

@@ -56,7 +56,7 @@ bench = typer.Typer(help="Measure this program beside others.", no_args_is_help=
 def speed(
     scenes: Scenes = None,
     repeats: Repeats = 3,
-    built: Built = Built(),
+    built: Built = Built(),  # noqa: B008 - frozen
     model: options.Model = None,
     compute: options.PlacedCompute = options.PlacedCompute(),  # noqa: B008 - frozen
     reporting: options.Reporting = options.Reporting(),  # noqa: B008
@@ -76,14 +76,10 @@ def speed(
     that is not, where there are several; "estimate" is what smd plan would say of the memory.
     """
     settings = compute.settings()
-    if arch is not None:
-        if scenes:
-            raise UsageError(
-                Place.of_option("--arch").says("goes without scenes; its pictures have one prompt")
-            )
-        _speed_of_architecture(arch, size or SIZES, steps, settings, reporting)
+    if built.arch is not None:
+        built.measure(built.arch, scenes, settings, reporting)
         return
-    _check_for_scenes(size, settings)
+    built.check_for_scenes(settings)
     from smd_cli.bench.scenes import PANORAMA, ready_scenes
 
     paths = [*(scenes or map(str, ready_scenes())), str(PANORAMA)]

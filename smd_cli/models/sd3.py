@@ -258,4 +258,5 @@ FAMILY = Family(
     schedules=schedules,
     reading=clip_splitter,
     load=load,
+    dtypes=("bfloat16",),
 )

@@ -14,6 +14,7 @@ from smd_cli.models.assets import ModelSpec, locate
 from smd_cli.models.backbone import Backbone
 from smd_cli.models.components import Destination
 from smd_cli.models.loading import load
+from smd_cli.models.local_loras import with_lora_table
 from smd_cli.models.residence import Moved, Reread, Residence, Streamed, stream_layers
 from smd_cli.models.thrifty import ThriftyBackbone, elsewhere, memory_of, settle
 from tests.core.models import model_input
@@ -82,6 +83,24 @@ def test_files_that_are_written_meanwhile_are_told(tmp_path):
     os.utime(adapter, ns=(1, 1))
     with pytest.raises(AssetError, match=r"lora\.safetensors: has changed since the model was loaded"):
         thrifty.prepare(backbone().encode_prompts(PROMPTS))
+
+
+def test_loras_of_single_regions_are_beside_the_layers_again():
+    own = str(locate(ModelSpec("flatland"), few_step=True).loras[0][0])
+    assets = locate(ModelSpec("flatland", local_loras=(own,)))
+    latents = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(1))
+    asked, predicted = model_input(latents, torch.tensor([500, 400])), []
+    for memory in ("high", "medium"):
+        model = load(assets, CPU, torch.float32, memory=memory)
+        for _ in range(2):  # encoding sends the denoiser away
+            with torch.inference_mode():
+                table = with_lora_table(model.encode_prompts(PROMPTS), [(1.0,), ()])
+                predicted.append(model.predict(asked, model.prepare(table)))
+    assert all(torch.equal(each, predicted[0]) for each in predicted)
+    bare = with_lora_table(table, [(), ()])
+    with torch.inference_mode():
+        without = model.predict(asked, model.prepare(bare))
+    assert [torch.equal(*rows) for rows in zip(without, predicted[0], strict=True)] == [False, True]
 
 
 def test_where_networks_lie(thrifty):
