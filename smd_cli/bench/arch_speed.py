@@ -193,10 +193,10 @@ def _network_sizes(assets: Assets, place: Place) -> tuple[NetworkSize, ...]:
     """Return the sizes of the networks that are made."""
     sizes = []
     for name, files in assets.components.items():
-        if (purpose := purpose_of(assets.family, name)) != ENCODERS:
+        if purpose_of(assets.family, name) != ENCODERS:
             network = build_network(assets.family.network(name, files.config), files, MOST_TENSORS)
             shapes = {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
-            sizes.append(network_size(purpose, shapes, 0, place))
+            sizes.append(network_size(assets, name, shapes, 0, place))
     return tuple(sizes)
 
 

@@ -144,13 +144,14 @@ def _network_size(assets: Assets, component: str, place: Place) -> NetworkSize:
         names = own_names(of_file, prefix)
         shapes |= {name: of_file[name] for name in names}
         stored += stored_bytes(path, names)
-    return network_size(purpose_of(assets.family, component), shapes, stored, place)
+    return network_size(assets, component, shapes, stored, place)
 
 
 def network_size(
-    purpose: str, shapes: Mapping[str, tuple[int, ...]], stored: int, place: Place
+    assets: Assets, component: str, shapes: Mapping[str, tuple[int, ...]], stored: int, place: Place
 ) -> NetworkSize:
     """Return the size of a network by the shapes of its tensors, of which files hold so many bytes."""
+    purpose = purpose_of(assets.family, component)
     small = quantized_bytes(shapes) if place.weights != "full" and purpose != AUTOENCODER else {}
     size = component_dtype(assets, component, place.dtype).itemsize
     held = [small.get(name, prod(shape) * size) for name, shape in shapes.items()]
