@@ -13,10 +13,11 @@ from smd_cli.app.model_spec import find_scene_captioner, model_spec, needs_few_s
 from smd_cli.app.scenes import OpenedScene
 from smd_cli.errors import AssetError, Part
 from smd_cli.messages import Message, Place, as_called
-from smd_cli.models.assets import Assets, lcm_lora_of, locate
+from smd_cli.models.assets import Assets, locate
+from smd_cli.models.lora_choice import lcm_lora_of
 from smd_cli.models.networks import NoAutoencoderError
 from smd_cli.models.sources import open_files
-from smd_cli.models.spec import LOCAL_LORAS, ModelSpec
+from smd_cli.models.spec import LOCAL_LORAS, TINY_VAE, ModelSpec
 
 _CONFIG: Part = ("config",)
 """What gives a base model its configs, which has no role of its own."""
@@ -83,7 +84,7 @@ def _models(scene: OpenedScene) -> Availability:
     bare, base = _base(spec)
     look = _Look(scene)
     required = [look.for_("base", spec.base, ("base",), base)]
-    extras = list(_extras(spec, bare))
+    extras = list(_extras(spec, bare, base))
     if isinstance(base, AssetError):
         required += [look.unproven(role, source, part) for role, source, part, _ in extras]
         return Availability(tuple(required), None)
@@ -99,10 +100,14 @@ def _models(scene: OpenedScene) -> Availability:
     return Availability(tuple(required), base, whole if all(each.present for each in required) else None)
 
 
-def _extras(spec: ModelSpec, bare: ModelSpec) -> Iterator[tuple[Role, str, Part, ModelSpec]]:
+def _extras(
+    spec: ModelSpec, bare: ModelSpec, base: Assets | AssetError
+) -> Iterator[tuple[Role, str, Part, ModelSpec]]:
     """Yield what is listed beside a base model: its role, source and part, and the bare model with it."""
-    if spec.vae is not None:
-        yield "vae", spec.vae, ("vae",), replace(bare, vae=spec.vae)
+    if spec.vae == TINY_VAE and not isinstance(base, AssetError):  # else nobody knows which that is
+        yield "vae", base.family.tiny_autoencoder or TINY_VAE, ("vae",), replace(bare, vae=spec.vae)
+    elif spec.vae not in (None, TINY_VAE):
+        yield "vae", str(spec.vae), ("vae",), replace(bare, vae=spec.vae)
     for index, lora in enumerate(spec.loras):
         yield "lora", lora[0], ("loras", index), replace(bare, loras=(lora,))
     for reference in spec.local_loras:

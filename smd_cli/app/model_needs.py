@@ -11,10 +11,10 @@ from smd_cli.app.model_spec import at_model, find_model
 from smd_cli.app.scenes import OpenedScene
 from smd_cli.errors import AssetError
 from smd_cli.messages import Message
-from smd_cli.models.assets import LCM_LORA
 from smd_cli.models.choice import config_names, wanted_names
 from smd_cli.models.download import check_room
 from smd_cli.models.hub import cache_folder, pinned
+from smd_cli.models.lora_choice import LCM_LORA
 from smd_cli.models.sources import open_files
 
 NeededRole = Role | Literal["config"]

@@ -11,7 +11,7 @@ from smd_cli.errors import AssetError, Part
 from smd_cli.messages import Place
 from smd_cli.models.assets import Assets, locate
 from smd_cli.models.captioner_files import CaptionerFiles, find_captioner
-from smd_cli.models.spec import LOCAL_LORAS, T5, ModelSpec, asked_for
+from smd_cli.models.spec import LOCAL_LORAS, T5, TINY_VAE, ModelSpec, asked_for
 from smd_cli.scene.loras import Lora
 from smd_cli.scene.paths import Reference
 from smd_cli.scene.resolve import Plan
@@ -42,7 +42,7 @@ def model_spec(plan: Plan) -> ModelSpec:
     return ModelSpec(
         base=model.base.source,
         family=model.family,
-        vae=source(model.vae),
+        vae=TINY_VAE if model.vae and model.vae.text == TINY_VAE else source(model.vae),
         loras=tuple((lora.path.source, lora.weight) for lora in model.loras),
         config=source(model.config),
         lcm_lora=source(model.lcm_lora),

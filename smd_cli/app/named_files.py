@@ -17,7 +17,7 @@ from smd_cli.digests import digest_of, digest_of_list, digest_of_named
 from smd_cli.errors import AssetError
 from smd_cli.media.frame_files import frame_files
 from smd_cli.messages import Message
-from smd_cli.models.assets import lora_files
+from smd_cli.models.lora_choice import lora_files
 from smd_cli.scene.mask_specs import FileMask
 from smd_cli.scene.paths import Reference
 from smd_cli.scene.resolve import Plan
@@ -117,11 +117,12 @@ def model_files(plan: Plan, assets: Assets) -> Iterator[NamedFile]:
     """
     model, vae = plan.model, assets.components[assets.family.autoencoder].weights if plan.model.vae else ()
     named = partial(NamedFile, taken=assets.digests)
-    own = tuple(path for path in assets.weights if path not in vae)
+    lent = assets.lent_weights
+    own = tuple(path for path in assets.weights if path not in (*vae, *lent.values()))
     yield named(("model", "base"), "the model's weights", model.base.portable, own)
     if model.vae:
         yield named(("model", "vae"), "the autoencoder", model.vae.portable, vae)
-    texts, config = assets.texts, model.config.portable if model.config else ""
+    texts, config = {**assets.texts, **lent}, model.config.portable if model.config else ""
     what = "the model's config or tokenizer"
     yield named(("model", "config"), what, config, tuple(texts.values()), labels=tuple(texts))
     for index, files in enumerate(assets.lora_files):

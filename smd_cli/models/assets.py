@@ -2,17 +2,17 @@
 
 from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from smd_cli.digests import digest_of
 from smd_cli.errors import AssetError, Part
 from smd_cli.models import families
-from smd_cli.models.adapter_files import check_lora
-from smd_cli.models.choice import LORA_WEIGHTS, config_names, is_model_folder, only_weights
+from smd_cli.models.choice import config_names, is_model_folder, only_weights
 from smd_cli.models.configs import CONFIG, SCHEDULER_CONFIG, TOKENIZER_FILES, read_json
 from smd_cli.models.facts import ModelFacts, read_facts
 from smd_cli.models.family import Family
 from smd_cli.models.files import Files
+from smd_cli.models.lora_choice import find_local_loras, find_loras, lora_files
 from smd_cli.models.network_classes import NetworkClass, read_network_config, warn_of_unknown_keys
 from smd_cli.models.networks import (
     ComponentFiles,
@@ -20,18 +20,15 @@ from smd_cli.models.networks import (
     check_network,
     fetch_autoencoder,
     fetch_folder,
+    lacking_parts,
     parts_of_file,
     parts_of_folder,
 )
-from smd_cli.models.peft_config import ADAPTER_CONFIG, config_beside
 from smd_cli.models.prediction import inference_configs
 from smd_cli.models.recognise import check_family, recognise_file, recognise_folder
 from smd_cli.models.sources import open_files
-from smd_cli.models.spec import LOCAL_LORAS, ModelSpec, asked_for
+from smd_cli.models.spec import TINY_VAE, ModelSpec, asked_for
 from smd_cli.models.textual_inversions import TextualInversion, find_inversions
-
-LCM_LORA = "lcm_lora"
-"""Folder in which a model may bring an LCM-LoRA of its own."""
 
 
 @dataclass(frozen=True)
@@ -70,9 +67,17 @@ class Assets:
         """Return which part of the spec a network comes from."""
         if self.spec.vae and component == self.family.autoencoder:
             return ("vae",)
+        return self.spec.configs_part if self._is_lent(component) else ("base",)
+
+    @property
+    def lent_weights(self) -> dict[str, Path]:
+        """Return the files of weights that come from where a single file's configs are, by what they are."""
+        lent = (name for name in self.components if self._is_lent(name) and self.part_of(name) != ("vae",))
+        return {f"{name}/{path.name}": path for name in lent for path in self.components[name].weights}
+
+    def _is_lent(self, component: str) -> bool:
         files = self.components[component]
-        is_elsewhere = self.base.file and files.weights[0].parent == files.config
-        return self.spec.configs_part if is_elsewhere else ("base",)
+        return bool(self.base.file) and files.weights[0].parent == files.config
 
     @property
     def weights(self) -> tuple[Path, ...]:
@@ -107,11 +112,6 @@ class Assets:
         return digest_of(dict.fromkeys([*self.weights, *added]))
 
 
-def lora_files(path: Path) -> tuple[Path, ...]:
-    """Return the files of a LoRA: its tensors, and the config beside them, if there is one."""
-    return (path, *filter(None, [config_beside(path)]))
-
-
 def locate(spec: ModelSpec, *, few_step: bool = False, offline: bool = False) -> Assets:
     """Find a model's files, fetch what is missing unless `offline`, and check them.
 
@@ -129,8 +129,8 @@ def locate(spec: ModelSpec, *, few_step: bool = False, offline: bool = False) ->
         assets = find(spec, files, offline=offline)
         _check_components(assets)
         needed = few_step and not assets.facts.few_step
-        loras = _loras(spec, files, assets.family if needed else None, offline=offline)
-        local = _local_loras(spec, offline=offline)
+        loras = find_loras(spec, files, assets.family if needed else None, offline=offline)
+        local = find_local_loras(spec, offline=offline)
         words = find_inversions(spec.textual_inversions, assets.family, assets.components, offline=offline)
     return replace(assets, loras=loras, textual_inversions=words, local_loras=local)
 
@@ -149,30 +149,24 @@ def _folder(spec: ModelSpec, files: Files, *, offline: bool) -> Assets:
 
 
 def _checkpoint(spec: ModelSpec, files: Files, *, offline: bool) -> Assets:
-    """Find a checkpoint that is one file, and what it lacks: configs, tokenizers, perhaps text encoders."""
+    """Find a checkpoint that is one file, and what it lacks: configs, tokenizers, perhaps networks."""
     name = only_weights(files, "checkpoint")
     path, *_ = files.get(name, *(each for each in inference_configs(name) if each in files.names))
     family = families.family(check_family(spec.family, recognise_file(path), path))
-    held = parts_of_file(path, family, {family.autoencoder} if spec.vae else ())
+    held = parts_of_file(path, family)
+    has_vae, has_config = spec.vae is not None, spec.config is not None
+    lacking = lacking_parts(path, family, held, has_vae=has_vae, has_config=has_config)
     config_files, configs = _configs(spec, family, offline=offline)
     networks = {name: ComponentFiles(configs / name, (path,)) for name in held if name not in spec.left_out}
-    networks |= _text_encoders(spec, config_files, family, held)
+    networks |= _lent(spec, config_files, family, lacking)
     if spec.vae is not None:
         networks[family.autoencoder] = _vae(spec, configs, family, offline=offline)
     facts = read_facts(configs, networks[family.autoencoder].config, family, path)
     return Assets(spec, replace(files, file=name), configs, facts, networks)
 
 
-def _text_encoders(spec: ModelSpec, configs: Files, family: Family, held: Collection[str]) -> Networks:
-    """Find the text encoders that a single file lacks, in the model folder that gives it its configs.
-
-    An optional one is missed only where the file `held` none at all.
-    """
-    encoders = {name: each for name, each in family.components.items() if each.tokenizer}
-    has_some = any(name in held for name in encoders)
-    lacking = [
-        name for name, each in encoders.items() if name not in held and not (has_some and each.is_optional)
-    ]
+def _lent(spec: ModelSpec, configs: Files, family: Family, lacking: Collection[str]) -> Networks:
+    """Find the networks that a single file lacks, in the model folder that gives it its configs."""
     if not lacking:
         return {}
     with asked_for(configs.reference, *spec.configs_part):
@@ -208,14 +202,31 @@ def _configs(spec: ModelSpec, family: Family, *, offline: bool) -> tuple[Files, 
 def _vae(spec: ModelSpec, configs: Path, family: Family, *, offline: bool) -> ComponentFiles:
     """Find a user's autoencoder: a folder of one, a model folder, or a file that fits the model's config."""
     name = family.autoencoder
+    reference = family.tiny_autoencoder if spec.vae == TINY_VAE else str(spec.vae)
     with asked_for(spec.vae, "vae"):
-        files = open_files(str(spec.vae), offline=offline)
+        if not reference:
+            raise AssetError(f"tiny: no small autoencoder is known for {family.name} models; leave vae out")
+        files = open_files(reference, offline=offline)
         found = fetch_autoencoder(files, family.components[name].stem, name)
         if isinstance(found, ComponentFiles):
-            read_network_config(found.config, family.network(name, found.config))
+            _check_latents(found.config, configs / name, family)
             return found
         folder = configs if (configs / name).is_dir() else _configs(spec, family, offline=offline)[1]
         return ComponentFiles(folder / name, (found,))
+
+
+def _check_latents(folder: Path, own: Path, family: Family) -> None:
+    """Raise AssetError unless an autoencoder has the latents of the model's own, whose folder is `own`."""
+    channels = [
+        read_network_config(each, family.network(family.autoencoder, each)).get("latent_channels", 4)
+        for each in (folder, own)
+        if each == folder or each.is_dir()
+    ]
+    if len(set(channels)) > 1:
+        raise AssetError(
+            f"{folder}: an autoencoder of {channels[0]} latent channels, and this {family.name} model takes "
+            f"{channels[1]}: it was made for another family"
+        )
 
 
 def _check_components(assets: Assets) -> None:
@@ -241,60 +252,3 @@ def _check_config(folder: Path, network: NetworkClass) -> None:
     """Raise AssetError unless a config describes a network; warn of what it asks for in vain."""
     read_network_config(folder, network)
     warn_of_unknown_keys(folder, network)
-
-
-def lcm_lora_of(spec: ModelSpec, base: Files, family: Family) -> str:
-    """Return a reference to the LCM-LoRA of a model: the user's, its own, or its family's."""
-    own = f"{spec.base}/{LCM_LORA}" if base.has_folder(LCM_LORA) else family.lcm_lora
-    return spec.lcm_lora or own
-
-
-def _loras(
-    spec: ModelSpec, base: Files, family: Family | None, *, offline: bool
-) -> tuple[tuple[Path, float], ...]:
-    """Find the user's LoRAs and, for a family where it is needed, the LCM-LoRA unless they name it."""
-    found = []
-    for index, (reference, weight) in enumerate(spec.loras):
-        with asked_for(reference, *spec.lora_part(index)):
-            found.append((_lora(open_files(reference, offline=offline)), weight))
-    if family is None:
-        return tuple(found)
-    lcm_lora = lcm_lora_of(spec, base, family)
-    if not lcm_lora:
-        raise AssetError(
-            f"{spec.base}: the lcm sampler needs few-step weights, and no LoRA is known that makes "
-            f"{family.name} models such; set sampler.kind to euler, or model.lcm_lora to one, or to none if "
-            "the weights are few-step ones"
-        )
-    if lcm_lora in (reference for reference, _ in spec.loras):
-        return tuple(found)
-    is_own = spec.lcm_lora is None and base.has_folder(LCM_LORA)
-    with asked_for(lcm_lora, *spec.lora_part(len(spec.loras))):
-        try:
-            files = base.folder(LCM_LORA) if is_own else open_files(lcm_lora, offline=offline)
-            found.append((_lora(files), 1.0))
-        except AssetError as error:
-            raise type(error)(
-                f"{spec.base}: the lcm sampler needs few-step weights, so an LCM-LoRA; {error}; or set "
-                "model.lcm_lora to its file, or sampler.kind to ddim"
-            ) from error
-    return tuple(found)
-
-
-def _local_loras(spec: ModelSpec, *, offline: bool) -> dict[str, Path]:
-    """Find the LoRAs of single regions."""
-    found = {}
-    for reference in spec.local_loras:
-        with asked_for(reference, LOCAL_LORAS, reference):
-            found[reference] = _lora(open_files(reference, offline=offline))
-    return found
-
-
-def _lora(files: Files) -> Path:
-    """Fetch the file of a LoRA, the one that diffusers writes or the only one there, and its config."""
-    name = only_weights(files, "LoRA", LORA_WEIGHTS)
-    config = str(PurePosixPath(name).with_name(ADAPTER_CONFIG))
-    path, *_ = files.get(name, *(each for each in files.names if each == config))
-    if not files.is_ours:
-        check_lora(path)
-    return path

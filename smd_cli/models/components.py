@@ -218,8 +218,8 @@ def _named(network: NetworkClass, model: Network, tensors: Weights, prefix: str)
     weights = _placed(network, expected, tensors, prefix)
     if 4 * len(weights) < 3 * len(expected) and network.single_file:  # layouts may have many names in common
         convert = getattr(single_file_utils, network.single_file)
-        start = prefix if network.takes_bare_names else ""
-        named = {name.removeprefix(start): tensor for name, tensor in tensors.items()}  # it may take some out
+        start = "" if network.takes_bare_names else prefix
+        named = {start + name.removeprefix(prefix): each for name, each in tensors.items()}
         given = {"checkpoint": named, "config": model.config, "text_model": model, "prefix": prefix}
         wanted = signature(convert).parameters.keys() & given.keys()
         weights = _placed(network, expected, convert(**{name: given[name] for name in wanted}), "")

@@ -77,6 +77,8 @@ class Marks:
     Attributes:
         pipelines: the `_class_name`s of its model_index.json.
         tensors: beginnings of tensor names that only its single files have.
+        denoiser: names of tensors of its denoiser, without prefix, that no other family's has: of files that
+            hold nothing else, in any layout.
         fits_folder: tells whether a model folder without model_index.json is of this family, by its configs.
         adapted: layers that only LoRAs for its published models have: a pattern in the plain name, and how
             many numbers the layer reads; None: however many.
@@ -85,6 +87,7 @@ class Marks:
     pipelines: tuple[str, ...]
     tensors: tuple[str, ...]
     fits_folder: Callable[[Path], bool]
+    denoiser: tuple[str, ...] = ()
     adapted: tuple[tuple[str, int | None], ...] = ()
 
 
@@ -101,6 +104,7 @@ class Family:
         denoiser: the component that predicts.
         autoencoder: the component that turns pictures into latents and back.
         autoencoders: the classes that it may be of.
+        tiny_autoencoder: Hugging Face id of a small one that takes its place; '': none is known that could.
         marks: how its checkpoints are recognised.
         lora: the components that a LoRA may change, and how files name their layers.
         dtypes: the half precisions that its numbers fit, that of its published weights first.
@@ -133,6 +137,7 @@ class Family:
     schedules: Callable[[Path, ModelFacts], ScheduleMaker]
     reading: Callable[[Assets], PromptReading]
     load: Callable[[Assets, Destination], Backbone]
+    tiny_autoencoder: str = ""
     dtypes: tuple[str, ...] = ("float16", "bfloat16")
     obeys_upcast: bool = False
 

@@ -12,11 +12,12 @@ from torch import Tensor, nn
 
 from smd_cli.errors import AssetError
 from smd_cli.models.adapter_files import split
+from smd_cli.models.adapter_survey import family_of
 from smd_cli.models.adapters import Adapter
 from smd_cli.models.family import Family
 from smd_cli.models.layer_names import Layer, Rows, plain_name
 from smd_cli.models.peft_config import Scale, read_scales
-from smd_cli.models.weights import open_weights
+from smd_cli.models.weights import open_weights, read_header
 
 Networks = Mapping[str, Any]
 """The modules of a family's components; diffusers and transformers have no types."""
@@ -70,9 +71,12 @@ def read_lora(path: Path, networks: Networks, family: Family, *, is_whole: bool 
     adapters = _read(path)
     known = _targets_by_name(networks, family)
     targets = {name: known[name] for name in adapters if name in known}
-    _check_shapes(path, adapters, targets)
-    if is_whole:
-        _check_names(path, adapters, targets)
+    try:
+        _check_shapes(path, adapters, targets)
+        if is_whole:
+            _check_names(path, adapters, targets)
+    except AssetError as error:
+        raise AssetError(f"{error}{_seems_for(path, family)}") from error
     adapters = {name: adapters[name] for name in targets}
     _check_twins(path, adapters, targets)
     return [(target, adapters[name]) for name, target in targets.items()]
@@ -153,6 +157,12 @@ def _check_names(path: Path, adapters: Adapters, targets: Targets) -> None:
             f"{path}: unknown naming: {len(unknown)} of its {len(adapters)} layers, the first "
             f"{unknown[0]}, are none of this model's; known: {rest}"
         )
+
+
+def _seems_for(path: Path, family: Family) -> str:
+    """Say for which other family a file seems to be made, for the end of an error; '' where nothing tells."""
+    found = family_of(*read_header(path))
+    return f"; it seems to be for {found} models" if found not in ("", family.name) else ""
 
 
 def _check_twins(path: Path, adapters: Adapters, targets: Targets) -> None:

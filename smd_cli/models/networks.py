@@ -11,7 +11,7 @@ from smd_cli.models.facts import check_channels
 from smd_cli.models.family import Family
 from smd_cli.models.files import Files
 from smd_cli.models.kinds import AUTOENCODER, INVERSION, LORA, kind_of, place_of
-from smd_cli.models.weights import read_shapes
+from smd_cli.models.weights import check_plain, read_shapes
 
 
 class NoAutoencoderError(AssetError):
@@ -74,27 +74,59 @@ def fetch_folder(files: Files, folder: Path, family: Family, parts: Collection[s
     }
 
 
-def parts_of_file(path: Path, family: Family, given: Collection[str]) -> list[str]:
-    """Return which components of a family a single file holds; text encoders may lie elsewhere.
-
-    Raises AssetError: it lacks the denoiser, or the autoencoder unless that is `given`.
-    """
+def parts_of_file(path: Path, family: Family) -> list[str]:
+    """Return which components of a family a single file holds: the denoiser, where no name has a prefix."""
     names = read_shapes(path)
-    found = []
-    for name, component in family.components.items():
-        if any(each.startswith(component.prefix) for each in names):
-            found.append(name)
-        elif name not in given and not component.tokenizer:
-            raise _missing(str(path), name, family, f"tensors {component.prefix}…")
-    return found
+    held = [
+        name
+        for name, component in family.components.items()
+        if any(each.startswith(component.prefix) for each in names)
+    ]
+    return held or [family.denoiser]
+
+
+def lacking_parts(
+    path: Path, family: Family, held: Collection[str], *, has_vae: bool, has_config: bool
+) -> list[str]:
+    """Return the components that a single file lacks, which the folder of its configs has to give.
+
+    An optional text encoder is missed only where the file `held` none at all. A user gives, or does not, an
+    autoencoder and the folder: a denoiser alone does not tell what it was trained beside.
+
+    Raises AssetError: it lacks the denoiser, or more than nobody could know.
+    """
+    is_alone = set(held) == {family.denoiser}
+    encoders = {name: each for name, each in family.components.items() if each.tokenizer}
+    has_some = any(name in held for name in encoders)
+    lacking = [
+        name for name, each in encoders.items() if name not in held and not (has_some and each.is_optional)
+    ]
+    if family.autoencoder not in held and not has_vae:
+        lacking.append(family.autoencoder)
+    if family.denoiser not in held or (family.autoencoder in lacking and not is_alone):
+        name = family.autoencoder if family.denoiser in held else family.denoiser
+        raise _missing(str(path), name, family, f"tensors {family.components[name].prefix}…")
+    if is_alone and not has_config:
+        wanted = " and ".join(map(_kind, lacking))
+        raise AssetError(
+            f"{path}: the {_kind(family.denoiser)} of a {family.name} model alone; set model.config to a "
+            f"diffusers folder or a Hugging Face id that has its {wanted}, such as {family.config}"
+        )
+    return lacking
 
 
 def _missing(where: str, name: str, family: Family, sign: str) -> AssetError:
     """Return the error of a model that lacks a component, whose `sign` is not there."""
     if name == family.autoencoder:
         return NoAutoencoderError(f"{where}: holds no autoencoder (no {sign}); give one as model.vae")
-    kind = "UNet" if name == "unet" else name.replace("_", " ")
-    return AssetError(f"{where}: holds no {kind} (no {sign}), so it is no whole model; get one that is")
+    return AssetError(
+        f"{where}: holds no {_kind(name)} (no {sign}), so it is no whole model; get one that is"
+    )
+
+
+def _kind(name: str) -> str:
+    """Return what a sentence calls a component."""
+    return {"unet": "UNet", "vae": "autoencoder"}.get(name, name.replace("_", " "))
 
 
 def fetch_autoencoder(files: Files, stem: str, name: str) -> ComponentFiles | Path:
@@ -117,6 +149,7 @@ def check_network(files: ComponentFiles, family: Family, name: str, latent_chann
     """Raise AssetError unless the files of a network are whole, and a denoiser reads latents alone."""
     component = family.components[name]
     for path in files.weights:
+        check_plain(path, component.prefix)
         for tensor, shape in read_shapes(path).items():
             if tensor.removeprefix(component.prefix) in component.inputs and len(shape) > 1:
                 check_channels(path, shape[1], latent_channels)

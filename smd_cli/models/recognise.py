@@ -11,6 +11,9 @@ from smd_cli.models.kinds import CHECKPOINT, place_of
 from smd_cli.models.unet_family import is_told_sizes
 from smd_cli.models.weights import read_shapes
 
+_DENOISER = "model.diffusion_model."
+"""What precedes the names of a denoiser's tensors in most files."""
+
 _REFINER = "sdxl-refiner"
 """The second model of SDXL, which goes on with what the first has begun; both have one pipeline's name."""
 
@@ -58,10 +61,10 @@ def recognise_file(path: Path) -> str:
     """Return the family of a single-file checkpoint; one that is not in `FAMILIES` is named too.
 
     Raises:
-        AssetError: no checkpoint, or one without all its components.
+        AssetError: no checkpoint, and no denoiser of one.
     """
     names = read_shapes(path)
-    if _holds(names, "model_ema.") and not _holds(names, "model.diffusion_model."):
+    if _holds(names, "model_ema.") and not _holds(names, _DENOISER):
         raise AssetError(
             f"{path}: of its UNet it holds only the average over its training (model_ema.…), which is for "
             "training on; get the file with the weights for use"
@@ -71,10 +74,12 @@ def recognise_file(path: Path) -> str:
     for start in sorted(marks, key=len, reverse=True):  # a family's own blocks before those it shares
         if _holds(names, start):
             return marks[start]
+    bare = {name.removeprefix(_DENOISER) for name in names}
+    for family in all_families():
+        if not bare.isdisjoint(family.marks.denoiser):
+            return family.name
     if place := place_of(names, CHECKPOINT):
         raise AssetError(f"{path}: {place}")
-    if _holds(names, "model.diffusion_model."):
-        raise AssetError(f"{path}: a UNet without text encoder, no whole checkpoint; get one that holds both")
     raise AssetError(f"{path}: not a checkpoint of any known family")
 
 

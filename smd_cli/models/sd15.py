@@ -74,10 +74,15 @@ FAMILY = Family(
     denoiser="unet",
     autoencoder="vae",
     autoencoders=(KL, TINY),
+    tiny_autoencoder="madebyollin/taesd",
     marks=Marks(
         pipelines=("StableDiffusionPipeline", "LatentConsistencyModelPipeline"),
         tensors=("cond_stage_model.transformer.",),
         fits_folder=fits_folder,
+        denoiser=(
+            "input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight",
+            "down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k.weight",
+        ),
         adapted=((r"attn2_to_[kv]$", 768),),
     ),
     lora={

@@ -234,6 +234,7 @@ FAMILY = Family(
     denoiser=TRANSFORMER,
     autoencoder="vae",
     autoencoders=(KL, TINY),
+    tiny_autoencoder="madebyollin/taesd3",
     marks=Marks(
         pipelines=(
             "StableDiffusion3Pipeline",
@@ -242,6 +243,8 @@ FAMILY = Family(
         ),
         tensors=("model.diffusion_model.joint_blocks.",),
         fits_folder=fits_folder,
+        adapted=tuple((r"transformer_blocks_\d+_attn_add_[qkv]_proj$", width) for width in (1536, 2432)),
+        denoiser=("joint_blocks.0.x_block.attn.qkv.weight", "transformer_blocks.0.attn.add_q_proj.weight"),
     ),
     lora={
         TRANSFORMER: LayerNames(

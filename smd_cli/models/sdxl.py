@@ -111,6 +111,7 @@ FAMILY = Family(
     denoiser="unet",
     autoencoder="vae",
     autoencoders=(KL, TINY),
+    tiny_autoencoder="madebyollin/taesdxl",
     marks=Marks(
         pipelines=(
             "StableDiffusionXLPipeline",
@@ -121,6 +122,7 @@ FAMILY = Family(
         tensors=("conditioner.embedders.",),
         fits_folder=is_told_sizes,
         adapted=((r"attn2_to_[kv]$", 2048),),
+        denoiser=("label_emb.0.0.weight", "add_embedding.linear_1.weight"),
     ),
     lora={
         "unet": LayerNames(("lora_unet_", "unet_", "diffusion_model_", "lycoris_", ""), unet_spellings),

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from smd_cli.errors import AssetError, Part
 
+TINY_VAE = "tiny"
+"""What stands for the small autoencoder of a model's family."""
+
 LOCAL_LORAS = "local_loras"
 """The part that the LoRAs of single regions are, by their references."""
 
@@ -23,9 +26,10 @@ class ModelSpec:
     Attributes:
         base: an embedded model's name, a diffusers folder, a .safetensors file or a hub id.
         family: a key of `FAMILIES`, or 'auto' to read it from the checkpoint.
-        vae: another autoencoder; None keeps the checkpoint's own.
+        vae: another autoencoder, or `TINY_VAE`, the family's small one; None keeps the checkpoint's own.
         loras: adapters to fuse and their weights, in order.
-        config: model folder or hub id that gives a single file its configs and tokenizer; None: the family's.
+        config: model folder or hub id that gives a single file its configs and tokenizer, and the networks
+            that it lacks; None: the family's.
         lcm_lora: the LoRA that makes ordinary weights few-step ones; None: the model's own in
             its folder `lcm_lora`, else the family's.
         textual_inversions: learned words: a reference and the word; None: as the file calls it.

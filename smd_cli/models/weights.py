@@ -15,6 +15,13 @@ from smd_cli.references import PICKLES
 from smd_cli.regular_files import UnfitFileError, open_regular, why_unread
 
 _REAL = ("F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2")
+_PACKED = ("I8", "U8", "I32", "I64", "BOOL")
+_SCALES = (
+    *(".scale_weight", ".weight_scale", ".weight_scale_2", "scaled_fp8", ".comfy_quant"),  # of ComfyUI
+    *(".absmax", ".quant_map", ".SCB", ".qweight", ".qzeros", ".wscales"),  # bitsandbytes, GPTQ, SVDQuant
+)
+"""Endings of tensors that scale quantised weights, or that are packed."""
+
 Shapes = dict[str, tuple[int, ...]]
 Header = tuple[Shapes, dict[str, str]]
 """Names and shapes of a file's tensors, and what its writer added."""
@@ -54,6 +61,22 @@ def check_real(path: Path, names: Iterable[str]) -> None:
         for name in names:
             if (kind := file.get_slice(name).get_dtype()) not in _REAL:
                 raise AssetError(f"{path}: {name} holds {kind} numbers; get the file in F16, BF16 or F32")
+
+
+def check_plain(path: Path, prefix: str) -> None:
+    """Check that the weights of a network in a file are numbers as they are, and not to be scaled first.
+
+    Raises:
+        AssetError: as `open_weights`; or they are quantised.
+    """
+    with open_weights(path) as file:
+        for name in own_names(file.keys(), prefix):
+            is_packed = name.endswith(".weight") and file.get_slice(name).get_dtype() in _PACKED
+            if is_packed or name.endswith(_SCALES):
+                raise AssetError(
+                    f"{path}: quantised weights ({name}), which are not read; get the file in F16, BF16 or "
+                    "F32: --weights int8 makes weights small as they are loaded"
+                )
 
 
 def read_header(path: Path) -> Header:

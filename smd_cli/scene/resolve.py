@@ -31,6 +31,7 @@ from smd_cli.scene.stream_plan import StreamPlan, resolve_stream
 from smd_cli.scene.values import MAX_PIXELS, MAX_SIDE, MIN_SIDE
 
 Size = tuple[int, int]  # width, height in px
+OWN_VAE = "own"  # what `model.vae` says of a model's own autoencoder, which it has anyway
 NO_LORA = "none"  # what a scene's `model.lcm_lora` says of weights that are few-step ones already
 
 
@@ -240,7 +241,7 @@ def _model(model: Model, base_dir: Path, *, captions: bool) -> ModelPlan:
     return ModelPlan(
         base=model.base.at(base_dir),
         family=model.family,
-        vae=at(model.vae),
+        vae=None if model.vae and model.vae.text == OWN_VAE else at(model.vae),
         loras=tuple(lora.model_copy(update={"path": lora.path.at(base_dir)}) for lora in model.loras),
         textual_inversions=tuple(
             each.model_copy(update={"path": each.path.at(base_dir)}) for each in model.textual_inversions

@@ -74,7 +74,11 @@ class Model(Section):
         description="Architecture; `auto` reads it from the weights. This version supports "
         f"{', '.join(f'`{name}`' for name in FAMILIES)}.",
     )
-    vae: Reference | None = Field(default=None, description="Another autoencoder; default: the model's own.")
+    vae: Reference | None = Field(
+        default=None,
+        description="The autoencoder: `own`, the model's; `tiny`, its family's small one, which is fast and "
+        "less exact; or another: a file, a folder or a Hub id; default: `own`.",
+    )
     loras: Loras = Field(
         default=(), description="Adapters that are fused into the model, for everything that is painted."
     )

@@ -109,7 +109,7 @@ def test_the_hash_of_a_single_file_is_its_own(single_file, folder, copy):
         ("/nowhere/model", "no such model"),
         ("/" + "a" * 5000, "File name too long"),
         ("owner/never-downloaded", "neither a path here nor whole in the Hugging Face cache"),
-        ("owner/never-downloaded@v2", "offline"),
+        ("owner/never-downloaded@v2", "online, smd models pull fetches it"),
     ],
 )
 def test_nothing_there(reference, words, monkeypatch, tmp_path):
@@ -191,13 +191,13 @@ def test_folders_of_other_families(pipeline, words, copy, make):
 @pytest.mark.parametrize(
     ("names", "words"),
     [
-        (["model.diffusion_model.joint_blocks.0.x"], "holds no autoencoder"),
+        (["model.diffusion_model.joint_blocks.0.x"], "is of family sd15, not sd3"),
         (["model.diffusion_model.double_blocks.0.x"], "family flux is not supported yet"),
         (
             ["cond_stage_model.model.x", "noise_augmentor.alphas_cumprod"],
             "family sd2-unclip is not supported yet",
         ),
-        (["model.diffusion_model.x"], "a UNet without text encoder"),
+        (["model.diffusion_model.x"], "not a checkpoint of any known family"),
         (["lora_unet_x.lora_down.weight"], "belongs under model.loras"),
         (["encoder.conv_in.weight"], "belongs under model.vae"),
         (["x"], "not a checkpoint of any known family"),

@@ -15,8 +15,9 @@ from transformers import CLIPTokenizer
 
 from smd_cli.engine.device import choose_device
 from smd_cli.errors import DeviceError, UsageError
-from smd_cli.models.assets import LCM_LORA, locate
+from smd_cli.models.assets import locate
 from smd_cli.models.components import Destination, load_networks
+from smd_cli.models.lora_choice import LCM_LORA
 from smd_cli.models.spec import ModelSpec
 from smd_cli.workshop.train.adapter import save_adapter
 from smd_cli.workshop.train.autoencoder import picture_pool, polish_decoder, train_autoencoder

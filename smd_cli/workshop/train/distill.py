@@ -11,7 +11,7 @@ import torch
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor
 
-from smd_cli.models.assets import LCM_LORA
+from smd_cli.models.lora_choice import LCM_LORA
 from smd_cli.workshop.train.adapter import adapt, load_adapter
 from smd_cli.workshop.train.config import Config
 from smd_cli.workshop.train.consistency import consistency, student_step
