@@ -191,7 +191,6 @@ FAMILY = Family(
     tiny_autoencoder="madebyollin/taef1",
     marks=Marks(
         pipelines=("ZImagePipeline", "ZImageImg2ImgPipeline", "ZImageInpaintPipeline"),
-        adapted=((r"layers_\d+_attention_(to_[qkv]|qkv)$", 3840),),
         tensors=("model.diffusion_model.layers.0.adaLN_modulation.0.", "layers.0.adaLN_modulation.0."),
         fits_folder=fits_folder,
         adapted=((r"layers_\d+_attention_(to_)?(q|k|v|qkv)$", 3840),),
