@@ -32,6 +32,8 @@ INDEX = {
     "vae": ["diffusers", "AutoencoderKL"],
 }
 
+NOISE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
+
 Networks = dict[str, nn.Module]
 
 
@@ -106,9 +108,7 @@ def make_folder(folder: Path, **parts: nn.Module) -> Path:
     """A diffusers folder; native size 64 px."""
     for name, network in make_networks(**parts).items():
         network.save_pretrained(folder / name)
-    EulerDiscreteScheduler(
-        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", timestep_spacing="leading"
-    ).save_pretrained(folder / "scheduler")
+    EulerDiscreteScheduler(**NOISE, timestep_spacing="leading").save_pretrained(folder / "scheduler")
     write_tokenizer(folder / "tokenizer")
     write_tokenizer(folder / "tokenizer_2", padding="!")
     (folder / "model_index.json").write_text(json.dumps(INDEX))

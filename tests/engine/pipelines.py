@@ -18,6 +18,13 @@ from typing import Any
 from unittest.mock import patch
 
 import torch
+from diffusers import (
+    DDIMScheduler,
+    DPMSolverMultistepScheduler,
+    EulerDiscreteScheduler,
+    LCMScheduler,
+    TCDScheduler,
+)
 from torch import Tensor
 
 from smd_cli.core.noise import SeededNoise
@@ -34,6 +41,24 @@ from tests.golden import relative_error
 
 TOLERANCE = 1e-4
 """Of the largest value."""
+
+STEPS = 3
+LEADING, TRAILING, LINSPACE = ({"timestep_spacing": name} for name in ("leading", "trailing", "linspace"))
+SCHEDULERS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "kind: lcm, steps: 3": (LCMScheduler, {}),
+    "kind: tcd, steps: 3": (TCDScheduler, {}),
+    "kind: tcd, steps: 3, gamma: 1": (TCDScheduler, {}),
+    "kind: ddim, steps: 3": (DDIMScheduler, LEADING),
+    "kind: ddim, steps: 3, spacing: trailing": (DDIMScheduler, TRAILING),
+    "kind: euler, steps: 3": (EulerDiscreteScheduler, TRAILING),
+    "kind: euler, steps: 3, spacing: leading": (EulerDiscreteScheduler, LEADING),
+    "kind: euler, steps: 3, spacing: linspace": (EulerDiscreteScheduler, LINSPACE),
+    "kind: dpmpp, steps: 3": (DPMSolverMultistepScheduler, LINSPACE),
+    "kind: dpmpp, steps: 3, spacing: leading": (DPMSolverMultistepScheduler, LEADING),
+    "kind: dpmpp, steps: 3, spacing: trailing": (DPMSolverMultistepScheduler, TRAILING),
+    "kind: dpmpp, steps: 3, spacing: karras": (DPMSolverMultistepScheduler, {"use_karras_sigmas": True}),
+}
+"""diffusers' schedulers of what a scene can ask for, with what users set in the model's own."""
 
 
 @dataclass(frozen=True)

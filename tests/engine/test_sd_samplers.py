@@ -6,37 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from diffusers import (
-    DDIMScheduler,
-    DPMSolverMultistepScheduler,
-    EulerDiscreteScheduler,
-    LCMScheduler,
-    StableDiffusionPipeline,
-    TCDScheduler,
-)
+from diffusers import DDIMScheduler, EulerDiscreteScheduler, LCMScheduler, StableDiffusionPipeline
 
 from tests.checkpoints.sd15 import SD2, SD15, Version
-from tests.engine.pipelines import Picture, backbone_of, compare
+from tests.engine.pipelines import SCHEDULERS, STEPS, Picture, backbone_of, compare
 
-STEPS = 3
 V, NOISE_ALONE = {"prediction_type": "v_prediction"}, {"rescale_betas_zero_snr": True}
 TRAININGS: dict[str, dict[str, Any]] = {"epsilon": {}, "v": V, "v from noise alone": {**V, **NOISE_ALONE}}
-LEADING, TRAILING, LINSPACE = ({"timestep_spacing": name} for name in ("leading", "trailing", "linspace"))
-SCHEDULERS: dict[str, tuple[Any, dict[str, Any]]] = {
-    "kind: lcm, steps: 3": (LCMScheduler, {}),
-    "kind: tcd, steps: 3": (TCDScheduler, {}),
-    "kind: tcd, steps: 3, gamma: 1": (TCDScheduler, {}),
-    "kind: ddim, steps: 3": (DDIMScheduler, LEADING),
-    "kind: ddim, steps: 3, spacing: trailing": (DDIMScheduler, TRAILING),
-    "kind: euler, steps: 3": (EulerDiscreteScheduler, TRAILING),
-    "kind: euler, steps: 3, spacing: leading": (EulerDiscreteScheduler, LEADING),
-    "kind: euler, steps: 3, spacing: linspace": (EulerDiscreteScheduler, LINSPACE),
-    "kind: dpmpp, steps: 3": (DPMSolverMultistepScheduler, LINSPACE),
-    "kind: dpmpp, steps: 3, spacing: leading": (DPMSolverMultistepScheduler, LEADING),
-    "kind: dpmpp, steps: 3, spacing: trailing": (DPMSolverMultistepScheduler, TRAILING),
-    "kind: dpmpp, steps: 3, spacing: karras": (DPMSolverMultistepScheduler, {"use_karras_sigmas": True}),
-}
-"""diffusers' schedulers of what a scene can ask for, with what users set in the model's own."""
 
 
 class Model:

@@ -1,16 +1,20 @@
 """SDXL: one prompt without regions is what diffusers' own pipeline makes of the same files and noise."""
 
+import json
+import shutil
 from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 import torch
-from diffusers import DDIMScheduler, EulerDiscreteScheduler, LCMScheduler, StableDiffusionXLPipeline
+from diffusers import DDIMScheduler, EulerDiscreteScheduler, StableDiffusionXLPipeline
 
 from tests.checkpoints import sdxl
-from tests.engine.pipelines import Picture, compare, ours, relative_error, theirs
+from tests.engine.pipelines import SCHEDULERS, STEPS, Picture, compare, ours, relative_error, theirs
 
-NOISE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
+OWN = {**sdxl.NOISE, "clip_sample": False, "set_alpha_to_one": False, "steps_offset": 1}
+"""What published models' configs say of their schedulers."""
+
 EULER = "kind: euler, steps: 4"
 
 
@@ -27,31 +31,36 @@ def pipeline(files) -> StableDiffusionXLPipeline:
 
 
 def trailing() -> EulerDiscreteScheduler:
-    return EulerDiscreteScheduler(**NOISE, timestep_spacing="trailing")
-
-
-@pytest.mark.parametrize(
-    ("guidance", "rescale"), [(1.0, 0.0), (3.0, 0.0), (3.0, 0.7)], ids=["plain", "guided", "rescaled"]
-)
-def test_euler_with_trailing_steps(guidance, rescale, files, pipeline):
-    pipeline.scheduler = trailing()
-    picture = Picture(files.folder, f"{EULER}, guidance_scale: {guidance}, guidance_rescale: {rescale}")
-    compare(picture, pipeline, num_inference_steps=4, guidance_scale=guidance, guidance_rescale=rescale)
+    return EulerDiscreteScheduler(**sdxl.NOISE, timestep_spacing="trailing")
 
 
 @pytest.mark.parametrize("guidance", [1.0, 2.5])
-def test_consistency_steps(guidance, files, pipeline):
-    pipeline.scheduler = LCMScheduler(**NOISE)
-    picture = Picture(files.folder, f"kind: lcm, guidance_scale: {guidance}")
-    timesteps = ours(picture)[1].method.schedule.timesteps.tolist()
-    compare(picture, pipeline, timesteps=timesteps, guidance_scale=guidance)
+@pytest.mark.parametrize("sampler", SCHEDULERS)
+def test_samplers_make_what_the_pipeline_makes(sampler, guidance, files, pipeline):
+    kind, settings = SCHEDULERS[sampler]
+    pipeline.scheduler = kind.from_config(OWN, **settings)
+    eta = {"eta": 1.0 if "gamma: 1" in sampler else 0.3} if "tcd" in sampler else {}
+    picture = Picture(files.folder, f"{sampler}, guidance_scale: {guidance}")
+    compare(picture, pipeline, num_inference_steps=STEPS, guidance_scale=guidance, **eta)
 
 
-@pytest.mark.parametrize("guidance", [1.0, 3.0])
-def test_ddim(guidance, files, pipeline):
-    pipeline.scheduler = DDIMScheduler(**NOISE, clip_sample=False, set_alpha_to_one=False, steps_offset=1)
-    picture = Picture(files.folder, f"kind: ddim, steps: 5, guidance_scale: {guidance}")
-    compare(picture, pipeline, num_inference_steps=5, guidance_scale=guidance)
+def test_guided_predictions_are_brought_back_to_the_contrast_of_others(files, pipeline):
+    pipeline.scheduler = trailing()
+    picture = Picture(files.folder, f"{EULER}, guidance_scale: 3, guidance_rescale: 0.7")
+    compare(picture, pipeline, num_inference_steps=4, guidance_scale=3.0, guidance_rescale=0.7)
+
+
+def test_weights_that_predict_v_from_noise_alone(files, tmp_path):
+    training = {"prediction_type": "v_prediction", "rescale_betas_zero_snr": True}
+    folder = shutil.copytree(files.folder, tmp_path / "v")
+    config = folder / "scheduler/scheduler_config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), **training}))
+    loaded = StableDiffusionXLPipeline.from_pretrained(folder)
+    loaded.scheduler = DDIMScheduler.from_config(OWN, **training, timestep_spacing="trailing")
+    picture = Picture(
+        folder, "kind: ddim, steps: 3, spacing: trailing, guidance_scale: 3, guidance_rescale: 0.7"
+    )
+    compare(picture, loaded, num_inference_steps=3, guidance_scale=3.0, guidance_rescale=0.7)
 
 
 @pytest.mark.parametrize("size", [(96, 64), (64, 104)])
