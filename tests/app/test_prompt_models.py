@@ -1,4 +1,6 @@
-"""Models that read prompts by Qwen3, on small random weights: every kind of scene, and what suits none."""
+"""Families of models on small random weights: every kind of scene, and what suits none."""
+
+import json
 
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ from PIL import Image
 from smd_cli import AssetError, Renderer, SceneError, load_scene
 from smd_cli.app.checking import check_scene
 from smd_cli.engine.events import Warned
-from tests.checkpoints import klein, zimage
+from tests.checkpoints import klein, sdxl, zimage
 
 SCENE = """\
 smd: 1
@@ -23,12 +25,22 @@ regions:
 LONG = "snow on every one of the houses, and on all of the trees"  # more than fits in a block of 32 tokens
 
 
-FAMILIES = {"zimage": zimage.make_folder, "klein": klein.make_folder}
+def few_step_sdxl(folder):
+    """An SDXL whose scheduler says that it was distilled."""
+    config = sdxl.make_folder(folder) / "scheduler/scheduler_config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "_class_name": "LCMScheduler"}))
+    return folder
+
+
+FAMILIES = {"zimage": zimage.make_folder, "klein": klein.make_folder, "sdxl": few_step_sdxl}
 ORDINARY = {
     "zimage": lambda folder: zimage.make_folder(folder, shift=6.0),
     "klein": lambda folder: klein.make_folder(folder, is_distilled=False),
 }
 """What makes checkpoints of each family that are not distilled."""
+
+
+BY_QWEN = pytest.mark.parametrize("family", ORDINARY, indirect=True, scope="module")
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
@@ -110,6 +122,7 @@ def test_a_static_stream_shows_the_picture(model, renderer):
         assert abs(frame - np.asarray(still.image).astype(int)).max() <= 1
 
 
+@BY_QWEN
 @pytest.mark.parametrize(
     ("names_family", "sampler", "warned"), [(False, "{}", 1), (False, "{kind: lcm}", 0), (True, "{}", 0)]
 )
@@ -123,6 +136,7 @@ def test_a_default_that_it_is_not_distilled_for_is_told(family, model, names_fam
     assert all(f"{family} models are distilled for euler in" in text for text in texts)
 
 
+@BY_QWEN
 @pytest.mark.parametrize(
     ("overrides", "told"),
     [
@@ -141,6 +155,7 @@ def test_scenes_that_do_not_suit_it_are_told(family, model, renderer, overrides,
         renderer.render(load_scene(SCENE, overrides={"model": model, **overrides}))
 
 
+@BY_QWEN
 def test_weights_that_are_not_distilled_are_not_sampled_by_lcm(family, renderer, tmp_path):
     """They take guidance and negatives instead."""
     base = str(ORDINARY[family](tmp_path / "base"))

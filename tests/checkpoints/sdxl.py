@@ -53,7 +53,12 @@ def make_unet(**changes: object) -> UNet2DConditionModel:
         "addition_time_embed_dim": SIZE,
         "projection_class_embeddings_input_dim": 6 * SIZE + PROJECTED,
     }
-    return UNet2DConditionModel(**{**settings, **changes})
+    unet = UNet2DConditionModel(**{**settings, **changes})
+    with torch.no_grad():
+        for name, parameter in unet.named_parameters():
+            if ".attn2.to_" in name and name.endswith("weight"):
+                parameter *= 2  # so that prompts show
+    return unet
 
 
 def make_vae(**changes: object) -> AutoencoderKL:
