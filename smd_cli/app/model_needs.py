@@ -7,15 +7,18 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from smd_cli.app.model_availability import Availability, Role, model_availability
-from smd_cli.app.model_spec import at_model, find_model
+from smd_cli.app.model_spec import at_model, find_model, find_scene_captioner, model_spec
 from smd_cli.app.scenes import OpenedScene
 from smd_cli.errors import AssetError
 from smd_cli.messages import Message
-from smd_cli.models.choice import config_names, wanted_names
+from smd_cli.models.choice import config_names, is_model_folder, wanted_names
 from smd_cli.models.download import check_room
+from smd_cli.models.families import all_families
+from smd_cli.models.files import Files
 from smd_cli.models.hub import cache_folder, pinned
 from smd_cli.models.lora_choice import LCM_LORA
 from smd_cli.models.sources import open_files
+from smd_cli.models.spec import ModelSpec
 
 NeededRole = Role | Literal["config"]
 
@@ -74,11 +77,12 @@ def _needs(scene: OpenedScene, availability: Availability, *, offline: bool) -> 
     for each in availability.required:
         need = Need(each.role, each.source, each.present, 0, 0, "", each.problem)
         is_inside = each.source == f"{base}/{LCM_LORA}"  # and so counted with the base
-        yield need if is_inside else _weighed(need, offline=offline)
+        yield need if is_inside else _weighed(need, model_spec(scene.plan), offline=offline)
     config = _config(scene, availability)
     if config:
         present = None if availability.assets is None else True
-        yield _weighed(Need("config", config, present, 0, 0, "", None), offline=offline)
+        need = Need("config", config, present, 0, 0, "", None)
+        yield _weighed(need, model_spec(scene.plan), offline=offline)
 
 
 def _config(scene: OpenedScene, availability: Availability) -> str:
@@ -89,11 +93,11 @@ def _config(scene: OpenedScene, availability: Availability) -> str:
     return named.source if named else assets.family.config if assets else ""
 
 
-def _weighed(need: Need, *, offline: bool) -> Need:
+def _weighed(need: Need, spec: ModelSpec, *, offline: bool) -> Need:
     """Add how many bytes are here, how many a pull would fetch, and where they lie on the hub."""
     try:
         files = open_files(need.source, offline=offline or bool(need.present))
-        names = config_names(files) if need.role == "config" else wanted_names(files)
+        names = _names(need.role, files, spec)
     except (AssetError, OSError):  # which the problem tells
         return replace(need, here=None, missing=None)
     stored = [files.look(name) for name in names]
@@ -107,6 +111,18 @@ def _weighed(need: Need, *, offline: bool) -> Need:
     )
 
 
+def _names(role: NeededRole, files: Files, spec: ModelSpec) -> list[str]:
+    """Return the names of what a scene needs of some files. Raises AssetError: they are not there."""
+    if role == "config":
+        return config_names(files)
+    autoencoders = {family.autoencoder for family in all_families()}
+    if role == "vae" and is_model_folder(files):
+        own = next((name for name in autoencoders if files.has_folder(name)), "vae")
+        return [f"{own}/{name}" for name in wanted_names(files.folder(own))]
+    left_out = (*spec.left_out, *(autoencoders if spec.vae else ()))
+    return wanted_names(files, left_out if role == "base" else ())
+
+
 def pull_scene(scene: OpenedScene, *, offline: bool) -> tuple[str, ...]:
     """Fetch what a scene needs, at every point of its matrix; return where it lies on the hub, with commits.
 
@@ -118,4 +134,5 @@ def pull_scene(scene: OpenedScene, *, offline: bool) -> tuple[str, ...]:
         at_point = scene.at_point(point)
         with at_model(at_point):
             find_model(at_point.plan, offline=offline)
+            find_scene_captioner(at_point.plan, offline=offline)
     return tuple(dict.fromkeys(each.pinned for each in needs(scene, offline=True) if each.pinned))

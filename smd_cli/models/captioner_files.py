@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from smd_cli.errors import AssetError
 from smd_cli.models.allowed import KnownKeys, divides, real, whole, word
 from smd_cli.models.choice import network_weights
-from smd_cli.models.configs import CONFIG, read_config, read_json
+from smd_cli.models.configs import CONFIG, VOCABULARIES, read_config, read_json
 from smd_cli.models.files import Files
 from smd_cli.models.network_classes import TRANSFORMERS_NOTES, NetworkClass, read_network_config
 from smd_cli.models.networks import ComponentFiles
@@ -18,8 +18,7 @@ from smd_cli.regular_files import MAX_VOCABULARY, read_text, why_unread
 CAPTIONER = "blip"
 """The `model_type` in a captioner's config."""
 
-TOKENIZER, VOCABULARY = "tokenizer.json", "vocab.txt"
-"""Where a captioner has its vocabulary, either of them."""
+TOKENIZER, VOCABULARY = VOCABULARIES
 
 LEAST_TOKENS, MOST_TOKENS = 5, 40
 """Of a caption; published captioners were trained on captions of about ten words."""

@@ -1,11 +1,11 @@
 """Which of the files at a place are a model's: decided by their names, before any of them is fetched."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import PurePosixPath
 
 from smd_cli.errors import AssetError
-from smd_cli.models.configs import CONFIG, INDEX, TOKENIZER_FILES, read_json
+from smd_cli.models.configs import CONFIG, INDEX, VOCABULARIES, read_json
 from smd_cli.models.families import all_families
 from smd_cli.models.files import Files, listed
 from smd_cli.models.peft_config import ADAPTER_CONFIG
@@ -37,8 +37,10 @@ def config_names(files: Files) -> list[str]:
     return [name for name in files.names if name in configs or name.rpartition("/")[0] in folders]
 
 
-def wanted_names(files: Files) -> list[str]:
+def wanted_names(files: Files, left_out: Collection[str] = ()) -> list[str]:
     """Return the names of all that is read of files, as far as names tell: nothing is fetched for it.
+
+    Of a model folder, the weights of components that are `left_out` are not.
 
     Raises:
         AssetError: as `network_weights` and `only_weights`.
@@ -48,14 +50,14 @@ def wanted_names(files: Files) -> list[str]:
         weights = [
             f"{name}/{each}"
             for name, stem in stems.items()
-            if files.has_folder(name)
+            if files.has_folder(name) and name not in left_out
             for each in _weights_by_name(files.folder(name), stem)
         ]
         return [*config_names(files), *weights]
     if CONFIG in files and not files.file:
         stem = next((each for each in _STEMS if _found(files, each)), _STEMS[0])
-        texts = [name for name in files.names if name in TOKENIZER_FILES]
-        return [CONFIG, *texts, *_weights_by_name(files, stem)]
+        words = [name for name in VOCABULARIES if name in files][:1]
+        return [CONFIG, *words, *_weights_by_name(files, stem)]
     usual = next((name for name in (LORA_WEIGHTS, LEARNED_WORDS) if name in files), "")
     name = only_weights(files, "file of weights", usual)
     beside = {str(PurePosixPath(name).with_name(ADAPTER_CONFIG)), *inference_configs(name)}

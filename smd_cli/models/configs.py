@@ -35,6 +35,9 @@ TOKENIZER_FILES = (
 CHAT_TEMPLATE = "chat_template.jinja"
 """File of a tokenizer's folder that holds the program which writes conversations; it is never run."""
 
+VOCABULARIES = ("tokenizer.json", "vocab.txt")
+"""Files of the words of a network that is a folder of its own; the first that is there is read."""
+
 
 @dataclass(frozen=True)
 class ModelConfigs:

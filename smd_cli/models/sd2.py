@@ -34,6 +34,7 @@ FAMILY = replace(
         pipelines=("StableDiffusionPipeline",),
         tensors=("cond_stage_model.model.",),
         fits_folder=fits_folder,
+        adapted=((r"attn2_to_[kv]$", 1024),),
     ),
     read_facts=partial(read_facts, family="sd2"),
 )

@@ -243,7 +243,10 @@ FAMILY = Family(
         ),
         tensors=("model.diffusion_model.joint_blocks.",),
         fits_folder=fits_folder,
-        adapted=tuple((r"transformer_blocks_\d+_attn_add_[qkv]_proj$", width) for width in (1536, 2432)),
+        adapted=(
+            (r"joint_blocks_\d+_", None),
+            *((r"transformer_blocks_\d+_attn_add_[kqv]_proj$", width) for width in (1536, 2432)),
+        ),
         denoiser=("joint_blocks.0.x_block.attn.qkv.weight", "transformer_blocks.0.attn.add_q_proj.weight"),
     ),
     lora={

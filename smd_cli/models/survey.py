@@ -235,7 +235,7 @@ def _file(files: Files, path: Path, *, offline: bool) -> Survey:
     try:
         shapes, header = read_header(path)
         sort = _OF_FILES.get(kind_of(shapes), "other")
-        if sort == "model":
+        if sort == "model" or (sort == "other" and _is_denoiser(path)):
             return _checkpoint(files, path, offline=offline)
     except AssetError as error:
         return Survey(files, "other", problem=str(error))
@@ -251,22 +251,37 @@ def _file(files: Files, path: Path, *, offline: bool) -> Survey:
     return Survey(files, sort, parts=(part,))
 
 
+def _is_denoiser(path: Path) -> bool:
+    """Tell whether a file is a model's denoiser alone, which some families are published as."""
+    try:
+        return recognise_file(path) in FAMILIES
+    except AssetError:
+        return False
+
+
 def _checkpoint(files: Files, path: Path, *, offline: bool) -> Survey:
     name = recognise_file(path)
     if name not in FAMILIES:
         return Survey(files, "model", name, problem=f"family {name} is not supported by this version")
-    parts = tuple(_of_file(path, each, component) for each, component in family(name).components.items())
+    parts = _held(path, family(name))
     facts, problem = None, ""
     try:
         facts = locate(ModelSpec(files.reference), offline=offline).facts
     except AssetError as error:
         problem = str(error)
-    return Survey(files, "model", name, tuple(part for part in parts if part.numbers), facts, problem=problem)
+    return Survey(files, "model", name, parts, facts, problem=problem)
 
 
-def _of_file(path: Path, name: str, component: Component) -> Weights:
-    """Describe a network in a file that holds several."""
-    counted = _numbers(path, component.prefix)
+def _held(path: Path, known: Family) -> tuple[Weights, ...]:
+    """Describe the networks that a file holds: under their prefixes, or without one the denoiser alone."""
+    parts = [_of_file(path, name, each, each.prefix) for name, each in known.components.items()]
+    held = tuple(part for part in parts if part.numbers)
+    return held or (_of_file(path, known.denoiser, known.components[known.denoiser], ""),)
+
+
+def _of_file(path: Path, name: str, component: Component, prefix: str) -> Weights:
+    """Describe a network in a file that may hold several."""
+    counted = _numbers(path, prefix)
     size = sum(_bytes(dtype) * count for dtype, count in counted.items())
     network = component.network.name if component.network else ""
     return Weights(name, network, 1, size, counted.total(), _frequent(counted))

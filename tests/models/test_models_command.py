@@ -7,8 +7,10 @@ from hashlib import sha256
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 
+from tests.checkpoints.blip import make_folder
 from tests.models.hub import CONFIGS, TEXT, UNET, VAE
 
 LAYER = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k"
@@ -25,7 +27,7 @@ def lora(tmp_path):
 
 @pytest.fixture
 def scene(tmp_path):
-    def write(**model):
+    def write(background=None, **model):
         path = tmp_path / "scene.yaml"
         path.write_text(
             json.dumps(
@@ -33,7 +35,7 @@ def scene(tmp_path):
                     "smd": 1,
                     "canvas": {"width": 64, "height": 64},
                     "model": model,
-                    "background": {"prompt": "x"},
+                    "background": background or {"prompt": "x"},
                 }
             )
         )
@@ -77,6 +79,31 @@ def test_a_scene_is_pulled_whole_and_no_more(hub, folder, styles, lora, scene):
     hub.is_down = True
     (again,) = hub.smd(["models", "pull", path, "--offline"], network=False)
     assert (again.code, again.out, hub.requests) == (0, pulled.out, [])
+
+
+def test_what_a_scene_has_from_elsewhere_is_not_pulled_of_its_model(hub, folder, tmp_path, scene):
+    photo = tmp_path / "photo.png"
+    Image.new("RGB", (64, 64), "red").save(photo)
+    background = {"prompt": "auto", "image": str(photo), "strength": 0.5}
+    for name, where in (("model", folder), ("other", folder), ("blip", make_folder(tmp_path / "blip"))):
+        hub.add(f"owner/{name}", where)
+    model = {"base": "owner/model", "vae": "owner/other", "captioner": "owner/blip", "lcm_lora": "none"}
+    path = scene(background, **model)
+    before, pulled, found = hub.smd(
+        ["models", "needs", path, "--json"], ["models", "pull", path], ["models", "list", "--json"]
+    )
+    needs = {each["role"]: each["missing_bytes"] for each in json.loads(before.out)["scenes"][0]["needs"]}
+    fetched = {
+        "base": [folder / name for name in (*CONFIGS, UNET, TEXT)],
+        "vae": [folder / "vae/config.json", folder / VAE],
+        "captioner": [tmp_path / "blip" / name for name in ("config.json", "model.safetensors", "vocab.txt")],
+    }
+    assert pulled.code == 0, pulled.err
+    assert hub.fetched() == sorted(
+        [*CONFIGS, UNET, TEXT, "vae/config.json", VAE, "config.json", "model.safetensors", "vocab.txt"]
+    )
+    assert needs == {role: sum(path.stat().st_size for path in paths) for role, paths in fetched.items()}
+    assert (models(found)["owner/blip"]["kind"], models(found)["owner/blip"]["whole"]) == ("captioner", True)
 
 
 def test_a_model_is_pulled_at_its_commit(hub, folder, copy, make):
