@@ -14,6 +14,7 @@ from smd_cli.app.scenes import OpenedScene
 from smd_cli.errors import AssetError, Part
 from smd_cli.messages import Message, Place, as_called
 from smd_cli.models.assets import Assets, locate
+from smd_cli.models.files import NotHereError
 from smd_cli.models.lora_choice import lcm_lora_of
 from smd_cli.models.networks import NoAutoencoderError
 from smd_cli.models.sources import open_files
@@ -118,10 +119,10 @@ def _extras(
 
 
 def _base(spec: ModelSpec) -> tuple[ModelSpec, Assets | AssetError]:
-    """Look for the base model alone, or with the autoencoder that it lacks."""
+    """Look for the base model alone, or with the autoencoder that it lacks, or that was fetched in its place."""
     bare = replace(spec, vae=None, loras=(), lcm_lora=None, textual_inversions=(), local_loras=())
     base = _locate(bare)
-    if isinstance(base, NoAutoencoderError) and spec.vae is not None:
+    if isinstance(base, NoAutoencoderError | NotHereError) and spec.vae is not None:
         bare = replace(bare, vae=spec.vae)
         base = _locate(bare)
     return bare, base

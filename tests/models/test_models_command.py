@@ -89,8 +89,11 @@ def test_what_a_scene_has_from_elsewhere_is_not_pulled_of_its_model(hub, folder,
         hub.add(f"owner/{name}", where)
     model = {"base": "owner/model", "vae": "owner/other", "captioner": "owner/blip", "lcm_lora": "none"}
     path = scene(background, **model)
-    before, pulled, found = hub.smd(
-        ["models", "needs", path, "--json"], ["models", "pull", path], ["models", "list", "--json"]
+    before, pulled, found, after = hub.smd(
+        ["models", "needs", path, "--json"],
+        ["models", "pull", path],
+        ["models", "list", "--json"],
+        ["models", "needs", path, "-q"],
     )
     needs = {each["role"]: each["missing_bytes"] for each in json.loads(before.out)["scenes"][0]["needs"]}
     fetched = {
@@ -98,7 +101,7 @@ def test_what_a_scene_has_from_elsewhere_is_not_pulled_of_its_model(hub, folder,
         "vae": [folder / "vae/config.json", folder / VAE],
         "captioner": [tmp_path / "blip" / name for name in ("config.json", "model.safetensors", "vocab.txt")],
     }
-    assert pulled.code == 0, pulled.err
+    assert (pulled.code, after.code) == (0, 0), (pulled.err, after.err)
     assert hub.fetched() == sorted(
         [*CONFIGS, UNET, TEXT, "vae/config.json", VAE, "config.json", "model.safetensors", "vocab.txt"]
     )
