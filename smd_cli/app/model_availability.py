@@ -119,7 +119,7 @@ def _extras(
 
 
 def _base(spec: ModelSpec) -> tuple[ModelSpec, Assets | AssetError]:
-    """Look for the base model alone, or with the autoencoder that it lacks, or that was fetched in its place."""
+    """Look for the base model alone, or with the autoencoder that takes its own one's place."""
     bare = replace(spec, vae=None, loras=(), lcm_lora=None, textual_inversions=(), local_loras=())
     base = _locate(bare)
     if isinstance(base, NoAutoencoderError | NotHereError) and spec.vae is not None:

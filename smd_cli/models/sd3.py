@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
 TRANSFORMER, CLIPS = "transformer", ("text_encoder", "text_encoder_2")
 
-EVALUATION_MAPS = 16
-"""How many vectors of the transformer's width one evaluation holds for each token at its peak."""
+EVALUATION_MAPS = 19
+"""How many vectors of the transformer's width one evaluation holds for each token at its peak, measured."""
 
 PROMPT_TOKENS = 333
 """How many tokens a prompt of one chunk has."""

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from smd_cli.engine.layers import CanvasImages
 from smd_cli.engine.prepare import PreparedScene, prepare
@@ -95,3 +96,21 @@ def test_prompt_strength_leans_towards_the_background():
 def test_ddim_takes_its_whole_grid():
     made = stage("background: {prompt: grass}\nsampler: {kind: ddim, steps: 20}")
     assert len(made.method.schedule) == 20
+
+
+@pytest.mark.parametrize(("indices", "starts_from_picture"), [([4, 25], True), ([0, 25], False)])
+def test_steps_that_leave_out_the_noisiest_start_from_the_picture(indices, starts_from_picture, tmp_path):
+    """Noise alone is at the level of the first step only."""
+    Image.new("RGB", (64, 64), "navy").save(tmp_path / "picture.png")
+    text = (
+        f"smd: 1\ncanvas: {{width: 64, height: 64}}\nsampler: {{indices: {indices}}}\n"
+        "background: {image: picture.png}\nregions: [{name: a, prompt: sun, mask: {box: [0, 0, 0.5, 1]}}]\n"
+    )
+    loaded = load_text(text, "scene", base_dir=tmp_path)
+    plan = resolve(loaded.scene, "scene", tmp_path)
+    painted = paint_scene(plan, loaded.locate)
+    prepared = prepare(plan, CanvasImages(painted.masks, painted.background), backbone())
+    noise = torch.randn(prepared.shape, generator=torch.Generator().manual_seed(2))
+    level, clean = prepared.method.schedule.start, prepared.regions.background
+    expected = level.alpha[0] * clean + level.sigma[0] * noise if starts_from_picture else noise
+    torch.testing.assert_close(prepared.starting_rows(noise).x, expected)
