@@ -15,6 +15,9 @@ from smd_cli.scene.resolve import Plan
 
 _log = logging.getLogger(__name__)
 
+MOST_FEW_STEPS = 16
+"""Steps that models distilled for few of them may take without a word; they were published with 1 to 8."""
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -74,6 +77,10 @@ def scene_schedule(plan: Plan, facts: ModelFacts, schedules: ScheduleMaker) -> S
             "the model was trained down to noise alone (zero terminal SNR), but with the spacing leading "
             "pictures begin at timestep %d; set sampler.spacing to trailing",
             schedule.timesteps[0],
+        )
+    if facts.few_step and not plan.sampler.facts.few_step and len(schedule) > MOST_FEW_STEPS:
+        _log.warning(
+            "the model was distilled for few steps, and takes %d; set sampler.steps to 1 to 8", len(schedule)
         )
     return schedule
 

@@ -74,7 +74,7 @@ def test_a_tiled_canvas_takes_the_steps_of_one_picture() -> None:
 
 def test_a_region_is_bootstrapped_with_its_own_past_on_a_clean_ground() -> None:
     """The second step, told in full: latents and clean latents of the step before are cut out and rolled."""
-    of = arrange_regions(regions((0, 4)).masks[..., :6], TILE)
+    of = arrange_regions(0.6 * regions((0, 4)).masks[..., :6], TILE)
     shape = (1, 4, HEIGHT, 6)
     x, past, noise = (SeededNoise(seed)("init", 0, shape) for seed in (1, 2, 3))
     white = WHITE[..., :6]
@@ -94,9 +94,9 @@ def test_a_region_is_bootstrapped_with_its_own_past_on_a_clean_ground() -> None:
     estimate = kept * shown + alpha[2] * (1 - math.exp(-length)) * (clean + slope)
 
     ground = alpha[2] * (white + sigma[2] * noise)
-    torch.testing.assert_close(found.x, torch.where(mask > 0, estimate, ground), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(found.x, torch.lerp(ground, estimate, mask), rtol=1e-4, atol=1e-4)
     assert found.carried is not None
-    torch.testing.assert_close(found.carried, torch.where(mask > 0, clean, white), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(found.carried, torch.lerp(white, clean, mask), rtol=1e-4, atol=1e-4)
 
 
 def test_what_is_remembered_of_a_background_is_the_background() -> None:

@@ -85,6 +85,18 @@ def test_sd_turbo_paints_in_one_step(model, sampler, tmp_path):
             assert (shown - painted).abs().max() <= 1
 
 
+def test_many_steps_of_weights_distilled_for_few_are_warned_of(model):
+    SD2.write_scheduler(model, **TURBO)
+    for sampler, warned in (("{kind: dpmpp}", 1), ("{kind: dpmpp, steps: 2}", 0), ("{kind: euler}", 0)):
+        done = smd("generate", "s.yaml", "--set", f"sampler={sampler}", "--offline", "--overwrite", "--json")
+        assert done.exit_code == 0, done.stderr
+        told = [each["text"] for each in json.loads(done.stdout)["warnings"]]
+        assert (
+            told
+            == ["the model was distilled for few steps, and takes 25; set sampler.steps to 1 to 8"] * warned
+        )
+
+
 def test_loras_of_the_other_version_are_told_by_their_shapes(model, tmp_path):
     SD15.make_lora(tmp_path)
     lora = "model={base: ./model, loras: [{path: ./lora.safetensors}]}"
