@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from smd_cli.models.components import Destination
     from smd_cli.models.conditioning import Conditioning
 
-EVALUATION_MAPS = 24
-"""How many maps of the UNet's first width one evaluation holds at its peak, by measurements."""
+EVALUATION_MAPS = 16
+"""How many maps of the UNet's first width one evaluation of SDXL's own holds at its peak, as counted."""
 
 SIZES = 6
 """How many numbers the UNet is told of a picture: two sizes of it, and the corner of the crop."""
