@@ -1,12 +1,10 @@
-"""Stable Diffusion 3 in every kind of scene, on small random weights, and what is told of what is wrong."""
+"""What is particular of scenes on Stable Diffusion 3, on small random weights; and what mistakes are told."""
 
 import json
 import shutil
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from smd_cli import AssetError, Renderer, SceneError, load_scene
@@ -41,7 +39,7 @@ def copy(folder, tmp_path):
 
 @pytest.fixture(scope="module")
 def renderer():
-    with Renderer() as renderer:
+    with Renderer(dtype="float32") as renderer:
         yield renderer
 
 
@@ -78,43 +76,6 @@ def test_weights_of_words_are_heard(folder, renderer):
     )
     assert (plain - strong).abs().max() > 1e-3
     torch.testing.assert_close(plain, again)
-
-
-def test_prompt_strength_mixes_pooled_vectors_too(folder, renderer):
-    """Of strength 0 a region has the background's prompt: it is painted as if it were not there."""
-    none = rendered(renderer, folder, {"regions[left].prompt_strength": 0.0}).latents
-    same = rendered(renderer, folder, {"regions[left].prompt": "a house"}).latents
-    half = rendered(renderer, folder, {"regions[left].prompt_strength": 0.5}).latents
-    torch.testing.assert_close(none, same)
-    assert (none - half).abs().max() > 1e-3
-
-
-@pytest.mark.parametrize("sampler", ["lcm", "euler"])
-def test_panoramas_are_tiled_and_places_are_those_in_a_tile(folder, renderer, sampler):
-    text = SCENE.partition("regions:")[0] + "task: panorama\n"
-    picture = rendered(renderer, folder, {"canvas.width": 128, "sampler.kind": sampler}, text)
-    assert picture.image.size == (128, 64)
-    assert picture.work.model_evaluations == 3 * 3  # tiles of 64 px at 0, 32 and 64
-    assert picture.latents.isfinite().all()
-
-
-def test_inpainting_leaves_the_rest_of_the_picture(folder, renderer, tmp_path):
-    pixels = np.random.default_rng(1).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-    Image.fromarray(pixels).save(tmp_path / "picture.png")
-    text = SCENE.partition("  - {name: right")[0].replace("{prompt: a house}", "{image: picture.png}")
-    model = {"base": str(folder), "lcm_lora": "none"}
-    scene = load_scene(text, base_dir=tmp_path, overrides={"model": model, "task": "inpaint"})
-    painted = np.asarray(renderer.render(scene).image)
-    assert (painted[:, 40:] == pixels[:, 40:]).all()
-    assert (painted[:, :24] != pixels[:, :24]).any()
-
-
-def test_a_static_stream_shows_the_picture(folder, renderer):
-    still = np.asarray(rendered(renderer, folder).image).astype(int)
-    text = SCENE + "task: stream\nstream: {frames: 2}\n"
-    frames = [np.asarray(frame.image).astype(int) for frame in renderer.stream(opened(folder, text))]
-    assert len(frames) == 2
-    assert all(abs(frame - still).max() <= 1 for frame in frames)
 
 
 def test_the_few_step_lora_is_flash(folder):

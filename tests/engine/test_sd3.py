@@ -6,24 +6,18 @@ import pytest
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler, StableDiffusion3Pipeline
 from safetensors.torch import load_file
+from torch import Tensor
 
-from smd_cli.core.noise import SeededNoise
-from smd_cli.engine.events import Clock
-from smd_cli.engine.layers import CanvasImages
-from smd_cli.engine.prepare import prepare
-from smd_cli.engine.render import denoise
-from smd_cli.models.assets import ModelSpec, locate
-from smd_cli.models.loading import load
-from smd_cli.scene.loader import load_text
-from smd_cli.scene.resolve import resolve
 from tests.checkpoints import sd3
+from tests.engine.pipelines import Picture, compare
 
-PROMPT, NEGATIVE = "a red house, snow", "a blue circle"
-SHAPE, SEED, STEPS = (1, 16, 8, 8), 5, 3
+STEPS = 3
+SAMPLERS = {"euler": {}, "lcm": {"stochastic_sampling": True}}
+"""What the scheduler of each sampler is told beside its config."""
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory):
+def models(tmp_path_factory) -> Path:
     """The same small model as a folder, without T5, as one file and as a file without text encoders."""
     folder = tmp_path_factory.mktemp("sd3")
     sd3.make_folder(folder / "folder")
@@ -34,83 +28,84 @@ def models(tmp_path_factory):
     return folder
 
 
-def ours(models: Path, base: str, sampler: str, **model) -> torch.Tensor:
-    """This program's latents."""
-    config = str(models / "folder") if base.endswith(".safetensors") else None
-    spec = ModelSpec(str(models / base), config=config, lcm_lora="none", **model)
-    backbone = load(locate(spec), torch.device("cpu"), torch.float32)
-    text = f"smd: 1\ncanvas: {{width: 64, height: 64}}\nsampler: {{{sampler}, steps: {STEPS}}}\n"
-    text += f"background: {{prompt: '{PROMPT}', negative_prompt: '{NEGATIVE}'}}\n"
-    plan = resolve(load_text(text, "scene").scene, "scene", Path())
-    with torch.inference_mode():
-        stage = prepare(plan, CanvasImages(()), backbone)
-    return denoise(stage, SeededNoise(SEED), Clock())
+def picture(models: Path, base: str, sampler: str, **choices: object) -> Picture:
+    if base.endswith(".safetensors"):
+        choices["config"] = str(models / "folder")
+    return Picture(models / base, f"{sampler}, steps: {STEPS}", choices={"lcm_lora": "none", **choices})
 
 
-def theirs(folder: Path, monkeypatch, lora: Path | None = None, *, stochastic: bool = False, **settings):
-    """diffusers' latents."""
+def pipeline(folder: Path, **scheduling: object) -> StableDiffusion3Pipeline:
     without = {} if (folder / sd3.T5).exists() else {sd3.T5: None, "tokenizer_3": None}
-    pipeline = StableDiffusion3Pipeline.from_pretrained(folder, **without)
-    if lora:
-        add_lora(pipeline, load_file(lora))
-    pipeline.set_progress_bar_config(disable=True)
-    pipeline.scheduler = FlowMatchEulerDiscreteScheduler.from_config(
-        pipeline.scheduler.config, stochastic_sampling=stochastic
-    )
-    noise = SeededNoise(SEED)
-    draws = iter([*(noise("renoise", step, SHAPE) for step in range(1, STEPS)), torch.zeros(SHAPE)])
-    module = "diffusers.schedulers.scheduling_flow_match_euler_discrete.randn_tensor"
-    monkeypatch.setattr(module, lambda *args, **kwargs: next(draws))
-    return pipeline(
-        PROMPT, negative_prompt=NEGATIVE, width=64, height=64, latents=noise("init", 0, SHAPE),
-        num_inference_steps=STEPS, output_type="latent", **settings,
-    ).images  # fmt: skip
+    made = StableDiffusion3Pipeline.from_pretrained(folder, **without)
+    made.scheduler = FlowMatchEulerDiscreteScheduler.from_config(made.scheduler.config, **scheduling)
+    return made
 
 
-def add_lora(pipeline: StableDiffusion3Pipeline, tensors: dict[str, torch.Tensor]) -> None:
+def check(
+    made: Picture, theirs: StableDiffusion3Pipeline, guidance: float = 1.0, **settings: object
+) -> Tensor:
+    return compare(made, theirs, num_inference_steps=STEPS, guidance_scale=guidance, **settings)
+
+
+@pytest.mark.parametrize("guidance", [1.0, 2.5])
+@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("base", ["folder", "no_t5"])
+def test_a_folder(models, base, sampler, guidance):
+    made = picture(models, base, f"kind: {sampler}, guidance_scale: {guidance}")
+    check(made, pipeline(models / base, **SAMPLERS[sampler]), guidance)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("base", ["sd3_lgt.safetensors", "sd3_.safetensors"])
+def test_a_single_file(models, base, sampler):
+    made = picture(models, base, f"kind: {sampler}")
+    check(made, pipeline(models / "folder", **SAMPLERS[sampler]))
+
+
+def test_stable_diffusion_3_that_is_not_3_5(tmp_path):
+    sd3.make_folder(tmp_path / "folder", **sd3.STABLE_3)
+    sd3.make_file(tmp_path, **sd3.STABLE_3)
+    for base in ("folder", "sd3_lgt.safetensors"):
+        check(picture(tmp_path, base, "kind: euler"), pipeline(tmp_path / "folder"))
+
+
+def test_shifts_that_follow_from_the_size(models, tmp_path):
+    folder = sd3.make_folder(tmp_path / "folder")
+    FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True).save_pretrained(folder / "scheduler")
+    dynamic = check(picture(tmp_path, "folder", "kind: euler"), pipeline(folder))
+    fixed = check(picture(models, "folder", "kind: euler"), pipeline(models / "folder"))
+    assert (dynamic - fixed).abs().max() > 1e-2
+
+
+@pytest.mark.parametrize("base", ["folder", "sd3_lgt.safetensors"])
+def test_a_lora(models, base):
+    lora = models / "lora.safetensors"
+    changed = pipeline(models / "folder")
+    add_lora(changed, load_file(lora))
+    with_it = check(picture(models, base, "kind: euler", loras=((str(lora), 1.0),)), changed)
+    without = check(picture(models, base, "kind: euler"), pipeline(models / "folder"))
+    assert (with_it - without).abs().max() > 1e-2
+
+
+def add_lora(made: StableDiffusion3Pipeline, tensors: dict[str, Tensor]) -> None:
     """Change weights as a LoRA's authors say (2106.09685): by the product of its factors."""
     for name, down in tensors.items():
         if name.endswith(".lora_A.weight"):
             component, _, layer = name.removesuffix(".lora_A.weight").partition(".")
             up = tensors[name.replace("lora_A", "lora_B")]
-            getattr(pipeline, component).get_submodule(layer).weight.data += up @ down
-
-
-def relative_error(a: torch.Tensor, b: torch.Tensor) -> float:
-    return float((a - b).abs().max() / b.abs().max())
-
-
-SAMPLERS = {"euler": False, "lcm": True}
-
-
-@pytest.mark.parametrize("guidance", [1.0, 2.5])
-@pytest.mark.parametrize("sampler", SAMPLERS)
-@pytest.mark.parametrize("base", ["folder", "no_t5", "sd3_lgt.safetensors", "sd3_.safetensors"])
-def test_a_picture_is_that_of_the_pipeline(models, monkeypatch, base, sampler, guidance):
-    latents = ours(models, base, f"kind: {sampler}, guidance_scale: {guidance}")
-    folder = models / ("no_t5" if base == "no_t5" else "folder")
-    expected = theirs(folder, monkeypatch, stochastic=SAMPLERS[sampler], guidance_scale=guidance)
-    assert relative_error(latents, expected) < 1e-4
-
-
-@pytest.mark.parametrize("base", ["folder", "sd3_lgt.safetensors"])
-def test_with_a_lora_too(models, monkeypatch, base):
-    lora = models / "lora.safetensors"
-    latents = ours(models, base, "kind: euler", loras=((str(lora), 1.0),))
-    expected = theirs(models / "folder", monkeypatch, lora, guidance_scale=1.0)
-    assert relative_error(latents, expected) < 1e-4
-    assert relative_error(ours(models, base, "kind: euler"), expected) > 1e-2
+            getattr(made, component).get_submodule(layer).weight.data += up @ down
 
 
 @pytest.mark.parametrize("base", ["folder", "no_t5"])
-def test_the_length_of_t5_is_a_setting(models, monkeypatch, base):
-    latents = ours(models, base, "kind: euler", t5_length=77)
-    expected = theirs(models / base, monkeypatch, guidance_scale=1.0, max_sequence_length=77)
-    assert relative_error(latents, expected) < 1e-4
-    assert relative_error(ours(models, base, "kind: euler"), expected) > 1e-3
+def test_the_length_of_t5(models, base):
+    made = picture(models, base, "kind: euler", t5_length=77)
+    short = check(made, pipeline(models / base), max_sequence_length=77)
+    usual = check(picture(models, base, "kind: euler"), pipeline(models / base))
+    assert (short - usual).abs().max() > 1e-3
 
 
 def test_t5_may_be_left_out(models):
-    latents = ours(models, "folder", "kind: euler", left_out=("text_encoder_3",))
-    torch.testing.assert_close(latents, ours(models, "no_t5", "kind: euler"))
-    assert relative_error(latents, ours(models, "folder", "kind: euler")) > 1e-2
+    left_out = check(picture(models, "folder", "kind: euler", left_out=(sd3.T5,)), pipeline(models / "no_t5"))
+    torch.testing.assert_close(
+        left_out, check(picture(models, "no_t5", "kind: euler"), pipeline(models / "no_t5"))
+    )
