@@ -61,6 +61,14 @@ def test_guidance_of_a_model_that_is_not_distilled(tmp_path):
     compare(picture, pipeline(base), **{**settings, "guidance_scale": 3.0})
 
 
+def test_a_transformer_alone_in_the_published_layout(distilled):
+    """What it lacks comes from the folder of its configs."""
+    picture = Klein(
+        klein.make_file(distilled), f"kind: euler, steps: {STEPS}", choices={"config": str(distilled)}
+    )
+    compare(picture, pipeline(distilled), **settings)
+
+
 def test_a_lora(distilled, tmp_path):
     lora = klein.make_lora(tmp_path / "lora")
     sampler = f"kind: euler, steps: {STEPS}"

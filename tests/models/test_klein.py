@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 import smd_cli as smd
 from smd_cli.app.model_fit import find_fitting
 from smd_cli.errors import AssetError
+from smd_cli.models.adapter_survey import family_of
 from smd_cli.models.assets import ModelSpec, locate
 from smd_cli.models.components import Destination, load_component
 from smd_cli.models.flux2_autoencoder import Flux2Autoencoder
@@ -107,6 +108,14 @@ def test_a_lora_of_another_family_is_refused(folder, tmp_path):
     )
     with pytest.raises(AssetError, match="unknown naming: 1 of its 1 layers"):
         load(locate(ModelSpec(str(folder), loras=((str(path), 1.0),)), offline=True), CPU, torch.float32)
+
+
+def test_a_lora_of_the_published_model_is_told_from_others():
+    layer = "transformer.single_transformer_blocks.3.attn.to_qkv_mlp_proj"
+    for width, family in ((3072, "klein"), (6144, "")):  # the large model's LoRAs are no family's
+        assert (
+            family_of({f"{layer}.lora_A.weight": (4, width), f"{layer}.lora_B.weight": (9, 4)}, {}) == family
+        )
 
 
 def test_packed_latents_move_numbers_and_normalise_each_channel(folder):
