@@ -1,121 +1,89 @@
-"""Z-Image on small random weights: what diffusers makes of them, alone and in every kind of scene."""
+"""Z-Image: what diffusers' own pipeline makes of the same noise; tiles are pictures by themselves."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
-from diffusers import FlowMatchEulerDiscreteScheduler, ZImagePipeline
+from diffusers import ZImagePipeline
+from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchEulerDiscreteScheduler
 
-from smd_cli.core.noise import SeededNoise
 from smd_cli.engine.events import Clock
 from smd_cli.engine.layers import CanvasImages
 from smd_cli.engine.prepare import prepare
 from smd_cli.engine.render import denoise
-from smd_cli.models.assets import locate
-from smd_cli.models.backbone import Backbone
-from smd_cli.models.loading import load
-from smd_cli.models.spec import ModelSpec
 from smd_cli.scene.loader import load_text
 from smd_cli.scene.resolve import resolve
 from tests.checkpoints import zimage
+from tests.engine.pipelines import Picture, backbone_of, compare
 
-PROMPT, NEGATIVE, SEED, STEPS, LORA_WEIGHT = "a red house", "snow, fog", 3, 4, 0.6
-SHAPE = (1, zimage.CHANNELS, 10, 8)
-SCHEDULING = "diffusers.schedulers.scheduling_flow_match_euler_discrete"
+STEPS = 4
+EULER = f"kind: euler, steps: {STEPS}"
+Turbo = partial(Picture, size=(64, 80), negative_prompt=None)
+"""A picture of 20 tokens, which are filled up to 32."""
+
+settings = {"num_inference_steps": STEPS, "guidance_scale": 0.0}
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return zimage.make_folder(tmp_path_factory.mktemp("zimage") / "model")
+def turbo(tmp_path_factory) -> Path:
+    return zimage.make_folder(tmp_path_factory.mktemp("zimage") / "turbo")
 
 
-def loaded(base: Path, *loras: tuple[str, float], config: Path | None = None) -> Backbone:
-    spec = ModelSpec(str(base), loras=loras, config=None if config is None else str(config))
-    return load(locate(spec), torch.device("cpu"), torch.float32)
+def pipeline(folder: Path, **changes: object) -> ZImagePipeline:
+    made = ZImagePipeline.from_pretrained(folder)
+    made.scheduler = FlowMatchEulerDiscreteScheduler.from_config(made.scheduler.config, **changes)
+    return made
 
 
-def ours(
-    backbone: Backbone,
-    sampler: str,
-    negative: str = "",
-    size: tuple[int, int] = (64, 80),
-    noise: torch.Tensor | None = None,
-) -> torch.Tensor:
-    text = (
-        f"smd: 1\ncanvas: {{width: {size[0]}, height: {size[1]}}}\nsampler: {{steps: {STEPS}, {sampler}}}\n"
-    )
-    text += f"background: {{prompt: '{PROMPT}', negative_prompt: '{negative}'}}\n"
-    plan = resolve(load_text(text, "scene").scene, "scene", Path())
-    with torch.inference_mode():
-        stage = prepare(plan, CanvasImages(()), backbone, batch=4)
-        return denoise(stage, SeededNoise(SEED) if noise is None else lambda *_: noise, Clock())
+def test_euler(turbo):
+    compare(Turbo(turbo, EULER), pipeline(turbo), **settings)
 
 
-def theirs(folder: Path, **settings) -> torch.Tensor:
-    scheduler = settings.pop("scheduler", {})
-    pipeline = ZImagePipeline.from_pretrained(folder)
-    pipeline.scheduler = FlowMatchEulerDiscreteScheduler.from_config(pipeline.scheduler.config, **scheduler)
-    for name, (down, up) in settings.pop("lora", {}).items():
-        pipeline.transformer.get_submodule(name).weight.data += LORA_WEIGHT * up @ down
-    pipeline.set_progress_bar_config(disable=True)
-    return pipeline(
-        PROMPT,
-        height=80,
-        width=64,
-        latents=SeededNoise(SEED)("init", 0, SHAPE),
-        output_type="latent",
-        num_inference_steps=STEPS,
-        **{"guidance_scale": 0.0, **settings},
-    ).images
-
-
-def assert_equal(latents: torch.Tensor, expected: torch.Tensor) -> None:
-    """To 1e-4 of the largest number."""
-    assert expected.abs().max() > 0.5
-    assert (latents - expected).abs().max() < 1e-4 * expected.abs().max()
-
-
-def test_euler_is_the_pipeline(folder):
-    assert_equal(ours(loaded(folder), "kind: euler, tile: 128"), theirs(folder))
-
-
-def test_lcm_is_the_pipeline_with_a_stochastic_scheduler(folder, monkeypatch):
-    draws = iter(SeededNoise(SEED)("renoise", step, SHAPE) for step in range(1, STEPS + 1))
-    monkeypatch.setattr(f"{SCHEDULING}.randn_tensor", lambda *args, **kwargs: next(draws))
-    expected = theirs(folder, scheduler={"stochastic_sampling": True})
-    assert_equal(ours(loaded(folder), "kind: lcm, indices: [0, 1, 2, 3], tile: 128"), expected)
+def test_lcm_is_the_stochastic_scheduler(turbo):
+    every = list(range(STEPS))
+    picture = Turbo(turbo, f"kind: lcm, steps: {STEPS}, indices: {every}")
+    compare(picture, pipeline(turbo, stochastic_sampling=True), **settings)
 
 
 def test_guidance_is_the_pipelines_which_counts_it_from_zero(tmp_path):
-    """Its noise - clean is c + g (c - u), which is u + (g + 1) (c - u)."""
-    folder = zimage.make_folder(tmp_path / "base", shift=6.0)
-    expected = theirs(folder, guidance_scale=1.5, negative_prompt=NEGATIVE)
-    assert_equal(ours(loaded(folder), "kind: euler, guidance_scale: 2.5, tile: 128", NEGATIVE), expected)
+    """Its velocity is c + g (c - u), which is u + (g + 1) (c - u)."""
+    base = zimage.make_folder(tmp_path / "base", shift=6.0)
+    picture = Picture(base, f"{EULER}, guidance_scale: 2.5")
+    guided = compare(picture, pipeline(base), **{**settings, "guidance_scale": 1.5})
+    plain = compare(Picture(base, EULER), pipeline(base), **settings)
+    assert (guided - plain).abs().max() > 0.02 * plain.abs().max()
 
 
-def test_shift_follows_the_tokens_of_a_view_where_the_config_says_so(tmp_path):
+def test_a_shift_that_follows_the_tokens_of_a_view(tmp_path):
     folder = zimage.make_folder(tmp_path / "dynamic")
-    settings = {
-        "use_dynamic_shifting": True,
-        "base_image_seq_len": 8,
-        "max_image_seq_len": 64,
-        "max_shift": 2.5,
-    }
-    FlowMatchEulerDiscreteScheduler(**settings).save_pretrained(folder / "scheduler")
-    assert_equal(ours(loaded(folder), "kind: euler, tile: 128"), theirs(folder))
+    dynamic = {"use_dynamic_shifting": True, "base_image_seq_len": 8, "max_image_seq_len": 64}
+    FlowMatchEulerDiscreteScheduler(**dynamic, max_shift=2.5).save_pretrained(folder / "scheduler")
+    compare(Turbo(folder, EULER), pipeline(folder), **settings)
 
 
-def test_lora_is_the_pipelines(folder, tmp_path):
-    lora = str(zimage.make_lora(tmp_path))
-    plain, expected = theirs(folder), theirs(folder, lora=zimage.lora_layers())
-    assert (plain - expected).abs().max() > 1e-2
-    assert_equal(ours(loaded(folder, (lora, LORA_WEIGHT)), "kind: euler, tile: 128"), expected)
+def test_a_lora(turbo, tmp_path):
+    lora = zimage.make_lora(tmp_path)
+    with_it = pipeline(turbo)
+    with_it.load_lora_weights(str(tmp_path), weight_name=lora.name)
+    changed = compare(Turbo(turbo, EULER, choices={"loras": ((str(lora), 1.0),)}), with_it, **settings)
+    plain = compare(Turbo(turbo, EULER), pipeline(turbo), **settings)
+    assert (plain - changed).abs().max() > 0.1 * plain.abs().max()
 
 
-def test_tiles_are_views_by_themselves(folder):
-    """Two that do not overlap are two pictures: places of tokens are counted from the corner of each."""
-    backbone, noise = loaded(folder), torch.randn(1, zimage.CHANNELS, 8, 16)
-    both = ours(backbone, "kind: euler, overlap: 0, tile: 64", size=(128, 64), noise=noise)
+def paint(folder: Path, width: int, noise: torch.Tensor) -> torch.Tensor:
+    """Latents of a canvas of tiles that do not overlap."""
+    text = f"smd: 1\ncanvas: {{width: {width}, height: 64}}\nbackground: {{prompt: a red house}}\n"
+    plan = resolve(load_text(f"{text}sampler: {{{EULER}, overlap: 0}}", "scene").scene, "scene", Path())
+    with torch.inference_mode():
+        scene = prepare(plan, CanvasImages(()), backbone_of(Turbo(folder, "")), batch=4)
+        return denoise(scene, lambda *_: noise, Clock())
+
+
+def test_tiles_are_pictures_by_themselves(turbo):
+    """Places of tokens are counted from the corner of each."""
+    noise = torch.randn(1, zimage.CHANNELS, 8, 16, generator=torch.Generator().manual_seed(2))
+    both = paint(turbo, 128, noise)
     for half in (slice(0, 8), slice(8, 16)):
-        one = ours(backbone, "kind: euler, tile: 64", size=(64, 64), noise=noise[..., half])
-        assert_equal(both[..., half], one)
+        one = paint(turbo, 64, noise[..., half])
+        assert (both[..., half] - one).abs().max() < 1e-4 * one.abs().max()
