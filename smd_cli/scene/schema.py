@@ -142,7 +142,8 @@ class Sampler(Section):
     )
     indices: Annotated[tuple[Annotated[int, Field(ge=0, le=999)], ...], Field(min_length=1)] | None = Field(
         default=None,
-        description="The steps of the grid to take, in rising order. "
+        description="The steps of the grid to take, in rising order; without the first, it is begun with a "
+        "background picture with noise on it. "
         f"{'; '.join(f'`{each.name}`: {each.steps_taken}' for each in SAMPLERS.values())}.",
     )
     spacing: Spacing | None = Field(
