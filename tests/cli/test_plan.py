@@ -131,7 +131,7 @@ def test_steps_that_differ_are_told_apart(scene):
 
 def test_a_grid_that_is_taken_whole(scene):
     done = smd("plan", scene, "--set", "sampler={kind: ddim, steps: 20}")
-    assert "schedule  ddim, 20 steps\n" in done.stdout
+    assert "schedule  ddim, 20 steps, leading\n" in done.stdout
     assert " 1-20 " in done.stdout
 
 
