@@ -89,8 +89,14 @@ def estimate(
     planes = 4 * (2 * layout.soft_pixels + 6 * pixels)  # masks while they are blurred; pictures
     rows = batch * layout.guidance.rows_per_view(0) * row_bytes(layout, assets, place.dtype)
     decoding = _decoder_bytes(pixels, assets, place)
-    model = model_peak(networks, place, rows, decoding)
+    model = model_peak(networks, place, rows, decoding) + _local_loras(assets, place)
     return int((0 if has_own_memory(place.device) else PROGRAM) + canvas + planes + model)
+
+
+def _local_loras(assets: Assets, place: Place) -> int:
+    """Return the bytes of what lies beside layers for single regions."""
+    shapes = (shape for path in assets.local_loras.values() for shape in read_shapes(path).values())
+    return sum(map(prod, shapes)) * place.dtype.itemsize
 
 
 def fitting_memory(

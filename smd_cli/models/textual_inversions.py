@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
 from smd_cli.errors import AssetError
@@ -112,11 +113,16 @@ def _tensors(path: Path, family: Family, networks: Networks) -> dict[str, str]:
         tensors = {encoders[key]: key for key in shapes if key in encoders}
     else:
         tensors = dict(zip(encoders.values(), shapes, strict=False))
+    if not encoders:
+        raise AssetError(f"{path}: {family.name} models take no textual inversions")
     if len(tensors) != max(len(encoders), len(shapes)):
         raise AssetError(
             f"{path}: this textual inversion was made for another model: it has vectors "
             f"{listed(list(shapes))}; {family.name} models take {listed(list(encoders))}"
         )
+    if len({prod(shapes[name][:-1]) for name in tensors.values()}) > 1:  # words stand at the same places
+        counts = ", ".join(f"{name} {prod(shapes[name][:-1])}" for name in tensors.values())
+        raise AssetError(f"{path}: damaged: not as many vectors for each text encoder ({counts})")
     for component, name in tensors.items():
         width = read_config(networks[component].config).get("hidden_size")
         if shapes[name][-1] != width:

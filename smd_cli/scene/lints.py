@@ -19,6 +19,7 @@ def lint(plan: Plan, locate: Locate) -> list[Message]:
     found = [*_unused_guidance(plan, locate), *_unused_bootstrap(plan, locate)]
     if plan.background.image is None and plan.background.fit != "cover":
         found.append(locate("background", "fit").says("has no effect without a background picture"))
+    found += _unpainted_loras(plan, locate)
     found += [*_missing_input(plan, locate), *_unreached(plan, locate)]
     found += [*_unused_easing(plan, locate), *_shifted_rest(plan, locate)]
     return found
@@ -42,6 +43,12 @@ def _unused_bootstrap(plan: Plan, locate: Locate) -> Iterator[Message]:
         yield locate("bootstrap", "show_through").says("has no effect without bootstrapped steps")
     elif bootstrap.show_through and bootstrap.mix_steps != Bootstrap().mix_steps:
         yield locate("bootstrap", "mix_steps").says("has no effect with show_through")
+
+
+def _unpainted_loras(plan: Plan, locate: Locate) -> Iterator[Message]:
+    prompts = [keyframe.get("prompt") for keyframe in plan.stream.timeline if keyframe.region is None]
+    if plan.background.loras and not plan.background.prompt and not any(prompts):
+        yield locate("background", "loras").says("has no effect without a prompt of the background")
 
 
 def _missing_input(plan: Plan, locate: Locate) -> Iterator[Message]:

@@ -8,6 +8,7 @@ from safetensors.torch import save_file
 from smd_cli.errors import AssetError
 from smd_cli.models.assets import ModelSpec, locate
 from smd_cli.models.loading import load
+from tests.checkpoints import klein, sdxl
 
 CPU = torch.device("cpu")
 WIDTH = 32
@@ -189,3 +190,17 @@ def test_pickles_are_never_opened(folder, tmp_path):
     (tmp_path / "cat.pt").write_bytes(b"anything")
     with pytest.raises(AssetError, match="pickled weights can run code and are never opened"):
         loaded(folder, (str(tmp_path / "cat.pt"), None))
+
+
+def test_words_of_other_families_are_told(tmp_path):
+    tensors = {"clip_l": torch.zeros(2, 32), "clip_g": torch.zeros(3, 64)}
+    save_file(tensors, tmp_path / "word.safetensors")
+    wanted = ((str(tmp_path / "word.safetensors"), None),)
+    for maker, words in (
+        (sdxl, r"damaged: not as many vectors for each text encoder \(clip_(l 2, clip_g 3|g 3, clip_l 2)\)"),
+        (klein, "klein models take no textual inversions"),
+    ):
+        model = maker.make_folder(tmp_path / maker.__name__)
+        with pytest.raises(AssetError, match=rf"word\.safetensors: {words}$") as told:
+            locate(ModelSpec(str(model), textual_inversions=wanted), offline=True)
+        assert told.value.parts == (("textual_inversions", 0),)

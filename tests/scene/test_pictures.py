@@ -252,3 +252,17 @@ def test_a_fit_without_a_picture_is_warned_of() -> None:
 def test_idle_settings_around_showing_through_are_warned_of(settings: str, told: list[str]) -> None:
     found = plan(f"{CANVAS}background: {{prompt: x}}\nbootstrap: {{{settings}, show_through: true}}")
     assert lint(found, lambda *loc: Place(dotted(loc))) == told
+
+
+def test_loras_of_a_background_that_nothing_paints_are_warned_of() -> None:
+    lora = "loras: [{path: ./a.safetensors}]"
+    region = "regions: [{name: x, prompt: y, mask: rest}]\n"
+    keyframe = "stream: {timeline: [{at: 3, background: {prompt: grass}}]}\n"
+
+    def said(text: str) -> list[str]:
+        return lint(plan(CANVAS + text), lambda *loc: Place(dotted(loc)))
+
+    told = ["background.loras: has no effect without a prompt of the background"]
+    assert said(f"background: {{{lora}}}\n{region}") == told
+    assert said(f"background: {{prompt: grass, {lora}}}\n{region}") == []
+    assert said(f"background: {{{lora}}}\n{region}{keyframe}") == []
