@@ -7,10 +7,11 @@ import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.transformers.transformer_z_image import ZImageTransformer2DModel
 from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchEulerDiscreteScheduler
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from tests.checkpoints import qwen
+from tests.checkpoints.ldm import ldm_vae
 
 CHANNELS, DIM, LAYERS = 16, 32, 3
 
@@ -85,6 +86,20 @@ def make_file(folder: Path, *, start: str = "model.diffusion_model.", **changes:
     tensors = published(make_transformer(**changes).state_dict())
     tensors["norm_final.weight"] = torch.ones(DIM)  # which published files have, in vain
     save_file({start + name: tensor.contiguous() for name, tensor in tensors.items()}, path)
+    return path
+
+
+def make_whole_file(folder: Path, model: Path) -> Path:
+    """The networks of a model folder in one file, as ComfyUI saves checkpoints."""
+    encoder = load_file(model / "text_encoder" / "model.safetensors")
+    of_parts = {
+        "model.diffusion_model.": published(make_transformer().state_dict()),
+        "vae.": ldm_vae(make_vae().state_dict()),
+        "text_encoders.qwen3_4b.transformer.": encoder,
+    }
+    tensors = {start + name: tensor for start, part in of_parts.items() for name, tensor in part.items()}
+    path = folder / "z_image_turbo_aio.safetensors"
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
     return path
 
 

@@ -15,7 +15,7 @@ from smd_cli.engine.render import denoise
 from smd_cli.scene.loader import load_text
 from smd_cli.scene.resolve import resolve
 from tests.checkpoints import zimage
-from tests.engine.pipelines import Picture, backbone_of, compare
+from tests.engine.pipelines import Picture, backbone_of, compare, ours
 
 STEPS = 4
 EULER = f"kind: euler, steps: {STEPS}"
@@ -38,6 +38,21 @@ def pipeline(folder: Path, **changes: object) -> ZImagePipeline:
 
 def test_euler(turbo):
     compare(Turbo(turbo, EULER), pipeline(turbo), **settings)
+
+
+@pytest.mark.parametrize("layout", ["transformer", "transformer, no prefix", "whole"])
+def test_single_files(turbo, tmp_path, layout):
+    """Of a transformer alone the other networks come from where the configs do."""
+    start = "" if "no prefix" in layout else "model.diffusion_model."
+    whole = layout == "whole"
+    path = zimage.make_whole_file(tmp_path, turbo) if whole else zimage.make_file(tmp_path, start=start)
+    picture = Turbo(path, EULER, choices={"config": str(turbo)})
+    assert torch.equal(compare(picture, pipeline(turbo), **settings), ours(Turbo(turbo, EULER))[0])
+    ours_decoded, expected = (
+        backbone_of(each).decode(torch.ones(1, zimage.CHANNELS, 2, 2))
+        for each in (picture, Turbo(turbo, EULER))
+    )
+    assert torch.equal(ours_decoded, expected)
 
 
 def test_lcm_is_the_stochastic_scheduler(turbo):
