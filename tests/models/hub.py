@@ -4,6 +4,7 @@ It serves folders of this disk as repositories. Programs reach it by `HF_ENDPOIN
 so that what the hub's library does on the way is tested too.
 """
 
+import atexit
 import hashlib
 import json
 import os
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import threading
 from dataclasses import dataclass, field
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import NamedTuple
@@ -58,19 +60,37 @@ print(json.dumps([answer(**asked) for asked in json.load(sys.stdin)]))
 
 
 COMMANDS = """
-import json, sys
+import json, os, sys
 from typer.testing import CliRunner
+from smd_cli.app import model_info, model_list, model_needs, model_pull
+from smd_cli.cli import model_tables, progress
 from smd_cli.cli.app import app
-watched = "--no-network" in sys.argv
-def forbid(event, arguments):
-    if watched and event in ("socket.connect", "socket.getaddrinfo", "socket.sendto"):
-        raise SystemExit("network")
-sys.addaudithook(forbid)
-def answer(arguments):
-    done = CliRunner().invoke(app, arguments)
-    return done.exit_code, done.stdout, done.stderr
-json.dump([answer(arguments) for arguments in json.load(sys.stdin)], sys.stdout)
+assert "huggingface_hub" not in sys.modules  # which reads the environment once
+def run(asked):
+    def forbid(event, arguments):
+        if event in ("socket.connect", "socket.getaddrinfo", "socket.sendto") and not asked["network"]:
+            raise SystemExit("network")
+    sys.addaudithook(forbid)
+    os.environ.clear()
+    os.environ.update(asked["environment"])
+    done = [CliRunner().invoke(app, arguments) for arguments in asked["commands"]]
+    print(json.dumps([(each.exit_code, each.stdout, each.stderr) for each in done]), flush=True)
+for line in sys.stdin:
+    if (child := os.fork()) == 0:
+        run(json.loads(line))
+        os._exit(0)
+    if os.waitpid(child, 0)[1]:
+        print("[]", flush=True)
 """
+"""Runs commands as programs of their own are run, but for what those import first, which is imported once."""
+
+
+@cache
+def _runner() -> subprocess.Popen[str]:
+    pipe = subprocess.PIPE
+    started = subprocess.Popen([sys.executable, "-c", COMMANDS], stdin=pipe, stdout=pipe, text=True)
+    atexit.register(started.kill)
+    return started
 
 
 class Ran(NamedTuple):
@@ -137,16 +157,15 @@ class Hub:
 
     def smd(self, *commands: list[str], network: bool = True, **environment: str) -> list[Ran]:
         """Run commands one after the other, in one program; without `network`, it must open no socket."""
-        done = subprocess.run(
-            [sys.executable, "-c", COMMANDS, *(["--no-network"] * (not network))],
-            input=json.dumps(commands),
-            capture_output=True,
-            text=True,
-            env=self.environment(**environment),
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return [Ran(*each) for each in json.loads(done.stdout)]
+        asked = {"commands": commands, "network": network, "environment": self.environment(**environment)}
+        runner = _runner()
+        assert runner.stdin
+        assert runner.stdout
+        runner.stdin.write(json.dumps(asked) + "\n")
+        runner.stdin.flush()
+        answers = json.loads(runner.stdout.readline())
+        assert len(answers) == len(commands)
+        return [Ran(*each) for each in answers]
 
     def locate(
         self, *bases: str, offline: bool = False, few_step: bool = False, token: str = "", **choices: object
