@@ -11,7 +11,8 @@ from transformers import BertTokenizer, BlipForConditionalGeneration
 from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
 
 import smd_cli as smd
-from smd_cli.app.captions import captioned
+from smd_cli.app.batch.jobs import Job
+from smd_cli.app.captions import caption_jobs, captioned
 from smd_cli.app.scenes import load_scene
 from smd_cli.app.settings import RenderSettings
 from smd_cli.engine.events import Noted, ignore_events
@@ -134,10 +135,12 @@ def test_it_is_the_picture_of_a_scene_with_that_prompt(blip, photo):
 
 def test_what_is_captioned_is_what_the_canvas_shows_of_the_picture(blip, photo):
     cropped = data(blip, photo, canvas={"width": 64, "height": 64})
-    cropped["background"] = {"prompt": "auto", "image": str(photo), "place": [16, 0]}
+    cropped["background"] = {"prompt": "auto", "image": str(photo), "place": [-40, 24]}
     cropped["regions"] = [{"name": "x", "prompt": "a tree", "mask": {"box": [0, 0, 0.5, 1]}}]
     opened = captioned(load_scene(cropped), RenderSettings(offline=True), ignore_events)
-    _, caption = expected(blip, Image.open(photo).convert("RGB").crop((0, 0, 48, 64)))
+    _, caption = expected(blip, Image.open(photo).convert("RGB").crop((40, 0, 96, 40)))
+    _, with_new_area = expected(blip, opened.images.background)
+    assert caption != with_new_area
     assert opened.plan.background.prompt.text.replace("\\", "") == caption
     assert opened.plan.model.captioner is None
 
@@ -157,6 +160,18 @@ def test_check_plan_and_a_dry_run_tell_of_it_and_load_nothing(scene, blip, monke
     needs = run("models", "needs", scene, "--json")
     roles = {each["role"]: each for each in json.loads(needs.stdout)["scenes"][0]["needs"]}
     assert (roles["captioner"]["present"], roles["captioner"]["missing_bytes"]) == (True, 0)
+
+
+def test_jobs_of_a_scene_share_its_caption_once_its_model_is_found(blip, photo, monkeypatch):
+    scene = load_scene(data(blip, photo))
+    jobs = [Job(number, scene, number, f"{number}.png") for number in (1, 2)]
+    first, second = caption_jobs(jobs, RenderSettings(offline=True), ignore_events)
+    assert first.scene is second.scene
+    assert first.scene.plan.model.captioner is None
+    monkeypatch.setattr("smd_cli.models.captioner.load_alone", None)
+    lost = load_scene(data(blip, photo, model={"base": "owner/none", "captioner": str(blip)}))
+    with pytest.raises(AssetError, match="owner/none: neither a path here"):
+        caption_jobs([Job(1, lost, 1, "1.png")], RenderSettings(offline=True), ignore_events)
 
 
 def test_a_lock_holds_the_caption(scene, tmp_path, monkeypatch):
@@ -229,6 +244,17 @@ def test_what_is_no_captioner_is_told_before_weights_load(blip, photo, tmp_path,
         (line,) = refused.value.problems
         assert words in line, line
         assert line.place.key == "model.captioner"
+
+
+def test_check_tells_that_a_captioner_is_none(scene, blip, tmp_path):
+    other = broken(blip, tmp_path / "other", model_type="clip")
+    checked = run("check", scene, "--set", f"model.captioner={other}", "--json")
+    (problem,) = json.loads(checked.stdout)["problems"]
+    assert checked.exit_code == 4
+    assert (problem["option"], "describes clip" in problem["text"]) == (
+        f"--set model.captioner={other}",
+        True,
+    )
 
 
 def test_weights_that_do_not_fit_are_told(blip, photo, tmp_path):
