@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from copy import deepcopy
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -22,6 +23,7 @@ from smd_cli.models.sdxl import picture_sizes
 from smd_cli.models.thrifty import AUTOENCODER
 from tests.checkpoints import sdxl
 from tests.core.models import model_input
+from tests.golden import relative_error
 from tests.models.lora_files import kohya, layers_of
 from tests.models.outcomes import CPU, facts, failure
 
@@ -199,6 +201,13 @@ def test_an_autoencoder_that_overflows_in_float16_is_in_float32(force, dtype, ex
     pixels = loaded.decode(torch.randn(1, 4, 8, 8, dtype=dtype))
     assert pixels.dtype == dtype
     assert loaded.encode_image(pixels).isfinite().all()
+
+
+def test_a_white_picture_is_encoded_exactly(backbone, pipeline):
+    """Group norms divide by what little varies in it; regions are bootstrapped on it."""
+    white = torch.ones(1, 3, 64, 96)
+    exact = deepcopy(pipeline.vae).double().encode(white.double()).latent_dist.mode() * 0.13025
+    assert relative_error(backbone.encode_image(white).double(), exact.detach()) < 1e-5
 
 
 # --- what is no SDXL, or not all of one
