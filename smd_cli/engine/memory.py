@@ -25,7 +25,7 @@ from smd_cli.models.weights import own_names, read_shapes, stored_bytes
 from smd_cli.placement import PLACEMENTS
 from smd_cli.scene.resolve import Plan
 
-PROGRAM = 460 * 2**20  # bytes of the libraries themselves, on the CPU
+PROGRAM = 440 * 2**20  # bytes of the libraries themselves, on the CPU
 CANVAS_MAPS = 12  # latents, accumulators and noise, of the size of the canvas, float32
 FREE_SHARE = 0.9  # of the free memory, that a model may take where the placement is left to choose
 

@@ -108,7 +108,7 @@ FLUX2_AUTOENCODER = Autoencoder(
     ),
     "block_out_channels",
     "block_out_channels",
-    decoder_maps=10,
+    decoder_maps=8,
 )
 """FLUX.2's autoencoder: KL, with the statistics that normalise its latents among its tensors."""
 

@@ -23,7 +23,7 @@ class Autoencoder:
     network: NetworkClass
     encoder_widths: str
     decoder_widths: str
-    decoder_maps: int
+    decoder_maps: float
 
     def downscale(self, config: Config) -> int:
         """Return the px a latent: every block of the encoder after the first halves the picture."""
@@ -34,9 +34,9 @@ class Autoencoder:
         return int(self.decoder_maps * min(config[self.decoder_widths]) * pixels)
 
 
-KL = Autoencoder(AUTOENCODER_KL, "block_out_channels", "block_out_channels", decoder_maps=10)
+KL = Autoencoder(AUTOENCODER_KL, "block_out_channels", "block_out_channels", decoder_maps=8)
 TINY = Autoencoder(
-    AUTOENCODER_TINY, "encoder_block_out_channels", "decoder_block_out_channels", decoder_maps=4
+    AUTOENCODER_TINY, "encoder_block_out_channels", "decoder_block_out_channels", decoder_maps=3.25
 )
 
 
