@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -155,7 +155,7 @@ def removal_of(reference: str) -> Removal:
         )
     commits = tuple(revision.commit for revision in _meant(found, place.revision, reference))
     if not found.revisions:  # it is damaged, or all of it was cut off
-        return Removal(found.name, (), found.size + found.half, lambda: shutil.rmtree(found.folder))
+        return Removal(found.name, (), found.size + found.half, lambda: _remove(found.folder))
     strategy = _strategy(found.folder, commits)
     half = found.half if strategy.repos else 0
     return Removal(found.name, commits, strategy.expected_freed_size + half, strategy.execute)
@@ -178,15 +178,25 @@ def _meant(found: CachedRepository, revision: str | None, reference: str) -> tup
     )
 
 
+def _remove(damaged: Path) -> None:
+    """Remove what stands in place of a repository, which can be a file."""
+    if damaged.is_dir():
+        shutil.rmtree(damaged)
+    else:
+        damaged.unlink()
+
+
 def _strategy(folder: Path, commits: Iterable[str]) -> DeleteCacheStrategy:
     """Plan the removal of some of a repository's revisions. Raises AssetError: it would reach out of it."""
     from huggingface_hub import scan_cache_dir
 
+    inside = folder.resolve()
     try:
-        strategy = scan_cache_dir(folder.parent).delete_revisions(*commits)
+        cache = scan_cache_dir(folder.parent)
     except (OSError, ValueError) as error:
         raise AssetError(f"{folder.parent}: cannot be scanned ({' '.join(str(error).split())})") from error
-    inside = folder.resolve()
+    own = frozenset(repo for repo in cache.repos if repo.repo_path == inside)  # copies share its commits
+    strategy = replace(cache, repos=own).delete_revisions(*commits)
     for path in (*strategy.blobs, *strategy.refs, *strategy.snapshots, *strategy.repos, *strategy.files):
         if not path.is_relative_to(inside):
             raise AssetError(f"{folder}: leads out of the cache, to {path}; remove the whole repository")

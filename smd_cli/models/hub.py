@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from huggingface_hub import HfUri, RepoFile
 
 _CARD = "README.md"
+_COMMIT = re.compile("[0-9a-f]{40}")
 _REVISION_BEHIND = re.compile(r"(?P<path>.+\.safetensors)@(?P<revision>[^/]+)")
 """A file's path that the revision follows; the hub's own form has it after the repository."""
 
@@ -151,9 +152,14 @@ class _Repository:
         from huggingface_hub import HfApi
 
         with self.errors():
-            return (
-                HfApi().resolve_revision(self.id, revision=revision, local_files_only=self.offline).resolved
-            )
+            found = HfApi().resolve_revision(self.id, revision=revision, local_files_only=self.offline)
+            if not _COMMIT.fullmatch(found.resolved):
+                raise AssetError(
+                    f"{self.reference}: damaged in the Hugging Face cache: "
+                    f"{repository_folder(self.id)}/refs/{revision or 'main'} holds no commit but "
+                    f"{found.resolved!a:.40}; remove that file"
+                )
+            return found.resolved
 
     def tree(self, commit: str) -> dict[str, RepoFile]:
         """Return all files of a commit by their names; without a list of them, those in the cache."""
@@ -167,7 +173,7 @@ class _Repository:
                 if not self.offline:
                     listed = HfApi().list_repo_tree(self.id, recursive=True, revision=commit)
                     return {each.path: each for each in listed if isinstance(each, RepoFile)}
-        folder = self._snapshot(commit, ())
+            folder = self._snapshot(commit, ())
         files = sorted(path for path in folder.rglob("*") if path.is_file())
         return {
             name: RepoFile(path=name, size=path.stat().st_size, oid="")  # type: ignore[no-untyped-call]

@@ -11,6 +11,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from tests.checkpoints.blip import make_folder
+from tests.cli.program import smd
 from tests.models.hub import CONFIGS, TEXT, UNET, VAE
 
 LAYER = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k"
@@ -241,11 +242,12 @@ def test_odd_things_in_the_cache_never_end_the_list(hub, folder, tmp_path):
             next((odd / "snapshots").rglob("*.safetensors")).resolve().unlink()
         else:
             (odd / "snapshots" / "elsewhere").symlink_to(tmp_path / "nowhere")
-    before, found, shown, removed = hub.smd(
+    before, found, shown, removed, file_removed = hub.smd(
         ["models", "list", "--json"],
         ["models", "list", "--json"],
         ["models", "list"],
         ["models", "rm", "a/blob", "--yes"],
+        ["models", "rm", "a/file", "--yes"],
         network=False,
     )
     assert models(found)["owner/model"]["whole"]
@@ -254,7 +256,38 @@ def test_odd_things_in_the_cache_never_end_the_list(hub, folder, tmp_path):
     assert "Blob missing" in models(found)["a/blob"]["problem"]
     assert str(cache) in models(found)["a/blob"]["problem"]
     assert (shown.code, removed.code, (cache / "models--a--blob").exists()) == (0, 0, False)
+    assert (file_removed.code, (cache / "models--a--file").exists()) == (0, False)
     assert before.out == found.out
+
+
+@pytest.mark.parametrize("held", ["", "0" * 39, "../../../elsewhere", "a" * 500])
+def test_a_branch_that_names_no_commit_is_told_with_its_file(held, monkeypatch, tmp_path):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    repository = tmp_path / "models--owner--model"
+    for folder in ("refs", "snapshots", "blobs"):
+        (repository / folder).mkdir(parents=True)
+    (repository / "refs/main").write_text(held)
+    ended = smd("models", "info", "owner/model", "--offline")
+    assert ended.exit_code == 4
+    assert ended.stderr.count("\n") == 1
+    assert "models--owner--model/refs/main holds no commit" in ended.stderr
+
+
+def test_what_another_repository_has_of_the_same_commit_stays(monkeypatch, tmp_path):
+    """Copies and forks share commits."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    for owner in ("one", "two", "three"):
+        snapshot = tmp_path / f"models--{owner}--model/snapshots" / ("a" * 40)
+        snapshot.mkdir(parents=True)
+        blob = snapshot.parents[1] / "blobs" / sha256(b"{}").hexdigest()
+        blob.parent.mkdir()
+        blob.write_text("{}")
+        (snapshot / "config.json").symlink_to(blob)
+    for reference in ("two/model", f"three/model@{'a' * 40}"):
+        ended = smd("models", "rm", reference, "--yes")
+        assert ended.exit_code == 0, ended.stderr
+    assert [each.name for each in tmp_path.iterdir()] == ["models--one--model"]
+    assert (tmp_path / "models--one--model/snapshots" / ("a" * 40) / "config.json").exists()
 
 
 def test_a_revision_is_removed_and_what_others_need_stays(hub, folder, copy, make, tmp_path):
