@@ -41,7 +41,7 @@ from smd_cli.models.conditioning import Conditioning
 from smd_cli.models.facts import ModelFacts, read_facts
 from smd_cli.models.loading import load
 from smd_cli.models.local_loras import LoraWeights
-from smd_cli.models.network_classes import NetworkClass
+from smd_cli.models.network_class import NetworkClass
 from smd_cli.models.networks import ComponentFiles
 from smd_cli.models.quantization import check_weights
 from smd_cli.models.sources import open_files

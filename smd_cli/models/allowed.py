@@ -65,6 +65,23 @@ def either(*allowed: Allowed) -> Allowed:
 NULL = Allowed("null", lambda value: value is None)
 FLAG = Allowed("true or false", lambda value: isinstance(value, bool))
 OFF = Allowed("false", lambda value: value is False)
+WORD = Allowed("a word", lambda value: isinstance(value, str) and value.isidentifier())
+FRACTION = real(0, 1)
+SCALE = above(0, 1e6)
+
+MOST_BLOCKS = 8
+"""Blocks of a UNet or an autoencoder; each one after the first halves the picture."""
+
+WIDTH = whole(1, 2**16)
+WIDTHS = many(WIDTH, 1, MOST_BLOCKS)
+WORDS = many(WORD, 1, MOST_BLOCKS)
+HEADS = whole(1, 2**10)
+LAYERS = whole(1, 256)
+LAYERS_OF_EACH = many(LAYERS, 1, MOST_BLOCKS)
+VOCABULARY_SIZE = whole(1, 2**20)
+TOKEN = whole(0, 2**20)
+ACTIVATION = word("silu", "swish", "mish", "gelu", "relu")
+"""Sizes and functions of networks: of one layer, or of each block of a network."""
 
 Rule = Callable[[Config], str]
 """Says in words what is wrong between several keys of a config; '' where nothing is."""

@@ -13,7 +13,7 @@ from smd_cli.models.facts import ModelFacts, read_facts
 from smd_cli.models.family import Family
 from smd_cli.models.files import Files
 from smd_cli.models.lora_choice import find_local_loras, find_loras, lora_files
-from smd_cli.models.network_classes import NetworkClass, read_network_config, warn_of_unknown_keys
+from smd_cli.models.network_class import NetworkClass, read_network_config, warn_of_unknown_keys
 from smd_cli.models.networks import (
     ComponentFiles,
     Networks,

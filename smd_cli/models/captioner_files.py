@@ -5,11 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from smd_cli.errors import AssetError
-from smd_cli.models.allowed import KnownKeys, divides, real, whole, word
+from smd_cli.models.allowed import (
+    FRACTION,
+    HEADS,
+    LAYERS,
+    TOKEN,
+    VOCABULARY_SIZE,
+    WIDTH,
+    KnownKeys,
+    divides,
+    whole,
+    word,
+)
 from smd_cli.models.choice import network_weights
 from smd_cli.models.configs import CONFIG, VOCABULARIES, read_config, read_json
 from smd_cli.models.files import Files
-from smd_cli.models.network_classes import TRANSFORMERS_NOTES, NetworkClass, read_network_config
+from smd_cli.models.network_class import TRANSFORMERS_NOTES, NetworkClass, read_network_config
 from smd_cli.models.networks import ComponentFiles
 from smd_cli.models.sources import open_files
 from smd_cli.models.weights import read_shapes
@@ -23,18 +34,15 @@ TOKENIZER, VOCABULARY = VOCABULARIES
 LEAST_TOKENS, MOST_TOKENS = 5, 40
 """Of a caption; published captioners were trained on captions of about ten words."""
 
-_WIDTH = whole(1, 2**16)
-_LAYERS = whole(1, 256)
-_TOKEN = whole(0, 2**20)
 _ACTIVATION = word("gelu", "gelu_new", "quick_gelu", "relu", "silu")
 _HEADS = divides("num_attention_heads", "hidden_size")
 _NETWORK = {
-    "hidden_size": _WIDTH,
-    "intermediate_size": _WIDTH,
-    "num_hidden_layers": _LAYERS,
-    "num_attention_heads": _WIDTH,
+    "hidden_size": WIDTH,
+    "intermediate_size": WIDTH,
+    "num_hidden_layers": LAYERS,
+    "num_attention_heads": HEADS,
     "hidden_act": _ACTIVATION,
-    "layer_norm_eps": real(0, 1),
+    "layer_norm_eps": FRACTION,
 }
 
 BLIP = NetworkClass(
@@ -45,11 +53,11 @@ BLIP = NetworkClass(
         "text_config": KnownKeys(
             {
                 **_NETWORK,
-                "vocab_size": whole(1, 2**20),
+                "vocab_size": VOCABULARY_SIZE,
                 "max_position_embeddings": whole(MOST_TOKENS + 1, 2**16),
-                "bos_token_id": _TOKEN,
-                "sep_token_id": _TOKEN,
-                "pad_token_id": _TOKEN,
+                "bos_token_id": TOKEN,
+                "sep_token_id": TOKEN,
+                "pad_token_id": TOKEN,
             },
             (_HEADS,),
         ),

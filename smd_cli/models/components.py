@@ -17,7 +17,7 @@ from transformers.initialization import no_init_weights
 from smd_cli.errors import AssetError
 from smd_cli.models.assets import Assets
 from smd_cli.models.configs import CONFIG
-from smd_cli.models.network_classes import NetworkClass, read_network_config
+from smd_cli.models.network_class import NetworkClass, read_network_config
 from smd_cli.models.networks import ComponentFiles
 from smd_cli.models.spec import asked_for
 from smd_cli.models.weights import open_weights, own_names

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from smd_cli.errors import AssetError
 from smd_cli.models.allowed import FLAG, NULL, KnownKeys, either, many, real, whole, word
 from smd_cli.models.configs import SCHEDULER_CONFIG, Config, ModelConfigs, read_config, read_json
-from smd_cli.models.network_classes import read_network_config
+from smd_cli.models.network_class import read_network_config
 from smd_cli.models.prediction import ASSUMED, read_training
 from smd_cli.models.vae import autoencoder_of
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from smd_cli.models.configs import Config, ModelConfigs, read_config
 from smd_cli.models.facts import ModelFacts
 from smd_cli.models.layer_names import LayerNames
-from smd_cli.models.network_classes import NetworkClass
+from smd_cli.models.network_class import NetworkClass
 from smd_cli.models.vae import Autoencoder, autoencoder_of
 
 if TYPE_CHECKING:

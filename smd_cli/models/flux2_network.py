@@ -11,9 +11,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from smd_cli.models.allowed import (
-    FLAG,
+    FRACTION,
+    HEADS,
+    LAYERS,
     NULL,
     OFF,
+    WIDTH,
+    WIDTHS,
     KnownKeys,
     above,
     as_long,
@@ -22,19 +26,16 @@ from smd_cli.models.allowed import (
     many,
     real,
     whole,
-    word,
 )
 from smd_cli.models.configs import Config
 from smd_cli.models.layer_names import Layer, Rows, Spelled
-from smd_cli.models.network_classes import NetworkClass
-from smd_cli.models.vae import Autoencoder
+from smd_cli.models.network_class import NetworkClass
+from smd_cli.models.vae import KL_KEYS, KL_RULES, Autoencoder
 
 PATCH = 2
 """Latent pixels of the autoencoder that one token of the transformer covers, along one side."""
 
-_WIDTH = whole(1, 2**16)
-_LAYERS = whole(1, 256)
-_AXES = many(_WIDTH, 4, 4)
+_AXES = many(WIDTH, 4, 4)
 
 
 def _axes_fill_heads(config: Config) -> str:
@@ -50,18 +51,18 @@ FLUX2_TRANSFORMER = NetworkClass(
     KnownKeys(
         {
             "patch_size": whole(1, 1),
-            "in_channels": _WIDTH,
-            "out_channels": either(_WIDTH, NULL),
-            "num_layers": _LAYERS,
-            "num_single_layers": _LAYERS,
-            "attention_head_dim": _WIDTH,
-            "num_attention_heads": _WIDTH,
-            "joint_attention_dim": _WIDTH,
-            "timestep_guidance_channels": _WIDTH,
+            "in_channels": WIDTH,
+            "out_channels": either(WIDTH, NULL),
+            "num_layers": LAYERS,
+            "num_single_layers": LAYERS,
+            "attention_head_dim": WIDTH,
+            "num_attention_heads": HEADS,
+            "joint_attention_dim": WIDTH,
+            "timestep_guidance_channels": WIDTH,
             "mlp_ratio": above(0, 64),
             "axes_dims_rope": _AXES,
             "rope_theta": real(1, 1e9),
-            "eps": real(0, 1),
+            "eps": FRACTION,
             "guidance_embeds": OFF,
         },
         (_axes_fill_heads,),
@@ -71,37 +72,22 @@ FLUX2_TRANSFORMER = NetworkClass(
 )
 """The transformer of FLUX.2 klein, which unlike the large one is told no guidance."""
 
-_NAMES = many(word("DownEncoderBlock2D", "UpDecoderBlock2D"), 1, 8)
-_WIDTHS = many(_WIDTH, 1, 8)
-
 FLUX2_AUTOENCODER = Autoencoder(
     NetworkClass(
         "diffusers.models.autoencoders.autoencoder_kl_flux2",
         "AutoencoderKLFlux2",
         KnownKeys(
             {
-                "in_channels": whole(3, 3),
-                "out_channels": whole(3, 3),
-                "down_block_types": _NAMES,
-                "up_block_types": _NAMES,
-                "block_out_channels": _WIDTHS,
-                "decoder_block_out_channels": either(NULL, _WIDTHS),
-                "layers_per_block": _LAYERS,
-                "act_fn": word("silu", "swish", "mish", "gelu", "relu"),
-                "latent_channels": _WIDTH,
-                "norm_num_groups": _WIDTH,
-                "sample_size": whole(1, 2**13),
-                "use_quant_conv": FLAG,
-                "use_post_quant_conv": FLAG,
-                "mid_block_add_attention": FLAG,
-                "batch_norm_eps": real(0, 1),
-                "batch_norm_momentum": either(real(0, 1), NULL),
+                **KL_KEYS,
+                "decoder_block_out_channels": either(NULL, WIDTHS),
+                "batch_norm_eps": FRACTION,
+                "batch_norm_momentum": either(FRACTION, NULL),
                 "patch_size": many(whole(PATCH, PATCH), 2, 2),
             },
             (
-                as_long("block_out_channels", "down_block_types", "up_block_types"),
+                *KL_RULES,
                 as_long("block_out_channels", "decoder_block_out_channels"),
-                divides("norm_num_groups", "block_out_channels", "decoder_block_out_channels"),
+                divides("norm_num_groups", "decoder_block_out_channels"),
             ),
             notes=frozenset({"force_upcast"}),
         ),

@@ -22,7 +22,7 @@ from smd_cli.models.flow import FlowShift, check_flow_scheduler
 from smd_cli.models.flux2_network import FLUX2_AUTOENCODER, FLUX2_TRANSFORMER, PATCH, flux2_spellings
 from smd_cli.models.layer_names import LayerNames
 from smd_cli.models.loaded import LoadedModel
-from smd_cli.models.network_classes import read_network_config
+from smd_cli.models.network_class import read_network_config
 from smd_cli.models.qwen_network import qwen3_to, read_qwen_tokens
 
 if TYPE_CHECKING:

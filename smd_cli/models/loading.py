@@ -15,7 +15,7 @@ from smd_cli.models.components import Destination, Load, Network, load_component
 from smd_cli.models.learned_words import learn_words
 from smd_cli.models.local_loras import LocalLoraBackbone, lay_beside
 from smd_cli.models.lora import fuse_loras, read_lora
-from smd_cli.models.network_classes import NetworkClass
+from smd_cli.models.network_class import NetworkClass
 from smd_cli.models.networks import ComponentFiles
 from smd_cli.models.quantization import check_weights, quantize
 from smd_cli.models.spec import LOCAL_LORAS, asked_for

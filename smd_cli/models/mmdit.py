@@ -9,15 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from smd_cli.models.allowed import NULL, KnownKeys, either, many, whole, word
+from smd_cli.models.allowed import HEADS, LAYERS, NULL, WIDTH, KnownKeys, either, many, whole, word
 from smd_cli.models.configs import Config
 from smd_cli.models.layer_names import Rows, Spelled
-from smd_cli.models.network_classes import NetworkClass
+from smd_cli.models.network_class import NetworkClass
 
 Network = Any  # diffusers has no types
 
-_WIDTH = whole(1, 2**16)
-_LAYERS = whole(1, 256)
 _SIDE = whole(1, 2**11)
 
 
@@ -49,14 +47,14 @@ SD3_TRANSFORMER = NetworkClass(
         {
             "sample_size": _SIDE,
             "patch_size": whole(2, 2),
-            "in_channels": _WIDTH,
-            "out_channels": _WIDTH,
-            "num_layers": _LAYERS,
-            "attention_head_dim": _WIDTH,
-            "num_attention_heads": _WIDTH,
-            "joint_attention_dim": _WIDTH,
-            "caption_projection_dim": _WIDTH,
-            "pooled_projection_dim": _WIDTH,
+            "in_channels": WIDTH,
+            "out_channels": WIDTH,
+            "num_layers": LAYERS,
+            "attention_head_dim": WIDTH,
+            "num_attention_heads": HEADS,
+            "joint_attention_dim": WIDTH,
+            "caption_projection_dim": WIDTH,
+            "pooled_projection_dim": WIDTH,
             "pos_embed_max_size": _SIDE,
             "dual_attention_layers": many(whole(0, 255), 0, 256),
             "qk_norm": either(word("rms_norm"), NULL),

@@ -9,8 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from smd_cli.models.allowed import (
     FLAG,
+    FRACTION,
+    HEADS,
+    LAYERS,
     NULL,
     OFF,
+    TOKEN,
+    VOCABULARY_SIZE,
+    WIDTH,
     Allowed,
     KnownKeys,
     divides,
@@ -20,14 +26,11 @@ from smd_cli.models.allowed import (
     whole,
     word,
 )
-from smd_cli.models.network_classes import TRANSFORMERS_NOTES, NetworkClass
+from smd_cli.models.network_class import TRANSFORMERS_NOTES, NetworkClass
 
 if TYPE_CHECKING:
     from smd_cli.models.family import Tokens
 
-_WIDTH = whole(1, 2**16)
-_HEADS = whole(1, 2**10)
-_TOKEN = whole(0, 2**20)
 _THETA = real(1, 1e9)
 
 
@@ -54,26 +57,26 @@ QWEN3 = NetworkClass(
     "Qwen3Model",
     KnownKeys(
         {
-            "vocab_size": whole(1, 2**20),
-            "hidden_size": _WIDTH,
-            "intermediate_size": _WIDTH,
-            "num_hidden_layers": whole(1, 256),
-            "num_attention_heads": _HEADS,
-            "num_key_value_heads": either(_HEADS, NULL),
-            "head_dim": _WIDTH,
+            "vocab_size": VOCABULARY_SIZE,
+            "hidden_size": WIDTH,
+            "intermediate_size": WIDTH,
+            "num_hidden_layers": LAYERS,
+            "num_attention_heads": HEADS,
+            "num_key_value_heads": either(HEADS, NULL),
+            "head_dim": WIDTH,
             "hidden_act": word("silu"),
             "max_position_embeddings": whole(1, 2**24),
-            "rms_norm_eps": real(0, 1),
+            "rms_norm_eps": FRACTION,
             "rope_theta": _THETA,
             "rope_parameters": either(_PLAIN_ROPE, NULL),
             "rope_scaling": NULL,
             "attention_bias": FLAG,
-            "attention_dropout": real(0, 1),
+            "attention_dropout": FRACTION,
             "use_sliding_window": OFF,
             "layer_types": either(many(word("full_attention"), 1, 256), NULL),
-            "pad_token_id": either(_TOKEN, NULL),
-            "bos_token_id": either(_TOKEN, NULL),
-            "eos_token_id": either(_TOKEN, many(_TOKEN, 1, 16), NULL),
+            "pad_token_id": either(TOKEN, NULL),
+            "bos_token_id": either(TOKEN, NULL),
+            "eos_token_id": either(TOKEN, many(TOKEN, 1, 16), NULL),
         },
         (divides("num_key_value_heads", "num_attention_heads"),),
         TRANSFORMERS_NOTES | {"sliding_window", "max_window_layers"},  # which only that window would use

@@ -9,29 +9,39 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from smd_cli.models.allowed import FLAG, NULL, KnownKeys, above, divides, many, real, whole
+from smd_cli.models.allowed import (
+    FLAG,
+    FRACTION,
+    HEADS,
+    LAYERS,
+    NULL,
+    SCALE,
+    WIDTH,
+    KnownKeys,
+    above,
+    divides,
+    many,
+    whole,
+)
 from smd_cli.models.configs import Config
 from smd_cli.models.layer_names import Layer, Rows, Spelled
-from smd_cli.models.network_classes import NetworkClass
+from smd_cli.models.network_class import NetworkClass
 
 Network = Any  # diffusers has no types
 
-DEPTH, DIM, HEADS, AXES = 30, 3840, 30, [32, 48, 48]
+DIM, _HEADS, _AXES = 3840, 30, [32, 48, 48]
 """Of the published network, and of one whose config leaves them out."""
-
-_WIDTH = whole(1, 2**16)
-_LAYERS = whole(1, 256)
 
 
 def _fits_heads(config: Config) -> str:
-    dim, heads, axes = config.get("dim", DIM), config.get("n_heads", HEADS), config.get("axes_dims", AXES)
+    dim, heads, axes = config.get("dim", DIM), config.get("n_heads", _HEADS), config.get("axes_dims", _AXES)
     if sum(axes) == dim // heads and all(size % 2 == 0 for size in axes):
         return ""
     return f"axes_dims are {axes}, not even numbers whose sum is {dim // heads}, the size of a head"
 
 
 def _shares_no_keys(config: Config) -> str:
-    heads, keys = config.get("n_heads", HEADS), config.get("n_kv_heads", HEADS)
+    heads, keys = config.get("n_heads", _HEADS), config.get("n_kv_heads", _HEADS)
     return "" if heads == keys else f"n_kv_heads is {keys}, not n_heads, {heads}"
 
 
@@ -42,19 +52,19 @@ S3DIT = NetworkClass(
         {
             "all_patch_size": many(whole(2, 2), 1, 1),
             "all_f_patch_size": many(whole(1, 1), 1, 1),
-            "in_channels": _WIDTH,
-            "dim": _WIDTH,
-            "n_layers": _LAYERS,
-            "n_refiner_layers": _LAYERS,
-            "n_heads": whole(1, 2**10),
-            "n_kv_heads": whole(1, 2**10),
-            "norm_eps": real(0, 1),
+            "in_channels": WIDTH,
+            "dim": WIDTH,
+            "n_layers": LAYERS,
+            "n_refiner_layers": LAYERS,
+            "n_heads": HEADS,
+            "n_kv_heads": HEADS,
+            "norm_eps": FRACTION,
             "qk_norm": FLAG,
-            "cap_feat_dim": _WIDTH,
+            "cap_feat_dim": WIDTH,
             "siglip_feat_dim": NULL,  # Z-Image-Omni, which reads pictures too
             "rope_theta": above(0, 1e9),
-            "t_scale": above(0, 1e6),
-            "axes_dims": many(_WIDTH, 3, 3),
+            "t_scale": SCALE,
+            "axes_dims": many(WIDTH, 3, 3),
             "axes_lens": many(whole(1, 2**16), 3, 3),
         },
         (divides("n_heads", "dim"), _fits_heads, _shares_no_keys),

@@ -6,8 +6,8 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from smd_cli.models.clip_network import CLIP_TEXT
 from smd_cli.models.family import Component, Marks
-from smd_cli.models.network_classes import CLIP_TEXT
 from smd_cli.models.sd15 import FAMILY as SD15
 from smd_cli.models.sd15 import read_facts
 from smd_cli.models.unet_family import is_told_sizes, projects_linearly

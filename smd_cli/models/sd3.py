@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from smd_cli.errors import AssetError
+from smd_cli.models.clip_network import CLIP_TEXT_PROJECTED
 from smd_cli.models.clip_splitter import clip_splitter
 from smd_cli.models.configs import CONFIG, SCHEDULER_CONFIG, Config, ModelConfigs, read_json
 from smd_cli.models.facts import ModelFacts
@@ -14,7 +15,7 @@ from smd_cli.models.flow import FLOW, FlowShift, check_flow_scheduler
 from smd_cli.models.layer_names import LayerNames, clip_spellings, plain_spellings
 from smd_cli.models.loaded import LoadedModel
 from smd_cli.models.mmdit import SD3_TRANSFORMER, mmdit_spellings
-from smd_cli.models.network_classes import CLIP_TEXT_PROJECTED, read_network_config
+from smd_cli.models.network_class import read_network_config
 from smd_cli.models.spec import T5
 from smd_cli.models.t5_network import T5_ENCODER
 from smd_cli.models.vae import KL, TINY

@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from smd_cli.errors import AssetError
+from smd_cli.models.clip_network import CLIP_TEXT, CLIP_TEXT_PROJECTED
 from smd_cli.models.clip_splitter import clip_splitter
 from smd_cli.models.configs import CONFIG, ModelConfigs
 from smd_cli.models.facts import ModelFacts, unet_facts
 from smd_cli.models.family import Component, Family, Marks
 from smd_cli.models.layer_names import LayerNames, clip_spellings, unet_spellings
-from smd_cli.models.network_classes import CLIP_TEXT, CLIP_TEXT_PROJECTED, SDXL_UNET, read_network_config
+from smd_cli.models.network_class import read_network_config
 from smd_cli.models.unet_family import evaluation_elements, is_told_sizes, schedules
+from smd_cli.models.unet_network import SDXL_UNET
 from smd_cli.models.vae import KL, TINY
 
 if TYPE_CHECKING:

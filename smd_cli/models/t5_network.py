@@ -1,9 +1,17 @@
 """T5's encoder (Raffel et al., 1910.10683): its class, and what its config may say. Knows no torch."""
 
-from smd_cli.models.allowed import FLAG, KnownKeys, real, whole, word
-from smd_cli.models.network_classes import TRANSFORMERS_NOTES, NetworkClass
-
-_WIDTH = whole(1, 2**16)
+from smd_cli.models.allowed import (
+    FLAG,
+    FRACTION,
+    HEADS,
+    LAYERS,
+    VOCABULARY_SIZE,
+    WIDTH,
+    KnownKeys,
+    whole,
+    word,
+)
+from smd_cli.models.network_class import TRANSFORMERS_NOTES, NetworkClass
 
 _DECODER = (
     "bos_token_id classifier_dropout decoder_start_token_id eos_token_id n_positions num_decoder_layers "
@@ -16,17 +24,17 @@ T5_ENCODER = NetworkClass(
     "T5EncoderModel",
     KnownKeys(
         {
-            "vocab_size": whole(1, 2**20),
-            "d_model": _WIDTH,
-            "d_kv": _WIDTH,
-            "d_ff": _WIDTH,
-            "num_layers": whole(1, 256),
-            "num_heads": _WIDTH,
+            "vocab_size": VOCABULARY_SIZE,
+            "d_model": WIDTH,
+            "d_kv": WIDTH,
+            "d_ff": WIDTH,
+            "num_layers": LAYERS,
+            "num_heads": HEADS,
             "relative_attention_num_buckets": whole(2, 2**12),
             "relative_attention_max_distance": whole(1, 2**16),
-            "layer_norm_epsilon": real(0, 1),
+            "layer_norm_epsilon": FRACTION,
             "feed_forward_proj": word("gated-gelu", "relu"),
-            "dropout_rate": real(0, 1),
+            "dropout_rate": FRACTION,
             "is_gated_act": FLAG,
             "dense_act_fn": word("gelu_new", "relu"),
         },

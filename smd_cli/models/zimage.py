@@ -16,7 +16,7 @@ from smd_cli.models.family import Component, Family, Marks
 from smd_cli.models.flow import FlowShift, check_flow_scheduler
 from smd_cli.models.layer_names import LayerNames
 from smd_cli.models.loaded import LoadedModel
-from smd_cli.models.network_classes import read_network_config
+from smd_cli.models.network_class import read_network_config
 from smd_cli.models.qwen_network import QWEN3, qwen3_to, read_qwen_tokens
 from smd_cli.models.s3dit import DIM, S3DIT, s3dit_spellings
 from smd_cli.models.vae import KL, TINY

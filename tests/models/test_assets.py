@@ -14,11 +14,11 @@ from safetensors.torch import load_file, save_file
 
 from smd_cli.models import families
 from smd_cli.models.assets import ModelSpec, locate
+from smd_cli.models.clip_network import CLIP_TEXT
 from smd_cli.models.facts import ModelFacts, read_facts, unet_facts
 from smd_cli.models.families import family
 from smd_cli.models.family import Component, Marks
 from smd_cli.models.loading import load
-from smd_cli.models.network_classes import CLIP_TEXT
 from tests.models.outcomes import CPU, UNET, facts, failure
 
 

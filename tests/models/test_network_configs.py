@@ -13,8 +13,10 @@ from transformers.models.clip.modeling_clip import CLIPTextConfig, CLIPTextModel
 
 from smd_cli.errors import AssetError
 from smd_cli.models.assets import locate
-from smd_cli.models.network_classes import AUTOENCODER_KL, AUTOENCODER_TINY, CLIP_TEXT, UNET
+from smd_cli.models.clip_network import CLIP_TEXT
 from smd_cli.models.spec import ModelSpec
+from smd_cli.models.unet_network import UNET
+from smd_cli.models.vae import AUTOENCODER_KL, AUTOENCODER_TINY
 from tests.models.outcomes import UNET as UNET_FILE
 from tests.models.outcomes import failure
 

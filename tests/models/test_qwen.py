@@ -10,7 +10,7 @@ from transformers import Qwen2TokenizerFast, Qwen3ForCausalLM
 
 from smd_cli.errors import AssetError
 from smd_cli.models.components import Destination, load_component
-from smd_cli.models.network_classes import read_network_config
+from smd_cli.models.network_class import read_network_config
 from smd_cli.models.networks import ComponentFiles
 from smd_cli.models.qwen import QwenEncoder
 from smd_cli.models.qwen_network import QWEN3, qwen3_to
