@@ -114,7 +114,7 @@ def unet_facts(configs: ModelConfigs, family: str) -> ModelFacts:
     path = configs.folder / SCHEDULER_CONFIG
     NOISE.reduce(scheduler, path)
     _check_is_of_diffusion(scheduler, path, family)
-    size, channels = unet["sample_size"], unet["in_channels"]
+    native, channels = least_side(unet["sample_size"]), unet["in_channels"]
     latent_channels = configs.autoencoder.get("latent_channels", 4)
     training = configs.training
     prediction_type = _PREDICTIONS.get(training.prediction_type)
@@ -129,7 +129,7 @@ def unet_facts(configs: ModelConfigs, family: str) -> ModelFacts:
         raise AssetError(f"{training.source}: prediction type {name!r:.80} is not supported")
     return ModelFacts(
         family=family,
-        native_size=(size if isinstance(size, int) else min(size)) * configs.downscale,
+        native_size=native * configs.downscale,
         downscale=configs.downscale,
         latent_channels=channels,
         prediction_type=prediction_type,
@@ -138,6 +138,11 @@ def unet_facts(configs: ModelConfigs, family: str) -> ModelFacts:
         has_usual_noise=_has_usual_noise(scheduler) and not training.zero_terminal_snr,
         few_step=training.few_step or unet.get("time_cond_proj_dim") is not None,
     )
+
+
+def least_side(size: int | list[int]) -> int:
+    """Return the shorter side of what a config says as one number or as (height, width)."""
+    return size if isinstance(size, int) else min(size)
 
 
 def _check_is_of_diffusion(scheduler: Config, path: Path, family: str) -> None:
@@ -165,7 +170,7 @@ def _has_usual_noise(scheduler: Config) -> bool:
 
 
 def check_channels(where: Path, channels: int, latent_channels: int) -> None:
-    """Raise AssetError unless a UNet reads the channels of a latent; says what it reads beside them."""
+    """Raise AssetError unless a denoiser reads the channels of a latent; says what it reads beside them."""
     if channels == latent_channels:
         return
     kinds = {
@@ -175,5 +180,5 @@ def check_channels(where: Path, channels: int, latent_channels: int) -> None:
     }
     kind = kinds.get(channels, "a kind of checkpoint that is not supported")
     raise AssetError(
-        f"{where}: the UNet reads {channels} channels, the autoencoder writes {latent_channels}: {kind}"
+        f"{where}: the denoiser reads {channels} channels, the autoencoder writes {latent_channels}: {kind}"
     )

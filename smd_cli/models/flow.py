@@ -1,20 +1,31 @@
-"""The noise levels of flow-matching models, from their schedulers' configs."""
+"""What families of flow matching have in common, as far as configs tell. Knows no torch by itself."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from math import exp
 from typing import TYPE_CHECKING
 
 from smd_cli.errors import AssetError
 from smd_cli.models.allowed import FLAG, NULL, OFF, KnownKeys, above, either, real, whole, word
+from smd_cli.models.configs import CONFIG, SCHEDULER_CONFIG, Config, ModelConfigs, read_json
+from smd_cli.models.facts import ModelFacts, least_side
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from torch import Tensor
 
-    from smd_cli.models.configs import Config
+    from smd_cli.core.flow import FlowSchedules
+    from smd_cli.core.samplers import SamplerSteps
+
+TRANSFORMER = "transformer"
+"""The component that predicts."""
+
+NATIVE_SIZE = 1024
+"""Side of the pictures that models were trained on, px, where the autoencoder's config does not say it."""
 
 SCHEDULER = "FlowMatchEulerDiscreteScheduler"
 
@@ -101,3 +112,53 @@ class FlowShift:
         """Shift sigmas for a picture of so many tokens."""
         factor = self.factor(tokens)
         return factor * sigmas / (1 + (factor - 1) * sigmas)
+
+
+def even_sigmas(grid: int) -> Tensor:
+    """Return the sigmas (grid,) from 1 down to 1 / grid, evenly, float64, which shifts are published for."""
+    import torch
+
+    return torch.linspace(1, 1 / grid, grid, dtype=torch.float64)
+
+
+def flow_schedules(
+    configs: Path, facts: ModelFacts, sigmas: Callable[[FlowShift, SamplerSteps], Tensor]
+) -> FlowSchedules:
+    """Read how a model's noise levels are shifted; `sigmas` makes the grid (grid,) of a sampler's steps.
+
+    Raises AssetError: the scheduler's config cannot be read, or as `check_flow_scheduler`.
+    """
+    from smd_cli.core.flow import FlowSchedules
+
+    path = configs / SCHEDULER_CONFIG
+    scheduler = read_json(path)
+    check_flow_scheduler(scheduler, path, facts.family)
+    return FlowSchedules(partial(sigmas, FlowShift.of(scheduler)))
+
+
+def flow_facts(configs: ModelConfigs, family: str, latent_channels: int) -> ModelFacts:
+    """Read the facts of a model whose transformer predicts the velocity of latents of so many channels.
+
+    Raises:
+        AssetError: the scheduler is another family's, or the transformer is for other latents.
+        KeyError: a config lacks a fact.
+    """
+    transformer, path = configs.denoiser, configs.folder / SCHEDULER_CONFIG
+    check_flow_scheduler(configs.scheduler, path, family)
+    channels = transformer["in_channels"]
+    for key, given in (("in_channels", channels), ("out_channels", transformer.get("out_channels"))):
+        if given not in (None, latent_channels):
+            raise AssetError(
+                f"{configs.folder / TRANSFORMER / CONFIG}: {key} is {given}, but the autoencoder's latents "
+                f"have {latent_channels}; the two belong to different models"
+            )
+    return ModelFacts(
+        family=family,
+        native_size=least_side(configs.autoencoder.get("sample_size", NATIVE_SIZE)),
+        downscale=configs.downscale,
+        latent_channels=channels,
+        prediction_type="flow_prediction",
+        prediction_source=str(path),
+        has_usual_noise=True,
+        few_step=False,
+    )

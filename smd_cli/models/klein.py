@@ -3,40 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from math import exp
 from typing import TYPE_CHECKING
 
 from smd_cli.errors import AssetError
-from smd_cli.models.configs import (
-    CONFIG,
-    INDEX,
-    SCHEDULER_CONFIG,
-    Config,
-    ModelConfigs,
-    read_config,
-    read_json,
-)
-from smd_cli.models.facts import ModelFacts
+from smd_cli.models.configs import CONFIG, INDEX, Config, ModelConfigs, read_config, read_json
 from smd_cli.models.family import Component, Family, Marks
-from smd_cli.models.flow import FlowShift, check_flow_scheduler
+from smd_cli.models.flow import TRANSFORMER, FlowShift, even_sigmas, flow_facts, flow_schedules
 from smd_cli.models.flux2_network import FLUX2_AUTOENCODER, FLUX2_TRANSFORMER, PATCH, flux2_spellings
 from smd_cli.models.layer_names import LayerNames
 from smd_cli.models.loaded import LoadedModel
-from smd_cli.models.network_class import read_network_config
-from smd_cli.models.qwen_network import qwen3_to, read_qwen_tokens
+from smd_cli.models.network_class import is_described, read_network_config
+from smd_cli.models.qwen_network import qwen3_component, qwen3_to
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from torch import Tensor
 
-    from smd_cli.core.flow import FlowSchedules
     from smd_cli.core.guidance import ModelInput
     from smd_cli.core.samplers import SamplerSteps
     from smd_cli.models.assets import Assets
     from smd_cli.models.backbone import Backbone
     from smd_cli.models.components import Destination
     from smd_cli.models.conditioning import Conditioning
+    from smd_cli.models.facts import ModelFacts
     from smd_cli.models.qwen import QwenEncoder
     from smd_cli.models.qwen_tokenizer import QwenReading
 
@@ -45,9 +37,6 @@ LENGTH = 512
 
 LAYERS = (9, 18, 27)
 """Layers of the text encoder whose states, side by side, are a prompt."""
-
-NATIVE_SIZE = 1024
-"""Side of the pictures the model was trained on, px, where the autoencoder's config does not say it."""
 
 _FEW, _MANY = (10, 8.73809524e-05, 1.89833333), (200, 0.00016927, 0.45666666)
 _LARGE = 4300
@@ -76,20 +65,24 @@ class Klein(LoadedModel):
 
     def predict(self, asked: ModelInput, conditioning: Conditioning) -> Tensor:
         """Return the velocity (N, C, h, w), in the dtype of the latents asked about."""
-        import torch
+        from smd_cli.core.flow import TIME
 
         height, width = asked.latents.shape[-2:]
-        positions = torch.cartesian_prod(*map(torch.arange, (1, height, width, 1)))
-        text_positions = torch.cartesian_prod(*map(torch.arange, (1, 1, 1, conditioning.embeds.shape[1])))
-        output: Tensor = self.networks["transformer"](
+        output: Tensor = self.networks[TRANSFORMER](
             asked.latents.to(self.device, self.dtype).flatten(2).transpose(1, 2),
             conditioning.embeds,
-            timestep=asked.timesteps.to(self.device) / 1000,
-            img_ids=positions.to(self.device),
-            txt_ids=text_positions.to(self.device),
+            timestep=asked.timesteps.to(self.device) / TIME,
+            img_ids=self._places(1, height, width, 1),
+            txt_ids=self._places(1, 1, 1, conditioning.embeds.shape[1]),
             return_dict=False,
         )[0]
         return output.transpose(1, 2).reshape(asked.latents.shape).to(asked.latents)
+
+    def _places(self, *sizes: int) -> Tensor:
+        """Return the places (T, 4) of the tokens of a grid of these sizes."""
+        import torch
+
+        return torch.cartesian_prod(*(torch.arange(size, device=self.device) for size in sizes))
 
 
 def load(assets: Assets, to: Destination) -> Backbone:
@@ -103,7 +96,7 @@ def load(assets: Assets, to: Destination) -> Backbone:
         assets=assets,
         networks=networks,
         autoencoder=Flux2Autoencoder(networks["vae"], to.device),
-        schedules=schedules(assets.configs, assets.facts),
+        schedules=assets.family.schedules(assets.configs, assets.facts),
         device=to.device,
         dtype=to.dtype,
         text=QwenEncoder(networks["text_encoder"], reading(assets), LAYERS, to.device),
@@ -112,39 +105,24 @@ def load(assets: Assets, to: Destination) -> Backbone:
 
 def fits_folder(folder: Path) -> bool:
     """Tell whether a model folder has FLUX.2's transformer, and one that reads what Qwen3 writes."""
-    if not (folder / "transformer").is_dir():
-        return False
-    transformer = read_config(folder / "transformer")
-    return transformer.get("_class_name") == FLUX2_TRANSFORMER.name and not transformer.get("guidance_embeds")
+    where = folder / TRANSFORMER
+    return is_described(where, FLUX2_TRANSFORMER) and not read_config(where).get("guidance_embeds")
 
 
 def read_facts(configs: ModelConfigs) -> ModelFacts:
-    """Read the facts of a model.
+    """Read the facts of a model; errors are those of `flow_facts`.
 
     Raises:
-        AssetError: the scheduler is none of flow matching, or the networks do not belong to one another.
+        AssetError: the transformer reads prompts of another width than the text encoder writes.
     """
-    folder, transformer = configs.folder, configs.denoiser
-    path = folder / SCHEDULER_CONFIG
-    check_flow_scheduler(configs.scheduler, path, FAMILY.name)
-    channels = PATCH**2 * configs.autoencoder.get("latent_channels", 32)
-    for key in ("in_channels", "out_channels"):
-        if (given := transformer.get(key) or transformer.get("in_channels", 128)) != channels:
-            raise AssetError(
-                f"{folder / 'transformer' / CONFIG}: {key} is {given}, but the autoencoder's latents have "
-                f"{channels}; the two belong to different models"
-            )
-    _check_encoder(folder, transformer.get("joint_attention_dim", 15360))
+    folder = configs.folder
+    facts = flow_facts(configs, FAMILY.name, PATCH**2 * configs.autoencoder.get("latent_channels", 32))
+    _check_encoder(folder, configs.denoiser.get("joint_attention_dim", 15360))
     is_distilled = (folder / INDEX).exists() and read_json(folder / INDEX).get("is_distilled") is True
-    return ModelFacts(
-        family=FAMILY.name,
-        native_size=configs.autoencoder.get("sample_size", NATIVE_SIZE),
+    return replace(
+        facts,
         downscale=PATCH * configs.downscale,
-        latent_channels=channels,
-        prediction_type="flow_prediction",
-        prediction_source=str(path),
         few_step=is_distilled,
-        has_usual_noise=True,
         takes_negative=not is_distilled,
     )
 
@@ -173,26 +151,13 @@ EVALUATION_WIDTHS = 28
 """How many times the transformer's width one evaluation holds for each token at its peak, by measurements."""
 
 
-def schedules(configs: Path, facts: ModelFacts) -> FlowSchedules:
-    """Read the noise levels that the model was trained on. Raises AssetError as `check_flow_scheduler`."""
-    import torch
-
-    from smd_cli.core.flow import FlowSchedules
-
-    path = configs / SCHEDULER_CONFIG
-    scheduler = read_json(path)
-    check_flow_scheduler(scheduler, path, facts.family)
-    shift = FlowShift.of(scheduler)
-
-    def sigmas(steps: SamplerSteps) -> Tensor:
-        even = torch.linspace(1, 1 / steps.grid, steps.grid, dtype=torch.float64)
-        tokens = steps.view[0] * steps.view[1]
-        if shift.fixed is not None:
-            return shift(even, tokens)
+def _sigmas(shift: FlowShift, steps: SamplerSteps) -> Tensor:
+    """Spread levels evenly, shifted as the scheduler says or, where it leaves that open, as published."""
+    tokens = steps.view[0] * steps.view[1]
+    if shift.fixed is None:
         mu = empirical_mu(tokens, len(steps.indices))
-        return replace(shift, fixed=mu if shift.is_linear else exp(mu))(even, tokens)
-
-    return FlowSchedules(sigmas)
+        shift = replace(shift, fixed=mu if shift.is_linear else exp(mu))
+    return shift(even_sigmas(steps.grid), tokens)
 
 
 def empirical_mu(tokens: int, steps: int) -> float:
@@ -216,22 +181,16 @@ FAMILY = Family(
     config="black-forest-labs/FLUX.2-klein-4B",
     lcm_lora="",
     components={
-        "transformer": Component(
+        TRANSFORMER: Component(
             "diffusion_pytorch_model",
             "model.diffusion_model.",
             FLUX2_TRANSFORMER,
             inputs=("x_embedder.weight", "img_in.weight"),
         ),
         "vae": Component("diffusion_pytorch_model", "vae."),
-        "text_encoder": Component(
-            "model",
-            "text_encoders.qwen3_4b.transformer.",
-            _ENCODER,
-            tokenizer="tokenizer",
-            read_tokens=read_qwen_tokens,
-        ),
+        "text_encoder": qwen3_component(_ENCODER),
     },
-    denoiser="transformer",
+    denoiser=TRANSFORMER,
     autoencoder="vae",
     autoencoders=(FLUX2_AUTOENCODER,),
     marks=Marks(
@@ -241,7 +200,7 @@ FAMILY = Family(
         adapted=((r"single_transformer_blocks_\d+_attn_to_qkv_mlp_proj$", 3072),),
     ),
     lora={
-        "transformer": LayerNames(
+        TRANSFORMER: LayerNames(
             ("transformer_", "diffusion_model_", "lora_unet_", "lycoris_", ""), flux2_spellings
         )
     },
@@ -249,7 +208,7 @@ FAMILY = Family(
     size_multiple=16,
     read_facts=read_facts,
     evaluation_elements=evaluation_elements,
-    schedules=schedules,
+    schedules=partial(flow_schedules, sigmas=_sigmas),
     reading=reading,
     load=load,
 )

@@ -16,6 +16,9 @@ from smd_cli.models.network_class import NetworkClass
 
 Network = Any  # diffusers has no types
 
+PATCH = 2
+"""Side of the square of latent pixels that are a token."""
+
 _SIDE = whole(1, 2**11)
 
 
@@ -46,7 +49,7 @@ SD3_TRANSFORMER = NetworkClass(
     KnownKeys(
         {
             "sample_size": _SIDE,
-            "patch_size": whole(2, 2),
+            "patch_size": whole(PATCH, PATCH),
             "in_channels": WIDTH,
             "out_channels": WIDTH,
             "num_layers": LAYERS,

@@ -1,7 +1,7 @@
 """What this program has to know of a class of networks to build one from a stranger's config. Knows no torch.
 
-A config is a stranger's file. Of it the program takes the keys below, with values that make sense, and builds
-the network itself: nothing in a config can lead to another file, to code or to another kind of attention.
+Of the config it takes the keys that a class knows, with values that make sense, and builds the network
+itself: nothing in a config can lead to another file, to code or to another kind of attention.
 """
 
 import logging
@@ -52,6 +52,11 @@ class NetworkClass:
     identity: str = ""
     nested: Mapping[str, KnownKeys] = field(default_factory=dict)
     attention: Literal["sdpa", "eager"] = "sdpa"
+
+
+def is_described(folder: Path, network: NetworkClass) -> bool:
+    """Tell whether a folder is there and describes a network of a class. Raises AssetError: unreadable."""
+    return folder.is_dir() and read_config(folder).get("_class_name") == network.name
 
 
 def read_network_config(folder: Path, network: NetworkClass) -> Config:

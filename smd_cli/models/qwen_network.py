@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from smd_cli.models.allowed import (
     FLAG,
@@ -26,10 +26,8 @@ from smd_cli.models.allowed import (
     whole,
     word,
 )
+from smd_cli.models.family import Component, Tokens
 from smd_cli.models.network_class import TRANSFORMERS_NOTES, NetworkClass
-
-if TYPE_CHECKING:
-    from smd_cli.models.family import Tokens
 
 _THETA = real(1, 1e9)
 
@@ -92,6 +90,17 @@ def qwen3_to(layer: int) -> NetworkClass:
     A layer below 0 counts from the last, -1.
     """
     return replace(QWEN3, trim=_ends_with(layer))
+
+
+def qwen3_component(network: NetworkClass) -> Component:
+    """Return the text encoder of a family, Qwen3 as `qwen3_to` makes it."""
+    return Component(
+        "model",
+        "text_encoders.qwen3_4b.transformer.",
+        network,
+        tokenizer="tokenizer",
+        read_tokens=read_qwen_tokens,
+    )
 
 
 def _ends_with(layer: int) -> Callable[[Any], None]:

@@ -29,6 +29,9 @@ from smd_cli.models.network_class import NetworkClass
 
 Network = Any  # diffusers has no types
 
+PATCH = 2
+"""Side of a token in latent pixels."""
+
 DIM, _HEADS, _AXES = 3840, 30, [32, 48, 48]
 """Of the published network, and of one whose config leaves them out."""
 
@@ -50,7 +53,7 @@ S3DIT = NetworkClass(
     "ZImageTransformer2DModel",
     KnownKeys(
         {
-            "all_patch_size": many(whole(2, 2), 1, 1),
+            "all_patch_size": many(whole(PATCH, PATCH), 1, 1),
             "all_f_patch_size": many(whole(1, 1), 1, 1),
             "in_channels": WIDTH,
             "dim": WIDTH,

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from smd_cli.errors import AssetError
 from smd_cli.models.clip_network import CLIP_TEXT_PROJECTED
 from smd_cli.models.clip_splitter import clip_splitter
-from smd_cli.models.configs import CONFIG, SCHEDULER_CONFIG, Config, ModelConfigs, read_json
-from smd_cli.models.facts import ModelFacts
+from smd_cli.models.configs import CONFIG, Config, ModelConfigs
 from smd_cli.models.family import Component, Family, Marks, Tokens
-from smd_cli.models.flow import FLOW, FlowShift, check_flow_scheduler
+from smd_cli.models.flow import TRANSFORMER, FlowShift, flow_facts, flow_schedules
 from smd_cli.models.layer_names import LayerNames, clip_spellings, plain_spellings
 from smd_cli.models.loaded import LoadedModel
-from smd_cli.models.mmdit import SD3_TRANSFORMER, mmdit_spellings
-from smd_cli.models.network_class import read_network_config
+from smd_cli.models.mmdit import PATCH, SD3_TRANSFORMER, mmdit_spellings
+from smd_cli.models.network_class import is_described, read_network_config
 from smd_cli.models.spec import T5
 from smd_cli.models.t5_network import T5_ENCODER
 from smd_cli.models.vae import KL, TINY
@@ -25,26 +25,23 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from smd_cli.core.flow import FlowSchedules
     from smd_cli.core.guidance import ModelInput
     from smd_cli.core.samplers import SamplerSteps
     from smd_cli.models.assets import Assets
     from smd_cli.models.backbone import Backbone
     from smd_cli.models.components import Destination
     from smd_cli.models.conditioning import Conditioning
+    from smd_cli.models.facts import ModelFacts
     from smd_cli.models.joint_attention import JointAttention
     from smd_cli.models.prompt_trio import PromptTrio
 
-TRANSFORMER, CLIPS = "transformer", ("text_encoder", "text_encoder_2")
+CLIPS = ("text_encoder", "text_encoder_2")
 
 EVALUATION_MAPS = 19
 """How many vectors of the transformer's width one evaluation holds for each token at its peak, measured."""
 
 PROMPT_TOKENS = 333
 """How many tokens a prompt of one chunk has."""
-
-PATCH = 2
-"""Side of the square of latent pixels that are a token."""
 
 LEAST = 0.001
 """The least sigma that the model was trained on, before it is shifted."""
@@ -97,7 +94,7 @@ def load(assets: Assets, to: Destination) -> Backbone:
         assets=assets,
         networks=networks,
         autoencoder=LatentAutoencoder(networks["vae"], to.device),
-        schedules=schedules(assets.configs, assets.facts),
+        schedules=assets.family.schedules(assets.configs, assets.facts),
         device=to.device,
         dtype=to.dtype,
         prompts=PromptTrio.of(
@@ -107,58 +104,34 @@ def load(assets: Assets, to: Destination) -> Backbone:
     )
 
 
-def schedules(configs: Path, facts: ModelFacts) -> FlowSchedules:
-    """Read how the model's noise levels are shifted. Raises AssetError: there is no readable config."""
+def _sigmas(shift: FlowShift, steps: SamplerSteps) -> Tensor:
+    """Spread levels evenly down to the least, which a fixed shift moves before and again with all."""
     import torch
 
-    from smd_cli.core.flow import FlowSchedules
-
-    path = configs / SCHEDULER_CONFIG
-    shift = FlowShift.of(FLOW.reduce(read_json(path), path))
-
-    def sigmas(steps: SamplerSteps) -> Tensor:
-        """Spread levels evenly down to the least, which a fixed shift moves before and again with all."""
-        tokens = steps.view[0] * steps.view[1] // PATCH**2
-        ends = torch.tensor([1.0, LEAST], dtype=torch.float64)
-        first, last = (ends if shift.fixed is None else shift(ends, tokens)).tolist()
-        return shift(torch.linspace(first, last, steps.grid, dtype=torch.float64), tokens)
-
-    return FlowSchedules(sigmas)
+    tokens = steps.view[0] * steps.view[1] // PATCH**2
+    ends = torch.tensor([1.0, LEAST], dtype=torch.float64)
+    first, last = (ends if shift.fixed is None else shift(ends, tokens)).tolist()
+    return shift(torch.linspace(first, last, steps.grid, dtype=torch.float64), tokens)
 
 
 def fits_folder(folder: Path) -> bool:
     """Tell whether a model folder has a transformer of SD3's class."""
-    config = folder / TRANSFORMER / CONFIG
-    return config.exists() and read_json(config).get("_class_name") == SD3_TRANSFORMER.name
+    return is_described(folder / TRANSFORMER, SD3_TRANSFORMER)
 
 
 def read_facts(configs: ModelConfigs) -> ModelFacts:
-    """Read the facts of a model.
+    """Read the facts of a model; errors are those of `flow_facts`.
 
     Raises:
-        AssetError: the scheduler is another family's, or the networks do not belong together.
-        KeyError: a config lacks a fact.
+        AssetError: the transformer reads other widths than the text encoders write.
         TypeError: a fact is of another type.
     """
-    transformer, latent_channels = configs.denoiser, configs.autoencoder["latent_channels"]
-    scheduler = configs.folder / SCHEDULER_CONFIG
-    check_flow_scheduler(configs.scheduler, scheduler, FAMILY.name)
+    transformer = configs.denoiser
+    facts = flow_facts(configs, FAMILY.name, configs.autoencoder["latent_channels"])
     _check_widths(configs)
-    for key in ("in_channels", "out_channels"):
-        if transformer[key] != latent_channels:
-            raise AssetError(
-                f"{configs.folder / TRANSFORMER / CONFIG}: {key} is {transformer[key]}, and the autoencoder "
-                f"has {latent_channels} channels: a kind of checkpoint that is not supported"
-            )
-    return ModelFacts(
-        family=FAMILY.name,
+    return replace(
+        facts,
         native_size=transformer["sample_size"] * configs.downscale,
-        downscale=configs.downscale,
-        latent_channels=latent_channels,
-        prediction_type="flow_prediction",
-        prediction_source=str(scheduler),
-        has_usual_noise=True,
-        few_step=False,
         largest_tile=transformer["pos_embed_max_size"] * PATCH * configs.downscale,
     )
 
@@ -262,7 +235,7 @@ FAMILY = Family(
     size_multiple=16,
     read_facts=read_facts,
     evaluation_elements=evaluation_elements,
-    schedules=schedules,
+    schedules=partial(flow_schedules, sigmas=_sigmas),
     reading=clip_splitter,
     load=load,
     dtypes=("bfloat16",),

@@ -12,12 +12,10 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from smd_cli.models.conditioning import Conditioning
+from smd_cli.models.s3dit import PATCH
 
 MULTIPLE = 32
 """Captions and pictures are filled up to multiples of so many tokens, by learned ones that count too."""
-
-PATCH = 2
-"""Side of a token in latent pixels."""
 
 KIND = f"{PATCH}-1"
 """What the network calls the layers for single pictures in such patches."""

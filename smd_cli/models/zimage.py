@@ -7,18 +7,18 @@ of its noise levels.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from smd_cli.errors import AssetError
-from smd_cli.models.configs import CONFIG, SCHEDULER_CONFIG, Config, ModelConfigs, read_config, read_json
-from smd_cli.models.facts import ModelFacts, check_channels
+from smd_cli.models.configs import CONFIG, Config, ModelConfigs
 from smd_cli.models.family import Component, Family, Marks
-from smd_cli.models.flow import FlowShift, check_flow_scheduler
+from smd_cli.models.flow import TRANSFORMER, FlowShift, even_sigmas, flow_facts, flow_schedules
 from smd_cli.models.layer_names import LayerNames
 from smd_cli.models.loaded import LoadedModel
-from smd_cli.models.network_class import read_network_config
-from smd_cli.models.qwen_network import QWEN3, qwen3_to, read_qwen_tokens
-from smd_cli.models.s3dit import DIM, S3DIT, s3dit_spellings
+from smd_cli.models.network_class import is_described, read_network_config
+from smd_cli.models.qwen_network import QWEN3, qwen3_component, qwen3_to
+from smd_cli.models.s3dit import DIM, PATCH, S3DIT, s3dit_spellings
 from smd_cli.models.vae import KL, TINY
 
 if TYPE_CHECKING:
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from smd_cli.core.flow import FlowSchedules
     from smd_cli.core.guidance import ModelInput
     from smd_cli.core.samplers import SamplerSteps
     from smd_cli.models.assets import Assets
     from smd_cli.models.backbone import Backbone
     from smd_cli.models.components import Destination
     from smd_cli.models.conditioning import Conditioning
+    from smd_cli.models.facts import ModelFacts
     from smd_cli.models.qwen import QwenEncoder
     from smd_cli.models.qwen_tokenizer import QwenReading
     from smd_cli.models.single_stream import SingleStream
@@ -42,9 +42,6 @@ LENGTH = 512
 
 TURBO_SHIFT = 3.0
 """The shift of Z-Image-Turbo's noise levels; Z-Image's own is 6."""
-
-NATIVE_SIZE = 1024
-"""Side in px of the pictures that it was trained on, where the autoencoder's config does not say it."""
 
 TOKEN_WIDTHS = 17
 """Numbers, in the transformer's width, that an evaluation holds of a token at its peak, by measurements."""
@@ -73,8 +70,10 @@ class ZImage(LoadedModel):
 
     def predict(self, asked: ModelInput, conditioning: Conditioning) -> Tensor:
         """Return the velocity (N, C, h, w), in the dtype of the latents asked about."""
+        from smd_cli.core.flow import TIME
+
         text, present = conditioning.keys or self.transformer.read_captions(conditioning)
-        sigmas = asked.timesteps.to(self.device) / 1000
+        sigmas = asked.timesteps.to(self.device) / TIME
         latents = asked.latents.to(self.device, self.dtype)
         return self.transformer.velocity(latents, sigmas, (text, present)).to(asked.latents)
 
@@ -95,30 +94,27 @@ def load(assets: Assets, to: Destination) -> Backbone:
         assets=assets,
         networks=networks,
         autoencoder=LatentAutoencoder(networks["vae"], to.device),
-        schedules=schedules(assets.configs, assets.facts),
+        schedules=assets.family.schedules(assets.configs, assets.facts),
         device=to.device,
         dtype=to.dtype,
         text=QwenEncoder(networks["text_encoder"], reading(assets), (-1,), to.device),
-        transformer=SingleStream(networks["transformer"]),
+        transformer=SingleStream(networks[TRANSFORMER]),
     )
 
 
 def fits_folder(folder: Path) -> bool:
     """Tell whether a model folder has Z-Image's transformer."""
-    where = folder / FAMILY.denoiser
-    return where.is_dir() and read_config(where).get("_class_name") == S3DIT.name
+    return is_described(folder / TRANSFORMER, S3DIT)
 
 
 def read_facts(configs: ModelConfigs) -> ModelFacts:
-    """Read the facts of a model.
+    """Read the facts of a model; errors are those of `flow_facts`.
 
     Raises:
-        AssetError: its parts do not go together, or its scheduler is not one of flow matching.
+        AssetError: the transformer reads prompts of another width than the text encoder writes.
     """
-    path, encoder = configs.folder / SCHEDULER_CONFIG, configs.folder / "text_encoder"
-    check_flow_scheduler(configs.scheduler, path, FAMILY.name)
-    channels = configs.denoiser.get("in_channels", 16)
-    check_channels(configs.folder, channels, configs.autoencoder.get("latent_channels", 4))
+    encoder = configs.folder / "text_encoder"
+    facts = flow_facts(configs, FAMILY.name, configs.autoencoder.get("latent_channels", 4))
     written, read = read_network_config(encoder, QWEN3).get("hidden_size"), configs.denoiser["cap_feat_dim"]
     if written != read:
         raise AssetError(
@@ -126,41 +122,17 @@ def read_facts(configs: ModelConfigs) -> ModelFacts:
             f"{read} (cap_feat_dim); the two belong to different models"
         )
     is_turbo = FlowShift.of(configs.scheduler).fixed == TURBO_SHIFT
-    return ModelFacts(
-        family=FAMILY.name,
-        native_size=configs.autoencoder.get("sample_size", NATIVE_SIZE),
-        downscale=configs.downscale,
-        latent_channels=channels,
-        prediction_type="flow_prediction",
-        prediction_source=str(path),
-        has_usual_noise=True,
-        few_step=is_turbo,
-        takes_negative=not is_turbo,
-    )
+    return replace(facts, few_step=is_turbo, takes_negative=not is_turbo)
 
 
 def evaluation_elements(transformer: Config, pixels: int) -> int:
     """Estimate how many numbers one evaluation of so many latent pixels holds beyond the weights."""
-    return int(TOKEN_WIDTHS * transformer.get("dim", DIM) * (pixels // 4 + CAPTION))
+    return int(TOKEN_WIDTHS * transformer.get("dim", DIM) * (pixels // PATCH**2 + CAPTION))
 
 
-def schedules(configs: Path, facts: ModelFacts) -> FlowSchedules:
-    """Read the shift of the noise levels. Raises AssetError: there is no readable config of them."""
-    import torch
-
-    from smd_cli.core.flow import FlowSchedules
-
-    path = configs / SCHEDULER_CONFIG
-    scheduler = read_json(path)
-    check_flow_scheduler(scheduler, path, facts.family)
-    shift = FlowShift.of(scheduler)
-
-    def sigmas(steps: SamplerSteps) -> Tensor:
-        height, width = steps.view
-        even = torch.linspace(1, 1 / steps.grid, steps.grid, dtype=torch.float64)
-        return shift(even, (height // 2) * (width // 2))
-
-    return FlowSchedules(sigmas)
+def _sigmas(shift: FlowShift, steps: SamplerSteps) -> Tensor:
+    """Spread levels evenly, shifted for the tokens of a view."""
+    return shift(even_sigmas(steps.grid), steps.view[0] * steps.view[1] // PATCH**2)
 
 
 def reading(assets: Assets) -> QwenReading:
@@ -175,17 +147,11 @@ FAMILY = Family(
     config="Tongyi-MAI/Z-Image-Turbo",
     lcm_lora="",
     components={
-        "transformer": Component("diffusion_pytorch_model", "model.diffusion_model.", S3DIT),
+        TRANSFORMER: Component("diffusion_pytorch_model", "model.diffusion_model.", S3DIT),
         "vae": Component("diffusion_pytorch_model", "vae."),
-        "text_encoder": Component(
-            "model",
-            "text_encoders.qwen3_4b.transformer.",
-            qwen3_to(-2),
-            tokenizer="tokenizer",
-            read_tokens=read_qwen_tokens,
-        ),
+        "text_encoder": qwen3_component(qwen3_to(-2)),
     },
-    denoiser="transformer",
+    denoiser=TRANSFORMER,
     autoencoder="vae",
     autoencoders=(KL, TINY),
     tiny_autoencoder="madebyollin/taef1",
@@ -204,7 +170,7 @@ FAMILY = Family(
     size_multiple=16,
     read_facts=read_facts,
     evaluation_elements=evaluation_elements,
-    schedules=schedules,
+    schedules=partial(flow_schedules, sigmas=_sigmas),
     reading=reading,
     load=load,
     dtypes=("bfloat16",),

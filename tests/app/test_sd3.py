@@ -131,7 +131,7 @@ def test_a_scheduler_has_to_be_one_of_flow_matching(copy, renderer, config, told
     [
         ("text_encoder_2", {"projection_dim": 12}, "pooled_projection_dim is 36, both CLIPs' are 28"),
         ("text_encoder_3", {"d_model": 56}, "joint_attention_dim is 48, and T5's states are 56 wide"),
-        ("transformer", {"in_channels": 33}, "in_channels is 33, and the autoencoder has 16 channels"),
+        ("transformer", {"in_channels": 33}, "in_channels is 33, but the autoencoder.s latents have 16"),
         ("transformer", {"num_attention_heads": 3}, "caption_projection_dim is 32, not 3 heads of 8"),
         ("transformer", {"num_layers": 4}, r"norm1_context\.linear\.bias is of shape \(64,\) instead of"),
         ("transformer", {"pos_embed_max_size": 12}, r"pos_embed\.pos_embed is of shape \(1, 576, 32\)"),

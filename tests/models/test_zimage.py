@@ -35,6 +35,13 @@ def test_published_names_are_read(folder, tmp_path):
         assert all(torch.equal(found[name], expected[name]) for name in expected)
 
 
+def test_a_size_of_two_sides_is_the_shorter_one(folder, tmp_path):
+    copy = shutil.copytree(folder, tmp_path / "model")
+    path = copy / "vae/config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"sample_size": [96, 64]}))
+    assert locate(ModelSpec(str(copy))).facts.native_size == 64
+
+
 def kohya(name: str) -> str:
     return "lora_unet_" + name.replace(".", "_")
 
@@ -105,7 +112,7 @@ def test_a_folder_is_recognised_without_its_index(folder, tmp_path):
         ),
         ("transformer", {"n_kv_heads": 1}, "n_kv_heads is 1, not n_heads, 2"),
         ("transformer", {"siglip_feat_dim": 8}, "siglip_feat_dim is 8; allowed is null"),
-        ("transformer", {"in_channels": 33}, "reads 33 channels, the autoencoder writes 16"),
+        ("transformer", {"in_channels": 33}, "in_channels is 33, but the autoencoder.s latents have 16"),
         ("transformer", {"n_layers": 3}, "lacks 15 of the model's tensors, such as layers.2"),
         ("scheduler", {"_class_name": "DDIMScheduler"}, "zimage models match flows"),
         ("scheduler", {"shift": 0}, "shift is 0"),
