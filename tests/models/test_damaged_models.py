@@ -123,7 +123,7 @@ def test_unets_that_read_more_than_latents(channels, words, copy, single_file, f
     weights = load_file(copy / UNET)
     save_file({**weights, "conv_in.weight": tensors[name]}, copy / UNET)
     for spec in (ModelSpec(str(tmp_path / "wide.safetensors"), config=str(folder)), ModelSpec(str(copy))):
-        with pytest.raises(AssetError, match=f"the denoiser reads {channels} channels, .* writes 4: .*{words}"):
+        with pytest.raises(AssetError, match=f"denoiser reads {channels} channels, .* writes 4: .*{words}"):
             locate(spec)
     make.edit_json(copy / "unet/config.json", in_channels=channels)
     with pytest.raises(AssetError, match=words):
