@@ -9,7 +9,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from smd_cli.app.model_spec import find_scene_captioner, model_spec, needs_few_step, place_in_scene
+from smd_cli.app.model_spec import (
+    find_scene_captioner,
+    local_loras,
+    model_spec,
+    needs_few_step,
+    place_in_scene,
+)
 from smd_cli.app.scenes import OpenedScene
 from smd_cli.errors import AssetError, Part
 from smd_cli.messages import Message, Place, as_called
@@ -19,6 +25,8 @@ from smd_cli.models.lora_choice import lcm_lora_of
 from smd_cli.models.networks import NoAutoencoderError
 from smd_cli.models.sources import open_files
 from smd_cli.models.spec import LOCAL_LORAS, TINY_VAE, ModelSpec
+from smd_cli.scene.resolve import Plan
+from smd_cli.scene.tree import Loc
 
 _CONFIG: Part = ("config",)
 """What gives a base model its configs, which has no role of its own."""
@@ -36,6 +44,8 @@ class RequiredModel:
         place: where the scene names it, or the model that needs it.
         present: it can be used. None: something is there, but not the base model, so that nobody knows.
         problem: why it cannot be used; None where it can.
+        is_there: its files are on this machine, even if it cannot be used.
+        use: of a LoRA, its weights, and what they are for.
     """
 
     role: Role
@@ -43,6 +53,15 @@ class RequiredModel:
     place: Place
     present: bool | None
     problem: Message | None = None
+    is_there: bool = True
+    use: str = ""
+
+    @property
+    def state(self) -> str:
+        """Say in a word or two whether it is here."""
+        if self.present is None:
+            return "not known"
+        return "here" if self.present else "cannot be used" if self.is_there else "missing"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the model's part of a JSON document."""
@@ -50,6 +69,7 @@ class RequiredModel:
             "role": self.role,
             "source": self.source,
             "present": self.present,
+            "use": self.use,
             **self.place.to_dict(),
             "problem": self.problem,
         }
@@ -94,7 +114,8 @@ def _models(scene: OpenedScene) -> Availability:
     if few_step and lcm_lora and lcm_lora not in (source for source, _ in spec.loras):
         found = _locate(replace(bare, lcm_lora=spec.lcm_lora), few_step=True)
         if isinstance(found, AssetError) or found.loras:
-            required.append(look.for_("lcm_lora", lcm_lora, spec.lora_part(len(spec.loras)), found))
+            needed = look.for_("lcm_lora", lcm_lora, spec.lora_part(len(spec.loras)), found)
+            required.append(replace(needed, use="fused at 1"))
     whole = _locate(spec, few_step=few_step)
     if not isinstance(whole, AssetError):
         return Availability(tuple(required), whole)
@@ -137,23 +158,51 @@ class _Look:
     def for_(self, role: Role, source: str, part: Part, found: object) -> RequiredModel:
         """Return a part that was looked for."""
         place = place_in_scene(self.scene, part)
-        if isinstance(found, AssetError):
-            at_fault = place_in_scene(self.scene, _CONFIG) if _CONFIG in found.parts else place
-            return RequiredModel(
-                role, as_called(source), place, present=False, problem=found.at(at_fault).problems[0]
-            )
-        return RequiredModel(role, as_called(source), place, present=True)
+        model = RequiredModel(role, as_called(source), place, present=True, use=_use(self.scene.plan, part))
+        if not isinstance(found, AssetError):
+            return model
+        at_fault = place_in_scene(self.scene, _CONFIG) if _CONFIG in found.parts else place
+        problem, is_there = found.at(at_fault).problems[0], _not_there(source) is None
+        return replace(model, present=False, problem=problem, is_there=is_there)
 
     def unproven(self, role: Role, source: str, part: Part) -> RequiredModel:
         """Look for a part whose fit to the base model cannot be told."""
-        place = place_in_scene(self.scene, part)
-        try:
-            open_files(source, offline=True)
-        except (AssetError, OSError) as error:
-            return RequiredModel(
-                role, as_called(source), place, present=False, problem=place.says(str(error))
-            )
-        return RequiredModel(role, as_called(source), place, present=None)
+        place, error = place_in_scene(self.scene, part), _not_there(source)
+        model = RequiredModel(role, as_called(source), place, present=None, use=_use(self.scene.plan, part))
+        if error is None:
+            return model
+        return replace(model, present=False, problem=place.says(str(error)), is_there=False)
+
+
+def _not_there(source: str) -> Exception | None:
+    """Return why nothing is on this machine where a reference leads to, or None."""
+    try:
+        open_files(source, offline=True)
+    except (AssetError, OSError) as error:
+        return error
+    return None
+
+
+def _use(plan: Plan, part: Part) -> str:
+    """Say with which weights a LoRA is used, and for what; of all else nothing."""
+    match part:
+        case ("loras", int(index)):
+            return f"fused at {plan.model.loras[index].weight:g}"
+        case (kind, str(source)) if kind == LOCAL_LORAS:
+            found = [(loc, lora.weight) for loc, lora in local_loras(plan) if lora.path.source == source]
+            return ", ".join(dict.fromkeys(f"{weight:g} on {_owner(plan, loc)}" for loc, weight in found))
+    return ""
+
+
+def _owner(plan: Plan, loc: Loc) -> str:
+    """Name the region, or the background, that has a LoRA."""
+    match loc:
+        case ("regions", int(index), *_):
+            return plan.regions[index].name
+        case ("stream", "timeline", int(index), *_):
+            keyframe = plan.stream.timeline[index]
+            return f"{keyframe.region or 'background'} from {keyframe.at}"
+    return "background"
 
 
 def _locate(spec: ModelSpec, *, few_step: bool = False) -> Assets | AssetError:

@@ -57,7 +57,7 @@ class Renderer:
         )
         self.listener = listener
         self._model: tuple[tuple[ModelSpec, bool], Backbone] | None = None
-        self._compared: OpenedScene | None = None
+        self._looked_at: OpenedScene | None = None
         self._encoder: CachedEncoder | None = None
         self._prepared: tuple[OpenedScene, PreparedScene] | None = None
         self._caption: tuple[OpenedScene, OpenedScene] | None = None
@@ -147,25 +147,30 @@ class Renderer:
 
                 with at_model(scene):
                     found = find_checked(scene, self.settings)
-                    self._compare(scene, found.assets)
+                    self._look_again(scene, found.assets)
                     self._release()  # only now: two models at once may not fit the memory
                     self._model = (spec, few_step), load_found(found, self.settings, progress)
             return self._model[1]
         with at_model(scene):
             check_fit(scene, self._model[1].assets)
-        self._compare(scene, self._model[1].assets)
+        self._look_again(scene, self._model[1].assets)
         return self._model[1]
 
-    def _compare(self, scene: OpenedScene, assets: Assets) -> None:
-        """Compare a scene's files with its digests, once. Raises MismatchError: one differs, if strict."""
-        if scene is self._compared:
+    def _look_again(self, scene: OpenedScene, assets: Assets) -> None:
+        """Compare a scene's files with its digests, and tell what its model alone does, once.
+
+        Raises MismatchError: a file differs, if strict.
+        """
+        if scene is self._looked_at:
             return
         changed = changed_files(scene, assets)
         if changed and self.settings.strict:
             raise MismatchError(*changed)
-        self._compared = scene
+        self._looked_at = scene
         for message in changed:
             self.listener(Warned(message))
+        for message in scene.later_notes():
+            self.listener(Noted(message))
 
     def _prepare(self, scene: OpenedScene, backbone: Backbone, clock: Clock) -> PreparedScene:
         """Return the prepared scene: the last one, where it is the same."""

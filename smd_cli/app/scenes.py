@@ -121,6 +121,11 @@ class OpenedScene:
         for warning in self.warnings:
             listener(Warned(warning))
 
+    def later_notes(self) -> tuple[Message, ...]:
+        """Return the notes on prompts that its model, which was not here when it was opened, makes now."""
+        notes = note_lengths(self.loaded.scene, self.plan, self.locate)
+        return tuple(note for note in notes if note not in self.notes)
+
     def with_caption(self, caption: str) -> OpenedScene:
         """Return the scene with a caption of its background picture as the background's prompt."""
         return replace(self, plan=self.plan.with_caption(caption))

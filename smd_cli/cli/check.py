@@ -139,7 +139,7 @@ class _Finding:
 def _presence(model: RequiredModel) -> str:
     """Say whether a model is here, and else where it was looked for."""
     if model.problem:
-        return f"not here: {model.problem}"
+        return f"{'cannot be used' if model.is_there else 'not here'}: {model.problem}"
     return f"{model.source}: here" if model.present else f"{model.source}: not known without the model itself"
 
 

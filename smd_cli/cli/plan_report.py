@@ -59,7 +59,7 @@ def _facts(found: RenderPlan) -> Table:
     if known := found.forecast:
         width, height = known.tile_size
         table.add_row("tiles", f"{len(known.boxes)} of {width}x{height} px")
-    table.add_row("schedule", _schedule(found.plan.sampler))
+    table.add_row("schedule", _schedule(found.plan.sampler, known.facts if known else None))
     if found.stream:
         table.add_row("frames", _frames(found.stream))
     if known:
@@ -67,8 +67,9 @@ def _facts(found: RenderPlan) -> Table:
         table.add_row("dtype", _precision(known.memory))
         table.add_row("memory", _memory(known.memory))
     for model in found.models:
-        presence = {True: ("here", "green"), False: ("missing", "red"), None: ("not known", "dim")}
-        fact = Text.assemble(visible(model.source), "  ", presence[model.present])
+        style = {True: "green", False: "red", None: "dim"}[model.present]
+        use = f"  {visible(model.use)}" * bool(model.use)
+        fact = Text.assemble(visible(model.source), "  ", (model.state, style), use)
         table.add_row(model.role.replace("_", " "), fact)
     return table
 
@@ -111,12 +112,13 @@ def _frames(stream: StreamInput) -> str:
     return f"{source.frames} come{film}{sound}; {stream.frames} go out {length}"
 
 
-def _schedule(sampler: SamplerPlan) -> str:
-    """Describe the sampler, which steps it takes of its grid, and its guidance."""
+def _schedule(sampler: SamplerPlan, facts: ModelFacts | None) -> str:
+    """Describe the sampler, which steps it takes of its grid, how that is spread, and its guidance."""
     taken = f"steps {' '.join(map(str, sampler.indices))} of {sampler.steps}"
     is_whole = len(sampler.indices) == sampler.steps
     steps = f"{sampler.steps} steps" if is_whole else taken
-    steps += f", {sampler.spacing}" if sampler.spacing else ""
+    has_own_grid = facts is not None and facts.prediction_type == "flow_prediction"
+    steps += f", {sampler.spacing}" if sampler.spacing and not has_own_grid else ""
     steps += "" if sampler.gamma is None else f", gamma {sampler.gamma:g}"
     guidance = f", guidance {sampler.guidance} {sampler.guidance_scale:g}" * (sampler.guidance != "none")
     return f"{sampler.kind}, {steps}{guidance}"

@@ -53,7 +53,7 @@ def find_loras(
         except AssetError as error:
             raise type(error)(
                 f"{spec.base}: the lcm sampler needs few-step weights, so an LCM-LoRA; {error}; or set "
-                "model.lcm_lora to its file, or sampler.kind to ddim"
+                "model.lcm_lora to its file, or sampler.kind to euler, with about 30 steps"
             ) from error
     return tuple(found)
 

@@ -1,6 +1,5 @@
 """Prompts through Qwen3: the states of some of its layers, in the middle of a conversation."""
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,8 +8,6 @@ import torch
 from torch import Tensor
 
 from smd_cli.models.qwen_tokenizer import QwenReading
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -31,7 +28,7 @@ class QwenEncoder:
     device: torch.device
 
     def encode(self, prompts: Sequence[str], *, fill: bool) -> tuple[Tensor, Tensor]:
-        """Encode N prompts; logs what is not read as they say.
+        """Encode N prompts; `QwenReading.notes` has what is not read as they say.
 
         Args:
             prompts: as users write them.
@@ -41,7 +38,7 @@ class QwenEncoder:
             The states (N, L, K·D) of K layers, and which of them are a prompt's own rather than of what fills
             it up, (N, L) of bools.
         """
-        rows = [self._tokens(prompt) for prompt in prompts]
+        rows = [self.reading.tokens(prompt) for prompt in prompts]
         length = self.reading.length if fill else max(map(len, rows))
         padding = self.reading.tokenizer.padding
         tokens = torch.tensor([row + [padding] * (length - len(row)) for row in rows])
@@ -50,13 +47,3 @@ class QwenEncoder:
             tokens.to(self.device), own, output_hidden_states=True, use_cache=False
         ).hidden_states
         return torch.cat([states[layer] for layer in self.layers], dim=-1), own.bool()
-
-    def _tokens(self, prompt: str) -> list[int]:
-        shown = prompt if len(prompt) <= _SHOWN else prompt[: _SHOWN - 1] + "…"
-        for note in self.reading.notes(prompt, repr(shown)):
-            _log.warning("%s", note)
-        return self.reading.tokens(prompt)
-
-
-_SHOWN = 40
-"""Characters of a prompt that a warning shows."""

@@ -57,7 +57,8 @@ def test_the_embedded_model_is_here(scene):
     ]
     (base,) = check(scene(), "--set", "sampler.kind=ddim")
     place = {"file": scene(), "line": 4, "column": 8, "key": "model", "option": None}
-    assert base == {"role": "base", "source": "flatland", "present": True, **place, "problem": None}
+    about = {"role": "base", "source": "flatland", "present": True, "use": "", "problem": None}
+    assert base == {**about, **place}
 
 
 def test_a_path_that_leads_nowhere_is_a_mistake_of_the_scene(scene):

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from smd_cli.models.sources import open_files
+from tests.checkpoints import sd15
 from tests.cli.program import smd
 
 SCENE = """\
@@ -66,7 +67,7 @@ def test_the_report(scene, tmp_path):
 def test_nothing_is_coloured_or_cut_off_a_terminal(scene, tmp_path):
     lora = tmp_path / f"{'long ' * 30}.safetensors"
     done = smd("plan", scene, "--set", f"model.loras=[{{path: '{lora}'}}]")
-    assert f"lora      {lora}  missing\n" in done.stdout
+    assert f"lora      {lora}  missing  fused at 1\n" in done.stdout
     assert "\x1b" not in done.stdout
     assert not any(line.endswith(" ") for line in done.stdout.splitlines())
 
@@ -208,9 +209,31 @@ class TestModels:
         done = smd("plan", scene, "--model", str(ordinary), "--set", "model.lcm_lora=./gone.safetensors")
         assert done.exit_code == 4
         assert "lcm lora  " in done.stdout
-        assert "gone.safetensors  missing\n" in done.stdout
+        assert "gone.safetensors  missing  fused at 1\n" in done.stdout
         ddim = plan(scene, "--model", str(ordinary), "--set", "sampler={kind: ddim, steps: 4}")
         assert [model["role"] for model in ddim["models"]] == ["base"]
+
+    def test_it_is_told_what_a_lora_is_for(self, scene, tmp_path):
+        loras = {
+            "model.loras": "[{path: ink.safetensors, weight: 0.5}]",
+            "background.loras": "[{path: ink.safetensors, weight: 0.7}]",
+            "regions[0].loras": "[{path: ink.safetensors}, {path: noir.safetensors, weight: -1}]",
+        }
+        edits = [part for key, value in loras.items() for part in ("--set", f"{key}={value}")]
+        done = json.loads(smd("plan", scene, *edits, "--json").stdout)
+        found = {model["use"]: model["source"] for model in done["models"] if model["role"] == "lora"}
+        assert {use: Path(source).name for use, source in found.items()} == {
+            "fused at 0.5": "ink.safetensors",
+            "0.7 on background, 1 on sun": "ink.safetensors",
+            "-1 on sun": "noir.safetensors",
+        }
+
+    def test_a_file_without_its_configs_is_not_missing(self, scene, tmp_path, monkeypatch):
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+        file = sd15.make_file(tmp_path)
+        done = smd("plan", scene, "--model", str(file))
+        assert (done.exit_code, f"base      {file}  cannot be used\n" in done.stdout) == (4, True)
+        assert "set model.config" in done.stderr
 
 
 class TestPreview:

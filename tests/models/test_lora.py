@@ -284,7 +284,7 @@ def test_without_the_lcm_lora_the_way_out_is_named(folder, monkeypatch, tmp_path
     for words in (
         families.family("sd15").lcm_lora,
         "model.lcm_lora",
-        "sampler.kind to ddim",
+        "sampler.kind to euler, with about 30 steps",
         "smd models pull",
     ):
         assert words in str(caught.value)
