@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from smd_cli.cli import options
+from smd_cli.cli import computing, options
 from smd_cli.cli.architecture import Built
 from smd_cli.cli.command import Command
 from smd_cli.cli.console import print_report
@@ -58,7 +58,7 @@ def speed(
     repeats: Repeats = 3,
     built: Built = Built(),  # noqa: B008 - frozen
     model: options.Model = None,
-    compute: options.PlacedCompute = options.PlacedCompute(),  # noqa: B008 - frozen
+    compute: computing.PlacedCompute = computing.PlacedCompute(),  # noqa: B008 - frozen
     reporting: options.Reporting = options.Reporting(),  # noqa: B008
 ) -> None:
     """Time this program beside others, in turns, on the same weights and noise.
@@ -96,7 +96,7 @@ def stream(
     repeats: Repeats = 3,
     vae: OtherVae = None,
     model: options.Model = None,
-    compute: options.Compute = options.Compute(),  # noqa: B008 - frozen
+    compute: computing.Compute = computing.Compute(),  # noqa: B008 - frozen
     reporting: options.Reporting = options.Reporting(),  # noqa: B008
 ) -> None:
     """Time ways to stream a still scene, in turns, on the same weights and noise.
@@ -128,7 +128,7 @@ def batch(
     jobs: Jobs = 20,
     repeats: Rounds = 1,
     model: options.Model = None,
-    compute: options.Compute = options.Compute(),  # noqa: B008 - frozen
+    compute: computing.Compute = computing.Compute(),  # noqa: B008 - frozen
     reporting: options.Reporting = options.Reporting(),  # noqa: B008
 ) -> None:
     """Time a batch of small pictures of one prompt, as whole programs, in turns.

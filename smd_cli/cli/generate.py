@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from smd_cli.cli import options
+from smd_cli.cli import computing, options
 from smd_cli.cli.batches import run_batch
 from smd_cli.cli.document import document
 from smd_cli.cli.locked import Locked
@@ -47,13 +47,10 @@ def generate(
     naming: Naming = Naming(),
     seed: options.Seeds = None,
     edits: options.ModelEdits = options.ModelEdits(),  # noqa: B008
-    compute: options.PlacedCompute = options.PlacedCompute(),  # noqa: B008
+    compute: computing.RenderCompute = computing.RenderCompute(),  # noqa: B008
     dry_run: options.DryRun = False,
-    files: options.ExistingFiles = options.ExistingFiles(),  # noqa: B008
-    no_metadata: options.NoMetadata = False,
-    strict: options.Strict = False,
+    files: options.WrittenFiles = options.WrittenFiles(),  # noqa: B008
     locked: Locked = Locked(),  # noqa: B008
-    deterministic: options.Deterministic = False,
     reporting: options.Reporting = options.Reporting(),  # noqa: B008
 ) -> None:
     """Render a scene; the name of the command that was called is its task."""
@@ -62,7 +59,7 @@ def generate(
 
     if not dry_run:
         document().add(outputs=[], skipped=[], failed=[])
-    settings = compute.settings(metadata=not no_metadata, strict=strict, deterministic=deterministic)
+    settings = compute.settings(metadata=files.metadata, strict=locked.strict)
     options.check_one_place(context, scene, naming.output, naming.name)
     request = Request(
         scenes=(scene,),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from smd_cli.cli import options
+from smd_cli.cli import computing, options
 from smd_cli.cli.console import MessagePrinter, print_result
 from smd_cli.cli.document import document
 from smd_cli.cli.locked import LOCK
@@ -64,8 +64,7 @@ def lock(
     seed: options.Seeds = None,
     matrix: Matrix = Matrix(),  # noqa: B008
     edits: options.ModelEdits = options.ModelEdits(),  # noqa: B008 - frozen
-    compute: options.PlacedCompute = options.PlacedCompute(),  # noqa: B008
-    deterministic: options.Deterministic = False,
+    compute: computing.RenderCompute = computing.RenderCompute(),  # noqa: B008
     writing: Writing = Writing(),
     reporting: options.Reporting = options.Reporting(),  # noqa: B008
 ) -> None:
@@ -87,7 +86,7 @@ def lock(
         points=matrix.points(),
         output_dir=writing.output_dir or Path(),
         name=writing.name,
-        settings=compute.settings(metadata=True, deterministic=deterministic),
+        settings=compute.settings(metadata=True),
         existing=Existing.OVERWRITE if writing.overwrite else Existing.REPLACE_OWN,
         hint=options.REPLACING,
     )

@@ -1,4 +1,4 @@
-"""Options for a lock, whose pictures alone are made."""
+"""Options that hold a render to what has been recorded: by a lock, or by digests in the scene."""
 
 from __future__ import annotations
 
@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 LOCK = "smd.lock"
 """The lock that commands make and read, where no other is named, and a bundle has none."""
 
+Strict = Annotated[
+    bool,
+    typer.Option(
+        "--strict", help="Stop before any work if a file differs from the scene's digest of it (see digests)."
+    ),
+]
 IsLocked = Annotated[
     bool,
     typer.Option(
@@ -31,8 +37,9 @@ LockFile = Annotated[
 
 @dataclass(frozen=True)
 class Locked:
-    """Options for a lock, whose pictures alone are made."""
+    """Options that hold a render to what has been recorded."""
 
+    strict: Strict = False
     locked: IsLocked = False
     lock: LockFile = None
 

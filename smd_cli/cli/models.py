@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from smd_cli.cli import options
+from smd_cli.cli import computing, options
 from smd_cli.cli.command import Command
 from smd_cli.cli.console import print_layout, print_result
 from smd_cli.cli.document import document
@@ -65,7 +65,7 @@ def list_(reporting: options.Reporting = options.Reporting()) -> None:  # noqa: 
 @expand_options
 def info(
     reference: Reference,
-    offline: options.Offline = False,
+    offline: computing.Offline = False,
     reporting: options.Reporting = options.Reporting(),  # noqa: B008
 ) -> None:
     """Tell what a model is: its networks, their sizes and types of numbers, its family, what it predicts, its
@@ -90,7 +90,7 @@ def info(
 def pull(
     wanted: Wanted,
     revision: Revision = None,
-    offline: options.Offline = False,
+    offline: computing.Offline = False,
     reporting: options.Reporting = options.Reporting(),  # noqa: B008
 ) -> None:
     """Fetch what a render needs of models, or all that scenes need, into Hugging Face's cache.
@@ -175,7 +175,7 @@ def _told(removal: Removal) -> str:
 @expand_options
 def needs(
     scenes: options.Scenes,
-    offline: options.Offline = False,
+    offline: computing.Offline = False,
     edits: options.ModelEdits = options.ModelEdits(),  # noqa: B008
     reporting: options.Reporting = options.Reporting(),  # noqa: B008
 ) -> None:

@@ -8,14 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from smd_cli.app.settings import RenderSettings, check_batch
-from smd_cli.cli.completion import (
-    complete_device,
-    complete_dtype,
-    complete_memory,
-    complete_model,
-    complete_weights,
-)
+from smd_cli.cli.completion import complete_model
 from smd_cli.cli.console import MessagePrinter
 from smd_cli.errors import UsageError
 from smd_cli.media.files import Existing
@@ -60,56 +53,6 @@ Model = Annotated[
         autocompletion=complete_model,
     ),
 ]
-Device = Annotated[
-    str,
-    typer.Option(
-        "--device",
-        envvar="SMD_DEVICE",
-        help="auto, cpu, cuda, cuda:N or mps.",
-        autocompletion=complete_device,
-    ),
-]
-Dtype = Annotated[
-    str,
-    typer.Option(
-        "--dtype",
-        envvar="SMD_DTYPE",
-        help="auto, float32, bfloat16 or float16.",
-        autocompletion=complete_dtype,
-    ),
-]
-Batch = Annotated[
-    str,
-    typer.Option(
-        "--batch",
-        envvar="SMD_BATCH",
-        metavar="N",
-        help="Views the model evaluates at once: auto, what memory allows; or a number.",
-    ),
-]
-Memory = Annotated[
-    str,
-    typer.Option(
-        "--memory",
-        envvar="SMD_MEMORY",
-        help="auto, the most that fits; high: the model stays on the device; medium: each network only while "
-        "it is used; low: the denoiser layer by layer too, one view at a time, pictures in tiles.",
-        autocompletion=complete_memory,
-    ),
-]
-Weights = Annotated[
-    str,
-    typer.Option(
-        "--weights",
-        envvar="SMD_WEIGHTS",
-        help="full, as --dtype says; int8 or fp8: large layers in 8 bits, half the memory or less, and other "
-        "pictures.",
-        autocompletion=complete_weights,
-    ),
-]
-Offline = Annotated[
-    bool, typer.Option("--offline", envvar="SMD_OFFLINE", help="Never use the network, only the model cache.")
-]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, on failure too.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but results and errors.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show the traceback of an internal error.")]
@@ -151,23 +94,6 @@ BaseDir = Annotated[
         metavar="DIR",
         help="Where relative paths of recipes start: the folder of the scene that made the pictures.",
         show_default="each picture's folder",
-    ),
-]
-
-Strict = Annotated[
-    bool,
-    typer.Option(
-        "--strict", help="Stop before any work if a file differs from the scene's digest of it (see digests)."
-    ),
-]
-
-Deterministic = Annotated[
-    bool,
-    typer.Option(
-        "--deterministic",
-        envvar="SMD_DETERMINISTIC",
-        help="Evaluate each view by itself, on a CPU on one thread: slower, and the same pixels whatever the "
-        "batch, free memory, threads, or frames in flight.",
     ),
 ]
 
@@ -247,45 +173,6 @@ def model_override(model: str | None) -> list[Override]:
 
 
 @dataclass(frozen=True)
-class Compute:
-    """Options for where and how to compute."""
-
-    device: Device = "auto"
-    dtype: Dtype = "auto"
-    batch: Batch = "auto"
-    offline: Offline = False
-
-    def settings(
-        self, *, metadata: bool = False, strict: bool = False, deterministic: bool = False
-    ) -> RenderSettings:
-        """Return the settings. Raises UsageError: a value is none that is known."""
-        return RenderSettings(
-            device=self.device,
-            dtype=self.dtype,
-            batch=check_batch(_whole_number(self.batch), f"--batch {self.batch}"),
-            offline=self.offline,
-            metadata=metadata,
-            strict=strict,
-            deterministic=deterministic,
-            **self._placement(),
-        )
-
-    def _placement(self) -> dict[str, str]:
-        return {}
-
-
-@dataclass(frozen=True)
-class PlacedCompute(Compute):
-    """Options for where and how to compute, and how the model lies in memory."""
-
-    memory: Memory = "auto"
-    weights: Weights = "full"
-
-    def _placement(self) -> dict[str, str]:
-        return {"memory": self.memory, "weights": self.weights}
-
-
-@dataclass(frozen=True)
 class ExistingFiles:
     """Options for files that exist already."""
 
@@ -303,6 +190,18 @@ class ExistingFiles:
         if self.skip_existing:
             return Existing.UPDATE if self.overwrite else Existing.SKIP
         return Existing.OVERWRITE if self.overwrite else Existing.REPLACE_OWN
+
+
+@dataclass(frozen=True)
+class WrittenFiles(ExistingFiles):
+    """Options for the pictures that are written."""
+
+    no_metadata: NoMetadata = False
+
+    @property
+    def metadata(self) -> bool:
+        """Tell whether they carry their recipe."""
+        return not self.no_metadata
 
 
 @dataclass(frozen=True)
@@ -342,11 +241,3 @@ def check_one_place(context: typer.Context, scene: str, output: Path | str | Non
     source = context.get_parameter_source("output_dir")
     if output is not None and source is not None and source.name == "COMMANDLINE":
         raise UsageError(given.says("--output-dir names a folder as well; give only one of them"))
-
-
-def _whole_number(text: str) -> int | str:
-    """Return the number that a text writes, or a text that writes none."""
-    try:
-        return int(text)
-    except ValueError:
-        return text

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from smd_cli.cli import options
+from smd_cli.cli import computing, options
 from smd_cli.cli.console import print_layout
 from smd_cli.cli.document import document
 from smd_cli.cli.option_groups import expand_options
@@ -30,7 +30,7 @@ Preview = Annotated[
 def plan(
     scene: options.Scene,
     edits: options.ModelEdits = options.ModelEdits(),  # noqa: B008 - frozen
-    compute: options.PlacedCompute = options.PlacedCompute(),  # noqa: B008
+    compute: computing.PlacedCompute = computing.PlacedCompute(),  # noqa: B008
     preview: Preview = None,
     reporting: options.Reporting = options.Reporting(),  # noqa: B008
 ) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from smd_cli.cli import options
+from smd_cli.cli import computing, options
 from smd_cli.cli.console import print_report
 from smd_cli.cli.document import document
 from smd_cli.cli.option_groups import expand_options
@@ -48,7 +48,7 @@ def quality(
     singles: Singles = True,
     pictures: Pictures = None,
     model: options.Model = None,
-    compute: options.Compute = options.Compute(),  # noqa: B008 - frozen
+    compute: computing.Compute = computing.Compute(),  # noqa: B008 - frozen
     reporting: options.Reporting = options.Reporting(),  # noqa: B008
 ) -> None:
     """Render random region scenes with several methods and score the pictures.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from smd_cli.cli import options
+from smd_cli.cli import computing, options
 from smd_cli.cli.batches import Beside, run_batch
 from smd_cli.cli.console import MessagePrinter, print_result
 from smd_cli.cli.document import document
@@ -64,6 +64,14 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Render nothing; print t
 
 
 @dataclass(frozen=True)
+class Naming:
+    """Options for where files go, and under what names."""
+
+    output_dir: OutputDir = Path()
+    name: options.Name = None
+
+
+@dataclass(frozen=True)
 class Matrix:
     """Options for variants of each scene."""
 
@@ -109,21 +117,17 @@ class Extras:
 @expand_options
 def render(
     scenes: options.Scenes,
-    output_dir: OutputDir = Path(),
-    name: options.Name = None,
+    naming: Naming = Naming(),
     seed: options.Seeds = None,
     matrix: Matrix = Matrix(),
     edits: options.ModelEdits = options.ModelEdits(),  # noqa: B008 - frozen
-    compute: options.PlacedCompute = options.PlacedCompute(),  # noqa: B008
+    compute: computing.RenderCompute = computing.RenderCompute(),  # noqa: B008
     engines: Engines = Engines(),  # noqa: B008
     extras: Extras = Extras(),
     fail_fast: FailFast = False,
     dry_run: DryRun = False,
-    files: options.ExistingFiles = options.ExistingFiles(),  # noqa: B008
-    no_metadata: options.NoMetadata = False,
-    strict: options.Strict = False,
+    files: options.WrittenFiles = options.WrittenFiles(),  # noqa: B008
     locked: Locked = Locked(),  # noqa: B008
-    deterministic: options.Deterministic = False,
     reporting: options.Reporting = options.Reporting(),  # noqa: B008
 ) -> None:
     """Render scenes, each by its own task: a file for every seed and every point of its matrix.
@@ -137,7 +141,7 @@ def render(
     from smd_cli.app.batch.variants import check_models
 
     document().add(outputs=[], skipped=[], failed=[])
-    if "-" in scenes and name is None:
+    if "-" in scenes and naming.name is None:
         raise UsageError("-: a scene from standard input has no name; give --name")
     extras.check(reporting)
     messages = reporting.messages()
@@ -146,9 +150,9 @@ def render(
         seeds=seeds_of(seed, messages),
         overrides=edits.overrides(),
         points=matrix.points(),
-        output_dir=output_dir,
-        name=name,
-        settings=compute.settings(metadata=not no_metadata, strict=strict, deterministic=deterministic),
+        output_dir=naming.output_dir,
+        name=naming.name,
+        settings=compute.settings(metadata=files.metadata, strict=locked.strict),
         existing=files.policy(),
         hint=options.replacing(files.policy()),
         may_fetch=not dry_run,

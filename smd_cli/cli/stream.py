@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from smd_cli.cli import options
+from smd_cli.cli import computing, options
 from smd_cli.cli.console import MessagePrinter, print_result
 from smd_cli.cli.document import Document, document
 from smd_cli.cli.locked import Locked
@@ -116,13 +116,10 @@ def stream(
     seed: Seed = None,
     stream_edits: StreamEdits = StreamEdits(),
     edits: options.ModelEdits = options.ModelEdits(),  # noqa: B008
-    compute: options.PlacedCompute = options.PlacedCompute(),  # noqa: B008
+    compute: computing.RenderCompute = computing.RenderCompute(),  # noqa: B008
     dry_run: options.DryRun = False,
-    files: options.ExistingFiles = options.ExistingFiles(),  # noqa: B008
-    no_metadata: options.NoMetadata = False,
-    strict: options.Strict = False,
+    files: options.WrittenFiles = options.WrittenFiles(),  # noqa: B008
     locked: Locked = Locked(),  # noqa: B008
-    deterministic: options.Deterministic = False,
     reporting: options.Reporting = options.Reporting(),  # noqa: B008
 ) -> None:
     """Render a scene as a stream of frames.
@@ -133,7 +130,7 @@ def stream(
     if not dry_run:
         document().add(outputs=[], skipped=[])
     existing = files.policy()
-    settings = compute.settings(metadata=not no_metadata, strict=strict, deterministic=deterministic)
+    settings = compute.settings(metadata=files.metadata, strict=locked.strict)
     options.check_one_place(context, scene, naming.output, naming.name)
     if reporting.json and naming.output == "-":
         raise UsageError(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from smd_cli.cli import options
+from smd_cli.cli import computing, options
 from smd_cli.cli.document import document
 from smd_cli.cli.option_groups import expand_options
 from smd_cli.cli.verdicts import Verdicts, print_verdicts
@@ -94,9 +94,9 @@ def verify(
     judging: Judging = Judging(),
     reports: Reports = Reports(),
     base_dir: options.BaseDir = None,
-    device: options.Device = "auto",
-    dtype: options.Dtype = "auto",
-    offline: options.Offline = False,
+    device: computing.Device = "auto",
+    dtype: computing.Dtype = "auto",
+    offline: computing.Offline = False,
     reporting: options.Reporting = options.Reporting(),  # noqa: B008
 ) -> None:
     """Render pictures again from their recipes, and compare them with what their files show.

@@ -181,7 +181,7 @@ def test_no_metadata_leaves_the_recipe_out(scene):
         (("-o", "a.png", "--output-dir", "made"), 2, "--output-dir"),
         (("--device", "tpu"), 5, "unknown device"),
         (("--dtype", "float16", "--device", "cpu"), 5, "float16"),
-        (("--model", "someone/something", "--offline"), 4, "offline"),
+        (("--model", "someone/something", "--offline"), 4, "smd models pull fetches it"),
         (("--model", "./nowhere"), 4, "nowhere"),
         (("--set", "task=stream"), 3, "stream"),
         (("--set", "regions[0].promt=x"), 3, "prompt"),
