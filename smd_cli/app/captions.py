@@ -17,7 +17,7 @@ from smd_cli.app.model_fit import find_fitting
 from smd_cli.app.model_spec import at_model, find_scene_captioner
 from smd_cli.digests import Stamp, stamp_of
 from smd_cli.engine.events import Listener, Noted, WarningRoute
-from smd_cli.errors import SceneError
+from smd_cli.errors import AssetError, SceneError
 from smd_cli.media.pixel_digest import pixel_digest
 
 if TYPE_CHECKING:
@@ -74,12 +74,20 @@ def _caption(scene: OpenedScene, settings: RenderSettings, listener: Listener) -
 
 def _ask(files: CaptionerFiles, picture: Image.Image, settings: RenderSettings) -> str:
     """Load a captioner, ask it, and let go of it."""
-    from smd_cli.engine.device import choose_device, enough_memory, release_memory
+    from smd_cli.engine.device import choose_device, enough_memory, is_out_of_memory, release_memory
     from smd_cli.models.captioner import Captioner
+    from smd_cli.models.components import summary
 
     device = choose_device(settings.device)
     with enough_memory(device):
-        caption = Captioner.load(files, device).caption(picture)
+        captioner = Captioner.load(files, device)
+        try:
+            caption = captioner.caption(picture)
+        except (RuntimeError, ValueError, IndexError) as error:  # of weights or numbers that fit nothing
+            if is_out_of_memory(error):
+                raise
+            raise AssetError(f"{files.reference}: makes no caption ({summary(error)})") from error
+    del captioner  # before its memory is given back
     release_memory(device)
     return caption
 

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from smd_cli.errors import AssetError
 from smd_cli.models.captioner_files import BLIP, LEAST_TOKENS, MOST_TOKENS, CaptionerFiles
-from smd_cli.models.components import summary
 from smd_cli.models.loading import load_alone
 
 BEAMS = 3
@@ -44,18 +43,17 @@ class Captioner:
     def caption(self, picture: Image.Image) -> str:
         """Say what a picture shows: the same of the same picture, whenever it is asked.
 
-        Raises AssetError: it makes nothing of the picture.
+        Raises:
+            AssetError: it makes nothing of the picture.
+            RuntimeError, ValueError, IndexError: its weights or numbers fit nothing, or memory is not enough.
         """
-        try:
-            tokens = self.network.generate(
-                pixel_values=pixel_values(picture, self.files.side).to(self.device),
-                num_beams=BEAMS,
-                do_sample=False,
-                min_new_tokens=LEAST_TOKENS,
-                max_new_tokens=MOST_TOKENS,
-            )
-        except (RuntimeError, ValueError, IndexError) as error:  # of weights or numbers that fit nothing
-            raise AssetError(f"{self.files.reference}: makes no caption ({summary(error)})") from error
+        tokens = self.network.generate(
+            pixel_values=pixel_values(picture, self.files.side).to(self.device),
+            num_beams=BEAMS,
+            do_sample=False,
+            min_new_tokens=LEAST_TOKENS,
+            max_new_tokens=MOST_TOKENS,
+        )
         text = words(tokens[0].tolist(), self.files.vocabulary)
         if not text:
             raise AssetError(f"{self.files.reference}: makes no caption of the picture; write a prompt")

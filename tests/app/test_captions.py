@@ -16,7 +16,7 @@ from smd_cli.app.captions import caption_jobs, captioned
 from smd_cli.app.scenes import load_scene
 from smd_cli.app.settings import RenderSettings
 from smd_cli.engine.events import Noted, ignore_events
-from smd_cli.errors import AssetError, SceneError
+from smd_cli.errors import AssetError, DeviceError, SceneError
 from smd_cli.models.captioner import BEAMS, Captioner, pixel_values
 from smd_cli.models.captioner_files import LEAST_TOKENS, MOST_TOKENS, find_captioner
 from smd_cli.scene.loader import load_data
@@ -244,6 +244,20 @@ def test_what_is_no_captioner_is_told_before_weights_load(blip, photo, tmp_path,
         (line,) = refused.value.problems
         assert words in line, line
         assert line.place.key == "model.captioner"
+
+
+def test_a_lack_of_memory_is_none_of_the_captioner(blip, photo, tmp_path):
+    """Attention between so many patches takes a terabyte."""
+    side, patch = 2048, 4
+    huge = broken(blip, tmp_path / "huge", vision_config={"image_size": side, "patch_size": patch})
+    weights = load_file(huge / "model.safetensors")
+    embeddings = "vision_model.embeddings."
+    weights[f"{embeddings}position_embedding"] = torch.zeros(1, (side // patch) ** 2 + 1, 32)
+    weights[f"{embeddings}patch_embedding.weight"] = torch.zeros(32, 3, patch, patch)
+    save_file(weights, huge / "model.safetensors", {"format": "pt"})
+    opened = load_scene(data(huge, photo), base_dir=tmp_path)
+    with pytest.raises(DeviceError, match="out of memory"):
+        captioned(opened, RenderSettings(device="cpu", offline=True), ignore_events)
 
 
 def test_check_tells_that_a_captioner_is_none(scene, blip, tmp_path):
