@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import smd_cli
-from smd_cli.families import FAMILIES
 from smd_cli.models.sources import EMBEDDED
 
 Config = Mapping[str, Any]
@@ -296,7 +295,5 @@ ZIMAGE = Architecture(
     tokenizers={"tokenizer": "qwen"},
 )
 
-ARCHITECTURES: dict[str, Architecture] = {
-    each.name: each for each in (SD15, SDXL, SD3, KLEIN, ZIMAGE) if each.name in FAMILIES
-}
+ARCHITECTURES: dict[str, Architecture] = {each.name: each for each in (SD15, SDXL, SD3, KLEIN, ZIMAGE)}
 """What can be measured, by the name of its family."""

@@ -22,7 +22,7 @@ class Backbone(Protocol):
 
     @property
     def facts(self) -> ModelFacts:
-        """Return the family, native size, downscale, latent channels, prediction type, few-step."""
+        """Return what the checkpoint's configs say."""
 
     @property
     def assets(self) -> Assets:

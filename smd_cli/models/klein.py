@@ -38,6 +38,9 @@ LENGTH = 512
 LAYERS = (9, 18, 27)
 """Layers of the text encoder whose states, side by side, are a prompt."""
 
+EVALUATION_WIDTHS = 28
+"""How many times the transformer's width one evaluation holds for each token at its peak, by measurements."""
+
 _FEW, _MANY = (10, 8.73809524e-05, 1.89833333), (200, 0.00016927, 0.45666666)
 _LARGE = 4300
 """What published FLUX.2 pipelines fit shifts by: numbers of steps, and slope and offset over tokens for each.
@@ -50,13 +53,13 @@ _ENCODER = qwen3_to(LAYERS[-1])
 class Klein(LoadedModel):
     """A `Backbone` of the klein family."""
 
-    text: QwenEncoder
+    text_encoder: QwenEncoder
 
     def encode_prompts(self, prompts: list[str]) -> Conditioning:
         """Encode N prompts into (N, 512, 3·D)."""
         from smd_cli.models.conditioning import Conditioning
 
-        states, _ = self.text.encode(prompts, fill=True)
+        states, _ = self.text_encoder.encode(prompts, fill=True)
         return Conditioning(states)
 
     def prepare(self, table: Conditioning) -> Conditioning:
@@ -99,7 +102,7 @@ def load(assets: Assets, to: Destination) -> Backbone:
         schedules=assets.family.schedules(assets.configs, assets.facts),
         device=to.device,
         dtype=to.dtype,
-        text=QwenEncoder(networks["text_encoder"], reading(assets), LAYERS, to.device),
+        text_encoder=QwenEncoder(networks["text_encoder"], reading(assets), LAYERS, to.device),
     )
 
 
@@ -145,10 +148,6 @@ def evaluation_elements(transformer: Config, pixels: int) -> int:
     """Estimate how many numbers one evaluation of so many latent pixels holds beyond the weights."""
     width = transformer.get("num_attention_heads", 48) * transformer.get("attention_head_dim", 128)
     return int(EVALUATION_WIDTHS * width * (pixels + LENGTH))
-
-
-EVALUATION_WIDTHS = 28
-"""How many times the transformer's width one evaluation holds for each token at its peak, by measurements."""
 
 
 def _sigmas(shift: FlowShift, steps: SamplerSteps) -> Tensor:

@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
 CLIPS = ("text_encoder", "text_encoder_2")
 
-EVALUATION_MAPS = 19
-"""How many vectors of the transformer's width one evaluation holds for each token at its peak, measured."""
+EVALUATION_WIDTHS = 19
+"""How many times the transformer's width one evaluation holds for each token at its peak, by measurements."""
 
 PROMPT_TOKENS = 333
 """How many tokens a prompt of one chunk has."""
@@ -51,12 +51,12 @@ LEAST = 0.001
 class SD3(LoadedModel):
     """A `Backbone` of the SD3 family; `attention` is that of its transformer."""
 
-    prompts: PromptTrio
+    text_encoders: PromptTrio
     attention: JointAttention
 
     def encode_prompts(self, prompts: list[str]) -> Conditioning:
         """Encode N prompts into N rows."""
-        return self.prompts.encode(prompts)
+        return self.text_encoders.encode(prompts)
 
     def prepare(self, table: Conditioning) -> Conditioning:
         """Return prompts as they are: what the transformer makes of them depends on time and picture."""
@@ -97,7 +97,7 @@ def load(assets: Assets, to: Destination) -> Backbone:
         schedules=assets.family.schedules(assets.configs, assets.facts),
         device=to.device,
         dtype=to.dtype,
-        prompts=PromptTrio.of(
+        text_encoders=PromptTrio.of(
             networks, assets, CLIPS, to.device, networks[TRANSFORMER].config.joint_attention_dim
         ),
         attention=JointAttention(networks[TRANSFORMER]),
@@ -158,7 +158,7 @@ def _check_widths(configs: ModelConfigs) -> None:
 def evaluation_elements(transformer: Config, pixels: int) -> int:
     """Estimate how many numbers one evaluation of so many latent pixels holds beyond the weights."""
     width = transformer["num_attention_heads"] * transformer["attention_head_dim"]
-    return int(EVALUATION_MAPS * width * (pixels // PATCH**2 + PROMPT_TOKENS))
+    return int(EVALUATION_WIDTHS * width * (pixels // PATCH**2 + PROMPT_TOKENS))
 
 
 def read_t5_tokens(folder: Path) -> Tokens:

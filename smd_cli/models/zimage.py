@@ -43,25 +43,25 @@ LENGTH = 512
 TURBO_SHIFT = 3.0
 """The shift of Z-Image-Turbo's noise levels; Z-Image's own is 6."""
 
-TOKEN_WIDTHS = 17
-"""Numbers, in the transformer's width, that an evaluation holds of a token at its peak, by measurements."""
+EVALUATION_WIDTHS = 17
+"""How many times the transformer's width one evaluation holds for each token at its peak, by measurements."""
 
-CAPTION = 64
-"""Tokens of captions of a usual length."""
+PROMPT_TOKENS = 64
+"""Tokens of a prompt of a usual length."""
 
 
 @dataclass(frozen=True)
 class ZImage(LoadedModel):
     """A `Backbone` of the Z-Image family."""
 
-    text: QwenEncoder
+    text_encoder: QwenEncoder
     transformer: SingleStream
 
     def encode_prompts(self, prompts: list[str]) -> Conditioning:
         """Encode N prompts into (N, L, D): the states of Qwen3's last layer but one."""
         from smd_cli.models.conditioning import Conditioning
 
-        states, own = self.text.encode(prompts, fill=False)
+        states, own = self.text_encoder.encode(prompts, fill=False)
         return Conditioning(states * own[..., None], counts=None if own.all() else own.float())
 
     def prepare(self, table: Conditioning) -> Conditioning:
@@ -97,7 +97,7 @@ def load(assets: Assets, to: Destination) -> Backbone:
         schedules=assets.family.schedules(assets.configs, assets.facts),
         device=to.device,
         dtype=to.dtype,
-        text=QwenEncoder(networks["text_encoder"], reading(assets), (-1,), to.device),
+        text_encoder=QwenEncoder(networks["text_encoder"], reading(assets), (-1,), to.device),
         transformer=SingleStream(networks[TRANSFORMER]),
     )
 
@@ -127,7 +127,7 @@ def read_facts(configs: ModelConfigs) -> ModelFacts:
 
 def evaluation_elements(transformer: Config, pixels: int) -> int:
     """Estimate how many numbers one evaluation of so many latent pixels holds beyond the weights."""
-    return int(TOKEN_WIDTHS * transformer.get("dim", DIM) * (pixels // PATCH**2 + CAPTION))
+    return int(EVALUATION_WIDTHS * transformer.get("dim", DIM) * (pixels // PATCH**2 + PROMPT_TOKENS))
 
 
 def _sigmas(shift: FlowShift, steps: SamplerSteps) -> Tensor:

@@ -34,7 +34,7 @@ def encoded(backbone, *prompts: str) -> Conditioning:
 
 def of_t5(backbone, prompt: str) -> list[torch.Tensor]:
     """The states of T5's chunks, by transformers alone."""
-    trio, states = backbone.prompts, []
+    trio, states = backbone.text_encoders, []
     for chunk in trio.t5.tokenizer.chunks(prompt):
         tokens = [*chunk.tokens, 1]
         tokens += [0] * (LENGTH - len(tokens))
@@ -47,13 +47,13 @@ def test_a_prompt_that_fits_is_one_chunk_of_each(backbone):
     row = encoded(backbone, SHORT)
     assert row.embeds.shape == (1, CLIP + LENGTH, 48)
     assert row.counts is None
-    assert backbone.prompts.t5.tokenizer.chunks.room == LENGTH - 1  # it marks the end alone
+    assert backbone.text_encoders.t5.tokenizer.chunks.room == LENGTH - 1  # it marks the end alone
     torch.testing.assert_close(row.embeds[0, CLIP:], of_t5(backbone, SHORT)[0])
     assert (row.embeds[0, :CLIP, sum(sd3.WIDTHS) :] == 0).all()
 
 
 def test_longer_ones_have_chunks_of_each_in_turn(backbone):
-    clips, t5 = len(backbone.prompts.clips[0].tokenizer.chunks(LONG)), of_t5(backbone, LONG)
+    clips, t5 = len(backbone.text_encoders.clips[0].tokenizer.chunks(LONG)), of_t5(backbone, LONG)
     assert clips == 3
     assert len(t5) == 4
     row, block = encoded(backbone, LONG), CLIP + LENGTH
