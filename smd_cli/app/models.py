@@ -19,7 +19,7 @@ from smd_cli.digests import Stamp, stamp_of
 from smd_cli.engine.deterministic import DeterministicBackbone, fixed_order
 from smd_cli.engine.device import (
     HALVES,
-    Place,
+    Placement,
     choose_device,
     choose_dtype,
     device_name,
@@ -28,7 +28,7 @@ from smd_cli.engine.device import (
     peak_memory_bytes,
 )
 from smd_cli.engine.events import PhaseProgress
-from smd_cli.engine.memory import fitting_memory
+from smd_cli.engine.memory import NetworkSize, fitting_memory
 from smd_cli.errors import AssetError
 from smd_cli.models.assets import Assets
 from smd_cli.models.backbone import Backbone, dtype_name
@@ -53,14 +53,21 @@ def choose_place(
     return device, choose_dtype(settings.dtype, device, halves)
 
 
-def place_of(plan: Plan, assets: Assets, settings: RenderSettings) -> Place:
-    """Choose where and how a plan's model computes. Raises DeviceError."""
+def asked_placement(assets: Assets, settings: RenderSettings) -> Placement:
+    """Return where and how a model is to compute; its memory may be `auto` still. Raises DeviceError."""
     device, dtype = choose_place(settings, assets.family.dtypes)
     check_weights(settings.weights, device)
-    place = Place(device, dtype, settings.memory, settings.weights)
-    if settings.memory != "auto":
-        return place
-    return replace(place, memory=fitting_memory(plan, assets, place, free_memory_bytes(device)))
+    return Placement(device, dtype, settings.memory, settings.weights)
+
+
+def placement_of(
+    plan: Plan, assets: Assets, asked: Placement, networks: Sequence[NetworkSize] | None = None
+) -> Placement:
+    """Choose how a plan's model lies in memory where that is open; `networks` as for `fitting_memory`."""
+    if asked.memory != "auto":
+        return asked
+    free = free_memory_bytes(asked.device)
+    return replace(asked, memory=fitting_memory(plan, assets, asked, free, networks))
 
 
 @dataclass(frozen=True)
@@ -68,7 +75,7 @@ class FoundModel:
     """A model's files, found and checked, and where it is to be loaded; what the files were then."""
 
     assets: Assets
-    place: Place
+    placement: Placement
     stamps: Mapping[Path, Stamp]
 
 
@@ -82,12 +89,12 @@ def find_checked(scene: OpenedScene, settings: RenderSettings) -> FoundModel:
     """
     choose_place(settings)  # what is not there is told before anything is fetched
     assets = find_fitting(scene, offline=settings.offline)
-    place = place_of(scene.plan, assets, settings)
+    placement = placement_of(scene.plan, assets, asked_placement(assets, settings))
     named = list(model_files(scene.plan, assets))
     stamps = {path: stamp_of(path) for file in named for path in file.files}
     if settings.metadata:
         digests_of(named)  # kept with the assets: reading gigabytes takes seconds of loading
-    return FoundModel(assets, place, stamps)
+    return FoundModel(assets, placement, stamps)
 
 
 def load_found(model: FoundModel, settings: RenderSettings, progress: PhaseProgress) -> Backbone:
@@ -96,15 +103,15 @@ def load_found(model: FoundModel, settings: RenderSettings, progress: PhaseProgr
     Raises AssetError: weights do not fit, or files are not those any more that were found; DeviceError: the
     memory is not enough.
     """
-    place = model.place
-    with enough_memory(place.device):
+    placement = model.placement
+    with enough_memory(placement.device):
         backbone = load(
             model.assets,
-            place.device,
-            place.dtype,
+            placement.device,
+            placement.dtype,
             progress.reach,
-            memory=place.memory,
-            weights=place.weights,
+            memory=placement.memory,
+            weights=placement.weights,
         )
     for path, stamp in model.stamps.items():
         if not is_there(path) or stamp_of(path) != stamp:

@@ -6,7 +6,7 @@ from typing import Any
 from smd_cli.app.model_availability import RequiredModel, model_availability
 from smd_cli.app.model_fit import check_fit, check_parts
 from smd_cli.app.model_spec import at_model
-from smd_cli.app.models import choose_place, place_of
+from smd_cli.app.models import asked_placement, choose_place, placement_of
 from smd_cli.app.rendering import canvas_images
 from smd_cli.app.scenes import OpenedScene
 from smd_cli.app.settings import RenderSettings
@@ -14,7 +14,7 @@ from smd_cli.app.stream_input import StreamInput, find_stream_input
 from smd_cli.core.regions import Work
 from smd_cli.core.tiling import Box
 from smd_cli.engine.batching import most_at_once
-from smd_cli.engine.device import Place, device_name, free_memory_bytes
+from smd_cli.engine.device import Placement, device_name, free_memory_bytes
 from smd_cli.engine.layout import Layout, make_layout
 from smd_cli.engine.memory import estimate
 from smd_cli.media.canvas import PixelBox
@@ -41,18 +41,18 @@ class Memory:
     """
 
     peak_bytes: int
-    place: Place
+    placement: Placement
     free_bytes: int | None
 
     def to_dict(self) -> dict[str, Any]:
         """Return what `--json` prints."""
         return {
-            "placement": self.place.memory,
+            "placement": self.placement.memory,
             "peak_bytes": self.peak_bytes,
             "free_bytes": self.free_bytes,
-            "device": device_name(self.place.device),
-            "dtype": dtype_name(self.place.dtype),
-            "weights": self.place.weights,
+            "device": device_name(self.placement.device),
+            "dtype": dtype_name(self.placement.dtype),
+            "weights": self.placement.weights,
         }
 
 
@@ -136,12 +136,12 @@ def plan_render(
         check_parts(scene, models.assets)
         schedules = models.assets.family.schedules(models.assets.configs, facts)
     layout = make_layout(scene.plan, canvas_images(scene.images), facts, schedules)
-    place = place_of(scene.plan, models.assets, settings)
-    most = most_at_once(place.device, place.memory) if settings.batch == "auto" else settings.batch
+    placement = placement_of(scene.plan, models.assets, asked_placement(models.assets, settings))
+    most = most_at_once(placement.device, placement.memory) if settings.batch == "auto" else settings.batch
     at_once = min(most, max(len(views) for views in layout.regions.views))
-    is_scarce = settings.memory == "auto" and place.memory != "high"
-    free = free_memory_bytes(place.device) if is_scarce else None
-    memory = Memory(estimate(layout, models.assets, place, at_once), place, free)
+    is_scarce = settings.memory == "auto" and placement.memory != "high"
+    free = free_memory_bytes(placement.device) if is_scarce else None
+    memory = Memory(estimate(layout, models.assets, placement, at_once), placement, free)
     return RenderPlan(scene.plan, models.required, _forecast(layout, facts, memory), stream)
 
 

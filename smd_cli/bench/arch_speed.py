@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
 from pathlib import Path
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from smd_cli.app.model_fit import check_fit
-from smd_cli.app.models import choose_place
+from smd_cli.app.models import asked_placement, placement_of
 from smd_cli.app.scenes import OpenedScene, load_scene
 from smd_cli.app.settings import RenderSettings
 from smd_cli.bench.architectures import ARCHITECTURES, Architecture
@@ -21,16 +21,15 @@ from smd_cli.bench.report import ArchRow, ArchSpeed
 from smd_cli.bench.speed import machine
 from smd_cli.core.noise import SeededNoise
 from smd_cli.engine.device import (
-    Place,
+    Placement,
     enough_memory,
-    free_memory_bytes,
     peak_memory_bytes,
     reset_peak_memory,
 )
 from smd_cli.engine.events import Advanced, Clock, Event
 from smd_cli.engine.layers import CanvasImages
 from smd_cli.engine.layout import make_layout
-from smd_cli.engine.memory import NetworkSize, estimate, fitting_memory, network_size
+from smd_cli.engine.memory import NetworkSize, estimate, network_size
 from smd_cli.engine.prepare import PreparedScene, prepare
 from smd_cli.engine.render import decode_image, denoise
 from smd_cli.models import families
@@ -43,7 +42,6 @@ from smd_cli.models.loading import load
 from smd_cli.models.local_loras import LoraWeights
 from smd_cli.models.network_class import NetworkClass
 from smd_cli.models.networks import ComponentFiles
-from smd_cli.models.quantization import check_weights
 from smd_cli.models.sources import open_files
 from smd_cli.models.spec import ModelSpec
 from smd_cli.models.thrifty import ENCODERS, purpose_of
@@ -128,12 +126,12 @@ def measure_architecture(
         scenes = [_scene(name, size, steps) for size in sizes]
         for scene in scenes:
             check_fit(scene, assets)
-        place, networks = _placed(assets, scenes, settings)
-        with enough_memory(place.device):
-            model = _Model(made, assets, _load(assets, place), place, networks)
+        placement, networks = _placed(assets, scenes, settings)
+        with enough_memory(placement.device):
+            model = _Model(made, assets, _load(assets, placement), placement, networks)
             rows = [_measure(model, scene, settings, advance) for scene in scenes]
-    there = {"memory": place.memory, "weights": place.weights, "published": made.published}
-    return ArchSpeed({**machine(place.device, place.dtype), **there}, tuple(rows))
+    there = {"memory": placement.memory, "weights": placement.weights, "published": made.published}
+    return ArchSpeed({**machine(placement.device, placement.dtype), **there}, tuple(rows))
 
 
 def random_assets(made: Architecture, folder: Path) -> Assets:
@@ -155,7 +153,7 @@ class _Model:
     made: Architecture
     assets: Assets
     backbone: Backbone
-    place: Place
+    placement: Placement
     networks: Sequence[NetworkSize]
 
 
@@ -176,31 +174,26 @@ def _scene(name: str, size: tuple[int, int], steps: int) -> OpenedScene:
 
 def _placed(
     assets: Assets, scenes: Sequence[OpenedScene], settings: RenderSettings
-) -> tuple[Place, tuple[NetworkSize, ...]]:
+) -> tuple[Placement, tuple[NetworkSize, ...]]:
     """Choose where and how to compute all the scenes; return the networks' sizes too. Raises DeviceError."""
-    device, dtype = choose_place(settings, assets.family.dtypes)
-    check_weights(settings.weights, device)
-    place = Place(device, dtype, settings.memory, settings.weights)
-    networks = _network_sizes(assets, place)
-    if settings.memory == "auto":
-        largest = max((scene.plan for scene in scenes), key=lambda plan: prod(plan.size))
-        memory = fitting_memory(largest, assets, place, free_memory_bytes(device), networks)
-        place = replace(place, memory=memory)
-    return place, networks
+    asked = asked_placement(assets, settings)
+    networks = _network_sizes(assets, asked)
+    largest = max((scene.plan for scene in scenes), key=lambda plan: prod(plan.size))
+    return placement_of(largest, assets, asked, networks), networks
 
 
-def _network_sizes(assets: Assets, place: Place) -> tuple[NetworkSize, ...]:
+def _network_sizes(assets: Assets, placement: Placement) -> tuple[NetworkSize, ...]:
     """Return the sizes of the networks that are made."""
     sizes = []
     for name, files in assets.components.items():
         if purpose_of(assets.family, name) != ENCODERS:
             network = build_network(assets.family.network(name, files.config), files, MOST_TENSORS)
             shapes = {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
-            sizes.append(network_size(assets, name, shapes, 0, place))
+            sizes.append(network_size(assets, name, shapes, 0, placement))
     return tuple(sizes)
 
 
-def _load(assets: Assets, place: Place) -> Backbone:
+def _load(assets: Assets, placement: Placement) -> Backbone:
     """Load a model of random weights."""
     encoders = {
         files.config
@@ -208,17 +201,17 @@ def _load(assets: Assets, place: Place) -> Backbone:
         if purpose_of(assets.family, name) == ENCODERS
     }
     fill = RandomNetworks(frozenset(encoders))
-    memory, weights = place.memory, place.weights
-    return load(assets, place.device, place.dtype, memory=memory, weights=weights, load_network=fill)
+    memory, weights = placement.memory, placement.weights
+    return load(assets, placement.device, placement.dtype, memory=memory, weights=weights, load_network=fill)
 
 
 def _measure(
     model: _Model, scene: OpenedScene, settings: RenderSettings, advance: Callable[[], None]
 ) -> ArchRow:
     """Render a picture, and tell what that took."""
-    place, plan = model.place, scene.plan
-    has_reset = reset_peak_memory(place.device)
-    prompts = RandomPrompts(model.made, model.assets.facts, place.device, place.dtype)
+    placement, plan = model.placement, scene.plan
+    has_reset = reset_peak_memory(placement.device)
+    prompts = RandomPrompts(model.made, model.assets.facts, placement.device, placement.dtype)
     prepared = prepare(plan, CanvasImages(()), model.backbone, encoder=prompts, batch=settings.batch)
     moments = [time.perf_counter()]
 
@@ -243,7 +236,7 @@ def _measure(
         seconds_a_step=median(later),
         evaluations_a_second=evaluations / len(seconds) / median(later),
         decode_seconds=time.perf_counter() - began,
-        peak_bytes=peak_memory_bytes(place.device),
+        peak_bytes=peak_memory_bytes(placement.device),
         estimated_bytes=_estimate(model, scene, _at_once(prepared)),
         is_peak_of_its_own=has_reset,
     )
@@ -257,4 +250,4 @@ def _at_once(scene: PreparedScene) -> int:
 def _estimate(model: _Model, scene: OpenedScene, batch: int) -> int:
     facts, backbone = model.assets.facts, model.backbone
     layout = make_layout(scene.plan, CanvasImages(()), facts, backbone.schedules)
-    return estimate(layout, model.assets, model.place, batch, model.networks)
+    return estimate(layout, model.assets, model.placement, batch, model.networks)

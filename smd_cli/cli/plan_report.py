@@ -82,7 +82,7 @@ def _prediction(facts: ModelFacts) -> Text:
 
 
 def _precision(memory: Memory) -> str:
-    place = memory.place
+    place = memory.placement
     weights = f", large layers in {place.weights}" * (place.weights != "full")
     return f"{str(place.dtype).removeprefix('torch.')} on {place.device}{weights}"
 
@@ -91,7 +91,7 @@ def _memory(memory: Memory) -> Text:
     """Tell the estimate and the placement, and why that is not `high` where it was left to choose."""
     why = "" if memory.free_bytes is None else f", as {memory.free_bytes / MIB:,.0f} MiB are free"
     about = f"about {memory.peak_bytes / MIB:,.0f} MiB  "
-    return Text.assemble(about, (f"{memory.place.memory}{why}", "dim"))
+    return Text.assemble(about, (f"{memory.placement.memory}{why}", "dim"))
 
 
 def _canvas(plan: Plan) -> str:

@@ -24,7 +24,7 @@ _NO_MEMORY = re.compile("out of memory|can't allocate memory")  # torch has a cl
 
 
 @dataclass(frozen=True)
-class Place:
+class Placement:
     """Where and how a model computes.
 
     Attributes:

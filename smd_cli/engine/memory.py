@@ -12,7 +12,7 @@ import torch
 
 from smd_cli.core.guidance import Guidance
 from smd_cli.engine.autoencoder import TILE, whole_pixels
-from smd_cli.engine.device import Place
+from smd_cli.engine.device import Placement
 from smd_cli.engine.layout import Layout
 from smd_cli.engine.tile_size import tile_side
 from smd_cli.models.assets import Assets
@@ -40,12 +40,12 @@ class NetworkSize:
     layer: int
 
 
-def network_sizes(assets: Assets, place: Place) -> tuple[NetworkSize, ...]:
+def network_sizes(assets: Assets, placement: Placement) -> tuple[NetworkSize, ...]:
     """Return the sizes of a model's networks, in the order in which they are loaded."""
-    return tuple(_network_size(assets, name, place) for name in assets.components)
+    return tuple(_network_size(assets, name, placement) for name in assets.components)
 
 
-def model_peak(networks: Sequence[NetworkSize], place: Place, rows: int, decoding: int) -> int:
+def model_peak(networks: Sequence[NetworkSize], placement: Placement, rows: int, decoding: int) -> int:
     """Return the most bytes that networks and their work take at a time.
 
     `rows` are the bytes of the evaluations that run at once, `decoding` those of decoding a picture.
@@ -56,14 +56,14 @@ def model_peak(networks: Sequence[NetworkSize], place: Place, rows: int, decodin
     }
     encoders, denoiser, autoencoder = (sum(each.held for each in of[purpose]) for purpose in of)
     working = max(rows, decoding)
-    if not has_own_memory(place.device):
-        if place.memory == "high":
+    if not has_own_memory(placement.device):
+        if placement.memory == "high":
             return max(encoders + denoiser + autoencoder + working, _reading(networks))
         coming = max(_reading(of[ENCODERS]), _reading(of[DENOISER]), denoiser + working)
         return max(autoencoder + coming, _reading(of[AUTOENCODER]))
-    if place.memory == "high":
+    if placement.memory == "high":
         return encoders + denoiser + autoencoder + working
-    if place.memory == "medium":
+    if placement.memory == "medium":
         return max(encoders, denoiser + rows, autoencoder + decoding)
     layers = 2 * max(each.layer for each in networks)  # one computes while the next one comes
     return max(layers + rows, autoencoder + decoding)
@@ -76,31 +76,35 @@ def row_bytes(layout: Layout, assets: Assets, dtype: torch.dtype) -> int:
 
 
 def estimate(
-    layout: Layout, assets: Assets, place: Place, batch: int, networks: Sequence[NetworkSize] | None = None
+    layout: Layout,
+    assets: Assets,
+    placement: Placement,
+    batch: int,
+    networks: Sequence[NetworkSize] | None = None,
 ) -> int:
     """Return the bytes that a render is expected to hold at its peak, on its device.
 
     `networks` are the model's, by default those of its files.
     """
-    networks = network_sizes(assets, place) if networks is None else networks
+    networks = network_sizes(assets, placement) if networks is None else networks
     latents = prod(layout.shape[-2:])
     pixels = latents * assets.facts.downscale**2
     canvas = 4 * CANVAS_MAPS * prod(layout.shape) + 4 * layout.regions.masks.numel()
     planes = 4 * (2 * layout.soft_pixels + 6 * pixels)  # masks while they are blurred; pictures
-    rows = batch * layout.guidance.rows_per_view(0) * row_bytes(layout, assets, place.dtype)
-    decoding = _decoder_bytes(pixels, assets, place)
-    model = model_peak(networks, place, rows, decoding) + _local_loras(assets, place)
-    return int((0 if has_own_memory(place.device) else PROGRAM) + canvas + planes + model)
+    rows = batch * layout.guidance.rows_per_view(0) * row_bytes(layout, assets, placement.dtype)
+    decoding = _decoder_bytes(pixels, assets, placement)
+    model = model_peak(networks, placement, rows, decoding) + _local_loras(assets, placement)
+    return int((0 if has_own_memory(placement.device) else PROGRAM) + canvas + planes + model)
 
 
-def _local_loras(assets: Assets, place: Place) -> int:
+def _local_loras(assets: Assets, placement: Placement) -> int:
     """Return the bytes of what lies beside layers for single regions."""
     shapes = (shape for path in assets.local_loras.values() for shape in read_shapes(path).values())
-    return sum(map(prod, shapes)) * place.dtype.itemsize
+    return sum(map(prod, shapes)) * placement.dtype.itemsize
 
 
 def fitting_memory(
-    plan: Plan, assets: Assets, place: Place, free: int, networks: Sequence[NetworkSize] | None = None
+    plan: Plan, assets: Assets, placement: Placement, free: int, networks: Sequence[NetworkSize] | None = None
 ) -> str:
     """Return the placement of most memory whose model, evaluating one view, fits the `free` bytes.
 
@@ -112,10 +116,10 @@ def fitting_memory(
     view = prod(min(tile, side) // assets.facts.downscale for side in canvas)
     sampler = plan.sampler
     at_once = Guidance(sampler.guidance, sampler.guidance_scale, sampler.delta).rows_per_view(0)
-    rows = at_once * _row_bytes(assets, view, place.dtype)
-    networks = network_sizes(assets, place) if networks is None else networks
+    rows = at_once * _row_bytes(assets, view, placement.dtype)
+    networks = network_sizes(assets, placement) if networks is None else networks
     for memory in reversed(PLACEMENTS):
-        there = replace(place, memory=memory)
+        there = replace(placement, memory=memory)
         needed = model_peak(networks, there, rows, _decoder_bytes(prod(canvas), assets, there))
         if needed <= FREE_SHARE * free:
             return memory
@@ -129,19 +133,19 @@ def _row_bytes(assets: Assets, view: int, dtype: torch.dtype) -> int:
     return family.evaluation_elements(denoiser, view) * dtype.itemsize
 
 
-def _decoder_bytes(pixels: int, assets: Assets, place: Place) -> int:
+def _decoder_bytes(pixels: int, assets: Assets, placement: Placement) -> int:
     """Return the bytes of decoding, of the whole picture or of one tile."""
     family = assets.family
     folder = assets.components[family.autoencoder].config
     config = read_config(folder)
     autoencoder = autoencoder_of(config, family.autoencoders, folder)
-    at_once = pixels if pixels <= whole_pixels(place.memory) else TILE**2
+    at_once = pixels if pixels <= whole_pixels(placement.memory) else TILE**2
     return autoencoder.decoder_elements(config, at_once) * (
-        component_dtype(assets, family.autoencoder, place.dtype).itemsize
+        component_dtype(assets, family.autoencoder, placement.dtype).itemsize
     )
 
 
-def _network_size(assets: Assets, component: str, place: Place) -> NetworkSize:
+def _network_size(assets: Assets, component: str, placement: Placement) -> NetworkSize:
     files, prefix = assets.components[component], assets.family.components[component].prefix
     shapes: dict[str, tuple[int, ...]] = {}
     stored = 0
@@ -150,16 +154,16 @@ def _network_size(assets: Assets, component: str, place: Place) -> NetworkSize:
         names = own_names(of_file, prefix)
         shapes |= {name: of_file[name] for name in names}
         stored += stored_bytes(path, names)
-    return network_size(assets, component, shapes, stored, place)
+    return network_size(assets, component, shapes, stored, placement)
 
 
 def network_size(
-    assets: Assets, component: str, shapes: Mapping[str, tuple[int, ...]], stored: int, place: Place
+    assets: Assets, component: str, shapes: Mapping[str, tuple[int, ...]], stored: int, placement: Placement
 ) -> NetworkSize:
     """Return the size of a network by the shapes of its tensors, of which files hold so many bytes."""
     purpose = purpose_of(assets.family, component)
-    small = quantized_bytes(shapes) if place.weights != "full" and purpose != AUTOENCODER else {}
-    size = component_dtype(assets, component, place.dtype).itemsize
+    small = quantized_bytes(shapes) if placement.weights != "full" and purpose != AUTOENCODER else {}
+    size = component_dtype(assets, component, placement.dtype).itemsize
     held = [small.get(name, prod(shape) * size) for name, shape in shapes.items()]
     return NetworkSize(purpose, sum(held), stored, max(held))
 

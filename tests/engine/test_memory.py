@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from smd_cli.engine.device import Place
+from smd_cli.engine.device import Placement
 from smd_cli.engine.layers import CanvasImages
 from smd_cli.engine.layout import make_layout
 from smd_cli.engine.memory import NetworkSize, estimate, fitting_memory, model_peak, network_sizes
@@ -25,7 +25,7 @@ def plan_of(width: int, height: int, more: str = "") -> Plan:
 def bytes_of(width: int, height: int, batch: int = 4, more: str = "") -> int:
     plan = plan_of(width, height, more)
     layout = make_layout(plan, CanvasImages(()), backbone().facts, backbone().schedules)
-    return estimate(layout, backbone().assets, Place(CPU, torch.float32), batch)
+    return estimate(layout, backbone().assets, Placement(CPU, torch.float32), batch)
 
 
 def test_large_canvases_cost_their_pixels_and_no_more():
@@ -73,21 +73,21 @@ NETWORKS = (
     ],
 )
 def test_what_is_held_at_a_time(device, memory, rows, decoding, peak):
-    assert model_peak(NETWORKS, Place(device, torch.float32, memory), rows, decoding) == peak
+    assert model_peak(NETWORKS, Placement(device, torch.float32, memory), rows, decoding) == peak
 
 
 def test_the_networks_of_a_model_are_all_of_its_numbers():
     assets = backbone().assets
-    half = sum(each.held for each in network_sizes(assets, Place(CPU, torch.bfloat16)))
+    half = sum(each.held for each in network_sizes(assets, Placement(CPU, torch.bfloat16)))
     inner = backbone()
     networks = (inner.networks["unet"], inner.networks["text_encoder"], inner.autoencoder.network)
     assert half == 2 * sum(each.numel() for network in networks for each in network.state_dict().values())
-    small = sum(each.held for each in network_sizes(assets, Place(CPU, torch.bfloat16, weights="int8")))
+    small = sum(each.held for each in network_sizes(assets, Placement(CPU, torch.bfloat16, weights="int8")))
     assert half / 2 < small < half
 
 
 def test_the_placement_of_most_memory_that_fits_is_chosen():
-    place, assets = Place(CUDA, torch.float16), backbone().assets
+    place, assets = Placement(CUDA, torch.float16), backbone().assets
     chosen = [fitting_memory(plan_of(512, 512), assets, place, mib * MIB) for mib in (1000, 30, 1)]
     assert chosen[0] == "high"
     assert chosen[2] == "low"

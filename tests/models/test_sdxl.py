@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from smd_cli.core.guidance import ModelInput
 from smd_cli.core.tiling import Box
-from smd_cli.engine.device import Place
+from smd_cli.engine.device import Placement
 from smd_cli.engine.memory import network_sizes
 from smd_cli.models.assets import ModelSpec, locate
 from smd_cli.models.conditioning import prompt_table
@@ -192,7 +192,7 @@ def test_an_autoencoder_that_overflows_in_float16_is_in_float32(force, dtype, ex
     assert loaded.networks["unet"].dtype == loaded.dtype == dtype
     (planned,) = [
         each
-        for each in network_sizes(loaded.assets, Place(torch.device("cuda"), dtype))
+        for each in network_sizes(loaded.assets, Placement(torch.device("cuda"), dtype))
         if each.purpose == AUTOENCODER
     ]
     assert planned.held == expected.itemsize * sum(
