@@ -224,13 +224,19 @@ def _sampler(sampler: Sampler, task: str, family: str) -> SamplerPlan:
 
 
 def _bootstrap(scene: Scene, taken: int) -> Bootstrap:
-    """Limit bootstrapping to the steps taken.
+    """Fill in the share of bootstrapped steps, and limit them to the steps taken.
 
-    By default it is off in panoramas, and where pictures are repainted, whose layout it would ignore.
+    By default it is off in panoramas, and where pictures are repainted, whose layout it would ignore; else
+    two fifths of the steps, as in MultiDiffusion (2302.08113), white behind three quarters of them.
     """
+    given, few = scene.bootstrap, type(scene.bootstrap)()
     repaints = scene.background.strength is not None or (scene.task == "stream" and scene.stream.input)
-    off = (scene.task == "panorama" or repaints) and "steps" not in scene.bootstrap.model_fields_set
-    return scene.bootstrap.model_copy(update={"steps": 0 if off else min(scene.bootstrap.steps, taken)})
+    off = scene.task == "panorama" or repaints
+    usual = max(few.steps, taken * 2 // 5)
+    steps = given.steps if "steps" in given.model_fields_set else 0 if off else usual
+    keeps_mix = given.show_through or "mix_steps" in given.model_fields_set
+    mix_steps = given.mix_steps if keeps_mix else few.mix_steps / few.steps * usual
+    return given.model_copy(update={"steps": min(steps, taken), "mix_steps": mix_steps})
 
 
 def _model(model: Model, base_dir: Path, *, captions: bool) -> ModelPlan:

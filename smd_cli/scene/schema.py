@@ -197,13 +197,13 @@ class Bootstrap(Section):
     steps: Annotated[int, Field(ge=0, le=1000)] = Field(
         default=2,
         description="How many steps; 0 turns it off. Default: 0 for a panorama, with `background.strength`, "
-        "and for a stream with an input.",
+        "and for a stream with an input; of more than 7 steps two fifths.",
     )
     mix_steps: Annotated[float, Field(ge=0, le=1000)] = Field(
         default=1.5,
         description="For how many steps the plain background is white, a fraction being a step in which "
         "it is partly white; in the steps after that it is the picture's own background. No effect with "
-        "`show_through`.",
+        "`show_through`. Default: three quarters of the default of `steps`.",
     )
     leak_sensitivity: Annotated[float, Field(ge=0, le=100)] = Field(
         default=0.2,

@@ -138,6 +138,25 @@ def test_the_default_bootstrap_gives_way_to_a_short_schedule() -> None:
     assert plan("background: {prompt: x}\nsampler: {indices: [0]}").bootstrap.steps == 1
 
 
+@pytest.mark.parametrize(
+    ("more", "steps", "mix_steps"),
+    [
+        ("sampler: {kind: euler}", 2, 1.5),
+        ("sampler: {kind: euler, steps: 7}", 2, 1.5),
+        ("sampler: {kind: euler, steps: 8}", 3, 2.25),
+        ("sampler: {kind: dpmpp}", 10, 7.5),
+        ("sampler: {kind: ddim}", 20, 15),
+        ("sampler: {kind: ddim}\nbootstrap: {mix_steps: 3}", 20, 3),
+        ("sampler: {kind: ddim}\nbootstrap: {steps: 2}", 2, 15),
+        ("sampler: {kind: ddim}\nbootstrap: {show_through: true}", 20, 1.5),
+        ("sampler: {kind: ddim}\ntask: panorama", 0, 15),
+    ],
+)
+def test_the_default_bootstrap_is_a_share_of_the_steps(more: str, steps: int, mix_steps: float) -> None:
+    found = plan(f"background: {{prompt: x}}\n{more}").bootstrap
+    assert (found.steps, found.mix_steps) == (steps, mix_steps)
+
+
 def test_what_is_a_path_and_what_is_a_name(tmp_path: Path) -> None:
     (tmp_path / "models" / "mine").mkdir(parents=True)
     (tmp_path / "flatland").mkdir()
