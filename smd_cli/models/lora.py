@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,9 @@ Targets = dict[str, Target]
 Lora = list[tuple[Target, Adapter]]
 """What a file changes, each weight once, and how."""
 
+Change = tuple[Target, Adapter, float]
+"""A change and its strength."""
+
 
 def read_lora(path: Path, networks: Networks, family: Family, *, is_whole: bool = True) -> Lora:
     """Read a LoRA for a family's networks, which are by component; some of them it may leave as they are.
@@ -88,21 +92,35 @@ def fuse_loras(loras: Iterable[tuple[Lora, float]]) -> None:
     All changes are those of the weights as they were, summed before they are rounded to the weights' dtype,
     so that neither the order of the LoRAs nor their number has a say in it.
     """
-    changes: dict[Module, list[tuple[Target, Adapter, float]]] = {}
-    for lora, strength in loras:
-        for target, adapter in lora:
-            for module in dict.fromkeys(module for module, _ in target.parts):
-                changes.setdefault(module, []).append((target, adapter, strength))
-    for module, of_module in changes.items():
-        weight = module.weight.data
-        exact = torch.float32 if weight.device.type == "mps" else torch.float64  # which Apple's lack
-        total = weight.to(exact)
-        for target, adapter, strength in of_module:
+    for changes in _apart(
+        (target, adapter, strength) for lora, strength in loras for target, adapter in lora
+    ):
+        totals: dict[Module, Tensor] = {}
+        for target, adapter, strength in changes:
             change = adapter.change_of(target.weight)
-            for each, there, here in target.places():
-                if each is module:
-                    total[there] += strength * change[here].to(exact)
-        weight.copy_(total)
+            for module, there, here in target.places():
+                if module not in totals:
+                    totals[module] = module.weight.data.to(_exact(module.weight.device), copy=True)
+                totals[module][there] += strength * change[here].to(totals[module])
+        for module, total in totals.items():
+            module.weight.data.copy_(total)
+
+
+def _exact(device: torch.device) -> torch.dtype:
+    """Return what changes are summed in: float64, which Apple's GPUs lack."""
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
+def _apart(changes: Iterable[Change]) -> Iterator[list[Change]]:
+    """Yield changes of the same weights together: one of several weights depends on all of them."""
+    groups: dict[Module, list[Change]] = {}
+    for change in changes:
+        target, *_ = change
+        modules = [module for module, _ in target.parts]
+        before = {id(group): group for module in modules if (group := groups.get(module))}
+        together = [*chain.from_iterable(before.values()), change]
+        groups |= {module: together for each, *_ in together for module, _ in each.parts}
+    yield from {id(group): group for group in groups.values()}.values()
 
 
 def _read(path: Path) -> Adapters:

@@ -55,6 +55,23 @@ def test_halves_may_be_the_other_way_round(network, tmp_path):
     torch.testing.assert_close(network["q"].weight, before + 0.5 * change[[2, 3, 0, 1]])
 
 
+def test_norms_of_columns_are_those_of_all_rows_as_they_were(network, tmp_path):
+    """DoRA's norms of a layer of several weights; another file changes one of these weights too."""
+    generator = torch.Generator().manual_seed(7)
+    before = torch.cat([network["q"].weight, network["k"].weight])
+    down, up = torch.randn(2, 5, generator=generator), torch.randn(10, 2, generator=generator)
+    norms = torch.rand(1, 5, generator=generator) + 0.5
+    dora = {"lora_down.weight": down, "lora_up.weight": up, "dora_scale": norms}
+    save_file({f"qk.{name}": each for name, each in dora.items()}, tmp_path / "dora")
+    save_file({"q.lora_down.weight": down, "q.lora_up.weight": up[:4].contiguous()}, tmp_path / "plain")
+    files = [read_lora(tmp_path / name, {"unet": network}, ATTENTION) for name in ("plain", "dora")]
+    fuse_loras([(files[0], 0.5), (files[1], 0.8)])
+    changed = before + up @ down
+    expected = before + 0.8 * (norms * changed / changed.norm(dim=0, keepdim=True) - before)
+    expected[:4] += 0.5 * up[:4] @ down
+    torch.testing.assert_close(torch.cat([network["q"].weight, network["k"].weight]), expected)
+
+
 def test_a_weight_is_changed_by_one_layer_alone(network, tmp_path):
     with pytest.raises(AssetError, match=r"(k and qk|qk and k) are two names of one layer"):
         fused(network, tmp_path, qk=10, k=6)
