@@ -50,6 +50,7 @@ class ModelConfigs:
         scheduler: that of the scheduler.
         training: how the model was trained.
         downscale: px a latent of the autoencoder, along one side.
+        picture_side: of the pictures that the model's own autoencoder names, px; None: it names none.
     """
 
     folder: Path
@@ -58,6 +59,7 @@ class ModelConfigs:
     scheduler: Config
     training: Training
     downscale: int
+    picture_side: int | None = None
 
 
 def read_config(folder: Path) -> Config:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from smd_cli.errors import AssetError
 from smd_cli.models.allowed import FLAG, NULL, KnownKeys, either, many, real, whole, word
-from smd_cli.models.configs import SCHEDULER_CONFIG, Config, ModelConfigs, read_config, read_json
+from smd_cli.models.configs import CONFIG, SCHEDULER_CONFIG, Config, ModelConfigs, read_config, read_json
 from smd_cli.models.network_class import read_network_config
 from smd_cli.models.prediction import ASSUMED, read_training
 from smd_cli.models.vae import autoencoder_of
@@ -96,10 +96,35 @@ def read_facts(
         vae = read_network_config(vae_folder, kind.network)
         where = folder / family.denoiser
         denoiser = read_network_config(where, family.network(family.denoiser, where))
-        downscale = kind.downscale(vae)
-        return family.read_facts(ModelConfigs(folder, denoiser, vae, scheduler, training, downscale))
+        side = _picture_side(folder / family.autoencoder, vae_folder, vae, family)
+        configs = ModelConfigs(
+            folder, denoiser, vae, scheduler, training, kind.downscale(vae), picture_side=side
+        )
+        return _with_tiles(family.read_facts(configs), family, folder)
     except (KeyError, TypeError) as error:
         raise AssetError(f"{folder}: the model's configs lack or garble {error}") from error
+
+
+def _picture_side(own: Path, used: Path, config: Config, family: Family) -> int | None:
+    """Return the side in px of the pictures that a model's `own` autoencoder names.
+
+    `config` is that of the one that is used, which counts where the model has none of its own.
+    """
+    if own != used and (own / CONFIG).exists():
+        config = read_network_config(own, autoencoder_of(read_config(own), family.autoencoders, own).network)
+    side = config.get("sample_size")
+    return None if side is None else least_side(side)
+
+
+def _with_tiles(facts: ModelFacts, family: Family, folder: Path) -> ModelFacts:
+    """Return facts. Raises AssetError: pictures of the native size cannot be a model's tiles."""
+    least = 2 * family.size_multiple
+    if facts.native_size < least or facts.native_size % family.size_multiple:
+        raise AssetError(
+            f"{folder}: its configs say sample_size for pictures of {facts.native_size} px; {family.name} "
+            f"models have at least {least} px, and multiples of {family.size_multiple}"
+        )
+    return facts
 
 
 def unet_facts(configs: ModelConfigs, family: str) -> ModelFacts:

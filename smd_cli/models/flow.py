@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from math import exp
+from math import exp, log
 from typing import TYPE_CHECKING
 
 from smd_cli.errors import AssetError
-from smd_cli.models.allowed import FLAG, NULL, OFF, KnownKeys, above, either, real, whole, word
+from smd_cli.models.allowed import FLAG, NULL, OFF, KnownKeys, either, real, whole, word
 from smd_cli.models.configs import CONFIG, SCHEDULER_CONFIG, Config, ModelConfigs, read_json
-from smd_cli.models.facts import ModelFacts, least_side
+from smd_cli.models.facts import ModelFacts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,16 +32,34 @@ SCHEDULER = "FlowMatchEulerDiscreteScheduler"
 TOKENS = (256, 4096)
 """Between which numbers of tokens dynamic shifts are drawn as a line, where no config says it."""
 
+SHIFTS = (0.01, 1e100)
+"""Between which shifts sigmas are still numbers that tell one from another, or at least from 0."""
+
+MOST_TOKENS = 2**20
+"""Of the largest canvas."""
+
 
 def _rises(config: Config) -> str:
     fewest, most = config.get("base_image_seq_len", TOKENS[0]), config.get("max_image_seq_len", TOKENS[1])
     return "" if fewest < most else f"base_image_seq_len is {fewest}, not below max_image_seq_len, {most}"
 
 
+def _is_computable(config: Config) -> str:
+    shift = FlowShift.of(config)
+    if shift.fixed is not None:
+        return ""
+    least, most = SHIFTS if shift.is_linear else map(log, SHIFTS)
+    ends = {tokens: shift.line(tokens) for tokens in (1, MOST_TOKENS)}
+    if all(least <= value <= most for value in ends.values()):
+        return ""
+    told = " and ".join(f"{value:g} for {tokens:,} tokens" for tokens, value in ends.items())
+    return f"base_shift and max_shift make shifts of {told}; from {least:g} to {most:g} are computed with"
+
+
 FLOW = KnownKeys(
     {
         "num_train_timesteps": whole(1000, 1000),
-        "shift": above(0, 100),
+        "shift": real(SHIFTS[0], 100),
         "use_dynamic_shifting": FLAG,
         "base_shift": real(-10, 10),
         "max_shift": real(-10, 10),
@@ -54,7 +72,7 @@ FLOW = KnownKeys(
         "use_exponential_sigmas": either(OFF, NULL),
         "use_beta_sigmas": either(OFF, NULL),
     },
-    (_rises,),
+    (_rises, _is_computable),
 )
 """What the config of a flow-matching scheduler says of its noise levels; the rest is how to sample."""
 
@@ -104,9 +122,13 @@ class FlowShift:
         """Return s for a picture of so many tokens."""
         if self.fixed is not None:
             return self.fixed
-        fewest, most = self.tokens
-        line = self.base + (self.most - self.base) * (tokens - fewest) / (most - fewest)
+        line = self.line(tokens)
         return line if self.is_linear else exp(line)
+
+    def line(self, tokens: int) -> float:
+        """Return the value of the line for a picture of so many tokens."""
+        fewest, most = self.tokens
+        return self.base + (self.most - self.base) * (tokens - fewest) / (most - fewest)
 
     def __call__(self, sigmas: Tensor, tokens: int) -> Tensor:
         """Shift sigmas for a picture of so many tokens."""
@@ -154,7 +176,7 @@ def flow_facts(configs: ModelConfigs, family: str, latent_channels: int) -> Mode
             )
     return ModelFacts(
         family=family,
-        native_size=least_side(configs.autoencoder.get("sample_size", NATIVE_SIZE)),
+        native_size=configs.picture_side or NATIVE_SIZE,
         downscale=configs.downscale,
         latent_channels=channels,
         prediction_type="flow_prediction",

@@ -40,9 +40,9 @@ _AXES = many(WIDTH, 4, 4)
 
 def _axes_fill_heads(config: Config) -> str:
     axes, size = config.get("axes_dims_rope", [32, 32, 32, 32]), config.get("attention_head_dim", 128)
-    if sum(axes) == size:
+    if sum(axes) == size and all(each % 2 == 0 for each in axes):
         return ""
-    return f"axes_dims_rope sums to {sum(axes)}, not to attention_head_dim, {size}"
+    return f"axes_dims_rope are {axes}, not even numbers whose sum is {size} (attention_head_dim)"
 
 
 FLUX2_TRANSFORMER = NetworkClass(

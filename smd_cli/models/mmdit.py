@@ -48,7 +48,7 @@ SD3_TRANSFORMER = NetworkClass(
     "SD3Transformer2DModel",
     KnownKeys(
         {
-            "sample_size": _SIDE,
+            "sample_size": whole(2, 2**11),
             "patch_size": whole(PATCH, PATCH),
             "in_channels": WIDTH,
             "out_channels": WIDTH,

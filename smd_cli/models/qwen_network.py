@@ -26,6 +26,7 @@ from smd_cli.models.allowed import (
     whole,
     word,
 )
+from smd_cli.models.configs import Config
 from smd_cli.models.family import Component, Tokens
 from smd_cli.models.network_class import TRANSFORMERS_NOTES, NetworkClass
 
@@ -44,6 +45,20 @@ def _is_plain_rope(value: Any) -> bool:  # noqa: ANN401 - whatever a config hold
 _PLAIN_ROPE = Allowed(
     "an object of rope_type default and rope_theta, a number from 1 to 1e+09", _is_plain_rope
 )
+
+
+def _lists_its_layers(config: Config) -> str:
+    layers, listed = config.get("num_hidden_layers"), config.get("layer_types")
+    if layers is None or listed is None or len(listed) == layers:
+        return ""
+    return f"layer_types is a list of {len(listed)}, but num_hidden_layers is {layers}"
+
+
+def _knows_its_padding(config: Config) -> str:
+    tokens, padding = config.get("vocab_size"), config.get("pad_token_id")
+    if tokens is None or padding is None or padding < tokens:
+        return ""
+    return f"pad_token_id is {padding}, none of {tokens} tokens (vocab_size)"
 
 
 def _spellings(name: str) -> tuple[str, ...]:
@@ -76,7 +91,7 @@ QWEN3 = NetworkClass(
             "bos_token_id": either(TOKEN, NULL),
             "eos_token_id": either(TOKEN, many(TOKEN, 1, 16), NULL),
         },
-        (divides("num_key_value_heads", "num_attention_heads"),),
+        (divides("num_key_value_heads", "num_attention_heads"), _lists_its_layers, _knows_its_padding),
         TRANSFORMERS_NOTES | {"sliding_window", "max_window_layers"},  # which only that window would use
     ),
     _spellings,

@@ -15,12 +15,11 @@ from smd_cli.models.allowed import (
     HEADS,
     LAYERS,
     NULL,
-    SCALE,
     WIDTH,
     KnownKeys,
-    above,
     divides,
     many,
+    real,
     whole,
 )
 from smd_cli.models.configs import Config
@@ -65,8 +64,8 @@ S3DIT = NetworkClass(
             "qk_norm": FLAG,
             "cap_feat_dim": WIDTH,
             "siglip_feat_dim": NULL,  # Z-Image-Omni, which reads pictures too
-            "rope_theta": above(0, 1e9),
-            "t_scale": SCALE,
+            "rope_theta": real(1, 1e9),
+            "t_scale": real(1e-3, 1e6),
             "axes_dims": many(WIDTH, 3, 3),
             "axes_lens": many(whole(1, 2**16), 3, 3),
         },

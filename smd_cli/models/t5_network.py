@@ -11,6 +11,7 @@ from smd_cli.models.allowed import (
     whole,
     word,
 )
+from smd_cli.models.configs import Config
 from smd_cli.models.network_class import TRANSFORMERS_NOTES, NetworkClass
 
 _DECODER = (
@@ -18,6 +19,19 @@ _DECODER = (
     "output_past pad_token_id scale_decoder_outputs task_specific_params"
 )
 """What configs say of the decoder and of other tasks."""
+
+
+def _tells_distances(config: Config) -> str:
+    """Say that a quarter of the buckets, which hold one distance each, reach as far as all of them."""
+    buckets = config.get("relative_attention_num_buckets", 32)
+    most = config.get("relative_attention_max_distance", 128)
+    if buckets // 4 < most and buckets >= 4:
+        return ""
+    return (
+        f"relative_attention_max_distance is {most}, and relative_attention_num_buckets {buckets}: a quarter "
+        "of these, at least 1, has to be less"
+    )
+
 
 T5_ENCODER = NetworkClass(
     "transformers.models.t5.modeling_t5",
@@ -38,7 +52,8 @@ T5_ENCODER = NetworkClass(
             "is_gated_act": FLAG,
             "dense_act_fn": word("gelu_new", "relu"),
         },
-        notes=TRANSFORMERS_NOTES | frozenset(_DECODER.split()),
+        (_tells_distances,),
+        TRANSFORMERS_NOTES | frozenset(_DECODER.split()),
     ),
 )
 """The encoder alone."""

@@ -149,11 +149,15 @@ def test_shifts_follow_the_view_and_the_steps():
             {"in_channels": 64},
             "in_channels is 64, but the autoencoder's latents have 16",
         ),
-        ("transformer/config.json", {"axes_dims_rope": [2, 2, 2, 4]}, "axes_dims_rope sums to 10, not to"),
+        (
+            "transformer/config.json",
+            {"axes_dims_rope": [2, 2, 2, 4]},
+            "axes_dims_rope are [2, 2, 2, 4], not even numbers whose sum is 8",
+        ),
         ("transformer/config.json", {"joint_attention_dim": 32}, "but the transformer reads 32"),
         (
             "text_encoder/config.json",
-            {"num_hidden_layers": 20},
+            {"num_hidden_layers": 20, "layer_types": None},
             "num_hidden_layers is 20; klein reads layer 27",
         ),
         ("text_encoder/config.json", {"vocab_size": 200}, "the text encoder has only 200 tokens"),
