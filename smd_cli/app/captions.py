@@ -19,6 +19,7 @@ from smd_cli.digests import Stamp, stamp_of
 from smd_cli.engine.events import Listener, Noted, WarningRoute
 from smd_cli.errors import AssetError, SceneError
 from smd_cli.media.pixel_digest import pixel_digest
+from smd_cli.models.spec import asked_for
 
 if TYPE_CHECKING:
     from smd_cli.app.batch.jobs import Job
@@ -79,7 +80,7 @@ def _ask(files: CaptionerFiles, picture: Image.Image, settings: RenderSettings) 
     from smd_cli.models.components import summary
 
     device = choose_device(settings.device)
-    with enough_memory(device):
+    with enough_memory(device), asked_for(files.reference, "captioner"):
         captioner = Captioner.load(files, device)
         try:
             caption = captioner.caption(picture)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from smd_cli.errors import AssetError
 from smd_cli.models.allowed import (
@@ -30,6 +31,9 @@ CAPTIONER = "blip"
 """The `model_type` in a captioner's config."""
 
 TOKENIZER, VOCABULARY = VOCABULARIES
+
+_LONGEST = 100
+"""Of the words of a caption."""
 
 LEAST_TOKENS, MOST_TOKENS = 5, 40
 """Of a caption; published captioners were trained on captions of about ten words."""
@@ -115,19 +119,30 @@ _PUBLISHED_SIDE = 384  # what the class of the library takes where a config does
 
 
 def _vocabulary(files: Files) -> dict[int, str]:
-    """Read the tokens. Raises AssetError: there are none, or they cannot be read."""
+    """Read the tokens. Raises AssetError: there are none, they cannot be read, or no words are among them."""
+    path, words = _words(files)
+    if not words or not all(0 <= number < 2**31 for number in words):
+        raise AssetError(f"{path}: holds no vocabulary of words and their numbers")
+    for token in words.values():
+        if len(token) > _LONGEST or not token.isprintable():
+            raise AssetError(f"{path}: {token!a:.60} is no word of a caption")
+    return words
+
+
+def _words(files: Files) -> tuple[Path, dict[int, str]]:
+    """Return a vocabulary's file and its tokens by their numbers. Raises AssetError."""
     if TOKENIZER in files:
         (path,) = files.get(TOKENIZER)
         model = read_json(path, MAX_VOCABULARY).get("model")
         words = model.get("vocab") if isinstance(model, dict) else None
         if not isinstance(words, dict) or not all(type(number) is int for number in words.values()):
             raise AssetError(f"{path}: holds no vocabulary of words and their numbers")
-        return {number: str(token) for token, number in words.items()}
+        return path, {number: str(token) for token, number in words.items()}
     if VOCABULARY not in files:
         raise AssetError(f"{files.reference}: lacks a vocabulary ({TOKENIZER} or {VOCABULARY})")
     (path,) = files.get(VOCABULARY)
     try:
-        return dict(enumerate(read_text(path, MAX_VOCABULARY).splitlines()))
+        return path, dict(enumerate(read_text(path, MAX_VOCABULARY).splitlines()))
     except (OSError, ValueError) as error:
         reason = why_unread(error) if isinstance(error, OSError) else "no text"
         raise AssetError(f"{path}: {reason}") from error

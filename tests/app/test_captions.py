@@ -289,3 +289,44 @@ def test_a_stream_has_the_caption_from_its_first_frame_on(blip, photo, tmp_path)
         frames = list(stream)
     _, caption = expected(blip, Image.open(photo).convert("RGB"))
     assert (prompt.replace("\\", ""), len(frames)) == (caption, 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("vocab.txt", ""),
+        ("vocab.txt", "a\n" + "x" * 200_000),
+        ("vocab.txt", "a\n\x1b[31m\n"),
+        ("tokenizer.json", json.dumps({"model": {"vocab": {}}})),
+        ("tokenizer.json", json.dumps({"model": {"vocab": {"a": 0, "b": -1}}})),
+        ("tokenizer.json", json.dumps({"model": {"vocab": {"a": 0, "b": 2**70}}})),
+        ("tokenizer.json", '{"model": {"vocab": {"\\ud800": 0}}}'),
+    ],
+    ids=["empty", "long", "control", "none", "below 0", "huge", "half a character"],
+)
+def test_a_vocabulary_that_holds_no_words_is_told_before_weights_load(
+    name, text, blip, photo, tmp_path, monkeypatch
+):
+    no_weights(monkeypatch)
+    damaged = shutil.copytree(blip, tmp_path / "blip")
+    (damaged / name).write_text(text, encoding="utf-8")
+    path = tmp_path / "scene.yaml"
+    path.write_text(json.dumps(data(damaged, photo)))
+    for command in ("check", "generate"):
+        ended = run(command, str(path))
+        assert ended.exit_code == 4, ended.stderr
+        (problem,) = [line for line in ended.stderr.splitlines() if not line.startswith("note: ")]
+        assert problem.startswith(f"{path}:1:")
+        assert f"model.captioner: {damaged / name}: " in problem
+        assert len(problem) < 500
+
+
+def test_a_captioner_that_says_nothing_is_told_at_its_place(blip, photo, tmp_path):
+    silent = shutil.copytree(blip, tmp_path / "blip")
+    (silent / "vocab.txt").write_text("[UNK]\n[PAD]\n")
+    path = tmp_path / "scene.yaml"
+    path.write_text(json.dumps(data(silent, photo)))
+    ended = run("generate", str(path), "-o", str(tmp_path / "o.png"))
+    assert ended.exit_code == 4
+    assert ended.stderr.splitlines()[-1].startswith(f"{path}:1:")
+    assert "model.captioner: " in ended.stderr
