@@ -89,7 +89,10 @@ def _precision(memory: Memory) -> str:
 
 def _memory(memory: Memory) -> Text:
     """Tell the estimate and the placement, and why that is not `high` where it was left to choose."""
-    why = "" if memory.free_bytes is None else f", as {memory.free_bytes / MIB:,.0f} MiB are free"
+    why = ""
+    if (free := memory.free_bytes) is not None:
+        is_enough = memory.peak_bytes <= free
+        why = f", {'as' if is_enough else 'and only'} {free / MIB:,.0f} MiB are free"
     about = f"about {memory.peak_bytes / MIB:,.0f} MiB  "
     return Text.assemble(about, (f"{memory.placement.memory}{why}", "dim"))
 

@@ -75,6 +75,8 @@ def test_the_plan_tells_what_is_chosen_and_why(scene, monkeypatch):
     assert scarce["placement"] == "low"
     assert scarce["free_bytes"] > 0
     assert "low, as " in smd("plan", scene).stdout
+    monkeypatch.setattr("smd_cli.app.render_plan.free_memory_bytes", lambda device: 2**20)
+    assert "low, and only 1 MiB are free" in smd("plan", scene).stdout
 
 
 @pytest.mark.parametrize(

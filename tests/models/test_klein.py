@@ -187,6 +187,12 @@ def test_weights_that_lack_a_tensor_or_have_another_shape(copy):
         load(locate(ModelSpec(str(copy)), offline=True), CPU, torch.float32)
 
 
+def test_the_starter_scene_is_for_models_without_negative_prompts_too(folder):
+    starter = Path(smd.__file__).parent / "scene/starter.yaml"
+    for_klein = {"model.base": str(folder), "sampler": {"kind": "euler", "steps": 4}}
+    find_fitting(smd.load_scene(str(starter), overrides=for_klein), offline=True)
+
+
 def test_what_a_distilled_model_is_not_asked_for(folder, tmp_path):
     for settings, problem in (
         (
