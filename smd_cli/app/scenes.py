@@ -2,37 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from smd_cli.app.learned_words import lint_words
 from smd_cli.app.named_files import digests_of, picture_files
 from smd_cli.app.origin import Origin, Source, read_source
 from smd_cli.app.prompt_lengths import note_lengths
+from smd_cli.app.scene_messages import leaves_to_chance, notes_of, warnings_of
 from smd_cli.engine.events import Listener, Noted, Warned, ignore_events
 from smd_cli.errors import AssetError, SceneError, SmdError, UsageError
 from smd_cli.media.images import picture_size
 from smd_cli.media.paint import ScenePainter
 from smd_cli.media.scene_images import SceneImages
 from smd_cli.messages import Locate, Message
-from smd_cli.scene.lints import lint
 from smd_cli.scene.loader import LoadedScene
 from smd_cli.scene.matrix import Point
 from smd_cli.scene.overrides import Override, overrides_of
 from smd_cli.scene.paths import Reference
 from smd_cli.scene.plan_values import with_references
-from smd_cli.scene.prompt_syntax import lint_prompts
 from smd_cli.scene.resolve import Plan, resolve
-from smd_cli.scene.seeds import RANDOM, has_random
-from smd_cli.scene.text_lints import lint_texts
 
 if TYPE_CHECKING:
     from smd_cli.media.recipe import Recipe
 
-_SHOWN_SEEDS = 10
 _TRIES = 3
 
 
@@ -90,7 +85,7 @@ class OpenedScene:
     @property
     def has_drawn_seeds(self) -> bool:
         """Tell whether the scene leaves a seed to chance, which another opening of it would draw anew."""
-        return _leaves_to_chance(self.loaded)
+        return leaves_to_chance(self.loaded)
 
     @property
     def digests(self) -> Mapping[str, str]:
@@ -252,44 +247,9 @@ def _opened(loaded: LoadedScene, task: str | None, painter: ScenePainter, origin
     plan = plan_of(loaded)
     painted = _Painted(painter, plan, loaded.locate)
     images = painted.images()
-    warnings = (
-        *lint_texts(loaded.tree),
-        *lint(plan, loaded.locate),
-        *lint_prompts(loaded.scene, loaded.locate),
-        *lint_words(loaded.scene, plan.model, loaded.locate),
-        *_unused_captioner(loaded, plan),
-        *images.warnings,
-    )
-    lengths = note_lengths(loaded.scene, plan, loaded.locate)
-    captions = _captioned_later(plan, loaded.locate)
-    notes = (*_drawn(loaded), *captions, *lengths, *map(Message.of, images.notes))
+    notes = (*notes_of(loaded, plan), *map(Message.of, images.notes))
+    warnings = (*warnings_of(loaded, plan), *images.warnings)
     return OpenedScene(plan, notes, warnings, loaded.locate, loaded, painted, origin)
-
-
-def _drawn(loaded: LoadedScene) -> Iterator[Message]:
-    """Tell the seeds of a scene that left them to chance."""
-    if _leaves_to_chance(loaded):
-        seeds = loaded.scene.seed
-        shown = ", ".join(map(str, seeds[:_SHOWN_SEEDS])) + ", …" * (len(seeds) > _SHOWN_SEEDS)
-        yield loaded.locate("seed").says(f"{RANDOM} this time: {shown}")
-
-
-def _unused_captioner(loaded: LoadedScene, plan: Plan) -> Iterator[Message]:
-    """Yield a warning where a captioner is named and no caption is to be made."""
-    if loaded.scene.model.captioner and plan.model.captioner is None:
-        yield loaded.locate("model", "captioner").says("has no effect without background.prompt: auto")
-
-
-def _captioned_later(plan: Plan, locate: Locate) -> Iterator[Message]:
-    """Yield a note where a caption is to be made."""
-    if plan.model.captioner:
-        text = f"a caption of the picture, which {plan.model.captioner.source} makes before rendering"
-        yield locate("background", "prompt").says(text)
-
-
-def _leaves_to_chance(loaded: LoadedScene) -> bool:
-    given = loaded.tree.child("seed")
-    return given is not None and has_random(given.plain())
 
 
 def plan_of(loaded: LoadedScene) -> Plan:

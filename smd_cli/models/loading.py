@@ -1,6 +1,7 @@
 """Located assets to a `Backbone`. The family's libraries are imported when a model is loaded."""
 
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from threading import Lock
@@ -63,12 +64,18 @@ def load(
         _silence_libraries()
         backbone = assets.family.load(assets, to)
     backbone = LocalLoraBackbone(backbone) if assets.local_loras else backbone
-    if memory == "high":
-        for name in there:
-            to.networks[name].to(device)
-        return backbone
+    if memory != "high":
+        return _thrifty(backbone, to, memory)
+    for name in there:
+        to.networks[name].to(device)
+    return backbone
+
+
+def _thrifty(backbone: Backbone, to: Destination, memory: str) -> ThriftyBackbone:
+    """Lay a backbone whose networks are here only while they are used around one that has been loaded."""
+    assets = backbone.assets
     stamps = {path: stamp_of(path) for path in _files(assets)}
-    again = Destination(device, dtype, lambda more: None, weights=weights, load=load_network)
+    again = replace(to, arrived=lambda more: None, elsewhere={}, networks={})
     read = partial(_read_again, assets, again, stamps)
     return ThriftyBackbone(backbone, settle(assets.family, to, memory, read), memory)
 

@@ -17,6 +17,7 @@ from transformers.models.clip.modeling_clip import CLIPTextConfig, CLIPTextModel
 
 from tests.checkpoints import ldm
 from tests.checkpoints.clip import TOKENS, write_tokenizer
+from tests.checkpoints.sd15 import INDEX
 from tests.models.hub import Hub, serve
 
 LAYERS = 1
@@ -31,19 +32,6 @@ UNET = {
     "cross_attention_dim": 32,
     "attention_head_dim": 4,
     "norm_num_groups": 8,
-}
-
-INDEX = {
-    "_class_name": "StableDiffusionPipeline",
-    "feature_extractor": [None, None],
-    "image_encoder": [None, None],
-    "requires_safety_checker": False,
-    "safety_checker": [None, None],
-    "scheduler": ["diffusers", "PNDMScheduler"],
-    "text_encoder": ["transformers", "CLIPTextModel"],
-    "tokenizer": ["transformers", "CLIPTokenizer"],
-    "unet": ["diffusers", "UNet2DConditionModel"],
-    "vae": ["diffusers", "AutoencoderKL"],
 }
 
 
