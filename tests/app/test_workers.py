@@ -168,6 +168,7 @@ def record(tmp_path_factory: pytest.TempPathFactory) -> Record:
     return Record(outcomes, murders.events, jobs, folder, alone)
 
 
+@pytest.mark.slow
 def test_every_job_ends_once(record):
     assert Counter(outcome.job for outcome in record.outcomes) == Counter(job.number for job in record.jobs)
     ended = [event.job for event in record.events if isinstance(event, JobEnded)]
@@ -175,6 +176,7 @@ def test_every_job_ends_once(record):
     assert {outcome.job for outcome in record.outcomes if outcome.status == "failed"} == {TWICE, UNSENT}
 
 
+@pytest.mark.slow
 def test_a_job_whose_worker_is_killed_is_tried_once_more(record):
     assert (record.of(ONCE).status, record.of(ONCE).attempts) == ("written", 2)
     said = [event.text for event in record.events if isinstance(event, Warned)]
@@ -183,23 +185,27 @@ def test_a_job_whose_worker_is_killed_is_tried_once_more(record):
     assert all("has died (SIGKILL, as the system sends where memory ends)" in line for line in begun_again)
 
 
+@pytest.mark.slow
 def test_a_job_at_which_two_workers_die_fails(record):
     outcome = record.of(TWICE)
     assert (outcome.attempts, outcome.exit_code) == (2, SmdError.exit_code)
     assert outcome.problems == ("a second worker has died at it (SIGSEGV)",)
 
 
+@pytest.mark.slow
 def test_what_a_worker_prints_as_it_crashes_is_told_line_by_line(record):
     lines = [event.line for event in record.events if isinstance(event, Printed)]
     assert "Fatal Python error: Segmentation fault" in lines
     assert any(line.startswith("  File ") for line in lines)
 
 
+@pytest.mark.slow
 def test_a_scene_that_cannot_be_sent_fails_alone(record):
     assert record.of(UNSENT).attempts == 0
     assert record.of(UNSENT).problems[0].startswith("the scene cannot be sent to a worker: ")
 
 
+@pytest.mark.slow
 def test_workers_write_what_one_process_writes(record):
     for here in record.alone:
         there = record.of(here.job)

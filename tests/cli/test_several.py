@@ -122,6 +122,7 @@ def test_what_ends_all_pictures_ends_the_run(monkeypatch: pytest.MonkeyPatch, tm
     assert Path(new).read_text() == "mine"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["--fail-existing", "--skip-existing"])
 def test_two_runs_at_once(policy: str) -> None:
     command = [sys.executable, "-m", "smd_cli", "generate", "day.yaml", "--seed", "1-2", policy, "--json"]

@@ -285,6 +285,7 @@ def test_a_dry_run_writes_nothing(scene, tmp_path):
 STOPS = {(signal.SIGINT,) * 2: "interrupted", (signal.SIGTERM,): "terminated"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stops", STOPS)
 def test_a_stream_that_is_stopped_leaves_a_file_that_plays(scene, tmp_path, stops):
     command = [sys.executable, "-m", "smd_cli", "stream", scene, "--frames", "100000", "-o", "a.gif"]

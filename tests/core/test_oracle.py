@@ -107,6 +107,7 @@ def test_core_makes_the_pictures_of_the_oracle(seed: int) -> None:
         assert relative_error(a, b) < 1e-4, f"step {step}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", cases("generate", "inpaint", "panorama"))
 def test_oracle_makes_the_pictures_of_the_published_code(case: Case) -> None:
     pipeline, tensors, settings = tiny_pipeline(), case.tensors, case.settings

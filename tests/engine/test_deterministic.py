@@ -138,9 +138,9 @@ def test_a_picture_has_the_same_bits_whatever_the_batch_and_the_threads(kind):
 @pytest.mark.parametrize(
     ("options", "how"),
     [
-        (StreamOptions(), {"batch": 3}),
+        pytest.param(StreamOptions(), {"batch": 3}, marks=pytest.mark.slow),
         (StreamOptions(buffer=2), {}),
-        (StreamOptions(), {"mode": "sequential"}),
+        pytest.param(StreamOptions(), {"mode": "sequential"}, marks=pytest.mark.slow),
     ],
     ids=str,
 )
