@@ -64,3 +64,7 @@ def test_a_lora_of_a_layer_that_any_family_has_is_told_by_its_header(tmp_path):
     for name, header in headers.items():
         save_file(factors, tmp_path / "ink.safetensors", header)
         assert model_info(str(tmp_path / "ink.safetensors"), offline=True).to_dict()["family"] == name
+
+
+def test_the_embedded_model_tells_its_licence():
+    assert model_info("flatland", offline=True).to_dict()["licence"] == "mit"
