@@ -23,6 +23,9 @@ _MEAN = (0.48145466, 0.4578275, 0.40821073)
 _STD = (0.26862954, 0.26130258, 0.27577711)
 """Of the colours of pictures that CLIP was trained on, by which BLIP's are normalised too."""
 
+_IMPOSSIBLE = 1e6
+"""Of the logarithm of a caption's likelihood: what no weights that are numbers make."""
+
 _UNKNOWN = "[UNK]"
 _SPECIAL = frozenset({"[PAD]", _UNKNOWN, "[CLS]", "[SEP]", "[MASK]", "[DEC]", "[ENC]"})
 
@@ -47,14 +50,18 @@ class Captioner:
             AssetError: it makes nothing of the picture.
             RuntimeError, ValueError, IndexError: its weights or numbers fit nothing, or memory is not enough.
         """
-        tokens = self.network.generate(
+        said = self.network.generate(
             pixel_values=pixel_values(picture, self.files.side).to(self.device),
             num_beams=BEAMS,
             do_sample=False,
             min_new_tokens=LEAST_TOKENS,
             max_new_tokens=MOST_TOKENS,
+            return_dict_in_generate=True,
+            output_scores=True,
         )
-        text = words(tokens[0].tolist(), self.files.vocabulary)
+        if not bool(said.sequences_scores.abs().max() < _IMPOSSIBLE):  # NaN is none either
+            raise AssetError(f"{self.files.reference}: makes NaN or infinity; get its files again")
+        text = words(said.sequences[0].tolist(), self.files.vocabulary)
         if not text:
             raise AssetError(f"{self.files.reference}: makes no caption of the picture; write a prompt")
         return text

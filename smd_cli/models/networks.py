@@ -148,8 +148,11 @@ def fetch_autoencoder(files: Files, stem: str, name: str) -> ComponentFiles | Pa
 def check_network(files: ComponentFiles, family: Family, name: str, latent_channels: int) -> None:
     """Raise AssetError unless the files of a network are whole, and a denoiser reads latents alone."""
     component = family.components[name]
+    seen: dict[str, Path] = {}
     for path in files.weights:
         check_plain(path, component.prefix)
         for tensor, shape in read_shapes(path).items():
+            if (other := seen.setdefault(tensor, path)) != path:
+                raise AssetError(f"{path}: holds {tensor}, as {other.name} does; get the shards again")
             if tensor.removeprefix(component.prefix) in component.inputs and len(shape) > 1:
                 check_channels(path, shape[1], latent_channels)

@@ -86,6 +86,9 @@ def _read(folder: Path, stamps: Stamps) -> T5Tokenizer:
         tokenizer = Tokenizer(Unigram(pieces, numbers[_UNKNOWN], byte_fallback=False))
         _as_trained(tokenizer, content)
         tokenizer.add_tokens([AddedToken(token, **flags) for token, flags in added.items()])
+        for token in added:
+            if (place := tokenizer.token_to_id(token)) != numbers[token]:
+                raise ValueError(f"token {token!a:.80} has the number {numbers[token]}, not {place}")
     last = max(numbers.items(), key=lambda each: each[1])
     return T5Tokenizer(tokenizer, numbers[_END], numbers[_PADDING], last, source)
 

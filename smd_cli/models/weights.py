@@ -15,7 +15,7 @@ from smd_cli.references import PICKLES
 from smd_cli.regular_files import UnfitFileError, open_regular, why_unread
 
 _REAL = ("F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2")
-_PACKED = ("I8", "U8", "I32", "I64", "BOOL")
+_PACKED = ("I8", "U8", "I16", "U16", "I32", "U32", "I64", "U64", "BOOL")
 _SCALES = (
     *(".scale_weight", ".weight_scale", ".weight_scale_2", "scaled_fp8", ".comfy_quant"),  # of ComfyUI
     *(".absmax", ".quant_map", ".SCB", ".qweight", ".qzeros", ".wscales"),  # bitsandbytes, GPTQ, SVDQuant
@@ -67,12 +67,17 @@ def check_plain(path: Path, prefix: str) -> None:
     """Check that the weights of a network in a file are numbers as they are, and not to be scaled first.
 
     Raises:
-        AssetError: as `open_weights`; or they are quantised.
+        AssetError: as `open_weights`; or there are none, or they are quantised or no real numbers.
     """
     with open_weights(path) as file:
-        for name in own_names(file.keys(), prefix):
-            is_packed = name.endswith(".weight") and file.get_slice(name).get_dtype() in _PACKED
-            if is_packed or name.endswith(_SCALES):
+        names = own_names(file.keys(), prefix)
+        if not names:
+            raise AssetError(f"{path}: holds no tensors; get the file again")
+        for name in names:
+            kind = file.get_slice(name).get_dtype()
+            if kind not in (*_REAL, *_PACKED):
+                raise AssetError(f"{path}: {name} holds {kind} numbers; get the file in F16, BF16 or F32")
+            if (name.endswith(".weight") and kind in _PACKED) or name.endswith(_SCALES):
                 raise AssetError(
                     f"{path}: quantised weights ({name}), which are not read; get the file in F16, BF16 or "
                     "F32: --weights int8 makes weights small as they are loaded"

@@ -330,3 +330,17 @@ def test_a_captioner_that_says_nothing_is_told_at_its_place(blip, photo, tmp_pat
     assert ended.exit_code == 4
     assert ended.stderr.splitlines()[-1].startswith(f"{path}:1:")
     assert "model.captioner: " in ended.stderr
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_a_captioner_that_computes_no_numbers_is_told(number, blip, photo, tmp_path):
+    broken = shutil.copytree(blip, tmp_path / "blip")
+    weights = load_file(broken / "model.safetensors")
+    name = next(name for name in weights if name.endswith("layers.0.mlp.fc1.weight"))
+    save_file({**weights, name: torch.full_like(weights[name], number)}, broken / "model.safetensors")
+    path = tmp_path / "scene.yaml"
+    path.write_text(json.dumps(data(broken, photo)))
+    ended = run("generate", str(path), "-o", str(tmp_path / "o.png"))
+    assert ended.exit_code == 4
+    assert "makes NaN or infinity" in ended.stderr.splitlines()[-1]
+    assert not (tmp_path / "o.png").exists()

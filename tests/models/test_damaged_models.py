@@ -184,3 +184,38 @@ def test_models_without_autoencoder_are_whole_with_one(single_file, folder, copy
         for spec in (ModelSpec(str(copy), config=str(folder)), checkpoint):
             backbone = load(locate(replace(spec, vae=str(vae))), CPU, torch.float32)
             assert torch.equal(backbone.decode(latents), expected.decode(latents))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda tensors: {}, "holds no tensors"),
+        (
+            lambda tensors: {name: each.to(torch.complex64) for name, each in tensors.items()},
+            "holds C64 numbers",
+        ),
+    ],
+    ids=["none", "complex"],
+)
+@pytest.mark.parametrize("file", [UNET, "text_encoder/model.safetensors"])
+def test_weights_that_are_no_numbers_are_told_before_they_load(change, words, file, copy):
+    save_file(change(load_file(copy / file)), copy / file)
+    with pytest.raises(AssetError) as caught:
+        locate(ModelSpec(str(copy)), offline=True)
+    assert str(caught.value).startswith(f"{copy / file}: ")
+    assert words in str(caught.value)
+
+
+def test_a_tensor_in_two_shards_is_told_before_they_load(copy):
+    """Which of the two counts, nobody could know."""
+    tensors, unet = load_file(copy / UNET), copy / "unet"
+    names = [f"diffusion_pytorch_model-{number:05}-of-00002.safetensors" for number in (1, 2)]
+    first, *others = tensors
+    save_file(tensors, unet / names[0])
+    save_file({first: tensors[first] * 2}, unet / names[1])
+    (copy / UNET).unlink()
+    spread = {first: names[1], **dict.fromkeys(others, names[0])}
+    index = unet / "diffusion_pytorch_model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": spread}))
+    with pytest.raises(AssetError, match=f"{names[1]}: holds {first}, as {names[0]} does"):
+        locate(ModelSpec(str(copy)), offline=True)

@@ -112,3 +112,12 @@ def test_an_encoder_knows_all_tokens(tokenizer, tmp_path):
     with pytest.raises(AssetError, match=r"has the number 111, and the text encoder has only 111 tokens"):
         read_t5_tokenizer(tokenizer).check_known(111, tmp_path / "config.json")
     read_t5_tokenizer(tokenizer).check_known(112, tmp_path / "config.json")
+
+
+@pytest.mark.parametrize("number", [-5, 10**9, 5])
+def test_added_tokens_have_the_numbers_that_the_file_says(number, tokenizer, tmp_path):
+    content = json.loads((tokenizer / "tokenizer.json").read_text())
+    content["added_tokens"][-1]["id"] = number
+    (tmp_path / "tokenizer.json").write_text(json.dumps(content))
+    with pytest.raises(AssetError, match=f"token '<extra_id_0>' has the number {number}, not 111"):
+        read_t5_tokenizer(tmp_path)
