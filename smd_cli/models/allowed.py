@@ -1,7 +1,7 @@
 """What a value of a config may be: a test of it, and words that say it in an error. Knows no torch."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -116,6 +116,13 @@ def as_long(first: str, *others: str) -> Rule:
         return ""
 
     return problem
+
+
+def unfilled_head(key: str, axes: Sequence[int], head: int) -> str:
+    """Say what is wrong with the sizes of the axes of rotary places, which fill a head; '' where nothing is."""
+    if sum(axes) == head and all(size % 2 == 0 for size in axes):
+        return ""
+    return f"{key} are {axes}, not even numbers whose sum is {head}, the size of a head"
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from smd_cli.models.allowed import (
     either,
     many,
     real,
+    unfilled_head,
     whole,
 )
 from smd_cli.models.configs import Config
@@ -38,11 +39,9 @@ PATCH = 2
 _AXES = many(WIDTH, 4, 4)
 
 
-def _axes_fill_heads(config: Config) -> str:
+def _fits_heads(config: Config) -> str:
     axes, size = config.get("axes_dims_rope", [32, 32, 32, 32]), config.get("attention_head_dim", 128)
-    if sum(axes) == size and all(each % 2 == 0 for each in axes):
-        return ""
-    return f"axes_dims_rope are {axes}, not even numbers whose sum is {size} (attention_head_dim)"
+    return unfilled_head("axes_dims_rope", axes, size)
 
 
 FLUX2_TRANSFORMER = NetworkClass(
@@ -65,7 +64,7 @@ FLUX2_TRANSFORMER = NetworkClass(
             "eps": FRACTION,
             "guidance_embeds": OFF,
         },
-        (_axes_fill_heads,),
+        (_fits_heads,),
     ),
     single_file="convert_flux2_transformer_checkpoint_to_diffusers",
     takes_bare_names=True,

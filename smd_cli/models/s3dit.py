@@ -20,6 +20,7 @@ from smd_cli.models.allowed import (
     divides,
     many,
     real,
+    unfilled_head,
     whole,
 )
 from smd_cli.models.configs import Config
@@ -37,9 +38,7 @@ DIM, _HEADS, _AXES = 3840, 30, [32, 48, 48]
 
 def _fits_heads(config: Config) -> str:
     dim, heads, axes = config.get("dim", DIM), config.get("n_heads", _HEADS), config.get("axes_dims", _AXES)
-    if sum(axes) == dim // heads and all(size % 2 == 0 for size in axes):
-        return ""
-    return f"axes_dims are {axes}, not even numbers whose sum is {dim // heads}, the size of a head"
+    return unfilled_head("axes_dims", axes, dim // heads)
 
 
 def _shares_no_keys(config: Config) -> str:
