@@ -119,7 +119,7 @@ def as_long(first: str, *others: str) -> Rule:
 
 
 def unfilled_head(key: str, axes: Sequence[int], head: int) -> str:
-    """Say what is wrong with the sizes of the axes of rotary places, which fill a head; '' where nothing is."""
+    """Say what is wrong with the sizes of rotary axes, even parts of a head; '' where nothing is."""
     if sum(axes) == head and all(size % 2 == 0 for size in axes):
         return ""
     return f"{key} are {axes}, not even numbers whose sum is {head}, the size of a head"

@@ -134,7 +134,8 @@ def load_component(network: NetworkClass, files: ComponentFiles, prefix: str, to
         weights = _named(network, model, tensors, prefix)
         _check_shapes(weights, model.state_dict())
     except (ValueError, RuntimeError, TypeError, LookupError, AttributeError) as error:
-        raise AssetError(f"{where}: does not fit {files.config} ({summary(error)})") from error
+        reason = f"no {summary(error)}" if isinstance(error, KeyError) else summary(error)
+        raise AssetError(f"{where}: does not fit {files.config} ({reason})") from error
     precise = getattr(model, "_keep_in_fp32_modules", None) or ()  # what the library knows to overflow
     taken = to.take(weights, len(tensors), precise)
     tied = getattr(model, "_tied_weights_keys", None) or {}
