@@ -70,10 +70,18 @@ def test_guidance_is_the_pipelines_which_counts_it_from_zero(tmp_path):
     assert (guided - plain).abs().max() > 0.02 * plain.abs().max()
 
 
-def test_a_shift_that_follows_the_tokens_of_a_view(tmp_path):
+@pytest.mark.parametrize(
+    "dynamic",
+    [
+        {"max_shift": 2.5, "time_shift_type": "linear"},
+        {"base_shift": 1.2, "max_shift": 1.21, "time_shift_type": "exponential"},
+    ],
+)
+def test_a_shift_that_follows_the_tokens_of_a_view(tmp_path, dynamic):
     folder = zimage.make_folder(tmp_path / "dynamic")
-    dynamic = {"use_dynamic_shifting": True, "base_image_seq_len": 8, "max_image_seq_len": 64}
-    FlowMatchEulerDiscreteScheduler(**dynamic, max_shift=2.5).save_pretrained(folder / "scheduler")
+    between = {"base_image_seq_len": 8, "max_image_seq_len": 64}
+    scheduler = FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True, **between, **dynamic)
+    scheduler.save_pretrained(folder / "scheduler")
     compare(Turbo(folder, EULER), pipeline(folder), **settings)
 
 
