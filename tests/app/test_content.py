@@ -12,6 +12,8 @@ from safetensors.torch import load_file, save_file
 
 from smd_cli import load_scene
 from smd_cli.app.existing import ComingRecipes
+from smd_cli.app.recipes import RENDERING_VERSION
+from smd_cli.app.settings import RenderSettings
 from smd_cli.media.recipe import Recipe
 from smd_cli.media.recipe_content import content_digest
 from tests.cli.program import FLATLAND
@@ -78,7 +80,7 @@ def folder(made, tmp_path, monkeypatch):
 
 def coming(scene: str | Path = "day.yaml", seed: int = 5, **overrides: object) -> Recipe:
     changes = {key.replace("__", "."): value for key, value in overrides.items()}
-    return ComingRecipes(load_scene(scene, overrides=changes), offline=True).of(seed)
+    return ComingRecipes(load_scene(scene, overrides=changes), RenderSettings(offline=True)).of(seed)
 
 
 def change_weights(path: str) -> None:
@@ -156,7 +158,11 @@ def test_what_shapes_the_picture_changes_its_hash(folder, change):
 
 def test_each_seed_and_model_family_has_its_own(folder):
     recipe = coming()
-    others = [coming(seed=6), replace(recipe, family="other"), replace(recipe, rendering=2)]
+    others = [
+        coming(seed=6),
+        replace(recipe, family="other"),
+        replace(recipe, rendering=RENDERING_VERSION + 1),
+    ]
     assert len({each.sha256 for each in [recipe, *others]}) == 4
     assert all(map(recipe.differences, others))
 
@@ -238,10 +244,12 @@ def test_recipes_of_before_know_no_config(folder):
     data = now.to_data()
     del data["rendering"], data["digests"]["model.config"]
     before = Recipe.from_data(data)
-    assert (before.rendering, before.differences(now), now.differences(before)) == (1, [], [])
-    assert replace(now, rendering=2).differences(now) == ["made by rendering version 2 of smd, now 1"]
+    told = f"made by rendering version 1 of smd, now {RENDERING_VERSION}"
+    assert (before.rendering, before.differences(now)) == (1, [told])
+    same = replace(before, rendering=RENDERING_VERSION)
+    assert (same.differences(now), now.differences(same)) == ([], [])
     del data["digests"]["regions[sun].mask"]
-    assert Recipe.from_data(data).differences(now) == ["regions[sun].mask is another file"]
+    assert Recipe.from_data(data).differences(now) == ["regions[sun].mask is another file", told]
 
 
 def test_two_maps_of_the_same_bytes_are_one(folder):

@@ -63,6 +63,8 @@ def test_a_recipe_records_what_rounding_depends_on(picture):
         "batch": 3,
         "threads": torch.get_num_threads(),
         "deterministic": False,
+        "memory": "high",
+        "weights": "full",
     }
     assert "torch" in recipe.versions
 
