@@ -74,6 +74,7 @@ def test_every_text_can_be_read(text: str) -> None:
 
 
 @pytest.mark.parametrize("row", [" ", "1", "(", "(: ", ":1.0)", "\\(", " BREAK"])
+@pytest.mark.slow
 def test_a_long_prompt_of_one_thing_is_read_in_one_go(row: str) -> None:
     """What looked at each rest of a row again would take many minutes here."""
     text = f"(:{row * 100_000}"

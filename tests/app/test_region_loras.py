@@ -102,6 +102,7 @@ def test_it_changes_what_a_region_s_words_mean(renderer, place, without):
     assert relative(painted(renderer, place, scene({"d": style(1.0, "words")})), without) > 0.05
 
 
+@pytest.mark.slow
 def test_on_everything_it_is_the_one_that_is_fused(renderer, place):
     everywhere = dict.fromkeys(BOXES, style(0.5))
     background = {"prompt": "a meadow"}
@@ -111,6 +112,7 @@ def test_on_everything_it_is_the_one_that_is_fused(renderer, place):
     assert relative(local, fused) < 1e-3 < 0.1 < relative(without, fused)
 
 
+@pytest.mark.slow
 def test_a_weight_of_0_is_none_and_several_add_up(renderer, place, without):
     assert torch.equal(painted(renderer, place, scene({"d": style(0.0)})).latents, without.latents)
     several = painted(renderer, place, scene({"d": [*style(0.75), *style(-0.25), *style(1.0, "words")]}))

@@ -220,6 +220,7 @@ def test_workers_write_what_one_process_writes(record):
     assert {path.name for path in record.folder.iterdir()} == made
 
 
+@pytest.mark.slow
 def test_a_device_that_is_not_there_ends_the_batch(tmp_path):
     engine = WorkerEngine(Request(()), ("cuda:77",))
     with pytest.raises(DeviceError, match="device cuda:77: not available here"):

@@ -106,6 +106,7 @@ def test_each_is_measured(name, shrunk):
     assert document["machine"]["published"] == ARCHITECTURES[name].published
 
 
+@pytest.mark.slow
 def test_sizes_memory_and_steps_are_told(shrunk):
     sizes = ("--size", "768x512", "--size", "64x64")
     done = smd("bench", "speed", "--arch", "sd15", *sizes, "--steps", "1", "--memory", "low")

@@ -84,6 +84,7 @@ def test_the_same_command_makes_the_same_bytes(scene, tmp_path):
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
+@pytest.mark.slow
 def test_batch_size_and_threads_do_not_change_the_picture(scene, tmp_path):
     assert smd("generate", scene, "-o", "a.png", "--batch", "auto").exit_code == 0
     assert smd("generate", scene, "-o", "b.png", "--batch", "1").exit_code == 0

@@ -268,6 +268,7 @@ def test_raw_frames_fill_stdout_and_nothing_else_does(scene):
     assert done.stderr == b""
 
 
+@pytest.mark.slow
 def test_raw_frames_whose_reader_has_gone_end_quietly(scene):
     command = [sys.executable, "-m", "smd_cli", "stream", scene, "--frames", "100000", "-o", "-"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:

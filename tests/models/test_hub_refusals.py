@@ -119,6 +119,7 @@ def run(code, **environment):
     )
 
 
+@pytest.mark.slow
 def test_local_models_load_without_any_network(folder, single_file, tmp_path):
     code = f"""
 import torch

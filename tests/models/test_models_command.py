@@ -54,6 +54,7 @@ def models(ran):
     return {each["reference"]: each for each in json.loads(ran.out)["models"]}
 
 
+@pytest.mark.slow
 def test_a_scene_is_pulled_whole_and_no_more(hub, folder, styles, lora, scene):
     for name, where in (("model", folder), ("styles", styles), ("lora", lora)):
         hub.add(f"owner/{name}", where)

@@ -289,6 +289,7 @@ SMALL = 60_018
 """The first of two scenes that are cheap to paint: one with a single tile, one with several."""
 
 
+@pytest.mark.slow
 def test_a_small_run_measures_every_row(tmp_path, monkeypatch):
     monkeypatch.setattr(run, "FIRST_SEED", SMALL)
     monkeypatch.setattr(run, "REFERENCES", 60)
