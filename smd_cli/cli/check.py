@@ -100,7 +100,7 @@ class _Finding:
         for path in images.maps:
             yield f"  {images.unclaimed(path):.1%} of {path.name} belongs to no region"
         for model in self.models:
-            yield f"  {_MODELS[model.role]}  {_presence(model)}"
+            yield f"  {_key(model)}  {_presence(model)}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the scene's part of the JSON document."""
@@ -134,6 +134,12 @@ class _Finding:
                 {"image": str(path), "unclaimed": round(images.unclaimed(path), 4)} for path in images.maps
             ],
         }
+
+
+def _key(model: RequiredModel) -> str:
+    """Say where a scene names a model; of the LoRAs of single regions, the first place of each."""
+    is_local = model.role == "lora" and not model.place.key.startswith("model")
+    return model.place.key if is_local else _MODELS[model.role]
 
 
 def _presence(model: RequiredModel) -> str:

@@ -125,5 +125,5 @@ def _words(key: str) -> str:
 def _table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name in columns:
-        table.add_column(name)
+        table.add_column(name, overflow="fold")  # half a name is none
     return table

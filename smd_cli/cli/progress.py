@@ -17,7 +17,7 @@ from rich.progress import (
     TaskID,
     TextColumn,
 )
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from smd_cli.cli.console import MessagePrinter, print_progress, rich_console
@@ -59,6 +59,14 @@ class _Time(ProgressColumn):
         return Text(minutes(passed or 0), style="progress.elapsed")
 
 
+class _Detail(ProgressColumn):
+    """What is being done, in one line: the one column that gives way where a terminal is narrow."""
+
+    def render(self, task: Task) -> Text:
+        """Render the field `detail`, which holds other people's words."""
+        return Text(task.fields["detail"], style="dim", no_wrap=True, overflow="ellipsis")
+
+
 def minutes(seconds: float) -> str:
     """Write seconds as minutes and seconds, with hours where there are some."""
     whole = round(seconds)
@@ -93,18 +101,22 @@ def show_progress(messages: MessagePrinter) -> Iterator[Listener]:
         yield _Bars(bars, messages)
 
 
+def detailed_columns() -> tuple[ProgressColumn, ...]:
+    """Return the columns of bars with details, of which these alone give way in a narrow terminal."""
+    return (
+        TextColumn("{task.description:8}"),
+        BarColumn(BAR, table_column=Column(no_wrap=True)),
+        MofNCompleteColumn(table_column=Column(no_wrap=True)),
+        _Time(table_column=Column(no_wrap=True)),
+        _Detail(),
+    )
+
+
 @contextmanager
 def bars_of(*, quiet: bool) -> Iterator[Progress]:
     """Give bars with a name, how far, a time, and a detail; off a terminal, or when quiet, none is drawn."""
-    columns = (
-        TextColumn("{task.description:8}"),
-        BarColumn(BAR),
-        MofNCompleteColumn(),
-        _Time(),
-        TextColumn("{task.fields[detail]}", style="dim", markup=False),  # of other people's words
-    )
     # While bars are drawn, Rich stands in for the streams, to print above them.
-    with _bars(*columns, quiet=quiet) as bars, visible_streams():
+    with _bars(*detailed_columns(), quiet=quiet) as bars, visible_streams():
         yield bars
 
 

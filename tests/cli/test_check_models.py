@@ -84,6 +84,12 @@ def test_parts_are_looked_for_where_the_model_itself_is_missing(scene, tmp_path,
         assert [(model["role"], model["present"]) for model in found] == [("base", False), ("vae", present)]
 
 
+def test_loras_of_regions_are_told_with_their_places(scene, tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    done = smd("check", scene(), "--set", "background.loras=[{path: owner/ink}]")
+    assert "  background.loras[0]  not here: " in done.stdout
+
+
 def test_a_model_is_here_with_the_autoencoder_that_it_lacks(scene, ordinary):
     lone = scene(f"{{base: {ordinary}, lcm_lora: none}}")
     assert "holds no autoencoder" in refused(lone)

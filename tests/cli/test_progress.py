@@ -1,13 +1,14 @@
 """What is drawn while something runs, and the tables after it."""
 
 import pytest
+from rich.console import Console
 from rich.progress import Progress
 
 import smd_cli
 from smd_cli.cli.batch_bars import BatchBars, BatchCounts, BatchLines, show_batch
 from smd_cli.cli.console import MessagePrinter
 from smd_cli.cli.document import Document
-from smd_cli.cli.progress import _Bars, _Time, minutes
+from smd_cli.cli.progress import _Bars, _Time, detailed_columns, minutes
 from smd_cli.engine.events import (
     Advanced,
     Finished,
@@ -53,6 +54,25 @@ class Shown:
 @pytest.fixture
 def shown() -> Shown:
     return Shown()
+
+
+@pytest.mark.parametrize("width", [60, 80, 300])
+def test_in_a_narrow_terminal_the_detail_gives_way_and_nothing_else(width):
+    now = 0.0
+    bars = Progress(*detailed_columns(), disable=True, get_time=lambda: now)
+    detail = "denoise: [red], seed 0, model=./models/of_a_long_name,sampler.kind=euler"
+    jobs, job = bars.add_task("jobs", total=4, detail=detail), bars.add_task("job", total=50, detail=detail)
+    for step in (1, 2, 3):
+        now += 30
+        bars.update(jobs, completed=step)
+    bars.update(job, completed=20)
+    console = Console(width=width, color_system=None)
+    with console.capture() as captured:
+        console.print(bars.get_renderable())
+    first, second = captured.get().splitlines()
+    assert " 3/4   0:30 left denoise: [red]" in first
+    assert " 20/50 1:30      denoise: [red]" in second
+    assert [detail in line for line in (first, second)] == [width == 300] * 2
 
 
 def test_loading_moves_and_its_length_is_told_later(shown):
