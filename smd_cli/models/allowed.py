@@ -125,6 +125,19 @@ def unfilled_head(key: str, axes: Sequence[int], head: int) -> str:
     return f"{key} are {axes}, not even numbers whose sum is {head}, the size of a head"
 
 
+def together(*keys: str) -> Rule:
+    """Return the rule that a config has all of these keys or none: what is left out may not fit the rest."""
+
+    def problem(config: Config) -> str:
+        missing = [key for key in keys if key not in config]
+        if not missing or len(missing) == len(keys):
+            return ""
+        said = next(key for key in keys if key in config)
+        return f"lacks {' and '.join(missing)} beside {said}"
+
+    return problem
+
+
 @dataclass(frozen=True)
 class KnownKeys:
     """The keys of a config that the program knows.

@@ -21,6 +21,7 @@ from smd_cli.models.allowed import (
     either,
     many,
     real,
+    together,
     whole,
     word,
 )
@@ -71,6 +72,7 @@ KL_KEYS = {
     "mid_block_add_attention": FLAG,
 }
 KL_RULES = (
+    together("block_out_channels", "down_block_types", "up_block_types"),
     as_long("block_out_channels", "down_block_types", "up_block_types"),
     divides("norm_num_groups", "block_out_channels"),
 )

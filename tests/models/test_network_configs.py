@@ -238,3 +238,14 @@ def test_published_configs_say_nothing_unknown(network, config, tmp_path):
     reduced = network.known.reduce(config, tmp_path)
     assert reduced.items() <= config.items()
     assert len(reduced) >= 10
+
+
+@pytest.mark.parametrize("file", [VAE, NET])
+@pytest.mark.parametrize("key", ["up_block_types", "down_block_types", "block_out_channels"])
+def test_blocks_are_listed_together(file, key, copy):
+    """What the library takes for a list that is left out does not fit the others."""
+    config = json.loads((copy / file).read_text())
+    del config[key]
+    (copy / file).write_text(json.dumps(config))
+    with pytest.raises(AssetError, match=f"lacks {key} beside |lack or garble '{key}'"):
+        locate(ModelSpec(str(copy)), offline=True)
