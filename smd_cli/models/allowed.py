@@ -125,15 +125,16 @@ def unfilled_head(key: str, axes: Sequence[int], head: int) -> str:
     return f"{key} are {axes}, not even numbers whose sum is {head}, the size of a head"
 
 
-def together(*keys: str) -> Rule:
-    """Return the rule that a config has all of these keys or none: what is left out may not fit the rest."""
+def together(*keys: str, usual: int) -> Rule:
+    """Return the rule that a config has all of these lists, unless those that it has are of the usual length.
+
+    That is the length of what the library takes in place of a list that is left out.
+    """
 
     def problem(config: Config) -> str:
         missing = [key for key in keys if key not in config]
-        if not missing or len(missing) == len(keys):
-            return ""
-        said = next(key for key in keys if key in config)
-        return f"lacks {' and '.join(missing)} beside {said}"
+        unusual = [key for key in keys if key in config and len(config[key]) != usual]
+        return f"lacks {' and '.join(missing)} beside {unusual[0]}" if missing and unusual else ""
 
     return problem
 

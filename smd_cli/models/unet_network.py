@@ -91,7 +91,7 @@ UNET = NetworkClass(
             "addition_embed_type_num_heads": WIDTH,
         },
         (
-            together("block_out_channels", "down_block_types", "up_block_types"),
+            together("block_out_channels", "down_block_types", "up_block_types", usual=4),
             as_long("block_out_channels", "down_block_types", "up_block_types", "layers_per_block"),
             as_long("block_out_channels", "attention_head_dim", "cross_attention_dim"),
             divides("norm_num_groups", "block_out_channels"),

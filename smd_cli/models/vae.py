@@ -72,7 +72,7 @@ KL_KEYS = {
     "mid_block_add_attention": FLAG,
 }
 KL_RULES = (
-    together("block_out_channels", "down_block_types", "up_block_types"),
+    together("block_out_channels", "down_block_types", "up_block_types", usual=1),
     as_long("block_out_channels", "down_block_types", "up_block_types"),
     divides("norm_num_groups", "block_out_channels"),
 )
