@@ -149,9 +149,7 @@ def _check_steps(scene: OpenedScene, assets: Assets) -> None:
     from smd_cli.engine.layout import scene_schedule
 
     try:
-        schedule = scene_schedule(
-            scene.plan, assets.facts, assets.family.schedules(assets.configs, assets.facts)
-        )
+        schedule = scene_schedule(scene.plan, assets.facts, assets.schedules)
     except ValueError as error:  # the model was trained on fewer timesteps than usual
         raise SceneError(scene.locate("sampler", "steps").says(f"{error}: {FEW_TIMESTEPS}")) from error
     if steps := schedule.undefined_steps():

@@ -134,7 +134,7 @@ def plan_render(
             raise models.conflict
         check_fit(scene, models.assets)
         check_parts(scene, models.assets)
-        schedules = models.assets.family.schedules(models.assets.configs, facts)
+        schedules = models.assets.schedules
     layout = make_layout(scene.plan, canvas_images(scene.images), facts, schedules)
     placement = placement_of(scene.plan, models.assets, asked_placement(models.assets, settings))
     most = most_at_once(placement.device, placement.memory) if settings.batch == "auto" else settings.batch

@@ -1,8 +1,11 @@
 """Everything a render needs of a model, found and checked before any weight is read. Knows no torch."""
 
+from __future__ import annotations
+
 from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from smd_cli.digests import digest_of
 from smd_cli.errors import AssetError, Part
@@ -29,6 +32,9 @@ from smd_cli.models.recognise import check_family, recognise_file, recognise_fol
 from smd_cli.models.sources import open_files
 from smd_cli.models.spec import TINY_VAE, ModelSpec, asked_for
 from smd_cli.models.textual_inversions import TextualInversion, find_inversions
+
+if TYPE_CHECKING:
+    from smd_cli.core.samplers import ScheduleMaker
 
 
 @dataclass(frozen=True)
@@ -103,6 +109,11 @@ class Assets:
     def lora_files(self) -> tuple[tuple[Path, ...], ...]:
         """Return the files of each LoRA: its tensors, and the config beside them, if there is one."""
         return tuple(lora_files(path) for path, _ in self.loras)
+
+    @property
+    def schedules(self) -> ScheduleMaker:
+        """Read what makes the model's schedules; errors are those of `Family.schedules`."""
+        return self.family.schedules(self.configs, self.facts)
 
     @property
     def sha256(self) -> str:

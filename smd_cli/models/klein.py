@@ -99,7 +99,7 @@ def load(assets: Assets, to: Destination) -> Backbone:
         assets=assets,
         networks=networks,
         autoencoder=Flux2Autoencoder(networks["vae"], to.device),
-        schedules=assets.family.schedules(assets.configs, assets.facts),
+        schedules=assets.schedules,
         device=to.device,
         dtype=to.dtype,
         text_encoder=QwenEncoder(networks["text_encoder"], reading(assets), LAYERS, to.device),

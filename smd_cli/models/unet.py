@@ -15,7 +15,6 @@ from smd_cli.models.clip_prompts import ClipEncoder, Layer, encode_prompts
 from smd_cli.models.cross_attention import CrossAttentionCache
 from smd_cli.models.loaded import LoadedModel
 from smd_cli.models.loading import load_fused
-from smd_cli.models.training import diffusion_schedules
 
 if TYPE_CHECKING:
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
@@ -114,7 +113,7 @@ def load_unet_model(
         assets=assets,
         networks=networks,
         autoencoder=LatentAutoencoder(networks[family.autoencoder], to.device),
-        schedules=diffusion_schedules(assets.configs, assets.facts),
+        schedules=assets.schedules,
         device=to.device,
         dtype=to.dtype,
         text_encoders=tuple(ClipEncoder.of(networks, assets, name, to.device, layer) for name in encoders),

@@ -94,7 +94,7 @@ def load(assets: Assets, to: Destination) -> Backbone:
         assets=assets,
         networks=networks,
         autoencoder=LatentAutoencoder(networks["vae"], to.device),
-        schedules=assets.family.schedules(assets.configs, assets.facts),
+        schedules=assets.schedules,
         device=to.device,
         dtype=to.dtype,
         text_encoder=QwenEncoder(networks["text_encoder"], reading(assets), (-1,), to.device),
