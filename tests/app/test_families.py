@@ -7,8 +7,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
 import smd_cli as smd
+from smd_cli.core.guidance import ModelInput
+from smd_cli.engine.batching import Evaluator
 from smd_cli.families import FAMILIES
 from tests.checkpoints import klein, sd3, sdxl, zimage
 from tests.checkpoints.sd15 import SD2, SD15
@@ -60,11 +63,18 @@ def pixels(renderer: smd.Renderer, scene: smd.OpenedScene) -> np.ndarray:
     return np.asarray(renderer.render(scene).image).astype(int)
 
 
-def test_regions_and_tiles_take_the_evaluations_that_were_planned(load, renderer) -> None:
-    scene = load()
+def test_regions_and_tiles_take_the_evaluations_that_were_planned(load, renderer, monkeypatch) -> None:
+    scene, rows = load(), []
+    evaluate = Evaluator.__call__
+
+    def count(self: Evaluator, asked: ModelInput) -> Tensor:
+        rows.append(len(asked))
+        return evaluate(self, asked)
+
+    monkeypatch.setattr(Evaluator, "__call__", count)
     picture, planned = renderer.render(scene), smd.plan(scene).forecast.work
     assert picture.work == planned
-    assert planned.model_evaluations < planned.without_savings
+    assert sum(rows) == planned.model_evaluations < planned.without_savings
     assert picture.image.size == (128, 64)
     assert np.asarray(picture.image).std() > 1
 
