@@ -61,10 +61,10 @@ def plain_loop(scene: PreparedScene) -> Program:
 
 def every_view(regions: Regions) -> tuple[tuple[View, ...], ...]:
     """Return, for each step, a view of every region in every tile, also where the region weighs nothing."""
-    chosen = {(view.step, view.region, view.tile): view for views in regions.views for view in views}
+    chosen = {(view.step, view.regions, view.tile): view for views in regions.views for view in views}
     return tuple(
         tuple(
-            chosen.get((step, region, tile), View(step, region, tile, box, (0, 0)))
+            chosen.get((step, (region,), tile), View(step, (region,), tile, box, (0, 0)))
             for tile, box in enumerate(regions.tiling.boxes)
             for region in range(len(regions))
         )

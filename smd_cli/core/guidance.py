@@ -7,21 +7,23 @@ from typing import Literal, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from smd_cli.core.coupling import Coupling
 from smd_cli.core.tiling import Box
 
 
 @dataclass(frozen=True)
 class ModelInput:
-    """What the model is asked about N independent rows.
+    """What the model is asked about N independent rows, under M prompts.
 
     Attributes:
         latents: (N, C, h, w), each as its model sees it.
         timesteps: (N,), the time of each row: a training timestep, or a real number for flow models.
         end_timesteps: (N,), the time at which the estimates of their steps stand, 0 for clean ones.
-        prompts: (N,), rows of a conditioning table: 0..P-1 the regions' positives in order, P..2P-1 their
-            negatives.
+        prompts: (M,), rows of a conditioning table: 0..P-1 the regions' positives in order, P..2P-1 their
+            negatives. They follow the order of the rows.
         boxes: N tiles, where the rows lie on the canvas, in latent pixels.
         canvas: (height, width) of the canvas in latent pixels.
+        coupling: which row has which prompts; None: each has one, and M is N.
     """
 
     latents: Tensor
@@ -30,10 +32,19 @@ class ModelInput:
     prompts: Tensor
     boxes: tuple[Box, ...]
     canvas: tuple[int, int]
+    coupling: Coupling | None = None
 
     def __len__(self) -> int:
         """Return the number of rows N."""
         return len(self.boxes)
+
+    def pairs(self, places: Sequence[int]) -> list[int]:
+        """Return the places of the prompts of some of the rows."""
+        return list(places) if self.coupling is None else self.coupling.pairs(places)
+
+    def mean_of(self, vectors: Tensor | None) -> Tensor | None:
+        """Return a vector for each row (N, D) of one for each prompt (M, D): their mean, by shares."""
+        return vectors if self.coupling is None or vectors is None else self.coupling.mean(vectors)
 
     def at(self, places: Sequence[int]) -> "ModelInput":
         """Return some of the rows."""
@@ -42,13 +53,17 @@ class ModelInput:
             self.latents[index],
             self.timesteps[index],
             self.end_timesteps[index],
-            self.prompts[index],
+            self.prompts[self.pairs(index)],
             tuple(self.boxes[place] for place in index),
             self.canvas,
+            None if self.coupling is None else self.coupling.at(index),
         )
 
     def append(self, others: "ModelInput") -> "ModelInput":
         """Return these rows followed by others of the same canvas."""
+        coupling = None
+        if self.coupling or others.coupling:
+            coupling = self._coupled().append(others._coupled())
         return ModelInput(
             torch.cat([self.latents, others.latents]),
             torch.cat([self.timesteps, others.timesteps]),
@@ -56,7 +71,11 @@ class ModelInput:
             torch.cat([self.prompts, others.prompts]),
             self.boxes + others.boxes,
             self.canvas,
+            coupling,
         )
+
+    def _coupled(self) -> Coupling:
+        return self.coupling or Coupling.single(len(self), self.latents)
 
 
 class Predict(Protocol):
@@ -106,7 +125,7 @@ class Guidance:
 class Inputs(NamedTuple):
     """What is asked about N views.
 
-    `views` asks for the positive prompts; `negative` (N,) are the rows of the negative ones; `residual`
+    `views` asks for the positive prompts; `negative` (M,) are the rows of the negative ones; `residual`
     (N, C, h, w) is the noise that is thought to be in the latents, with residual guidance; `negated` lists
     the views whose negative is evaluated.
     """
@@ -146,6 +165,6 @@ def _predictions(predict: Predict, inputs: Inputs) -> tuple[Tensor, Tensor]:
     if not negated:
         toward = predict(positive)
         return toward, toward[:0]
-    negative = replace(positive.at(negated), prompts=inputs.negative[negated])
+    negative = replace(positive, prompts=inputs.negative).at(negated)
     both = predict(positive.append(negative))
     return both[: len(positive)], both[len(positive) :]

@@ -1,12 +1,13 @@
 """Regions: what is painted where on a canvas, and the work that it takes."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from smd_cli.core.coupling import shares_of
 from smd_cli.core.guidance import Guidance
 from smd_cli.core.masks import uncovered
 from smd_cli.core.tiling import OVERLAP, Tiling, tile_canvas
@@ -46,12 +47,27 @@ class Regions:
         return len(self.masks)
 
     def mask(self, view: View) -> Tensor:
-        """Return the quantized mask of a view, (th, tw)."""
-        return view.box.of(self.masks[view.region, view.step, 0])
+        """Return the quantized mask of a view, (th, tw): of a coupled one the sum of its regions'."""
+        return self._masks(view, view.regions).sum(0)
 
     def weight(self, view: View) -> Tensor:
         """Return the weight of a view in the average, (th, tw)."""
         return self.mask(view) * self.tiling.weights[view.tile]
+
+    def weights(self, view: View) -> Iterator[tuple[int, Tensor]]:
+        """Yield the depths of a view's regions, 1 behind the others, and its weight at each, (th, tw)."""
+        for depth, is_behind in enumerate((False, True)):
+            of_depth = [region for region in view.regions if (region in self.behind) is is_behind]
+            if of_depth:
+                yield depth, self._masks(view, of_depth).sum(0) * self.tiling.weights[view.tile]
+
+    def shares(self, view: View) -> Tensor:
+        """Return how much of each latent pixel of a view its regions have, (R, th, tw)."""
+        return shares_of(self._masks(view, view.regions))
+
+    def _masks(self, view: View, regions: Sequence[int]) -> Tensor:
+        """Return the quantized masks of some regions in a view, (R, th, tw)."""
+        return torch.stack([view.box.of(self.masks[region, view.step, 0]) for region in regions])
 
     def to(self, device: torch.device) -> "Regions":
         """Return the same regions on a device."""
@@ -85,11 +101,13 @@ def arrange_regions(
     overlap: float = OVERLAP,
     wrap: bool = False,
     behind: frozenset[int] = frozenset(),
+    coupled_from: int | None = None,
 ) -> Regions:
     """Arrange quantized masks (P, S, 1, H, W) on tiles of side `tile`, in latent pixels.
 
-    Tiles share `overlap` of their side with their neighbours; with `wrap` the canvas closes on itself.
+    Tiles share `overlap` of their side with their neighbours; with `wrap` the canvas closes on itself. From
+    the step `coupled_from` on a tile is one view, of all regions in it.
     """
     height, width = masks.shape[-2:]
     tiling = tile_canvas(height, width, tile, overlap=overlap, wrap=wrap)
-    return Regions(masks, tiling, select_views(masks, tiling), behind=behind)
+    return Regions(masks, tiling, select_views(masks, tiling, coupled_from), behind=behind)

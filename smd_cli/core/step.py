@@ -12,6 +12,7 @@ from torch import Tensor
 
 from smd_cli.core.aggregate import average, composite
 from smd_cli.core.bootstrap import Base, Bootstrap, BootstrapBackground, bootstrap_background
+from smd_cli.core.coupling import Coupling
 from smd_cli.core.guidance import Guidance, Inputs, ModelInput, Predict, guided
 from smd_cli.core.regions import Regions
 from smd_cli.core.rows import Rows
@@ -36,10 +37,10 @@ class Method:
 
 @dataclass(frozen=True)
 class PlacedView:
-    """A view of one row: its `canvas` (depth, row), and the background that it is bootstrapped on.
+    """A view of one row: the `canvas` (depth, row) it is cut from, and the background it is bootstrapped on.
 
     Depth 0 is the canvas of the regions. Depth 1 is that of the regions that lie behind them, painted as if
-    the others were not there.
+    the others were not there. Coupled views are cut from the first: after the bootstrap both are the same.
     """
 
     canvas: tuple[int, int]
@@ -64,9 +65,12 @@ def denoise_step(rows: Rows, noise: Tensor, regions: Regions, method: Method, pr
         crops = torch.stack([_compose(canvases, each, regions) for each in chunk])
         estimates = _estimate(crops, [each.view for each in chunk], regions, method, predict)
         for each, estimate in zip(chunk, estimates, strict=True):
-            estimate, share = _extract(estimate, each, regions)
-            each.view.box.add(total[each.canvas], share * estimate)
-            each.view.box.add(weight[each.canvas], share)
+            row, box = each.canvas[1], each.view.box
+            estimate, kept = _extract(estimate, each)
+            for depth, share in regions.weights(each.view):
+                share = share if kept is None else share * kept
+                box.add(total[depth, row], share * estimate)
+                box.add(weight[depth, row], share)
     averages = list(average(total, weight))
     behind = _background(regions, noise, rows, method)
     for depth in reversed(range(len(averages))):  # each canvas shows what is behind it
@@ -94,7 +98,7 @@ def _placed_views(rows: Rows, noise: Tensor, regions: Regions, method: Method) -
         background = bootstrap_background(method.bootstrap, method.schedule, step, base, noise[[row]])
         placed += [
             PlacedView((1, row), view, None)
-            if view.region in regions.behind
+            if regions.behind.issuperset(view.regions)
             else PlacedView((0, row), view, background)
             for view in regions.views[step]
         ]
@@ -115,7 +119,7 @@ def _estimate(
     """Denoise the crops (N, K, C, h, w) of N views."""
     schedule, guidance = method.schedule, method.guidance
     steps = [view.step for view in views]
-    positive = torch.tensor([view.region for view in views], device=crops.device)
+    positive = torch.tensor([region for view in views for region in view.regions], device=crops.device)
     latents = crops[:, 0]
     inputs = Inputs(
         views=ModelInput(
@@ -125,6 +129,7 @@ def _estimate(
             prompts=positive,
             boxes=tuple(view.box for view in views),
             canvas=(regions.masks.shape[-2], regions.masks.shape[-1]),
+            coupling=_coupling(views, regions),
         ),
         negative=positive + len(regions),
         residual=crops[:, 1] if guidance.carries_residual else None,
@@ -140,13 +145,19 @@ def _estimate(
     return torch.stack([estimate, carried], dim=1)
 
 
-def _extract(estimate: Tensor, placed: PlacedView, regions: Regions) -> tuple[Tensor, Tensor]:
-    """Bring the estimate (K, C, h, w) of a view back to its place; return it with its weight (h, w)."""
-    weight = regions.weight(placed.view)
+def _coupling(views: Sequence[View], regions: Regions) -> Coupling | None:
+    """Return which of the views is asked about under which prompts; None: each has one region."""
+    if all(len(view.regions) == 1 for view in views):
+        return None
+    rows = tuple(row for row, view in enumerate(views) for _ in view.regions)
+    return Coupling(rows, torch.cat([regions.shares(view) for view in views]))
+
+
+def _extract(estimate: Tensor, placed: PlacedView) -> tuple[Tensor, Tensor | None]:
+    """Bring a view's estimate (K, C, h, w) back to its place; return it and its share of weight (h, w)."""
     if placed.background is None:
-        return estimate, weight
-    estimate, kept = placed.background.extract(estimate, placed.view)
-    return estimate, weight * kept
+        return estimate, None
+    return placed.background.extract(estimate, placed.view)
 
 
 def _background(regions: Regions, noise: Tensor, rows: Rows, method: Method) -> Tensor | None:

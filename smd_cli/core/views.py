@@ -1,4 +1,4 @@
-"""Views: what the model is asked for. A view is one region in one tile at one step.
+"""Views: what the model is asked for. A view is one region in one tile at one step, or all that are there.
 
 A tile is a region whose mask is full and a region is a tile as large as the canvas, so regional prompting,
 inpainting and panoramas are all lists of views.
@@ -20,10 +20,13 @@ _AT_ONCE = 4096  # views whose masks are measured at once
 
 @dataclass(frozen=True)
 class View:
-    """One region in one tile at one step, by index; `roll` centres the mask in the tile's `box`."""
+    """Regions in one tile at one step, by index; `roll` centres the mask of a single one in the tile's `box`.
+
+    A view of several is coupled: the tile is evaluated once, under all of their prompts.
+    """
 
     step: int
-    region: int
+    regions: tuple[int, ...]
     tile: int
     box: Box
     roll: Roll
@@ -60,7 +63,7 @@ class StepViews(Sequence[View]):
         rolls = (roll for chosen in torch.split(self._chosen, _AT_ONCE) for roll in self._rolls(chosen))
         boxes = self._tiling.boxes
         return tuple(
-            View(self._step, region, tile, boxes[tile], roll)
+            View(self._step, (region,), tile, boxes[tile], roll)
             for (tile, region), roll in zip(self._chosen.tolist(), rolls, strict=True)
         )
 
@@ -75,13 +78,53 @@ class StepViews(Sequence[View]):
         return zip(down.tolist(), right.tolist(), strict=True)
 
 
-def select_views(masks: Tensor, tiling: Tiling) -> tuple[StepViews, ...]:
+class CoupledViews(Sequence[View]):
+    """The views of one step, one a tile: of all regions that weigh anything there, none of them rolled."""
+
+    def __init__(self, step: int, masks: Tensor, tiling: Tiling) -> None:
+        """Find the views of a step, whose regions have masks (P, H, W)."""
+        self._step, self._tiling = step, tiling
+        weighing = _weighing(masks > 0, tiling)
+        self._tiles = weighing.any(1).nonzero()[:, 0].tolist()
+        self._weighing = weighing[self._tiles]  # (n, P)
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._tiles)
+
+    @overload
+    def __getitem__(self, index: int) -> View: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[View]: ...
+    def __getitem__(self, index: int | slice) -> View | Sequence[View]:
+        """Return a view, or some of them."""
+        return self._listed[index]
+
+    def __iter__(self) -> Iterator[View]:
+        return iter(self._listed)
+
+    @cached_property
+    def _listed(self) -> tuple[View, ...]:
+        return tuple(
+            View(self._step, tuple(weighing.nonzero()[:, 0].tolist()), tile, self._tiling.boxes[tile], (0, 0))
+            for tile, weighing in zip(self._tiles, self._weighing, strict=True)
+        )
+
+
+def select_views(
+    masks: Tensor, tiling: Tiling, coupled_from: int | None = None
+) -> tuple[Sequence[View], ...]:
     """Return, for each step of quantized masks (P, S, 1, H, W), the views in which a region weighs anything.
 
-    The others would be multiplied by zero: leaving them out changes nothing but the time.
+    The others would be multiplied by zero: leaving them out changes nothing but the time. From the step
+    `coupled_from` on there is one view a tile.
     """
+    last = masks.shape[1] if coupled_from is None else coupled_from
     steps = masks[:, :, 0].unbind(1)
-    return tuple(StepViews(step, of_step, tiling) for step, of_step in enumerate(steps))
+    return tuple(
+        (StepViews if step < last else CoupledViews)(step, of_step, tiling)
+        for step, of_step in enumerate(steps)
+    )
 
 
 def _weighing(inside: Tensor, tiling: Tiling) -> Tensor:

@@ -49,10 +49,11 @@ class DeterministicBackbone(InnerBackbone):
         return replace(table, keys=tuple(map(torch.cat, zip(*keys, strict=True)))) if keys else table
 
     def predict(self, asked: ModelInput, conditioning: Conditioning) -> Tensor:
-        """Predict for N rows under N rows of conditioning."""
+        """Predict for N rows under M rows of conditioning."""
         return torch.cat(
             self._each(
-                lambda row: self.inner.predict(asked.at([row]), conditioning.rows([row])), range(len(asked))
+                lambda row: self.inner.predict(asked.at([row]), conditioning.rows(asked.pairs([row]))),
+                range(len(asked)),
             )
         )
 

@@ -47,9 +47,10 @@ class Backbone(Protocol):
         """Add to prompts what `predict` would otherwise compute from them at every evaluation."""
 
     def predict(self, asked: ModelInput, conditioning: Conditioning) -> Tensor:
-        """Predict for N rows under N rows of conditioning; return shape and dtype of the latents asked about.
+        """Predict for N rows under M rows of conditioning; return shape and dtype of the latents asked about.
 
-        The rows of `asked.prompts` have been looked up already: they are `conditioning`.
+        The rows of `asked.prompts` have been looked up already: they are `conditioning`. A row has one of
+        them, or several where `asked.coupling` says so.
         """
 
     def encode_image(self, pixels: Tensor, *, precise: bool = False) -> Tensor:
@@ -102,7 +103,7 @@ class InnerBackbone:
         return self.inner.prepare(table)
 
     def predict(self, asked: ModelInput, conditioning: Conditioning) -> Tensor:
-        """Predict for N rows under N rows of conditioning."""
+        """Predict for N rows under M rows of conditioning."""
         return self.inner.predict(asked, conditioning)
 
     def encode_image(self, pixels: Tensor, *, precise: bool = False) -> Tensor:

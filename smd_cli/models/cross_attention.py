@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from smd_cli.core.coupling import Coupling
 from smd_cli.models.conditioning import Conditioning
 
 
@@ -45,7 +46,7 @@ class CachedCrossAttention:
             heads.unflatten(-1, (attention.heads, -1)).transpose(1, 2)
             for heads in (attention.to_q(hidden_states), *projected.chunk(2, dim=-1))
         )
-        found = F.scaled_dot_product_attention(query, key, value, attn_mask=self.now.bias)
+        found = self.now.attend(query, key, value)
         to_output, dropout = attention.to_out
         output: Tensor = dropout(to_output(found.transpose(1, 2).flatten(2)))
         return output
@@ -54,11 +55,46 @@ class CachedCrossAttention:
 class _Attended(local):
     """What the evaluation that runs in this thread attends to.
 
-    `keys` are keys and values of each layer, in order; `bias` (N, 1, 1, L) is added to the logits.
+    `keys` are keys and values of each layer, in order; `bias` (M, 1, 1, L) is added to the logits; `coupled`
+    says which of the M prompts each of the N rows has, None: each its own.
     """
 
     keys: tuple[Tensor, ...] | None = None
     bias: Tensor | None = None
+    coupled: "_Coupled | None" = None
+
+    def attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """Attend from rows (N, heads, T, D) to prompts (M, heads, L, D)."""
+        if self.coupled is None:
+            return F.scaled_dot_product_attention(query, key, value, attn_mask=self.bias)
+        shares = self.coupled.shares(query.shape[2])
+        found = torch.zeros_like(query)
+        for pairs, rows in self.coupled.ranks:
+            bias = None if self.bias is None else self.bias[pairs]
+            of_prompt = F.scaled_dot_product_attention(query[rows], key[pairs], value[pairs], attn_mask=bias)
+            found.index_add_(0, rows, shares[pairs, None, :, None] * of_prompt)
+        return found
+
+
+class _Coupled:
+    """A coupling as layers need it; `like` are latents (N, C, h, w) on their device, in their dtype."""
+
+    def __init__(self, coupling: Coupling, like: Tensor) -> None:
+        self.ranks = [
+            tuple(torch.tensor(places, device=like.device) for places in rank) for rank in coupling.ranks()
+        ]
+        self._coupling, self._like = coupling, like
+        self._shares: dict[int, Tensor] = {}
+
+    def shares(self, tokens: int) -> Tensor:
+        """Return the shares (M, T) at a layer of so many tokens, which sees the latents made smaller."""
+        if tokens not in self._shares:
+            height, width = self._like.shape[-2:]
+            while height * width > tokens:
+                height, width = -(-height // 2), -(-width // 2)  # as strided convolutions halve them
+            shares = self._coupling.shares_at((height, width)).flatten(1)
+            self._shares[tokens] = shares.to(self._like)
+        return self._shares[tokens]
 
 
 class CrossAttentionCache:
@@ -81,10 +117,15 @@ class CrossAttentionCache:
         return tuple(processor.project(attention, embeds) for attention, processor in self._layers)
 
     @contextmanager
-    def use(self, conditioning: Conditioning) -> Iterator[None]:
-        """Let the layers take the prompts' keys, values and counts from `conditioning`, where it has them."""
-        self._now.keys, self._now.bias = conditioning.keys, conditioning.attention_bias
+    def use(self, conditioning: Conditioning, coupling: Coupling | None, latents: Tensor) -> Iterator[None]:
+        """Let the layers take the prompts' keys, values and counts from `conditioning`, where it has them.
+
+        `coupling` says which prompts each of the `latents` (N, C, h, w) has, where some have several.
+        """
+        now = self._now
+        now.keys, now.bias = conditioning.keys, conditioning.attention_bias
+        now.coupled = None if coupling is None else _Coupled(coupling, latents)
         try:
             yield
         finally:
-            self._now.keys = self._now.bias = None
+            now.keys = now.bias = now.coupled = None

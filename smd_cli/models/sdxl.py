@@ -40,7 +40,7 @@ def load(assets: Assets, to: Destination) -> Backbone:
 
     def told(asked: ModelInput, conditioning: Conditioning) -> dict[str, Tensor | None]:
         sizes = picture_sizes(asked, downscale).to(conditioning.embeds.device)
-        return {"text_embeds": conditioning.pooled, "time_ids": sizes}
+        return {"text_embeds": asked.mean_of(conditioning.pooled), "time_ids": sizes}
 
     return load_unet_model(assets, to, layer="last but one", told=told)
 

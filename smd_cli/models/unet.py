@@ -45,9 +45,10 @@ class PromptedUNet:
 
     def predict(self, asked: ModelInput, conditioning: Conditioning, added: Told | None = None) -> Tensor:
         """Return its output (N, C, h, w), in the dtype of the latents asked about."""
-        with self._cross_attention.use(conditioning):
+        latents = asked.latents.to(self._device, self._dtype)
+        with self._cross_attention.use(conditioning, asked.coupling, latents):
             output: Tensor = self.network(
-                asked.latents.to(self._device, self._dtype),
+                latents,
                 asked.timesteps.to(self._device),
                 encoder_hidden_states=conditioning.embeds,
                 timestep_cond=self._guidance_embedding(len(asked)),

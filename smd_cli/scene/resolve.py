@@ -86,6 +86,7 @@ class SamplerPlan:
     guidance: GuidanceKind
     delta: float
     guidance_rescale: float
+    late: Literal["views", "coupled"]
     tile: int | Literal["native"]
     overlap: float
 
@@ -218,6 +219,7 @@ def _sampler(sampler: Sampler, task: str, family: str) -> SamplerPlan:
         guidance=sampler.guidance or ("none" if sampler.guidance_scale == 1 else "full"),
         delta=sampler.delta,
         guidance_rescale=sampler.guidance_rescale,
+        late=sampler.late,
         tile=sampler.tile,
         overlap=sampler.overlap,
     )

@@ -103,15 +103,33 @@ def _captions_are_of_the_background(data: Data) -> Iterator[Problem]:
     if background is not INVALID and _is_auto(background) and not background.get("image"):
         text = f"{AUTO} is a caption of background.image: give a picture, or write a prompt"
         yield Problem(("background", "prompt"), text)
-    places: list[tuple[Loc, Data]] = [(("regions", index), region) for index, region in regions_of(data)]
-    for index, keyframe in enumerate(valid_value(data, "stream", "timeline", default=())):
-        if isinstance(keyframe, dict):
-            place = ("stream", "timeline", index)
-            places += [(place, keyframe), ((*place, "background"), keyframe.get("background"))]
-    for loc, section in places:
-        if isinstance(section, dict) and _is_auto(section):
+    for loc, section in _painted(data):
+        if loc != ("background",) and isinstance(section, dict) and _is_auto(section):
             text = f"{AUTO} stands for a caption in the background's prompt alone: write a prompt here"
             yield Problem((*loc, "prompt"), text)
+
+
+def _coupling_goes_without_own_loras(data: Data) -> Iterator[Problem]:
+    if valid_value(data, "sampler", "late") != "coupled":
+        return
+    for loc, section in _painted(data):
+        if valid_value(section, "loras"):
+            yield Problem(
+                (*loc, "loras"),
+                "does not go with sampler.late: coupled, which denoises all regions of a tile as one; leave "
+                "that out, or give the LoRA to the whole model",
+            )
+
+
+def _painted(data: Data) -> Iterator[tuple[Loc, Data]]:
+    """Yield the regions, the background and the keyframes, which say what is painted."""
+    yield ("background",), data.get("background")
+    for index, region in regions_of(data):
+        yield ("regions", index), region
+    for index, keyframe in enumerate(valid_value(data, "stream", "timeline", default=())):
+        place = ("stream", "timeline", index)
+        yield place, keyframe
+        yield (*place, "background"), valid_value(keyframe, "background")
 
 
 def _is_auto(section: Data) -> bool:
@@ -171,6 +189,7 @@ _RULES = (
     _background_has_one_place,
     _repainting_has_a_prompt,
     _captions_are_of_the_background,
+    _coupling_goes_without_own_loras,
     _names_are_unique,
     _learned_words_are_unique,
     _at_most_one_rest,

@@ -180,6 +180,13 @@ class Sampler(Section):
         description="How far guided predictions are brought back to the contrast of unguided ones, which "
         "large guidance scales and models trained down to zero signal overshoot; 0 not at all.",
     )
+    late: Literal["views", "coupled"] = Field(
+        default="views",
+        description="How a tile is denoised after the bootstrap: `views` does it once for each region in the "
+        "tile, and averages; `coupled` once for all of them, each prompt attended to where its region is, "
+        "which takes fewer evaluations and lets regions share ground and light. `coupled` does not go with "
+        "LoRAs of a region or the background.",
+    )
     tile: Annotated[
         Annotated[Pixels, Tag("<px>")] | Annotated[Literal["native"], Tag("<word>")],
         Discriminator(lambda value: "<word>" if isinstance(value, str) else "<px>"),

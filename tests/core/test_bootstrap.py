@@ -13,7 +13,7 @@ from tests.core.models import lcm, training
 SCHEDULE = lcm(training(), [0, 12, 25, 37])
 WHITE, BASE, NOISE = (torch.full((1, 4, 6, 8), value) for value in (8.0, -2.0, 0.5))
 PICTURE = Base(BASE, is_row=False)
-VIEW = View(step=0, region=0, tile=0, box=Box(1, 5, 2, 8), roll=(1, 2))
+VIEW = View(step=0, regions=(0,), tile=0, box=Box(1, 5, 2, 8), roll=(1, 2))
 
 
 @pytest.mark.parametrize(("mix_steps", "shares"), [(1.0, [1, 0, 0]), (1.5, [1, 0.5, 0]), (0.0, [0, 0, 0])])

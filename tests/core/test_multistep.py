@@ -62,8 +62,8 @@ def test_a_tiled_canvas_takes_the_steps_of_one_picture() -> None:
         for view in of.views[step]:
             rows, columns = slice(view.box.top, view.box.bottom), slice(view.box.left, view.box.right)
             crop = x[..., rows, columns]
-            clean = clean_of(crop, MODEL.one(crop, timestep, view.region), timestep)
-            share = of.masks[view.region, step, 0, rows, columns] * of.tiling.weights[view.tile]
+            clean = clean_of(crop, MODEL.one(crop, timestep, view.regions[0]), timestep)
+            share = of.masks[view.regions[0], step, 0, rows, columns] * of.tiling.weights[view.tile]
             total[..., rows, columns] += share * clean
             weight[..., rows, columns] += share
         alpha = float(alphas_cumprod()[timestep])

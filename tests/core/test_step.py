@@ -66,10 +66,10 @@ def test_the_picture_does_not_depend_on_the_batch(batch: int) -> None:
 
 def test_views_without_weight_change_nothing() -> None:
     pruned, tiling = regions(), tile_canvas(HEIGHT, WIDTH, TILE)
-    kept = {(view.step, view.region, view.tile): view for of_step in pruned.views for view in of_step}
+    kept = {(view.step, view.regions, view.tile): view for of_step in pruned.views for view in of_step}
     everything = tuple(
         tuple(
-            kept.get((step, region, tile), View(step, region, tile, box, (0, 0)))
+            kept.get((step, (region,), tile), View(step, (region,), tile, box, (0, 0)))
             for tile, box in enumerate(tiling.boxes)
             for region in range(2)
         )

@@ -36,7 +36,7 @@ def test_views_are_those_with_weight(seed: int, tile: int) -> None:
             for index, box in enumerate(tiling.boxes)
             if (box.of(masks[region, step, 0]) * tiling.weights[index]).sum() > 0
         }
-        assert {(view.region, view.tile) for view in of_step} == weighing
+        assert {(view.regions[0], view.tile) for view in of_step} == weighing
         assert len(of_step) == len(weighing)
         assert all(view.step == step and view.box == tiling.boxes[view.tile] for view in of_step)
 
@@ -64,7 +64,7 @@ def test_views_are_listed_in_order_and_centred_and_counted_before(
                 inside = box.of(masks[region, step, 0])
                 if (inside * tiling.weights[index] > 0).any():
                     down, right = centering_rolls(inside)
-                    of_step.append(View(step, region, index, box, (int(down), int(right))))
+                    of_step.append(View(step, (region,), index, box, (int(down), int(right))))
     views = select_views(masks, tiling)
     assert [len(of_step) for of_step in views] == [len(of_step) for of_step in listed]
     assert [list(of_step) for of_step in views] == listed
@@ -81,7 +81,7 @@ def test_weights_of_all_views_add_up_to_the_masks() -> None:
 
 def test_a_region_that_opens_late_is_viewed_late() -> None:
     regions = arrange_regions(quadrants(), 12)
-    assert [[view.region for view in of_step] for of_step in regions.views] == [[1], [0, 1], [0, 1]]
+    assert [[view.regions[0] for view in of_step] for of_step in regions.views] == [[1], [0, 1], [0, 1]]
 
 
 def test_work_counts_model_rows() -> None:

@@ -62,7 +62,7 @@ def test_errors_name_the_option_instead_of_a_line() -> None:
         "--set regions[0].prompt_strength=1.4: 1.4 is above 1",
         "--set regions[girl].promt=x: regions[1].promt: unknown key; did you mean prompt?",
         "--set sampler.x.y=1: unknown key; known here: kind, steps, indices, spacing, gamma, "
-        "guidance_scale, guidance, delta, guidance_rescale, tile, overlap",
+        "guidance_scale, guidance, delta, guidance_rescale, late, tile, overlap",
     )
 
 

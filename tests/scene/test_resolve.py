@@ -53,6 +53,7 @@ def test_defaults() -> None:
             "guidance": "none",
             "delta": 1.0,
             "guidance_rescale": 0.0,
+            "late": "views",
             "tile": "native",
             "overlap": 0.5,
         },
