@@ -1,4 +1,4 @@
-"""Joint attention of pictures and prompts, whose vectors count as often as `Conditioning` says."""
+"""Joint attention of pictures and prompts, with a bias that says how much each attends to what."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,15 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from smd_cli.models.conditioning import Conditioning
-
 Attention = Any  # diffusers has no types
 
 
-class CountedJointAttention:
-    """A processor of diffusers' joint attention layers; what is `now` attended to is each thread's own."""
+class BiasedJointAttention:
+    """A processor of diffusers' joint attention layers; what is added `now` is each thread's own."""
 
-    def __init__(self, now: "_Counts") -> None:
+    def __init__(self, now: "_Bias") -> None:
         self.now = now
 
     def __call__(
@@ -32,9 +30,8 @@ class CountedJointAttention:
             ("norm_added_q", "norm_added_k"),
         )
         query, key, value = (torch.cat(pair, dim=2) for pair in zip(of_picture, of_prompt, strict=True))
-        tokens, bias = hidden_states.shape[1], self.now.bias
-        mask = None if bias is None else F.pad(bias, (tokens, 0))
-        found = F.scaled_dot_product_attention(query, key, value, attn_mask=mask).transpose(1, 2).flatten(2)
+        found = F.scaled_dot_product_attention(query, key, value, attn_mask=self.now.bias)
+        found, tokens = found.transpose(1, 2).flatten(2), hidden_states.shape[1]
         picture, prompt = found[:, :tokens], found[:, tokens:]
         to_output, dropout = attention.to_out
         return dropout(to_output(picture)), prompt if attention.context_pre_only else attention.to_add_out(
@@ -56,8 +53,8 @@ def _heads(
     return made
 
 
-class _Counts(local):
-    """What this thread's evaluation adds to the logits of a prompt's vectors, (N, 1, 1, L)."""
+class _Bias(local):
+    """What this thread's evaluation adds to the logits, (N, 1, 1 or T + L, T + L)."""
 
     bias: Tensor | None = None
 
@@ -66,15 +63,15 @@ class JointAttention:
     """The joint attention layers of a transformer."""
 
     def __init__(self, transformer: nn.Module) -> None:
-        self._now = _Counts()
+        self._now = _Bias()
         for name, module in transformer.named_modules():
             if name.endswith(".attn"):
-                module.set_processor(CountedJointAttention(self._now))
+                module.set_processor(BiasedJointAttention(self._now))
 
     @contextmanager
-    def use(self, conditioning: Conditioning) -> Iterator[None]:
-        """Let the layers count the vectors of `conditioning` as it says."""
-        self._now.bias = conditioning.attention_bias
+    def use(self, bias: Tensor | None) -> Iterator[None]:
+        """Let the layers add a bias (N, 1, 1 or T + L, T + L) to their logits: the picture's tokens first."""
+        self._now.bias = bias
         try:
             yield
         finally:

@@ -68,15 +68,28 @@ class Klein(LoadedModel):
 
     def predict(self, asked: ModelInput, conditioning: Conditioning) -> Tensor:
         """Return the velocity (N, C, h, w), in the dtype of the latents asked about."""
+        from smd_cli.models.coupled_sequence import by_prompts
+
+        return by_prompts(self._predict, asked, conditioning)
+
+    def _predict(self, asked: ModelInput, conditioning: Conditioning) -> Tensor:
+        """Predict for N rows with R prompts each, every one of which stands at the same places."""
         from smd_cli.core.flow import TIME
+        from smd_cli.models.coupled_sequence import in_rows, joint_bias
 
         height, width = asked.latents.shape[-2:]
+        text = in_rows(conditioning.embeds, len(asked))
+        own = self._places(1, 1, 1, conditioning.embeds.shape[1])
+        bias = joint_bias(asked.coupling, conditioning, (height, width))
+        if bias is not None:  # this network's sequences begin with the prompts
+            bias = bias.roll([text.shape[1]] * 2, dims=(2, 3))
         output: Tensor = self.networks[TRANSFORMER](
             asked.latents.to(self.device, self.dtype).flatten(2).transpose(1, 2),
-            conditioning.embeds,
+            text,
             timestep=asked.timesteps.to(self.device) / TIME,
             img_ids=self._places(1, height, width, 1),
-            txt_ids=self._places(1, 1, 1, conditioning.embeds.shape[1]),
+            txt_ids=own.repeat(len(conditioning) // len(asked), 1),
+            joint_attention_kwargs={"attention_mask": bias},
             return_dict=False,
         )[0]
         return output.transpose(1, 2).reshape(asked.latents.shape).to(asked.latents)

@@ -67,11 +67,21 @@ class SD3(LoadedModel):
 
         The transformer's position codes are centred on what it is shown, so a tile is a picture of its own.
         """
-        with self.attention.use(conditioning):
+        from smd_cli.models.coupled_sequence import by_prompts
+
+        return by_prompts(self._predict, asked, conditioning)
+
+    def _predict(self, asked: ModelInput, conditioning: Conditioning) -> Tensor:
+        """Predict for N rows with R prompts each."""
+        from smd_cli.models.coupled_sequence import in_rows, joint_bias
+
+        height, width = (side // PATCH for side in asked.latents.shape[-2:])
+        coupling, pooled = asked.coupling, conditioning.pooled
+        with self.attention.use(joint_bias(coupling, conditioning, (height, width))):
             output: Tensor = self.networks[TRANSFORMER](
                 asked.latents.to(self.device, self.dtype),
-                conditioning.embeds,
-                conditioning.pooled,
+                in_rows(conditioning.embeds, len(asked)),
+                pooled if coupling is None or pooled is None else coupling.mean(pooled),
                 asked.timesteps.to(self.device),
                 return_dict=False,
             )[0]

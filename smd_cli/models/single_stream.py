@@ -11,7 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from smd_cli.core.coupling import Coupling
 from smd_cli.models.conditioning import Conditioning
+from smd_cli.models.coupled_sequence import coupled_bias, in_rows
 from smd_cli.models.s3dit import PATCH
 
 MULTIPLE = 32
@@ -43,13 +45,24 @@ class SingleStream:
         words = self.network.cap_embedder(pad(table.embeds, (0, 0, 0, room)))
         filler = self.network.cap_pad_token.to(words)
         tokens = torch.lerp(filler.expand_as(words), words, share[..., None].to(words))
-        turns, bias = self._caption_turns(present), _bias(present, tokens.dtype)
+        turns = self._caption_turns(present, first=present.new_ones(len(present)))
+        bias = _bias(present, tokens.dtype)
         for layer in self.network.context_refiner:
             tokens = layer(tokens, bias, turns)
         return tokens, present
 
-    def velocity(self, latents: Tensor, times: Tensor, captions: tuple[Tensor, Tensor]) -> Tensor:
-        """Predict noise - clean for latents (N, C, h, w) at sigmas `times` (N,), under N captions."""
+    def velocity(
+        self,
+        latents: Tensor,
+        times: Tensor,
+        captions: tuple[Tensor, Tensor],
+        coupling: Coupling | None = None,
+    ) -> Tensor:
+        """Predict noise - clean for latents (N, C, h, w) at sigmas `times` (N,), under N captions.
+
+        With a coupling there are N·R captions, R a row. A row then stands as deep as its captions are long on
+        average, by their shares, and each caption as far before it as if it were alone.
+        """
         tokens, present = captions
         longest = int((present > 0).any(dim=0).sum())  # of these rows: others of the table may be longer
         tokens, present = tokens[:, :longest], present[:, :longest]
@@ -59,20 +72,26 @@ class SingleStream:
         count = patches.shape[1]
         filler = self.network.x_pad_token.to(patches).expand(len(patches), -count % MULTIPLE, -1)
         picture = torch.cat([patches, filler], dim=1)
-        turns = self._picture_turns(present.sum(dim=1) + 1, (height, width))
+        depths = present.sum(dim=1) + 1
+        depth = depths if coupling is None else coupling.mean(depths[:, None])[:, 0]
+        turns = self._picture_turns(depth, (height, width))
         for layer in self.network.noise_refiner:
             picture = layer(picture, None, turns, clock)
-        everything = torch.cat([picture, tokens], dim=1)
-        turns = torch.cat([turns, self._caption_turns(present)], dim=1)
-        bias = _bias(pad(present, (picture.shape[1], 0), value=1.0), everything.dtype)
+        everything = torch.cat([picture, in_rows(tokens, len(depth))], dim=1)
+        first = 1 + depth.repeat_interleave(len(depths) // len(depth)) - depths
+        turns = torch.cat([turns, in_rows(self._caption_turns(present, first), len(depth))], dim=1)
+        if coupling is None:
+            bias = _bias(pad(present, (picture.shape[1], 0), value=1.0), everything.dtype)
+        else:
+            bias = coupled_bias(coupling, present, (height, width), everything.dtype, filler.shape[1])
         for layer in self.network.layers:
             everything = layer(everything, bias, turns, clock)
         output = self.network.all_final_layer[KIND](everything[:, :count], c=clock)
         return -_picture(output, (height, width))
 
-    def _caption_turns(self, present: Tensor) -> Tensor:
-        """Return the rotations of the tokens of captions, which stand in a row from 1 on."""
-        place = torch.arange(1, present.shape[1] + 1, device=present.device).expand_as(present)
+    def _caption_turns(self, present: Tensor, first: Tensor) -> Tensor:
+        """Return the rotations of the tokens of captions, which stand in a row from `first` (N,) on."""
+        place = first[:, None] + torch.arange(present.shape[1], device=present.device)
         return self._turns(torch.stack([place, 0 * place, 0 * place], dim=-1))
 
     def _picture_turns(self, depth: Tensor, size: tuple[int, int]) -> Tensor:

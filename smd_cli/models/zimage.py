@@ -70,12 +70,18 @@ class ZImage(LoadedModel):
 
     def predict(self, asked: ModelInput, conditioning: Conditioning) -> Tensor:
         """Return the velocity (N, C, h, w), in the dtype of the latents asked about."""
+        from smd_cli.models.coupled_sequence import by_prompts
+
+        return by_prompts(self._predict, asked, conditioning)
+
+    def _predict(self, asked: ModelInput, conditioning: Conditioning) -> Tensor:
+        """Predict for N rows with R prompts each."""
         from smd_cli.core.flow import TIME
 
         text, present = conditioning.keys or self.transformer.read_captions(conditioning)
         sigmas = asked.timesteps.to(self.device) / TIME
         latents = asked.latents.to(self.device, self.dtype)
-        return self.transformer.velocity(latents, sigmas, (text, present)).to(asked.latents)
+        return self.transformer.velocity(latents, sigmas, (text, present), asked.coupling).to(asked.latents)
 
 
 def load(assets: Assets, to: Destination) -> Backbone:
