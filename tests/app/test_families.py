@@ -63,8 +63,9 @@ def pixels(renderer: smd.Renderer, scene: smd.OpenedScene) -> np.ndarray:
     return np.asarray(renderer.render(scene).image).astype(int)
 
 
-def test_regions_and_tiles_take_the_evaluations_that_were_planned(load, renderer, monkeypatch) -> None:
-    scene, rows = load(), []
+@pytest.mark.parametrize("late", ["views", "coupled"])
+def test_regions_and_tiles_take_the_evaluations_that_were_planned(late, load, renderer, monkeypatch) -> None:
+    scene, rows = load(sampler__late=late), []
     evaluate = Evaluator.__call__
 
     def count(self: Evaluator, asked: ModelInput) -> Tensor:
@@ -147,3 +148,18 @@ def test_a_frame_of_a_stream_is_the_picture_of_its_scene(load, renderer) -> None
     assert len(frames) == 3
     for frame in frames:
         assert np.abs(frame - still).max() <= 1
+
+
+def test_a_tile_that_is_denoised_once_for_all_its_regions(load) -> None:
+    """By every family, in a picture as in a stream of it, whose batches would round otherwise in 16 bits."""
+    coupled = {"sampler.late": "coupled", "canvas.wrap": "x"}
+    with smd.Renderer(offline=True, dtype="float32") as renderer:
+        still = renderer.render(load(**coupled))
+        views = renderer.render(load(**{**coupled, "sampler.late": "views"}))
+        stream = renderer.stream(load(**coupled, task="stream", stream={"frames": 2}))
+        frames = [np.asarray(frame.image).astype(int) for frame in stream]
+    assert views.work.model_evaluations > still.work.model_evaluations
+    assert (views.latents - still.latents).abs().max() > 1e-3
+    assert len(frames) == 2
+    for frame in frames:
+        assert np.abs(frame - np.asarray(still.image).astype(int)).max() <= 1
