@@ -11,7 +11,7 @@ from smd_cli.core.coupling import shares_of
 from smd_cli.core.guidance import Guidance
 from smd_cli.core.masks import uncovered
 from smd_cli.core.tiling import OVERLAP, Tiling, tile_canvas
-from smd_cli.core.views import View, select_views
+from smd_cli.core.views import CoupledViews, View, select_views
 
 
 class Work(NamedTuple):
@@ -77,6 +77,11 @@ class Regions:
     def is_complete(self) -> bool:
         """Tell whether the masks cover the whole canvas at every step."""
         return not uncovered(self.masks).any()
+
+    @property
+    def most_in_a_view(self) -> int:
+        """Return how many regions a view has at most."""
+        return max([1, *(views.most_regions for views in self.views if isinstance(views, CoupledViews))])
 
     def over(self, background: Tensor | None, white: Tensor | None = None) -> "Regions":
         """Lay the regions over a background latent (1, C, H, W).

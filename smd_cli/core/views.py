@@ -87,6 +87,7 @@ class CoupledViews(Sequence[View]):
         weighing = _weighing(masks > 0, tiling)
         self._tiles = weighing.any(1).nonzero()[:, 0].tolist()
         self._weighing = weighing[self._tiles]  # (n, P)
+        self.most_regions = int(self._weighing.sum(1).max()) if self._tiles else 0
 
     def __len__(self) -> int:
         """Return how many there are."""

@@ -72,7 +72,8 @@ def model_peak(networks: Sequence[NetworkSize], placement: Placement, rows: int,
 def row_bytes(layout: Layout, assets: Assets, dtype: torch.dtype) -> int:
     """Return the bytes of one model evaluation beyond the weights."""
     box = layout.regions.tiling.boxes[0]
-    return _row_bytes(assets, (box.bottom - box.top) * (box.right - box.left), dtype)
+    view = (box.bottom - box.top) * (box.right - box.left)
+    return _row_bytes(assets, view, layout.regions.most_in_a_view, dtype)
 
 
 def estimate(
@@ -108,15 +109,16 @@ def fitting_memory(
 ) -> str:
     """Return the placement of most memory whose model, evaluating one view, fits the `free` bytes.
 
-    What the canvas takes is little beside that. The last one is the answer where none fits. `networks` are as
-    for `estimate`.
+    What the canvas takes is little beside that. A coupled view is taken to have all regions. The last one is
+    the answer where none fits. `networks` are as for `estimate`.
     """
     tile = tile_side(plan, assets.facts)
     canvas = (plan.canvas.height, plan.canvas.width)
     view = prod(min(tile, side) // assets.facts.downscale for side in canvas)
     sampler = plan.sampler
     at_once = Guidance(sampler.guidance, sampler.guidance_scale, sampler.delta).rows_per_view(0)
-    rows = at_once * _row_bytes(assets, view, placement.dtype)
+    prompts = len(plan.regions) + 1 if sampler.late == "coupled" else 1
+    rows = at_once * _row_bytes(assets, view, prompts, placement.dtype)
     networks = network_sizes(assets, placement) if networks is None else networks
     for memory in reversed(PLACEMENTS):
         there = replace(placement, memory=memory)
@@ -126,11 +128,11 @@ def fitting_memory(
     return PLACEMENTS[0]
 
 
-def _row_bytes(assets: Assets, view: int, dtype: torch.dtype) -> int:
-    """Return the bytes of evaluating one view of so many latent pixels."""
+def _row_bytes(assets: Assets, view: int, prompts: int, dtype: torch.dtype) -> int:
+    """Return the bytes of evaluating one view of so many latent pixels under so many prompts."""
     family = assets.family
     denoiser = read_config(assets.components[family.denoiser].config)
-    return family.evaluation_elements(denoiser, view) * dtype.itemsize
+    return family.evaluation_elements(denoiser, view, prompts) * dtype.itemsize
 
 
 def _decoder_bytes(pixels: int, assets: Assets, placement: Placement) -> int:

@@ -113,7 +113,7 @@ class Family:
         size_multiple: what the sides of canvas and tiles are multiples of, px.
         read_facts: reads the facts from the configs; a KeyError or TypeError means that one lacks something.
         evaluation_elements: estimates the numbers that one evaluation holds at its peak beyond the weights,
-            from the denoiser's config and the latent pixels of a view.
+            from the denoiser's config, the latent pixels of a view and how many prompts it has.
         schedules: reads from a model's folder and facts what makes its schedules: the noise levels that it
             was trained on. Raises AssetError if there is no readable config.
         reading: reads how the text encoder reads prompts. Knows no torch. Raises AssetError if there is no
@@ -133,7 +133,7 @@ class Family:
     lora: Mapping[str, LayerNames]
     size_multiple: int
     read_facts: Callable[[ModelConfigs], ModelFacts]
-    evaluation_elements: Callable[[Config, int], int]
+    evaluation_elements: Callable[[Config, int, int], int]
     schedules: Callable[[Path, ModelFacts], ScheduleMaker]
     reading: Callable[[Assets], PromptReading]
     load: Callable[[Assets, Destination], Backbone]

@@ -39,6 +39,16 @@ MOST_TOKENS = 2**20
 """Of the largest canvas."""
 
 
+def sequence_elements(widths: int, tokens: int, prompts: int, of_prompt: int) -> int:
+    """Estimate how many numbers one evaluation holds whose sequence has tokens of a picture and of prompts.
+
+    `widths` are those of one token at the peak, `of_prompt` the tokens of one prompt. Several prompts take a
+    bias from each token to each besides.
+    """
+    length = tokens + prompts * of_prompt
+    return widths * length + (length**2 if prompts > 1 else 0)
+
+
 def _rises(config: Config) -> str:
     fewest, most = config.get("base_image_seq_len", TOKENS[0]), config.get("max_image_seq_len", TOKENS[1])
     return "" if fewest < most else f"base_image_seq_len is {fewest}, not below max_image_seq_len, {most}"

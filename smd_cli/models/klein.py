@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 from smd_cli.errors import AssetError
 from smd_cli.models.configs import CONFIG, INDEX, Config, ModelConfigs, read_config, read_json
 from smd_cli.models.family import Component, Family, Marks
-from smd_cli.models.flow import TRANSFORMER, FlowShift, even_sigmas, flow_facts, flow_schedules
+from smd_cli.models.flow import (
+    TRANSFORMER,
+    FlowShift,
+    even_sigmas,
+    flow_facts,
+    flow_schedules,
+    sequence_elements,
+)
 from smd_cli.models.flux2_network import FLUX2_AUTOENCODER, FLUX2_TRANSFORMER, PATCH, flux2_spellings
 from smd_cli.models.layer_names import LayerNames
 from smd_cli.models.loaded import LoadedModel
@@ -157,10 +164,10 @@ def _check_encoder(folder: Path, read: int) -> None:
         )
 
 
-def evaluation_elements(transformer: Config, pixels: int) -> int:
+def evaluation_elements(transformer: Config, pixels: int, prompts: int) -> int:
     """Estimate how many numbers one evaluation of so many latent pixels holds beyond the weights."""
     width = transformer.get("num_attention_heads", 48) * transformer.get("attention_head_dim", 128)
-    return int(EVALUATION_WIDTHS * width * (pixels + LENGTH))
+    return sequence_elements(EVALUATION_WIDTHS * width, pixels, prompts, LENGTH)
 
 
 def _sigmas(shift: FlowShift, steps: SamplerSteps) -> Tensor:

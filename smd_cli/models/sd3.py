@@ -11,7 +11,7 @@ from smd_cli.models.clip_network import CLIP_TEXT_PROJECTED
 from smd_cli.models.clip_splitter import clip_splitter
 from smd_cli.models.configs import CONFIG, Config, ModelConfigs
 from smd_cli.models.family import Component, Family, Marks, Tokens
-from smd_cli.models.flow import TRANSFORMER, FlowShift, flow_facts, flow_schedules
+from smd_cli.models.flow import TRANSFORMER, FlowShift, flow_facts, flow_schedules, sequence_elements
 from smd_cli.models.layer_names import LayerNames, clip_spellings, plain_spellings
 from smd_cli.models.loaded import LoadedModel
 from smd_cli.models.mmdit import PATCH, SD3_TRANSFORMER, mmdit_spellings
@@ -165,10 +165,10 @@ def _check_widths(configs: ModelConfigs) -> None:
         raise AssetError(f"{folder / TRANSFORMER / CONFIG}: {problem}; they belong to different models")
 
 
-def evaluation_elements(transformer: Config, pixels: int) -> int:
+def evaluation_elements(transformer: Config, pixels: int, prompts: int) -> int:
     """Estimate how many numbers one evaluation of so many latent pixels holds beyond the weights."""
     width = transformer["num_attention_heads"] * transformer["attention_head_dim"]
-    return int(EVALUATION_WIDTHS * width * (pixels // PATCH**2 + PROMPT_TOKENS))
+    return sequence_elements(EVALUATION_WIDTHS * width, pixels // PATCH**2, prompts, PROMPT_TOKENS)
 
 
 def read_t5_tokens(folder: Path) -> Tokens:

@@ -26,12 +26,13 @@ def projects_linearly(folder: Path) -> bool:
     return (folder / "unet").is_dir() and bool(read_config(folder / "unet").get("use_linear_projection"))
 
 
-def evaluation_elements(maps: int) -> Callable[[Config, int], int]:
+def evaluation_elements(maps: int) -> Callable[[Config, int, int], int]:
     """Return the estimate of how many numbers one evaluation holds at its peak beyond the weights.
 
-    `maps` is how many maps of the UNet's first width those are, by measurements.
+    `maps` is how many maps of the UNet's first width those are, by measurements. What several prompts take
+    beside them is little: they are attended to one after another.
     """
-    return lambda unet, pixels: int(maps * unet["block_out_channels"][0] * pixels)
+    return lambda unet, pixels, _: int(maps * unet["block_out_channels"][0] * pixels)
 
 
 def schedules(configs: Path, facts: ModelFacts) -> DiffusionSchedules:

@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING
 from smd_cli.errors import AssetError
 from smd_cli.models.configs import CONFIG, Config, ModelConfigs
 from smd_cli.models.family import Component, Family, Marks
-from smd_cli.models.flow import TRANSFORMER, FlowShift, even_sigmas, flow_facts, flow_schedules
+from smd_cli.models.flow import (
+    TRANSFORMER,
+    FlowShift,
+    even_sigmas,
+    flow_facts,
+    flow_schedules,
+    sequence_elements,
+)
 from smd_cli.models.layer_names import LayerNames
 from smd_cli.models.loaded import LoadedModel
 from smd_cli.models.network_class import is_described, read_network_config
@@ -131,9 +138,10 @@ def read_facts(configs: ModelConfigs) -> ModelFacts:
     return replace(facts, few_step=is_turbo, takes_negative=not is_turbo)
 
 
-def evaluation_elements(transformer: Config, pixels: int) -> int:
+def evaluation_elements(transformer: Config, pixels: int, prompts: int) -> int:
     """Estimate how many numbers one evaluation of so many latent pixels holds beyond the weights."""
-    return int(EVALUATION_WIDTHS * transformer.get("dim", DIM) * (pixels // PATCH**2 + PROMPT_TOKENS))
+    width = transformer.get("dim", DIM)
+    return sequence_elements(EVALUATION_WIDTHS * width, pixels // PATCH**2, prompts, PROMPT_TOKENS)
 
 
 def _sigmas(shift: FlowShift, steps: SamplerSteps) -> Tensor:

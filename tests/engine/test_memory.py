@@ -9,8 +9,12 @@ from smd_cli.engine.device import Placement
 from smd_cli.engine.layers import CanvasImages
 from smd_cli.engine.layout import make_layout
 from smd_cli.engine.memory import NetworkSize, estimate, fitting_memory, model_peak, network_sizes
+from smd_cli.media.paint import paint_scene
+from smd_cli.models.assets import ModelSpec, locate
+from smd_cli.models.klein import LENGTH
 from smd_cli.scene.loader import load_text
 from smd_cli.scene.resolve import Plan, resolve
+from tests.checkpoints import klein, sd3, zimage
 from tests.embedded import backbone
 
 MIB = 2**20
@@ -44,6 +48,50 @@ def test_views_at_once_and_guidance_cost_theirs():
     guided = bytes_of(256, 256, 512, "sampler: {guidance_scale: 2}\n")
     assert eight > one
     assert 1.5 * eight < guided < 2.5 * eight
+
+
+COUPLED = """\
+sampler: {late: coupled, overlap: 0}
+bootstrap: {steps: 1}
+masks: {std: 0}
+regions:
+  - {name: sun, prompt: the sun, mask: {box: [0, 0, 0.125, 1]}}
+  - {name: tree, prompt: a tree, mask: {box: [0.125, 0, 0.25, 1]}}
+  - {name: house, prompt: a house, mask: {box: [0.25, 0, 0.5, 1]}}
+  - {name: hill, prompt: a hill, mask: {box: [0.5, 0, 1, 1]}}
+"""
+"""Of both tiles of 64 px one has three regions, the other one."""
+
+
+@pytest.mark.parametrize(
+    ("maker", "of_prompt", "widths"),
+    [(klein, LENGTH, 28 * 4 * 8), (sd3, 333, 19 * 4 * 8), (zimage, 64, 17 * zimage.DIM)],
+)
+def test_a_coupled_tile_costs_its_longer_sequence(maker, of_prompt, widths, tmp_path):
+    """Two more prompts beside 16 tokens of the tile, and a bias from each token to each."""
+    assets = locate(ModelSpec(str(maker.make_folder(tmp_path))), offline=True)
+
+    def held(late: str) -> int:
+        plan = plan_of(128, 64, COUPLED.replace("coupled", late))
+        layout = make_layout(plan, CanvasImages(paint_scene(plan).masks), assets.facts, assets.schedules)
+        return estimate(layout, assets, Placement(CPU, torch.float32), batch=512)
+
+    more = widths * 2 * of_prompt + (16 + 3 * of_prompt) ** 2
+    assert held("coupled") - held("views") == 512 * 4 * more
+
+
+def test_memory_is_chosen_for_coupled_tiles_of_all_regions(tmp_path):
+    assets = locate(ModelSpec(str(klein.make_folder(tmp_path))), offline=True)
+    place = Placement(CUDA, torch.float32)
+
+    def least(late: str) -> int:
+        """How many MiB have to be free for all networks and one view at once."""
+        plan = plan_of(128, 64, COUPLED.replace("coupled", late))
+        chosen = (mib for mib in range(1, 999) if fitting_memory(plan, assets, place, mib * MIB) == "high")
+        return next(chosen)
+
+    tokens = 4 * (28 * 32 * 4 * LENGTH + (16 + 5 * LENGTH) ** 2) / MIB
+    assert least("coupled") - least("views") == pytest.approx(tokens / 0.9, abs=2)
 
 
 def test_the_estimate_is_near_the_peak_that_was_measured():
