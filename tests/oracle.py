@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 Model = Callable[[Tensor, int, int], Tensor]  # latent (1, C, h, w), timestep, row of the prompt table
+Coupled = Callable[[Tensor, int, dict[int, Tensor]], Tensor]  # the same, with shares (h, w) of several rows
 Level = tuple[int, float, float]  # timestep, share of the clean latent, share of noise
 PX = 8  # px a latent pixel
 ROUNDING = 1e-6  # a smaller gap between masks is none
@@ -41,9 +42,10 @@ class Problem:
     leak_sensitivity: float | None = None
     is_behind: bool = False  # the rest is no region among others: it lies behind them, whole
     show_through: bool = False  # and shows where they are empty when the bootstrap ends
+    is_coupled: bool = False  # after the bootstrap a tile is evaluated once, under all prompts in it
 
 
-def render(problem: Problem, model: Model) -> list[Tensor]:
+def render(problem: Problem, model: Model, coupled: Coupled | None = None) -> list[Tensor]:
     """Return the averaged, composited estimate (1, C, h, w) of every step; the last is the latent."""
     timesteps = [999 - 20 * index for index in problem.indices]
     alphas = [math.sqrt(problem.alphas_cumprod[t]) for t in timesteps]
@@ -66,10 +68,16 @@ def render(problem: Problem, model: Model) -> list[Tensor]:
         everything = list(range(len(masks)))
         bootstrapping = bootstrapped(problem, step, x if background is None else background, level)
         regions = everything[1:] if problem.is_behind else everything
-        x, weight = average(problem, model, x, bootstrapping, masks[:, step], level, regions)
         behind = background
+        if problem.is_coupled and step >= problem.bootstrap_steps:
+            together = average_coupled(problem, coupled, x, masks[:, step], level, regions)
+            (x, weight), *under = together
+        else:
+            x, weight = average(problem, model, x, bootstrapping, masks[:, step], level, regions)
+            behind_alone = [0] if problem.is_behind else []
+            under = [average(problem, model, apart, None, masks[:, step], level, behind_alone)]
         if problem.is_behind:
-            behind, share = average(problem, model, apart, None, masks[:, step], level, [0])
+            behind, share = under[0]
             if background is not None:
                 behind = share * behind + (1 - share) * background
         if behind is not None:
@@ -127,6 +135,37 @@ def average(
             total[here] += share * estimate
             weight[here] += share
     return torch.where(weight > 0, total / weight, torch.zeros_like(x)), weight
+
+
+def average_coupled(
+    problem: Problem, model: Coupled, x: Tensor, masks: Tensor, level: Level, regions: list[int]
+) -> list[tuple[Tensor, Tensor]]:
+    """Return what `average` does, of tiles that are evaluated once: of some regions, then of the others."""
+    others = [region for region in range(len(masks)) if region not in regions]
+    sums = [(torch.zeros_like(x), torch.zeros_like(x)) for _ in (regions, others)]
+    for (top, left, height, width), ramp in tiles(x.shape[2], x.shape[3], problem.tile):
+        here = (..., slice(top, top + height), slice(left, left + width))
+        there = [region for region in range(len(masks)) if ((masks[region][here] * ramp) > 0).any()]
+        if not there:
+            continue
+        shares = {region: torch.empty(height, width) for region in there}
+        for row in range(height):
+            for column in range(width):
+                seen = {region: float(masks[region][here][0, row, column]) for region in there}
+                in_front = sum(seen[region] for region in there if region in regions)
+                for region in set(there) & set(others):  # they are seen as far as those in front let them
+                    seen[region] *= max(0.0, 1 - in_front)
+                for region in there:
+                    total = sum(seen.values())
+                    shares[region][row, column] = seen[region] / total if total else 1 / len(there)
+        positive = model(x[here], level[0], shares)
+        negative = model(x[here], level[0], {region + len(masks): shares[region] for region in there})
+        epsilon = negative + problem.guidance_scale * (positive - negative)
+        for (total, weight), those in zip(sums, (regions, others), strict=True):
+            share = ramp * sum((masks[region][here] for region in those), torch.zeros_like(ramp))
+            total[here] += share * consistency(x[here], epsilon, *level)
+            weight[here] += share
+    return [(torch.where(weight > 0, total / weight, 0), weight) for total, weight in sums]
 
 
 def guided(model: Model, latent: Tensor, t: int, region: int, regions: int, scale: float) -> Tensor:

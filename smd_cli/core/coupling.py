@@ -63,10 +63,11 @@ class Coupling:
 
     def mean(self, of_prompts: Tensor) -> Tensor:
         """Return the mean vector of each row (N, D) of those of its prompts (M, D), by their shares."""
-        weights = self.shares.mean((1, 2)).to(of_prompts)[:, None]
-        rows = torch.tensor(self.rows, device=of_prompts.device)
+        weighted = self.shares.mean((1, 2)).to(of_prompts)[:, None] * of_prompts
         sums = of_prompts.new_zeros(self.rows[-1] + 1, of_prompts.shape[1])
-        return sums.index_add(0, rows, weights * of_prompts)
+        for pairs, rows in self.ranks():  # one after the other, so that a GPU sums in one order
+            sums[rows] += weighted[pairs]
+        return sums
 
 
 def shares_of(masks: Tensor) -> Tensor:

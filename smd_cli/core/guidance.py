@@ -48,15 +48,15 @@ class ModelInput:
 
     def at(self, places: Sequence[int]) -> "ModelInput":
         """Return some of the rows."""
-        index = list(places)
+        index, pairs = list(places), self.pairs(places)
         return ModelInput(
             self.latents[index],
             self.timesteps[index],
             self.end_timesteps[index],
-            self.prompts[self.pairs(index)],
+            self.prompts[pairs],
             tuple(self.boxes[place] for place in index),
             self.canvas,
-            None if self.coupling is None else self.coupling.at(index),
+            None if len(pairs) == len(index) or self.coupling is None else self.coupling.at(index),
         )
 
     def append(self, others: "ModelInput") -> "ModelInput":

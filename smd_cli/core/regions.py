@@ -62,8 +62,14 @@ class Regions:
                 yield depth, self._masks(view, of_depth).sum(0) * self.tiling.weights[view.tile]
 
     def shares(self, view: View) -> Tensor:
-        """Return how much of each latent pixel of a view its regions have, (R, th, tw)."""
-        return shares_of(self._masks(view, view.regions))
+        """Return how much of each latent pixel of a view its regions have, (R, th, tw).
+
+        That is what the picture shows of them: those behind have what the others leave.
+        """
+        masks = self._masks(view, view.regions)
+        is_behind = masks.new_tensor([region in self.behind for region in view.regions])[:, None, None]
+        left = (1 - (masks * (1 - is_behind)).sum(0)).clip(0, 1)
+        return shares_of(torch.lerp(masks, masks * left, is_behind))
 
     def _masks(self, view: View, regions: Sequence[int]) -> Tensor:
         """Return the quantized masks of some regions in a view, (R, th, tw)."""

@@ -77,13 +77,17 @@ class _Attended(local):
 
 
 class _Coupled:
-    """A coupling as layers need it; `like` are latents (N, C, h, w) on their device, in their dtype."""
+    """A coupling as layers need it.
 
-    def __init__(self, coupling: Coupling, like: Tensor) -> None:
+    `like` are latents (N, C, h, w) on their device, in their dtype; `padding` is that of the convolutions
+    that halve them.
+    """
+
+    def __init__(self, coupling: Coupling, like: Tensor, padding: int) -> None:
         self.ranks = [
             tuple(torch.tensor(places, device=like.device) for places in rank) for rank in coupling.ranks()
         ]
-        self._coupling, self._like = coupling, like
+        self._coupling, self._like, self._padding = coupling, like, padding
         self._shares: dict[int, Tensor] = {}
 
     def shares(self, tokens: int) -> Tensor:
@@ -91,7 +95,7 @@ class _Coupled:
         if tokens not in self._shares:
             height, width = self._like.shape[-2:]
             while height * width > tokens:
-                height, width = -(-height // 2), -(-width // 2)  # as strided convolutions halve them
+                height, width = ((side + self._padding) // 2 for side in (height, width))
             shares = self._coupling.shares_at((height, width)).flatten(1)
             self._shares[tokens] = shares.to(self._like)
         return self._shares[tokens]
@@ -103,8 +107,9 @@ class CrossAttentionCache:
     Each thread has its own: evaluations can run side by side.
     """
 
-    def __init__(self, unet: nn.Module) -> None:
+    def __init__(self, unet: "UNet2DConditionModel") -> None:
         self._now = _Attended()
+        self._padding: int = unet.config.downsample_padding
         modules = [module for name, module in unet.named_modules() if name.endswith("attn2")]
         self._layers = [
             (module, CachedCrossAttention(self._now, place)) for place, module in enumerate(modules)
@@ -124,7 +129,7 @@ class CrossAttentionCache:
         """
         now = self._now
         now.keys, now.bias = conditioning.keys, conditioning.attention_bias
-        now.coupled = None if coupling is None else _Coupled(coupling, latents)
+        now.coupled = None if coupling is None else _Coupled(coupling, latents, self._padding)
         try:
             yield
         finally:

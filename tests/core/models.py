@@ -26,16 +26,26 @@ class ConvModel:
         self.prompts = random(prompts, width)
 
     def __call__(self, asked: ModelInput) -> Tensor:
-        return self.of(asked.latents, asked.timesteps, asked.prompts)
+        said = self.prompts[asked.prompts][:, :, None, None]
+        if asked.coupling is not None:
+            said = asked.coupling.shares[:, None] * said
+            of_row = [asked.coupling.pairs([row]) for row in range(len(asked))]
+            said = torch.stack([said[pairs].sum(0) for pairs in of_row])
+        return self.of(asked.latents, asked.timesteps, said)
 
-    def of(self, latents: Tensor, timesteps: Tensor, prompts: Tensor) -> Tensor:
+    def of(self, latents: Tensor, timesteps: Tensor, said: Tensor) -> Tensor:
         hidden = F.conv2d(latents, self.lift, padding=1)
-        bias = self.prompts[prompts] + timesteps[:, None] / 1000
-        return F.conv2d(torch.tanh(hidden + bias[:, :, None, None]), self.fall, padding=1)
+        hidden = hidden + said + timesteps.view(-1, 1, 1, 1) / 1000
+        return F.conv2d(torch.tanh(hidden), self.fall, padding=1)
 
     def one(self, latent: Tensor, timestep: int, prompt: int) -> Tensor:
         """Predict for one row, as the oracle asks."""
-        return self.of(latent, torch.tensor([timestep]), torch.tensor([prompt]))
+        return self.of(latent, torch.tensor([timestep]), self.prompts[prompt].view(1, -1, 1, 1))
+
+    def coupled(self, latent: Tensor, timestep: int, shares: dict[int, Tensor]) -> Tensor:
+        """Predict for one row under shares (h, w) of prompts, as the oracle asks."""
+        said = sum(share * self.prompts[prompt].view(1, -1, 1, 1) for prompt, share in shares.items())
+        return self.of(latent, torch.tensor([timestep]), said)
 
 
 def alphas_cumprod() -> Tensor:

@@ -58,6 +58,7 @@ def random_problem(seed: int) -> Problem:
     if problem.rest:
         problem.is_behind = pick.random() < 0.6
         problem.show_through = problem.is_behind and pick.random() < 0.7
+    problem.is_coupled = pick.random() < 0.5
     return problem
 
 
@@ -73,7 +74,8 @@ def render_by_core(problem: Problem, predict: ConvModel, batch: int) -> list[Ten
     elif problem.rest:
         masks = torch.cat([uncovered(masks), masks])
     behind = frozenset({0} if problem.is_behind else ())
-    regions = arrange_regions(masks, problem.tile, behind=behind)
+    coupled_from = problem.bootstrap_steps if problem.is_coupled else None
+    regions = arrange_regions(masks, problem.tile, behind=behind, coupled_from=coupled_from)
     regions = regions.over(problem.background, problem.white)
     bootstrap = Bootstrap(
         problem.white,
@@ -100,7 +102,7 @@ def render_by_core(problem: Problem, predict: ConvModel, batch: int) -> list[Ten
 def test_core_makes_the_pictures_of_the_oracle(seed: int) -> None:
     problem = random_problem(seed)
     model = ConvModel(prompts=2 * (len(problem.masks) + problem.rest))
-    expected = render(problem, model.one)
+    expected = render(problem, model.one, model.coupled)
     actual = render_by_core(problem, model, batch=1 + seed % 7)
     for step, (a, b) in enumerate(zip(actual, expected, strict=True)):
         assert a.shape == b.shape
