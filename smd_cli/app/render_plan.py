@@ -25,10 +25,11 @@ from smd_cli.scene.resolve import Plan
 
 @dataclass(frozen=True)
 class StepWork:
-    """What one step takes: `evaluations` of the model for its `views`; steps count from 1."""
+    """What one step takes: `evaluations` of the model for its `views`, coupled or not; steps count from 1."""
 
     step: int
     views: int
+    coupled: bool
     evaluations: int
     without_savings: int
 
@@ -142,12 +143,14 @@ def plan_render(
     is_scarce = settings.memory == "auto" and placement.memory != "high"
     free = free_memory_bytes(placement.device) if is_scarce else None
     memory = Memory(estimate(layout, models.assets, placement, at_once), placement, free)
-    return RenderPlan(scene.plan, models.required, _forecast(layout, facts, memory), stream)
+    forecast = _forecast(scene.plan, layout, facts, memory)
+    return RenderPlan(scene.plan, models.required, forecast, stream)
 
 
-def _forecast(layout: Layout, facts: ModelFacts, memory: Memory) -> Forecast:
+def _forecast(plan: Plan, layout: Layout, facts: ModelFacts, memory: Memory) -> Forecast:
+    uncoupled = len(layout.regions.views) if plan.coupled_from is None else plan.coupled_from
     steps = tuple(
-        StepWork(step + 1, len(views), *layout.regions.work(layout.guidance, [step]))
+        StepWork(step + 1, len(views), step >= uncoupled, *layout.regions.work(layout.guidance, [step]))
         for step, views in enumerate(layout.regions.views)
     )
     return Forecast(layout.work, steps, layout.regions.tiling.boxes, memory, facts)

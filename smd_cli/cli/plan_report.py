@@ -60,6 +60,9 @@ def _facts(found: RenderPlan) -> Table:
         width, height = known.tile_size
         table.add_row("tiles", f"{len(known.boxes)} of {width}x{height} px")
     table.add_row("schedule", _schedule(found.plan.sampler, known.facts if known else None))
+    if known and (coupled := [step for step in known.steps if step.coupled]):
+        steps = f"step{'s' * (len(coupled) > 1)} {_span(coupled)}"
+        table.add_row("late", f"{steps} coupled: one evaluation a tile, not the picture of views")
     if found.stream:
         table.add_row("frames", _frames(found.stream))
     if known:

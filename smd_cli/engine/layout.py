@@ -55,7 +55,7 @@ def make_layout(plan: Plan, images: CanvasImages, facts: ModelFacts, schedules: 
         overlap=plan.sampler.overlap,
         wrap=plan.canvas.wraps,
         behind=frozenset(index for index, layer in enumerate(layers) if layer.is_behind),
-        coupled_from=plan.bootstrap.steps if plan.sampler.late == "coupled" else None,
+        coupled_from=plan.coupled_from,
     )
     sampler = plan.sampler
     guidance = Guidance(sampler.guidance, sampler.guidance_scale, sampler.delta, sampler.guidance_rescale)

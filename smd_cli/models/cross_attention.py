@@ -7,14 +7,17 @@ layer of a UNet makes of it: they are made once for a table of prompts and looke
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import local
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from smd_cli.core.coupling import Coupling
 from smd_cli.models.conditioning import Conditioning
+
+if TYPE_CHECKING:
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
 
 class CachedCrossAttention:

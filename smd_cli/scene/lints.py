@@ -16,7 +16,11 @@ from smd_cli.scene.stream_section import DEFAULT_FPS
 
 def lint(plan: Plan, locate: Locate) -> list[Message]:
     """Return a warning for every value without effect; `locate` says where a value stands."""
-    found = [*_unused_guidance(plan, locate), *_unused_bootstrap(plan, locate)]
+    found = [
+        *_unused_guidance(plan, locate),
+        *_unused_bootstrap(plan, locate),
+        *_unused_coupling(plan, locate),
+    ]
     if plan.background.image is None and plan.background.fit != "cover":
         found.append(locate("background", "fit").says("has no effect without a background picture"))
     found += _unpainted_loras(plan, locate)
@@ -43,6 +47,17 @@ def _unused_bootstrap(plan: Plan, locate: Locate) -> Iterator[Message]:
         yield locate("bootstrap", "show_through").says("has no effect without bootstrapped steps")
     elif bootstrap.show_through and bootstrap.mix_steps != Bootstrap().mix_steps:
         yield locate("bootstrap", "mix_steps").says("has no effect with show_through")
+
+
+def _unused_coupling(plan: Plan, locate: Locate) -> Iterator[Message]:
+    if plan.sampler.late != "coupled":
+        return
+    place, keyframes = locate("sampler", "late"), plan.stream.timeline
+    behind = [plan.background.prompt, *(each.get("prompt") for each in keyframes if each.region is None)]
+    if plan.coupled_from is None:
+        yield place.says("coupled has no effect where all steps are bootstrapped")
+    elif len(plan.regions) + any(map(bool, behind)) < 2:
+        yield place.says("coupled has no effect on a scene of one prompt")
 
 
 def _unpainted_loras(plan: Plan, locate: Locate) -> Iterator[Message]:

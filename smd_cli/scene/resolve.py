@@ -127,6 +127,13 @@ class Plan:
     regions: tuple[RegionPlan, ...]
     stream: StreamPlan
 
+    @property
+    def coupled_from(self) -> int | None:
+        """Return the first step, from 0, at which a tile is one view of all its regions; None: never."""
+        taken = len(self.sampler.indices)
+        is_late = self.sampler.late == "coupled" and self.bootstrap.steps < taken
+        return self.bootstrap.steps if is_late else None
+
     def with_caption(self, caption: str) -> Plan:
         """Return the plan with a caption of the background picture as the background's prompt.
 

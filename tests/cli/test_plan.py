@@ -83,7 +83,7 @@ def test_in_a_terminal_shares_are_bars(scene, monkeypatch):
 def test_json(scene):
     found = plan(scene)
     assert found["work"] == WORK
-    step = {"views": 3, "evaluations": 3, "without_savings": 8}
+    step = {"views": 3, "coupled": False, "evaluations": 3, "without_savings": 8}
     assert found["steps"] == [{"step": 1, **step}, {"step": 2, **step}]
     assert found["tiles"] == {"count": 2, "px": [256, 256]}
     keys = ("role", "source", "present", "key", "problem")

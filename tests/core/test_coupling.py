@@ -142,7 +142,7 @@ class LocalModel:
 
 
 def layouts(schedule: Schedule, **how: Any) -> dict[str, Regions]:
-    """Two soft regions that overlap, alone on a picture, on what fills the rest, and before what lies behind."""
+    """Two soft regions that overlap, on a picture, on what fills the rest, before what lies behind."""
     painted = torch.zeros(2, 1, HEIGHT * PX, WIDTH * PX)
     painted[0, :, :50, :70] = 1
     painted[1, :, 24:, 50:] = 1

@@ -1,13 +1,14 @@
 """Batches: fewer evaluations at once where memory ends, and the same predictions."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
+from smd_cli.core.coupling import Coupling
 from smd_cli.core.guidance import ModelInput
 from smd_cli.engine.batching import Evaluator, views_at_once
 from smd_cli.engine.layers import CanvasImages
@@ -31,7 +32,7 @@ class Cramped:
         self.calls += (len(asked),)
         if len(asked) > self.holds:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate")
-        times, bias = asked.timesteps, conditioning.embeds.mean((1, 2))
+        times, bias = asked.timesteps, asked.mean_of(conditioning.embeds.mean((1, 2))[:, None])[:, 0]
         return asked.latents * times[:, None, None, None] + bias[:, None, None, None]
 
 
@@ -49,6 +50,25 @@ def test_batches_are_halved_until_they_fit_and_stay_so(caplog, monkeypatch):
     assert "going on with 2" in caplog.text
     evaluate(rows)
     assert cramped.calls[6:] == (2, 2, 2, 2)
+
+
+def test_rows_of_several_prompts_keep_theirs_in_smaller_batches():
+    rows = (0, 0, 0, 1, 2, 2, 3, 4, 4)
+    shares = torch.rand(len(rows), 2, 2, generator=torch.Generator().manual_seed(1))
+    shares[[3, 6]] = 1  # of rows with one prompt
+    several = replace(
+        asked(5),
+        prompts=torch.tensor([7, 1, 0, 3, 3, 6, 2, 5, 4]),
+        coupling=Coupling(rows, shares),
+    )
+    table, cramped = Conditioning(torch.randn(8, 3, 5)), Cramped(2)
+    whole = Evaluator(Cramped(8), table)(several)
+    assert torch.equal(Evaluator(cramped, table)(several), whole)
+    assert cramped.calls == (5, 2, 2, 1)
+    alone = torch.cat(
+        [Cramped(1).predict(several.at([row]), table.rows(several.at([row]).prompts)) for row in range(5)]
+    )
+    assert torch.equal(alone, whole)
 
 
 def test_one_row_that_does_not_fit_is_an_error():

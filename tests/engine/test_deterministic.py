@@ -40,7 +40,7 @@ SCENE = """
 smd: 1
 canvas: {width: 96, height: 64}
 seed: 5
-sampler: {indices: [0, 25], tile: 64, guidance: full, guidance_scale: 1.5}
+sampler: {indices: [0, 25], tile: 64, guidance: full, guidance_scale: 1.5, late: coupled}
 bootstrap: {steps: 1, leak_sensitivity: 0.2}
 masks: {std: 4}
 background: {prompt: sunset}

@@ -97,6 +97,8 @@ def close(a: Tensor, b: Tensor) -> bool:
         "sampler: {kind: dpmpp, steps: 5, spacing: karras}\nbootstrap: {steps: 3, show_through: true}",
         "bootstrap: {steps: 3, show_through: true}",
         "bootstrap: {steps: 2, show_through: true}\nsampler: {guidance_scale: 1.6, guidance: self}",
+        "sampler: {late: coupled, guidance_scale: 1.6, guidance: initialize}",
+        "sampler: {late: coupled, kind: dpmpp, steps: 5}\nbootstrap: {steps: 2, show_through: true}",
     ],
 )
 @pytest.mark.parametrize("options", [StreamOptions(), StreamOptions(buffer=3)])
@@ -133,9 +135,25 @@ def test_with_autoflush_no_frame_is_bent():
         assert all(close(frame, after) for frame in frames[6:])
 
 
-def test_a_frame_depends_on_the_scene_and_the_seed_alone():
+def test_coupled_frames_follow_masks_that_move():
+    made = plan(
+        "sampler: {indices: [0, 12, 25], late: coupled}\nbootstrap: {steps: 1}\nstream:\n  timeline:\n"
+        "  - {at: 2, region: star, shift: [-0.2, 0.1]}\n"
+        "  - {at: 4, region: sun, mask: {box: [0, 0, 1, 0.4]}}\n"
+    )
+    expected = [one_shot(plan_at(made, frame, EvenTimes.of(12))) for frame in range(6)]
+    assert not any(close(expected[at], expected[at + 2]) for at in (0, 2))
+    for frames in (
+        streamed(made, 6, StreamOptions(2, autoflush=True)),
+        streamed(made, 6, sequential=True),
+    ):
+        assert all(close(frame, alone) for frame, alone in zip(frames, expected, strict=True))
+
+
+@pytest.mark.parametrize("late", ["views", "coupled"])
+def test_a_frame_depends_on_the_scene_and_the_seed_alone(late):
     """Not on how many frames there are, nor on how many share a batch as long as none is bent."""
-    made = plan()
+    made = plan(f"sampler: {{late: {late}}}")
     options = StreamOptions(variation=0.3)
     long, short = streamed(made, 9, options), streamed(made, 4, options)
     buffered = streamed(made, 9, replace(options, buffer=4))

@@ -1,4 +1,4 @@
-"""UNets under several prompts a row, against attention that is told once more: token by token, prompt by prompt.
+"""UNets under several prompts a row, against attention told once more: token by token, prompt by prompt.
 
 The oracle's network is diffusers' with a plain attention in it, which measures how large each layer is.
 """
@@ -6,7 +6,6 @@ The oracle's network is diffusers' with a plain attention in it, which measures 
 from collections.abc import Iterator
 from dataclasses import replace
 from math import ceil
-from pathlib import Path
 from typing import Any
 
 import pytest
