@@ -2,25 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from smd_cli.app.model_advice import advice_of
+from smd_cli.errors import AssetError
 from smd_cli.families import FAMILIES
 from smd_cli.models.families import family
 from smd_cli.models.hub import licence_of
 from smd_cli.models.sources import open_files
 from smd_cli.models.survey import Survey, survey
 from smd_cli.scene.samplers import SAMPLERS
+from smd_cli.scene.tree import dotted
 
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What lies at a reference, the licence that its model card names, and the samplers that it can use."""
+    """What lies at a reference, and what is known of it.
+
+    Attributes:
+        reference: as it was given.
+        found: what lies there.
+        licence: that its model card names; '' where none is known.
+        samplers: that it can use.
+        recommended: what it recommends to scenes, by the place in its file.
+        problem: what is wrong with it, or with what it recommends; '' where nothing is.
+    """
 
     reference: str
     found: Survey
     licence: str
     samplers: tuple[str, ...]
+    recommended: Mapping[str, Any]
+    problem: str
 
     @property
     def size_multiple(self) -> int | None:
@@ -51,6 +66,7 @@ class ModelInfo:
                 "negative_prompt": facts.takes_negative,
                 "few_step": facts.few_step,
                 "samplers": list(self.samplers),
+                "recommended": dict(self.recommended),
             }
         return {
             "reference": self.reference,
@@ -63,7 +79,7 @@ class ModelInfo:
             "parts": [asdict(part) for part in found.parts],
             **known,
             "details": dict(found.details),
-            "problem": found.problem or None,
+            "problem": self.problem or None,
         }
 
 
@@ -77,4 +93,11 @@ def model_info(reference: str, *, offline: bool) -> ModelInfo:
     usable = [
         name for name, each in SAMPLERS.items() if found.family in FAMILIES and each.supports(found.family)
     ]
-    return ModelInfo(reference, found, licence_of(files, offline=offline), tuple(usable))
+    recommended, problem = {}, found.problem
+    try:
+        if found.facts and (settings := advice_of(files, reference).settings):
+            recommended = {dotted(loc): leaf.plain() for loc, leaf in settings.leaves() if loc != ("smd",)}
+    except AssetError as error:
+        problem = str(error)
+    licence = licence_of(files, offline=offline)
+    return ModelInfo(reference, found, licence, tuple(usable), recommended, problem)

@@ -13,6 +13,7 @@ from smd_cli.media.frame_files import FIRST_FRAME
 from smd_cli.messages import Place
 from smd_cli.scene.loader import STDIN, LoadedScene, load, load_data, load_text, looks_like_picture
 from smd_cli.scene.overrides import Override
+from smd_cli.scene.recommended import Adviser
 
 if TYPE_CHECKING:
     from smd_cli.app.bundle.opened import Bundle
@@ -53,24 +54,36 @@ class Origin:
 
 
 def read_source(
-    source: Source, overrides: Sequence[Override], base_dir: str | Path | None, task: str | None
+    source: Source,
+    overrides: Sequence[Override],
+    base_dir: str | Path | None,
+    task: str | None,
+    adviser: Adviser,
 ) -> tuple[LoadedScene, Origin]:
-    """Read a scene, whatever it comes from; arguments are those of `load_scene`. Raises as that."""
+    """Read a scene, whatever it comes from; arguments are those of `load_scene`. Raises as that.
+
+    `adviser` tells what its model recommends; a picture's recipe, which says all by itself, asks nobody.
+    """
     if not isinstance(source, str | Path | Mapping):
         raise TypeError(f"a scene is a path, a text or a mapping, not {type(source).__name__}")
     folder = Path(base_dir or ".")
     if isinstance(source, Mapping):
-        loaded, origin = load_data(source, base_dir=folder, overrides=overrides, task=task), Origin()
+        loaded = load_data(source, base_dir=folder, overrides=overrides, task=task, adviser=adviser)
+        origin = Origin()
     elif isinstance(source, str) and "\n" in source:
-        loaded = load_text(source, "scene", base_dir=folder, overrides=overrides, task=task)
+        loaded = load_text(source, "scene", base_dir=folder, overrides=overrides, task=task, adviser=adviser)
         origin = Origin()
     else:
-        loaded, origin = _read_path(source, overrides, base_dir, task)
+        loaded, origin = _read_path(source, overrides, base_dir, task, adviser)
     return loaded, origin.changed(overrides, loaded.base_dir)
 
 
 def _read_path(
-    source: str | Path, overrides: Sequence[Override], base_dir: str | Path | None, task: str | None
+    source: str | Path,
+    overrides: Sequence[Override],
+    base_dir: str | Path | None,
+    task: str | None,
+    adviser: Adviser,
 ) -> tuple[LoadedScene, Origin]:
     path = Path(source)
     if picture := picture_at(path):
@@ -85,8 +98,8 @@ def _read_path(
 
         bundle = open_bundle(at[0])
         name = bundle.scene_named(at[1])
-        return bundle.load(name, overrides, task), Origin(bundle.file / name, bundle=bundle)
-    return load(source, overrides, task), Origin(None if str(source) == STDIN else path)
+        return bundle.load(name, overrides, task, adviser), Origin(bundle.file / name, bundle=bundle)
+    return load(source, overrides, task, adviser=adviser), Origin(None if str(source) == STDIN else path)
 
 
 def picture_at(source: str | Path) -> Path | None:

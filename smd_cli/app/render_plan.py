@@ -1,5 +1,6 @@
 """The plan of a render: its work, tiles, memory and models, found without reading a weight. Imports torch."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -89,10 +90,12 @@ class Forecast:
 class RenderPlan:
     """A scene's plan, the models it needs, and its forecast; None where the base model is missing.
 
-    `stream` is the input and the frames of a stream; None for a picture.
+    `stream` is the input and the frames of a stream; None for a picture. `recommended` are those of the
+    plan's values that the model recommends, by their place in the scene.
     """
 
     plan: Plan
+    recommended: Mapping[str, Any]
     models: tuple[RequiredModel, ...]
     forecast: Forecast | None
     stream: StreamInput | None
@@ -109,6 +112,7 @@ class RenderPlan:
             "prediction": known and _prediction(known.facts),
             "stream": self.stream and self.stream.to_dict(),
             "models": [model.to_dict() for model in self.models],
+            "recommended": dict(self.recommended),
             "scene": self.plan.to_dict(),
         }
 
@@ -128,7 +132,7 @@ def plan_render(
     choose_place(settings)
     models = model_availability(scene)
     if models.assets is None:
-        return RenderPlan(scene.plan, models.required, None, stream)
+        return RenderPlan(scene.plan, scene.recommended, models.required, None, stream)
     facts = models.assets.facts
     with at_model(scene):
         if models.conflict:
@@ -144,7 +148,7 @@ def plan_render(
     free = free_memory_bytes(placement.device) if is_scarce else None
     memory = Memory(estimate(layout, models.assets, placement, at_once), placement, free)
     forecast = _forecast(scene.plan, layout, facts, memory)
-    return RenderPlan(scene.plan, models.required, forecast, stream)
+    return RenderPlan(scene.plan, scene.recommended, models.required, forecast, stream)
 
 
 def _forecast(plan: Plan, layout: Layout, facts: ModelFacts, memory: Memory) -> Forecast:

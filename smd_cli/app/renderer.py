@@ -60,7 +60,7 @@ class Renderer:
         self._looked_at: OpenedScene | None = None
         self._encoder: CachedEncoder | None = None
         self._prepared: tuple[OpenedScene, PreparedScene] | None = None
-        self._caption: tuple[OpenedScene, OpenedScene] | None = None
+        self._completed: tuple[OpenedScene, OpenedScene] | None = None
         self._streams: WeakSet[SceneStream] = WeakSet()
 
     @classmethod
@@ -83,7 +83,7 @@ class Renderer:
         number = check_seed(scene.plan.seed if seed is None else seed)
         clock = Clock(self.listener)
         with WarningRoute(self.listener):
-            scene = self._captioned(scene)
+            scene = self._complete(scene)
             prepared = self._prepare(scene, self._load(scene, clock), clock)
             from smd_cli.app.rendering import render_picture
 
@@ -102,7 +102,7 @@ class Renderer:
         source = source or find_stream_input(opened, self.listener)
         clock = Clock(self.listener)
         with WarningRoute(self.listener):
-            opened = self._captioned(opened)
+            opened = self._complete(opened)
             backbone = self._load(opened, clock)
         from smd_cli.app.recipes import other_pixels
         from smd_cli.app.streaming import SceneStream
@@ -127,15 +127,22 @@ class Renderer:
     ) -> None:
         self.close()
 
-    def _captioned(self, scene: OpenedScene) -> OpenedScene:
-        """Return a scene with its caption, if it asks for one: the last such scene, where it is the same."""
-        if scene.plan.model.captioner is None:
-            return scene
-        if self._caption is None or self._caption[0] is not scene:
-            from smd_cli.app.captions import captioned
+    def _complete(self, scene: OpenedScene) -> OpenedScene:
+        """Return a scene with what it is still to be told: the last such scene, where it is the same.
 
-            self._caption = scene, captioned(scene, self.settings, self.listener)
-        return self._caption[1]
+        That is what its model recommends, if it was not here before, and its caption, if it asks for one.
+        """
+        if scene.plan.model.captioner is None and scene.loaded.knows_model:
+            return scene
+        if self._completed is None or self._completed[0] is not scene:
+            told = scene.informed(offline=self.settings.offline)
+            told.tell(self.listener, but=scene)
+            if told.plan.model.captioner is not None:
+                from smd_cli.app.captions import captioned
+
+                told = captioned(told, self.settings, self.listener)
+            self._completed = scene, told
+        return self._completed[1]
 
     def _load(self, scene: OpenedScene, clock: Clock) -> Backbone:
         """Return the model of a scene, which suits the scene: the last one, where it is the same."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from smd_cli.app.model_advice import ModelAdviser
 from smd_cli.app.named_files import digests_of, picture_files
 from smd_cli.app.origin import Origin, Source, read_source
 from smd_cli.app.prompt_lengths import note_lengths
@@ -109,17 +110,36 @@ class OpenedScene:
             return self
         return _opened(self.loaded.with_task(task), task, self._painted.painter, self.origin)
 
-    def tell(self, listener: Listener) -> None:
-        """Emit the notes and warnings."""
+    def tell(self, listener: Listener, *, but: OpenedScene | None = None) -> None:
+        """Emit the notes and warnings, `but` for those of another scene."""
         for note in self.notes:
-            listener(Noted(note))
+            if but is None or note not in but.notes:
+                listener(Noted(note))
         for warning in self.warnings:
-            listener(Warned(warning))
+            if but is None or warning not in but.warnings:
+                listener(Warned(warning))
 
     def later_notes(self) -> tuple[Message, ...]:
         """Return the notes on prompts that its model, which was not here when it was opened, makes now."""
         notes = note_lengths(self.loaded.scene, self.plan, self.locate)
         return tuple(note for note in notes if note not in self.notes)
+
+    def informed(self, *, offline: bool) -> OpenedScene:
+        """Return the scene with what its model recommends, where that was not here when it was opened.
+
+        Unless `offline`, it may be fetched. Raises AssetError, SceneError: as `load_scene`.
+        """
+        if self.loaded.knows_model:
+            return self
+        loaded = self.loaded.advised_by(ModelAdviser(offline=offline))
+        if not loaded.knows_model:
+            return self
+        return _opened(loaded, None, self._painted.painter, self.origin)
+
+    @property
+    def recommended(self) -> Mapping[str, Any]:
+        """The values that the model recommends, and the scene leaves out, by their place in the scene."""
+        return self.loaded.filled.values()
 
     def with_caption(self, caption: str) -> OpenedScene:
         """Return the scene with a caption of its background picture as the background's prompt."""
@@ -215,8 +235,11 @@ def load_scene(
     task: str | None = None,
     listener: Listener = ignore_events,
     painter: ScenePainter | None = None,
+    fetch: bool = False,
 ) -> OpenedScene:
     """Open a scene, and emit its notes and warnings.
+
+    What it leaves out is what its model recommends, where that is here, and else this program's default.
 
     Args:
         source: a path (`-`: standard input) of a scene, of a picture of smd's, whose recipe is the scene, or
@@ -227,11 +250,13 @@ def load_scene(
         task: what the scene is opened for; one that names no task has it.
         listener: receives the notes and warnings.
         painter: paints its images; what it has painted for other scenes, it does not paint again.
+        fetch: whether what a model of the hub recommends, and its configs, may be fetched.
 
     Raises:
         UsageError, SceneError, AssetError: every problem of that stage, one line each, with its place.
     """
-    loaded, origin = read_source(source, overrides_of(overrides), base_dir, task)
+    adviser = ModelAdviser(offline=not fetch)
+    loaded, origin = read_source(source, overrides_of(overrides), base_dir, task, adviser)
     scene = _opened(loaded, task, painter or ScenePainter(), origin)
     scene.tell(listener)
     return scene
@@ -261,6 +286,6 @@ def plan_of(loaded: LoadedScene) -> Plan:
     try:
         if scene.canvas is None and scene.background.image:
             followed = picture_size(scene.background.image.at(loaded.base_dir).path)
-        return resolve(scene, loaded.name, loaded.base_dir, followed)
+        return resolve(scene, loaded.name, loaded.base_dir, followed, loaded.family)
     except SmdError as error:
         raise error.at(loaded.locate("background", "image")) from error

@@ -61,7 +61,7 @@ def _inspect_bundle(file: Path, name: str, *, as_scene: bool, json: bool) -> Non
 
     bundle = open_bundle(file)
     if as_scene:
-        print_text((bundle.load(bundle.scene_named(name), (), None).text or "").rstrip("\n"))
+        print_text((bundle.load(bundle.scene_named(name)).text or "").rstrip("\n"))
     elif json:
         document().add(bundle=str(file), scenes=bundle.scenes, files=bundle.files)
     else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -77,9 +77,18 @@ def _facts(info: ModelInfo) -> Iterator[tuple[str, str]]:
         yield "negative prompts", "yes" if facts.takes_negative else "no"
         yield "few-step", "yes" if facts.few_step else "no"
         yield "samplers", ", ".join(info.samplers)
+    if info.recommended:
+        yield "recommends", ", ".join(settings_of(info.recommended))
     yield from ((name, str(value)) for name, value in found.details.items())
-    if found.problem:
-        yield "problem", found.problem
+    if info.problem:
+        yield "problem", info.problem
+
+
+def settings_of(values: Mapping[str, Any]) -> Iterator[str]:
+    """Write values by their places, as messages do: `bootstrap.steps 3`."""
+    return (
+        f"{place} {value if not isinstance(value, tuple) else list(value)}" for place, value in values.items()
+    )
 
 
 def _parts(parts: Sequence[Weights]) -> Table:

@@ -13,6 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from smd_cli.cli.model_tables import settings_of
 from smd_cli.scene.frame_times import RecordedTimes, seconds_of
 from smd_cli.visible import visible
 
@@ -63,6 +64,9 @@ def _facts(found: RenderPlan) -> Table:
     if known and (coupled := [step for step in known.steps if step.coupled]):
         steps = f"step{'s' * (len(coupled) > 1)} {_span(coupled)}"
         table.add_row("late", f"{steps} coupled: one evaluation a tile, not the picture of views")
+    if found.recommended:
+        told = visible(", ".join(settings_of(found.recommended)))
+        table.add_row("advice", Text.assemble(told, ("  recommended by the model", "dim")))
     if found.stream:
         table.add_row("frames", _frames(found.stream))
     if known:

@@ -190,7 +190,8 @@ def _open(
     from smd_cli.app.scenes import load_scene
     from smd_cli.app.stream_input import check_room, find_stream_input
 
-    scene = load_scene(path, overrides=overrides, task="stream", listener=messages)
+    fetch = may_fetch and not settings.offline
+    scene = load_scene(path, overrides=overrides, task="stream", listener=messages, fetch=fetch)
     if (opened := scene.at_only_point(messages)) is None:
         hint = "is for several streams; `smd render` makes one for each point"
         raise SceneError(scene.locate("matrix").says(hint))

@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from pathlib import PurePosixPath
 
 from smd_cli.errors import AssetError
-from smd_cli.models.configs import CONFIG, INDEX, VOCABULARIES, read_json
+from smd_cli.models.configs import CONFIG, DEFAULTS, INDEX, VOCABULARIES, read_json
 from smd_cli.models.families import all_families
 from smd_cli.models.files import Files, listed
 from smd_cli.models.peft_config import ADAPTER_CONFIG
@@ -30,9 +30,9 @@ def is_model_folder(files: Files) -> bool:
 
 
 def config_names(files: Files) -> list[str]:
-    """Return all that is read of a model folder but weights: configs, and the folders of tokenizers."""
+    """Return all that is read of a model folder but weights: configs, tokenizers, recommended settings."""
     components = [item for family in all_families() for item in family.components.items()]
-    configs = {INDEX, *(f"{name}/{CONFIG}" for name, _ in components)}
+    configs = {INDEX, DEFAULTS, *(f"{name}/{CONFIG}" for name, _ in components)}
     folders = {"scheduler", *(component.tokenizer for _, component in components if component.tokenizer)}
     return [name for name in files.names if name in configs or name.rpartition("/")[0] in folders]
 

@@ -22,6 +22,9 @@ CONFIG, INDEX = "config.json", "model_index.json"
 SCHEDULER_CONFIG = "scheduler/scheduler_config.json"
 """Where a model folder says what noise it was trained on."""
 
+DEFAULTS = "smd_defaults.yaml"
+"""File of a model folder in which its author recommends settings to scenes."""
+
 TOKENIZER_FILES = (
     "tokenizer.json",
     "vocab.json",

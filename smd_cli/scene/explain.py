@@ -75,11 +75,14 @@ def did_you_mean(word: object, known: Iterable[str]) -> str:
     return f"did you mean {near}?" if near else f"known here: {', '.join(words) or 'none'}"
 
 
-def explain(errors: Iterable[ErrorDetails]) -> list[Problem]:
-    """Turn pydantic's errors into problems, without those that only follow from another."""
+def explain(errors: Iterable[ErrorDetails], root: type[Section] = Scene) -> list[Problem]:
+    """Turn pydantic's errors into problems, without those that only follow from another.
+
+    `root` is what was validated.
+    """
     found = list(errors)
     told = [
-        (error, _explain_one(error))
+        (error, _explain_one(error, root))
         for error in found
         if not (
             error["type"] == "too_short" and any(_is_below(other["loc"], error["loc"]) for other in found)
@@ -98,13 +101,13 @@ def place_of(error: ErrorDetails) -> Loc:
     return tuple(key for key in error["loc"] if not (isinstance(key, str) and _TAG.fullmatch(key)))
 
 
-def _explain_one(error: ErrorDetails) -> Problem:
+def _explain_one(error: ErrorDetails, root: type[Section]) -> Problem:
     loc = place_of(error)
     kind, value = error["type"], error["input"]
     if kind == "missing":
         return Problem(loc[:-1], _missing(str(loc[-1])))
     if kind == "extra_forbidden":
-        known = _section_at(error["loc"][:-1]).model_fields
+        known = _section_at(error["loc"][:-1], root).model_fields
         near = nearest(loc[-1], known)
         text = f"unknown key; {did_you_mean(loc[-1], known)}"
         return Problem(loc, text, on_key=True, meant=(*loc[:-1], near) if near else None)
@@ -119,9 +122,9 @@ def _missing(key: str) -> str:
     return f"{key} is missing{hint.get(key, '')}"
 
 
-def _section_at(loc: Loc) -> type[Section]:
+def _section_at(loc: Loc, root: type[Section]) -> type[Section]:
     """Return the class that describes the mapping at a place."""
-    section: type[Section] = Scene
+    section = root
     for key in loc:
         if key in MASK_FORMS:
             section = MASK_FORMS[str(key)]

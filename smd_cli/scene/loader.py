@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from smd_cli.errors import SceneError, UsageError
 from smd_cli.messages import Message, Place
 from smd_cli.regular_files import UnfitFileError, open_regular
@@ -19,7 +21,8 @@ from smd_cli.scene.matrix import KEY as MATRIX
 from smd_cli.scene.matrix import WHOLE, Point, matrix_of
 from smd_cli.scene.overrides import Override, apply
 from smd_cli.scene.reader import parse, place_behind
-from smd_cli.scene.schema import Scene
+from smd_cli.scene.recommended import Advice, Adviser, Filled, fill_in, no_advice
+from smd_cli.scene.schema import ANY_FAMILY, Model, Scene, model_from_text
 from smd_cli.scene.tree import Node, dotted
 from smd_cli.scene.validate import InvalidScene, validate
 
@@ -31,25 +34,46 @@ _PICTURES = re.compile(rb"\x89PNG|\xff\xd8\xff|GIF8|RIFF|....ftyp", re.DOTALL)
 
 @dataclass(frozen=True)
 class LoadedScene:
-    """A valid scene, its name (the file's without suffix), where its paths start, its values' places.
+    """A valid scene.
 
-    `text` is what it was read from, as its author wrote it; None where that does not say all of the scene.
+    Attributes:
+        scene: its values, with those that its model recommends for keys that it leaves out.
+        name: the file's, without suffix.
+        base_dir: where its paths start.
+        filled: its own values and the recommended ones, with their places.
+        family: of its model; `auto` where nobody knows.
+        knows_model: its model was here to be asked.
+        adviser: asks the model, again where another point of its matrix names another.
+        text: what it was read from, as its author wrote it; None where that does not say all of the scene.
     """
 
     scene: Scene
     name: str
     base_dir: Path
-    tree: Node = field(repr=False, compare=False)
+    filled: Filled = field(repr=False, compare=False)
+    family: str = ANY_FAMILY
+    knows_model: bool = True
+    adviser: Adviser = field(default=no_advice, repr=False, compare=False)
     text: str | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def tree(self) -> Node:
+        """Return what its author wrote, and options have changed, with places."""
+        return self.filled.own
 
     def locate(self, *loc: str | int) -> Place:
         """Return the place of a value: `scene.yaml:20:11: regions[1].mask`."""
-        return replace(self.tree.nearest(loc).place, key=dotted(loc))
+        return replace(self.filled.nearest(loc).place, key=dotted(loc))
+
+    def advised_by(self, adviser: Adviser) -> LoadedScene:
+        """Return the scene with what another adviser tells of its model. Raises SceneError, AssetError."""
+        loaded = _load_tree(self.tree, self.name, self.base_dir, adviser=adviser)
+        return replace(loaded._with_seed_of(self), text=self.text)
 
     def with_task(self, task: str) -> LoadedScene:
         """Return the scene for a task, where it names none. Raises SceneError: it does not suit that task."""
-        loaded = _load_tree(copy.deepcopy(self.tree), self.name, self.base_dir, (), task)
-        return loaded._with_seed_of(self)
+        tree = copy.deepcopy(self.tree)
+        return _load_tree(tree, self.name, self.base_dir, (), task, self.adviser)._with_seed_of(self)
 
     def points(self) -> tuple[Point, ...]:
         """Return the points of the scene's matrix. Raises SceneError: one is no point of a scene."""
@@ -66,7 +90,7 @@ class LoadedScene:
         tree = copy.deepcopy(self.tree)
         if isinstance(tree.value, dict):
             tree.value.pop(MATRIX, None)
-        loaded = _load_tree(tree, self.name, self.base_dir, point.overrides, None)
+        loaded = _load_tree(tree, self.name, self.base_dir, point.overrides, None, self.adviser)
         is_seeded = any(each.keys == ("seed",) for each in point.overrides)
         return loaded if is_seeded else loaded._with_seed_of(self)
 
@@ -76,19 +100,24 @@ class LoadedScene:
 
 
 def load(
-    path: str | Path, overrides: Sequence[Override] = (), task: str | None = None, source: str = ""
+    path: str | Path,
+    overrides: Sequence[Override] = (),
+    task: str | None = None,
+    source: str = "",
+    adviser: Adviser = no_advice,
 ) -> LoadedScene:
     """Read a scene file, or standard input for `-`; `task` is that of a scene that names none.
 
-    `source` is what messages call the file, by default its path. Raises SceneError with every problem, one
-    line each.
+    `source` is what messages call the file, by default its path; `adviser` tells what its model recommends.
+    Raises SceneError with every problem, one line each; AssetError: as the adviser.
     """
     if str(path) == STDIN:
         text = _decode(_read_stdin(), "stdin")
-        return load_text(text, "stdin", overrides=overrides, task=task)
+        return load_text(text, "stdin", overrides=overrides, task=task, adviser=adviser)
     file = Path(path)
     called = source or str(file)
-    return load_text(_decode(_read(file), called), called, file.stem, file.parent, overrides, task)
+    text = _decode(_read(file), called)
+    return load_text(text, called, file.stem, file.parent, overrides, task, adviser)
 
 
 def looks_like_picture(path: Path) -> bool:
@@ -104,9 +133,10 @@ def load_text(
     base_dir: Path = Path(),
     overrides: Sequence[Override] = (),
     task: str | None = None,
+    adviser: Adviser = no_advice,
 ) -> LoadedScene:
-    """Read a scene from text; `source` is its name in messages. Raises SceneError."""
-    loaded = _load_tree(parse(text, source), name, base_dir, overrides, task)
+    """Read a scene from text; `source` is its name in messages. Raises SceneError, AssetError: as `load`."""
+    loaded = _load_tree(parse(text, source), name, base_dir, overrides, task, adviser)
     return loaded if overrides else replace(loaded, text=text)
 
 
@@ -118,29 +148,56 @@ def load_data(
     task: str | None = None,
     place: Place = Place("scene", is_option=True),  # noqa: B008
     name: str = "scene",
+    adviser: Adviser = no_advice,
 ) -> LoadedScene:
-    """Read a scene from plain data; `place` is where messages say that it is. Raises SceneError."""
-    return _load_tree(from_data(data, place), name, base_dir, overrides, task)
+    """Read a scene from plain data; `place` is where messages say that it is. Raises as `load_text`."""
+    return _load_tree(from_data(data, place), name, base_dir, overrides, task, adviser)
 
 
 def _load_tree(
-    tree: Node, name: str, base_dir: Path, overrides: Sequence[Override], task: str | None
+    tree: Node,
+    name: str,
+    base_dir: Path,
+    overrides: Sequence[Override] = (),
+    task: str | None = None,
+    adviser: Adviser = no_advice,
 ) -> LoadedScene:
     apply(tree, overrides, base_dir)
     if task and isinstance(tree.value, dict):
         tree.value.setdefault("task", Node(task, tree.place))
+    folder = base_dir.absolute()
+    model = _model_of(tree)
+    advice = adviser(model, folder) if model else Advice()
+    scene, filled = _validated(fill_in(tree, advice.settings), advice.family)
+    named = scene.model.family
+    family = advice.family if named == ANY_FAMILY else named
+    return LoadedScene(scene, name, folder, filled, family, advice.is_known, adviser)
+
+
+def _model_of(tree: Node) -> Model | None:
+    """Return a scene's model; None where it is no good, which validation reports."""
+    node = tree.child("model")
     try:
-        scene = validate(tree.plain())
+        return Model.model_validate(model_from_text(node.plain())) if node else Model()
+    except ValidationError:
+        return None
+
+
+def _validated(filled: Filled, family: str) -> tuple[Scene, Filled]:
+    """Validate a scene, without the recommended values that do not go with what it says itself."""
+    try:
+        return validate(filled.whole.plain(), family), filled
     except InvalidScene as error:
-        raise SceneError(*_lines(error, tree)) from error
-    return LoadedScene(scene, name, base_dir.absolute(), tree)
+        if unfit := filled.keys.intersection(problem.loc[:2] for problem in error.problems):
+            return _validated(filled.without(unfit), family)
+        raise SceneError(*_lines(error, filled)) from error
 
 
-def _lines(error: InvalidScene, tree: Node) -> list[Message]:
+def _lines(error: InvalidScene, filled: Filled) -> list[Message]:
     """Return a line for each problem, in the order of the file."""
     placed = []
     for problem in error.problems:
-        node = tree.nearest(problem.loc)
+        node = filled.nearest(problem.loc)
         place = (problem.on_key and node.key_place) or node.place
         placed.append((place, replace(place, key=dotted(problem.loc)).says(problem.text)))
     placed.sort(key=lambda pair: pair[0])

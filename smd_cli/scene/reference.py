@@ -17,7 +17,12 @@ of `--model` at the working directory. Pictures are read upright, of animations 
 a colour profile are converted to sRGB, and transparency counts however a file stores it: as an alpha channel,
 in its palette, or as one transparent colour. `smd schema` prints the same as JSON Schema for editors,
 `smd new` writes a commented scene to begin with, and `--set regions[0].prompt=…` or
-`--set regions[name].prompt=…` changes any value for one run.""".splitlines()
+`--set regions[name].prompt=…` changes any value for one run.
+
+What a scene leaves out is what its model recommends ([models.md](models.md#what-a-model-recommends)), and
+else the default that is listed here. What a model recommends of `sampler` and `bootstrap` belongs together:
+it holds where the scene sets none of `sampler.kind`, `sampler.steps` and `sampler.indices`, and of these
+`bootstrap.mix_steps` only where it sets neither `bootstrap.steps` nor `show_through`.""".splitlines()
 
 _PROMPTS = """\
 ## Prompts

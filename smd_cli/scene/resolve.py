@@ -18,6 +18,7 @@ from smd_cli.scene.prompts import PromptMix
 from smd_cli.scene.region import RegionPlan, resolve_region
 from smd_cli.scene.samplers import SAMPLERS, GuidanceKind, SamplerFacts, SamplerName, Spacing, sampler_facts
 from smd_cli.scene.schema import (
+    ANY_FAMILY,
     CAPTIONER,
     VERSION,
     Bootstrap,
@@ -165,17 +166,21 @@ class Plan:
         }
 
 
-def resolve(scene: Scene, name: str, base_dir: Path, picture_size: Size | None = None) -> Plan:
+def resolve(
+    scene: Scene, name: str, base_dir: Path, picture_size: Size | None = None, family: str = ANY_FAMILY
+) -> Plan:
     """Fill in every default of a scene; its relative paths start at `base_dir`.
 
-    `picture_size` is that of the background picture, upright, which a scene without a canvas follows.
+    `picture_size` is that of the background picture, upright, which a scene without a canvas follows;
+    `family` that of its model, where the scene does not name it.
 
     Raises:
         SceneError: a picture of that size gives no canvas.
         ValueError: neither a canvas nor a picture's size is given.
     """
     canvas, size = _canvas(scene.canvas, picture_size)
-    sampler = _sampler(scene.sampler, scene.task, scene.model.family)
+    named = scene.model.family
+    sampler = _sampler(scene.sampler, scene.task, family if named == ANY_FAMILY else named)
     context = Context(base_dir, scene.negative_prefix)
     return Plan(
         name=name,

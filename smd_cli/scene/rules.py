@@ -112,13 +112,17 @@ def _captions_are_of_the_background(data: Data) -> Iterator[Problem]:
 def _coupling_goes_without_own_loras(data: Data) -> Iterator[Problem]:
     if valid_value(data, "sampler", "late") != "coupled":
         return
-    for loc, section in _painted(data):
-        if valid_value(section, "loras"):
-            yield Problem(
-                (*loc, "loras"),
-                "does not go with sampler.late: coupled, which denoises all regions of a tile as one; leave "
-                "that out, or give the LoRA to the whole model",
-            )
+    for loc in own_loras(data):
+        text = (
+            "does not go with sampler.late: coupled, which denoises all regions of a tile as one; leave that "
+            "out, or give the LoRA to the whole model"
+        )
+        yield Problem(loc, text)
+
+
+def own_loras(data: Data) -> Iterator[Loc]:
+    """Yield where regions, or the background, have LoRAs of their own, at first and by keyframes."""
+    return ((*loc, "loras") for loc, section in _painted(data) if valid_value(section, "loras"))
 
 
 def _painted(data: Data) -> Iterator[tuple[Loc, Data]]:

@@ -6,10 +6,8 @@ from collections.abc import Iterator
 
 from smd_cli.scene.explain import Problem
 from smd_cli.scene.samplers import SAMPLERS, SamplerFacts, misfit, sampler_facts, samplers_with
-from smd_cli.scene.schema import Model
+from smd_cli.scene.schema import ANY_FAMILY
 from smd_cli.scene.valid import INVALID, Data, valid_value
-
-_ANY_FAMILY = Model().family
 
 
 def sampler_rules(data: Data) -> Iterator[Problem]:
@@ -25,7 +23,7 @@ def sampler_rules(data: Data) -> Iterator[Problem]:
 
 def _sampler_of(data: Data) -> tuple[SamplerFacts, int]:
     """Return the facts of the sampler, and the size of its grid."""
-    family = valid_value(data, "model", "family", default=_ANY_FAMILY)
+    family = valid_value(data, "model", "family", default=ANY_FAMILY)
     facts = sampler_facts(valid_value(data, "sampler", "kind"), family)
     return facts, valid_value(data, "sampler", "steps", default=facts.steps)
 
@@ -94,8 +92,8 @@ def _guidance_fits_the_sampler(data: Data) -> Iterator[Problem]:
 
 def _model_fits_the_sampler(data: Data) -> Iterator[Problem]:
     sampler, _ = _sampler_of(data)
-    family = valid_value(data, "model", "family", default=_ANY_FAMILY)
-    if family != _ANY_FAMILY and (text := misfit(sampler, family)):
+    family = valid_value(data, "model", "family", default=ANY_FAMILY)
+    if family != ANY_FAMILY and (text := misfit(sampler, family)):
         yield Problem(("sampler", "kind"), text)
 
 

@@ -25,6 +25,8 @@ else:
     FamilyName = Literal["auto", *FAMILIES]
 
 VERSION = 1
+ANY_FAMILY = "auto"
+"""The family of models that is read from their files."""
 CAPTIONER = "Salesforce/blip-image-captioning-large"
 """The smaller published one comes as a pickle alone."""
 ASIDE = "x-"  # how keys of the scene begin that are the author's own
@@ -70,7 +72,7 @@ class Model(Section):
         "file, or a place on the hub, such as `owner/name` or `owner/name@revision/file.safetensors`.",
     )
     family: FamilyName = Field(
-        default="auto",
+        default=ANY_FAMILY,
         description="Architecture; `auto` reads it from the weights. This version supports "
         f"{', '.join(f'`{name}`' for name in FAMILIES)}.",
     )
@@ -113,7 +115,8 @@ class Model(Section):
     )
 
 
-def _model_from_text(value: Any) -> Any:  # noqa: ANN401 - what a file says, of any shape
+def model_from_text(value: Any) -> Any:  # noqa: ANN401 - what a file says, of any shape
+    """Return what a scene says of its model as a mapping, where it is a text."""
     return {"base": value} if isinstance(value, str) else value
 
 
@@ -133,7 +136,7 @@ class Sampler(Section):
     kind: SamplerName | None = Field(
         default=None,
         description=f"{'; '.join(f'`{each.name}`: {each.summary}' for each in SAMPLERS.values())}. "
-        f"Default: {_USUAL}, where `model.family` says so; else `lcm`.",
+        f"Default: what the model recommends; {_USUAL}; else `lcm`.",
     )
     steps: Annotated[int, Field(ge=1, le=1000)] | None = Field(
         default=None,
@@ -253,7 +256,7 @@ class Scene(Section):
         "several, a picture for each; `random` draws one, which is written in the recipe. A stream has one.",
         json_schema_extra={"default": 0},
     )
-    model: Annotated[Model, BeforeValidator(_model_from_text, json_schema_input_type=str | Model)] = Field(
+    model: Annotated[Model, BeforeValidator(model_from_text, json_schema_input_type=str | Model)] = Field(
         default=Model(), description="The diffusion model: a name, a path, or a mapping."
     )
     sampler: Sampler = Field(default=Sampler(), description="Schedule, guidance and tiles.")

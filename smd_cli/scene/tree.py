@@ -54,6 +54,14 @@ class Node:
             for node in self.value.values() if isinstance(self.value, dict) else self.value:
                 yield from node.nodes()
 
+    def leaves(self, loc: Loc = ()) -> Iterator[tuple[Loc, Node]]:
+        """Yield what is no mapping below this node, with its place."""
+        if not isinstance(self.value, dict):
+            yield loc, self
+            return
+        for key, node in self.value.items():
+            yield from node.leaves((*loc, key))
+
     def size(self) -> int:
         """Count this node and those below it."""
         below = self.value.values() if isinstance(self.value, dict) else self.value

@@ -10,7 +10,7 @@ from pydantic_core import ErrorDetails
 from smd_cli.scene.explain import Problem, explain, place_of, quoted
 from smd_cli.scene.fractions import shapes_in_other_units
 from smd_cli.scene.rules import broken_rules
-from smd_cli.scene.schema import ASIDE, VERSION, Scene
+from smd_cli.scene.schema import ANY_FAMILY, ASIDE, VERSION, Scene
 from smd_cli.scene.tree import Loc
 from smd_cli.scene.valid import INVALID, Data
 
@@ -23,10 +23,11 @@ class InvalidScene(Exception):  # noqa: N818 - carries problems; the loader turn
         self.problems = problems
 
 
-def validate(data: Any) -> Scene:  # noqa: ANN401 - what a file says, of any shape
+def validate(data: Any, family: str = ANY_FAMILY) -> Scene:  # noqa: ANN401 - a file's, of any shape
     """Return the scene that plain data (mappings as dicts, lists as tuples) describes.
 
-    Raises InvalidScene with every problem; if the version is not supported, with that alone.
+    `family` is that of its model, where the scene does not say. Raises InvalidScene with every problem; if
+    the version is not supported, with that alone.
     """
     if not isinstance(data, dict):
         raise InvalidScene(
@@ -48,10 +49,18 @@ def validate(data: Any) -> Scene:  # noqa: ANN401 - what a file says, of any sha
         data = _without(data, problem.loc)
         if problem.meant:
             data = _without(data, problem.meant, fills=True)
-    problems += broken_rules(data)
+    problems += broken_rules(_of_family(data, family))
     if scene is None or problems:
         raise InvalidScene(problems)
     return scene
+
+
+def _of_family(data: Data, family: str) -> Data:
+    """Return a scene's data that name the family of its model, where they leave that open."""
+    given = data.get("model")
+    model = given if isinstance(given, dict) else {}
+    is_open = given is not INVALID and model.get("family") in (None, ANY_FAMILY)
+    return {**data, "model": {**model, "family": family}} if is_open else data
 
 
 def _problems(errors: list[ErrorDetails], data: Data) -> list[Problem]:

@@ -235,7 +235,7 @@ class TestProgram:
         assert (done.exit_code, done.stdout) == (2, "")
 
     def test_a_fault_of_the_program_is_one_line(self, scene: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        def broken(*_: object) -> None:
+        def broken(*_: object, **__: object) -> None:
             raise ZeroDivisionError("by\nzero")
 
         monkeypatch.setattr("smd_cli.app.origin.load", broken)
@@ -265,7 +265,7 @@ class TestProgram:
             assert all_of_it == CliRunner().invoke(app, ["--help"]).stdout
 
     def test_an_interrupt_ends_with_130(self, scene: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        def interrupted(*_: object) -> None:
+        def interrupted(*_: object, **__: object) -> None:
             raise KeyboardInterrupt
 
         monkeypatch.setattr("smd_cli.app.origin.load", interrupted)

@@ -383,3 +383,21 @@ def test_info_tells_what_things_are(hub, folder, single_file, lora, tmp_path, ma
     assert remote["size_bytes"] == model["size_bytes"]
     assert hub.fetched() == CONFIGS
     assert (none["kind"], "not a safetensors file" in none["problem"]) == ("other", True)
+
+
+def test_what_a_model_of_the_hub_recommends_is_fetched_before_a_run_is_planned(hub, copy, scene):
+    """Checks never ask the hub; later they know what is in the cache."""
+    (copy / "smd_defaults.yaml").write_text("smd: 1\nsampler: {kind: euler, steps: 2}\n")
+    hub.add("owner/model", copy)
+    path = scene(base="owner/model")
+    guided = ["--set", "sampler.guidance=self", "--set", "sampler.guidance_scale=2"]
+    (before,) = hub.smd(["check", path, *guided], network=False)
+    assert before.code == 0, before.err
+    (run,) = hub.smd(["generate", path, *guided])
+    assert (run.code, hub.fetched()) == (3, sorted([*CONFIGS, "smd_defaults.yaml"]))
+    assert "self needs the lcm or tcd sampler; euler goes with none and full" in run.err.replace("\n", " ")
+    check, info = hub.smd(
+        ["check", path, *guided], ["models", "info", "owner/model", "--json", "--offline"], network=False
+    )
+    assert (check.code, check.err) == (3, run.err)
+    assert json.loads(info.out)["recommended"] == {"sampler.kind": "euler", "sampler.steps": 2}

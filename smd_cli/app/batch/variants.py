@@ -65,7 +65,13 @@ def open_variants(request: Request, listener: Listener) -> list[Variant]:
         overrides.append(override_of("seed", request.seeds[0]))
     for source in request.sources:
         with problems.catching():
-            base = load_scene(source, overrides=overrides, task=request.task, painter=painter)
+            base = load_scene(
+                source,
+                overrides=overrides,
+                task=request.task,
+                painter=painter,
+                fetch=request.may_fetch and not request.settings.offline,
+            )
             points = request.points or base.points
             for point in points:
                 with problems.catching():

@@ -12,6 +12,7 @@ from smd_cli.app.bundle.opened import open_bundle
 from smd_cli.app.bundle.place import bundle_at
 from smd_cli.app.lock.drift import name_in, overrides_of
 from smd_cli.app.lock.lockfile import Lock, read_lock
+from smd_cli.app.model_advice import ModelAdviser
 from smd_cli.app.origin import read_source
 from smd_cli.app.scenes import OpenedScene
 from smd_cli.errors import SmdError, UsageError
@@ -74,7 +75,8 @@ def _names(opened: OpenedScene, overrides: Mapping[str, Any]) -> set[str]:
     if path is None:
         return set()
     try:
-        loaded, _ = read_source(path, [override_of(*item) for item in overrides.items()], Path(), None)
+        changes = [override_of(*item) for item in overrides.items()]
+        loaded, _ = read_source(path, changes, Path(), None, ModelAdviser(offline=True))
     except SmdError:
         return {""}
     return {each.reference.text for each in named_references(loaded)}

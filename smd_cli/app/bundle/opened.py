@@ -15,9 +15,11 @@ from smd_cli.app.bundle.folder import PrivateFolder
 from smd_cli.digests import Stamp, stamp_of
 from smd_cli.errors import SceneError, SmdError
 from smd_cli.messages import Place
+from smd_cli.models.configs import DEFAULTS
 from smd_cli.scene.loader import LoadedScene, load
 from smd_cli.scene.named import NamedReference, named_references
 from smd_cli.scene.overrides import Override
+from smd_cli.scene.recommended import Adviser, no_advice
 
 _SCENES = (".yaml", ".yml")
 
@@ -58,9 +60,15 @@ class Bundle:
             raise SceneError(place.says(f"has no scene {name}; it has {', '.join(self.scenes)}"))
         return name or self.scenes[0]
 
-    def load(self, scene: str, overrides: Sequence[Override], task: str | None) -> LoadedScene:
-        """Read one of its scenes. Raises SceneError: that is none."""
-        return load(self.folder / scene, overrides, task, f"{self.file}/{scene}")
+    def load(
+        self,
+        scene: str,
+        overrides: Sequence[Override] = (),
+        task: str | None = None,
+        adviser: Adviser = no_advice,
+    ) -> LoadedScene:
+        """Read one of its scenes. Raises SceneError: that is none; AssetError: as the adviser."""
+        return load(self.folder / scene, overrides, task, f"{self.file}/{scene}", adviser)
 
     def check_inside(self, loaded: LoadedScene) -> None:
         """Check that a scene in it, or a point of its matrix, names no file outside; options may.
@@ -94,11 +102,12 @@ def open_bundle(file: Path) -> Bundle:
 
 
 def scenes_of(archive: Archive) -> tuple[str, ...]:
-    """Return the scenes of a bundle: of its YAML files those in the fewest folders, if no checkpoint's.
+    """Return the scenes of a bundle: of its YAML files those in the fewest folders, if no model's.
 
-    (A checkpoint's config lies beside it, under its name.)
+    (A checkpoint's config lies beside it, under its name; a model folder's defaults have their own name.)
     """
     found = [PurePosixPath(name) for name in archive.files if name.endswith(_SCENES)]
+    found = [each for each in found if each.name != DEFAULTS]
     found = [each for each in found if str(each.with_suffix(".safetensors")) not in archive.files]
     least = min((len(each.parts) for each in found), default=0)
     return tuple(sorted(str(each) for each in found if len(each.parts) == least))

@@ -13,9 +13,9 @@ from smd_cli.app.reports import WrittenFile
 from smd_cli.app.scenes import OpenedScene
 from smd_cli.errors import MismatchError, UsageError
 from smd_cli.media.recipe import Recipe
-from smd_cli.media.recipe_changes import changes
+from smd_cli.media.recipe_changes import Change, changes
 from smd_cli.messages import Message, Place
-from smd_cli.scene.tree import steps_of
+from smd_cli.scene.tree import Loc, steps_of
 
 _BASE = "model.base"
 _SHOWN = 10  # seeds
@@ -95,9 +95,11 @@ def differences(lock: Lock, picture: LockedPicture, now: Recipe, scene: OpenedSc
     if _is_same(picture.recipe, now):
         return []
     found, holds = picture.recipe.compared(now), Place(str(lock.path))
-    problems = [_place(change.place, scene).says(change.since(f"in {lock.path}")) for change in found.values]
+    problems = [_told(change, lock, scene) for change in found.values]
     problems += [
-        _place(key, scene).says(f"is another file than that of {lock.path}{_revisions(key, picture, now)}")
+        _place(_loc(key, scene), scene).says(
+            f"is another file than that of {lock.path}{_revisions(key, picture, now)}"
+        )
         for key in found.files
     ]
     if found.is_rendered_otherwise:
@@ -107,6 +109,19 @@ def differences(lock: Lock, picture: LockedPicture, now: Recipe, scene: OpenedSc
         )
         problems.append(holds.says(text))
     return problems or [holds.says(f"holds another {picture.name}")]
+
+
+def _told(change: Change, lock: Lock, scene: OpenedScene) -> Message:
+    """Tell a value that differs, and whether the model recommends what it is now."""
+    loc = _loc(change.place, scene)
+    hint = ", which the model recommends" * scene.loaded.filled.recommends(_decided_at(loc))
+    return _place(loc, scene).says(f"{change.since(f'in {lock.path}')}{hint}")
+
+
+def _decided_at(loc: Loc) -> Loc:
+    """Return where a scene says a value that regions have from `masks`, or any other value."""
+    inherited = {"mask_std": ("masks", "std"), "mask_strength": ("masks", "strength")}
+    return inherited.get(str(loc[-1]), loc) if loc[:1] == ("regions",) else loc
 
 
 def _is_same(locked: Recipe, now: Recipe) -> bool:
@@ -158,7 +173,12 @@ def _other_versions(lock: Lock, picture: LockedPicture, now: Recipe) -> list[Mes
     return [Message(text)] if told else []
 
 
-def _place(key: str, scene: OpenedScene) -> Place:
+def _place(loc: Loc, scene: OpenedScene) -> Place:
+    """Return the place of a value, of a model's part too."""
+    return place_in_scene(scene, loc[1:]) if loc[:1] == ("model",) else scene.locate(*loc)
+
+
+def _loc(key: str, scene: OpenedScene) -> Loc:
     """Return where a scene says what a recipe has under a key, in which regions go by their names."""
     loc: list[str | int] = []
     names = [region.name for region in scene.plan.regions]
@@ -167,6 +187,4 @@ def _place(key: str, scene: OpenedScene) -> Place:
             loc.append(names.index(step))
         else:
             loc.append(int(step) if step.isdecimal() else step)
-    if loc == ["family"]:
-        loc = ["model", "family"]
-    return place_in_scene(scene, tuple(loc[1:])) if loc[:1] == ["model"] else scene.locate(*loc)
+    return ("model", "family") if loc == ["family"] else tuple(loc)

@@ -65,9 +65,8 @@ class _Scenes:
             if not is_scene(path):
                 hint = f"{self._lock.path} names it from its folder, and smd lock of other scenes drops it"
                 raise MismatchError(Place(str(path)).says(f"no such file; {hint}"))
-            scene = _for_task(
-                load_scene(path, overrides=self._overrides(picture)), picture.recipe.scene["task"]
-            )
+            opened = load_scene(path, overrides=self._overrides(picture), fetch=not self._offline)
+            scene = _for_task(opened, picture.recipe.scene["task"])
             scene = replace(scene, origin=replace(scene.origin, recipe=None))  # verdicts tell all
             self._last = key, scene, ComingRecipes(scene, RenderSettings(offline=self._offline))
         return self._last[1:]
