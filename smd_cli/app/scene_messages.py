@@ -20,7 +20,10 @@ _SHOWN_SEEDS = 10
 def warnings_of(loaded: LoadedScene, plan: Plan) -> Iterator[Message]:
     """Yield what is likely a mistake, or gets lost."""
     yield from lint_texts(loaded.tree)
-    yield from lint(plan, loaded.locate)
+    recommended = loaded.filled.values()  # which are nobody's mistake where they have no effect
+    yield from (
+        each for each in lint(plan, loaded.locate) if each.place and each.place.key not in recommended
+    )
     yield from lint_prompts(loaded.scene, loaded.locate)
     yield from lint_words(loaded.scene, plan.model, loaded.locate)
     if loaded.scene.model.captioner and plan.model.captioner is None:

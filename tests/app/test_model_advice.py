@@ -82,6 +82,14 @@ def test_what_is_recommended_is_planned_rendered_and_written(here):
     assert picture.recipe.scene["model"]["family"] == "auto"  # as the scene says
 
 
+def test_what_is_recommended_in_vain_is_no_warning(here):
+    (here / "model" / DEFAULTS).write_text("smd: 1\nsampler: {late: coupled}\n")
+    everything = {"bootstrap.steps": 5}
+    assert smd.load_scene("scene.yaml", overrides=everything).warnings == ()
+    (warning,) = smd.load_scene("scene.yaml", overrides={**everything, "sampler.late": "coupled"}).warnings
+    assert "no effect where all steps are bootstrapped" in warning
+
+
 def test_plan_and_info_tell_what_is_recommended(here):
     told = program.smd("plan", "scene.yaml").stdout
     assert "recommended by the model" in told
