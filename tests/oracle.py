@@ -43,6 +43,7 @@ class Problem:
     is_behind: bool = False  # the rest is no region among others: it lies behind them, whole
     show_through: bool = False  # and shows where they are empty when the bootstrap ends
     is_coupled: bool = False  # after the bootstrap a tile is evaluated once, under all prompts in it
+    own_tiles: bool = False  # what fits into a tile is bootstrapped in one around it
 
 
 def render(problem: Problem, model: Model, coupled: Coupled | None = None) -> list[Tensor]:
@@ -118,9 +119,11 @@ def average(
     """
     ground, empty = bootstrapping or (None, None)
     total, weight = torch.zeros_like(x), torch.zeros_like(x)
-    for (top, left, height, width), ramp in tiles(x.shape[2], x.shape[3], problem.tile):
-        here = (..., slice(top, top + height), slice(left, left + width))
-        for region in regions:
+    for region in regions:
+        whole = masks[region][0]
+        own = own_tile(whole, problem.tile) if problem.own_tiles and ground is not None else []
+        for (top, left, height, width), ramp in own or tiles(x.shape[2], x.shape[3], problem.tile):
+            here = (..., slice(top, top + height), slice(left, left + width))
             mask = masks[region][here]
             latent, share = x[here], mask * ramp
             down, right = to_center(mask[0]) if ground is not None else (0, 0)
@@ -254,6 +257,19 @@ def starts(length: int, size: int) -> list[int]:
     while found[-1] + size < length:
         found.append(min(found[-1] + stride, length - size))
     return found
+
+
+def own_tile(mask: Tensor, size: int) -> list[tuple[tuple[int, int, int, int], Tensor]]:
+    """The one box of a tile's size around a mask (h, w), inside the canvas; none where it does not fit."""
+    height, width = (min(size, side) for side in mask.shape)
+    ys, xs = torch.nonzero(mask > 0, as_tuple=True)
+    if len(ys) == 0 or ys.max() - ys.min() >= height or xs.max() - xs.min() >= width:
+        return []
+    top = (ys.min().item() + ys.max().item() + 1) // 2 - height // 2
+    left = (xs.min().item() + xs.max().item() + 1) // 2 - width // 2
+    top = max(0, min(top, mask.shape[0] - height))
+    left = max(0, min(left, mask.shape[1] - width))
+    return [((top, left, height, width), torch.ones(height, width))]
 
 
 def side_weight(at: int, size: int, start: int, length: int) -> float:

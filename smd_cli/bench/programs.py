@@ -7,7 +7,7 @@ from PIL import Image
 
 from smd_cli.core.guidance import Guidance
 from smd_cli.core.regions import Regions
-from smd_cli.core.views import View
+from smd_cli.core.views import View, select_views
 from smd_cli.engine.events import Clock
 from smd_cli.engine.prepare import PreparedScene
 from smd_cli.engine.render import render
@@ -61,7 +61,8 @@ def plain_loop(scene: PreparedScene) -> Program:
 
 def every_view(regions: Regions) -> tuple[tuple[View, ...], ...]:
     """Return, for each step, a view of every region in every tile, also where the region weighs nothing."""
-    chosen = {(view.step, view.regions, view.tile): view for views in regions.views for view in views}
+    views = select_views(regions.masks, regions.tiling)  # none with a tile of its own, or coupled
+    chosen = {(view.step, view.regions, view.tile): view for step in views for view in step}
     return tuple(
         tuple(
             chosen.get((step, (region,), tile), View(step, (region,), tile, box, (0, 0)))

@@ -11,7 +11,7 @@ from smd_cli.core.coupling import shares_of
 from smd_cli.core.guidance import Guidance
 from smd_cli.core.masks import uncovered
 from smd_cli.core.tiling import OVERLAP, Tiling, tile_canvas
-from smd_cli.core.views import CoupledViews, View, select_views
+from smd_cli.core.views import EACH_IN_TILES, CoupledViews, View, ViewChoice, select_views
 
 
 class Work(NamedTuple):
@@ -52,14 +52,14 @@ class Regions:
 
     def weight(self, view: View) -> Tensor:
         """Return the weight of a view in the average, (th, tw)."""
-        return self.mask(view) * self.tiling.weights[view.tile]
+        return self.mask(view) * self._ramps(view)
 
     def weights(self, view: View) -> Iterator[tuple[int, Tensor]]:
         """Yield the depths of a view's regions, 1 behind the others, and its weight at each, (th, tw)."""
         for depth, is_behind in enumerate((False, True)):
             of_depth = [region for region in view.regions if (region in self.behind) is is_behind]
             if of_depth:
-                yield depth, self._masks(view, of_depth).sum(0) * self.tiling.weights[view.tile]
+                yield depth, self._masks(view, of_depth).sum(0) * self._ramps(view)
 
     def shares(self, view: View) -> Tensor:
         """Return how much of each latent pixel of a view its regions have, (R, th, tw).
@@ -70,6 +70,10 @@ class Regions:
         is_behind = masks.new_tensor([region in self.behind for region in view.regions])[:, None, None]
         left = (1 - (masks * (1 - is_behind)).sum(0)).clip(0, 1)
         return shares_of(torch.lerp(masks, masks * left, is_behind))
+
+    def _ramps(self, view: View) -> Tensor | float:
+        """Return the weights of a view's tile, (th, tw); what a region has for itself counts whole."""
+        return 1.0 if view.tile is None else self.tiling.weights[view.tile]
 
     def _masks(self, view: View, regions: Sequence[int]) -> Tensor:
         """Return the quantized masks of some regions in a view, (R, th, tw)."""
@@ -112,13 +116,13 @@ def arrange_regions(
     overlap: float = OVERLAP,
     wrap: bool = False,
     behind: frozenset[int] = frozenset(),
-    coupled_from: int | None = None,
+    choice: ViewChoice = EACH_IN_TILES,
 ) -> Regions:
     """Arrange quantized masks (P, S, 1, H, W) on tiles of side `tile`, in latent pixels.
 
-    Tiles share `overlap` of their side with their neighbours; with `wrap` the canvas closes on itself. From
-    the step `coupled_from` on a tile is one view, of all regions in it.
+    Tiles share `overlap` of their side with their neighbours; with `wrap` the canvas closes on itself.
     """
     height, width = masks.shape[-2:]
     tiling = tile_canvas(height, width, tile, overlap=overlap, wrap=wrap)
-    return Regions(masks, tiling, select_views(masks, tiling, coupled_from), behind=behind)
+    views = select_views(masks, tiling, choice, behind)
+    return Regions(masks, tiling, views, behind=behind)

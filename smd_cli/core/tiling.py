@@ -1,5 +1,6 @@
 """Tiles: boxes of one size that overlap, with linear ramps that sum to 1 on every pixel."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -67,6 +68,20 @@ class Tiling:
         """Return the same tiles with weights on a device."""
         return replace(self, device=device)
 
+    def boxes_around(self, inside: Tensor) -> dict[int, Box]:
+        """Return a box of a tile's size around each region, `inside` (P, H, W), that fits into one, by index.
+
+        The region is in its middle, or as near to that as the canvas allows. One that lies across the edge of
+        a canvas that wraps does not fit.
+        """
+        tile, found = self.boxes[0], {}
+        down = _placed(inside.any(-1), tile.bottom - tile.top)
+        across = _placed(inside.any(-2), tile.right - tile.left)
+        for region, (y, x) in enumerate(zip(down, across, strict=True)):
+            if y is not None and x is not None:
+                found[region] = Box(*y, *x)
+        return found
+
 
 def tile_canvas(
     height: int, width: int, tile: int, *, overlap: float = OVERLAP, wrap: bool = False
@@ -106,6 +121,21 @@ def _ring(length: int, tile: int, overlap: float) -> Line:
     ramps = torch.ones(count, tile, dtype=torch.float64)
     _fade(ramps, ramps, tile - -(-length // count))
     return Line(starts, ramps)
+
+
+def _placed(inside: Tensor, tile: int) -> Iterator[tuple[int, int] | None]:
+    """Yield where a tile begins and ends whose middle is that of what is set in truth values (P, n).
+
+    None: nothing is set, or more than a tile.
+    """
+    length = inside.shape[-1]
+    for line in inside.cpu():
+        places = line.nonzero()[:, 0].tolist()
+        if not places or places[-1] + 1 - places[0] > tile:
+            yield None
+            continue
+        start = min(max((places[0] + places[-1] + 1) // 2 - tile // 2, 0), length - tile)
+        yield start, start + tile
 
 
 def _stride(tile: int, overlap: float) -> int:

@@ -7,7 +7,7 @@ inpainting and panoramas are all lists of views.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import overload
+from typing import NamedTuple, overload
 
 import torch
 from torch import Tensor
@@ -22,30 +22,53 @@ _AT_ONCE = 4096  # views whose masks are measured at once
 class View:
     """Regions in one tile at one step, by index; `roll` centres the mask of a single one in the tile's `box`.
 
-    A view of several is coupled: the tile is evaluated once, under all of their prompts.
+    A view of several is coupled: the tile is evaluated once, under all of their prompts. `tile` is None where
+    a region has a box of its own.
     """
 
     step: int
     regions: tuple[int, ...]
-    tile: int
+    tile: int | None
     box: Box
     roll: Roll
 
 
-class StepViews(Sequence[View]):
-    """The views of one step, by tiles and then regions; none is made before one is asked for.
+class ViewChoice(NamedTuple):
+    """How views are chosen, by steps.
 
-    A large canvas has a million, which a forecast only counts.
+    Before `own_until` a region that fits into a tile has one view, in a box of its own around its mask,
+    rather than one in each tile that it lies in. From `coupled_from` on there is one view a tile, of all
+    regions in it; None: never.
     """
 
-    def __init__(self, step: int, masks: Tensor, tiling: Tiling) -> None:
-        """Find the views of a step, whose regions have masks (P, H, W)."""
+    own_until: int = 0
+    coupled_from: int | None = None
+
+
+EACH_IN_TILES = ViewChoice()
+"""A view for each region in each tile, at all steps."""
+
+
+class StepViews(Sequence[View]):
+    """The views of one step: those in boxes of their own, then by tiles and regions.
+
+    None is made before one is asked for: a large canvas has a million, which a forecast only counts.
+    """
+
+    def __init__(self, step: int, masks: Tensor, tiling: Tiling, alone: Tensor | None = None) -> None:
+        """Find the views of a step, whose regions have masks (P, H, W).
+
+        `alone` (P,) tells which regions may have a box of their own.
+        """
         self._step, self._masks, self._tiling = step, masks, tiling
-        self._chosen = _weighing(masks > 0, tiling).nonzero()  # (n, 2): tile and region
+        weighing = _weighing(masks > 0, tiling)
+        self._own = {} if alone is None else tiling.boxes_around((masks > 0) & alone[:, None, None])
+        weighing[:, list(self._own)] = False
+        self._chosen = weighing.nonzero()  # (n, 2): tile and region
 
     def __len__(self) -> int:
         """Return how many there are."""
-        return len(self._chosen)
+        return len(self._own) + len(self._chosen)
 
     @overload
     def __getitem__(self, index: int) -> View: ...
@@ -62,10 +85,21 @@ class StepViews(Sequence[View]):
     def _listed(self) -> tuple[View, ...]:
         rolls = (roll for chosen in torch.split(self._chosen, _AT_ONCE) for roll in self._rolls(chosen))
         boxes = self._tiling.boxes
-        return tuple(
-            View(self._step, (region,), tile, boxes[tile], roll)
-            for (tile, region), roll in zip(self._chosen.tolist(), rolls, strict=True)
+        return (
+            *(
+                View(self._step, (region,), None, box, self._roll(region, box))
+                for region, box in self._own.items()
+            ),
+            *(
+                View(self._step, (region,), tile, boxes[tile], roll)
+                for (tile, region), roll in zip(self._chosen.tolist(), rolls, strict=True)
+            ),
         )
+
+    def _roll(self, region: int, box: Box) -> Roll:
+        """Return how a region is centred in a box, which the canvas's edges may have kept from doing so."""
+        down, right = centering_rolls(box.of(self._masks[region]))
+        return int(down), int(right)
 
     def _rolls(self, chosen: Tensor) -> Iterator[Roll]:
         """Return how each of the views (n, 2) is centred."""
@@ -113,19 +147,25 @@ class CoupledViews(Sequence[View]):
 
 
 def select_views(
-    masks: Tensor, tiling: Tiling, coupled_from: int | None = None
+    masks: Tensor,
+    tiling: Tiling,
+    choice: ViewChoice = EACH_IN_TILES,
+    behind: frozenset[int] = frozenset(),
 ) -> tuple[Sequence[View], ...]:
     """Return, for each step of quantized masks (P, S, 1, H, W), the views in which a region weighs anything.
 
-    The others would be multiplied by zero: leaving them out changes nothing but the time. From the step
-    `coupled_from` on there is one view a tile.
+    The others would be multiplied by zero: leaving them out changes nothing but the time. Regions `behind` go
+    on with what is around them, and keep to the tiles.
     """
-    last = masks.shape[1] if coupled_from is None else coupled_from
-    steps = masks[:, :, 0].unbind(1)
-    return tuple(
-        (StepViews if step < last else CoupledViews)(step, of_step, tiling)
-        for step, of_step in enumerate(steps)
-    )
+    alone = torch.ones(len(masks), dtype=torch.bool, device=masks.device)
+    alone[list(behind)] = False
+
+    def views(step: int, of_step: Tensor) -> Sequence[View]:
+        if choice.coupled_from is not None and step >= choice.coupled_from:
+            return CoupledViews(step, of_step, tiling)
+        return StepViews(step, of_step, tiling, alone if step < choice.own_until else None)
+
+    return tuple(views(step, of_step) for step, of_step in enumerate(masks[:, :, 0].unbind(1)))
 
 
 def _weighing(inside: Tensor, tiling: Tiling) -> Tensor:

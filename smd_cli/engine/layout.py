@@ -7,6 +7,7 @@ from smd_cli.core.guidance import Guidance
 from smd_cli.core.regions import Regions, Work, arrange_regions
 from smd_cli.core.samplers import SamplerSteps, ScheduleMaker
 from smd_cli.core.schedule import Schedule
+from smd_cli.core.views import ViewChoice
 from smd_cli.engine.layers import CanvasImages, Layer, scene_layers
 from smd_cli.engine.soft_masks import quantized_masks, soft_pixels_at_once
 from smd_cli.engine.tile_size import tile_side
@@ -55,7 +56,10 @@ def make_layout(plan: Plan, images: CanvasImages, facts: ModelFacts, schedules: 
         overlap=plan.sampler.overlap,
         wrap=plan.canvas.wraps,
         behind=frozenset(index for index, layer in enumerate(layers) if layer.is_behind),
-        coupled_from=plan.coupled_from,
+        choice=ViewChoice(
+            own_until=plan.bootstrap.steps if plan.bootstrap.own_tiles else 0,
+            coupled_from=plan.coupled_from,
+        ),
     )
     sampler = plan.sampler
     guidance = Guidance(sampler.guidance, sampler.guidance_scale, sampler.delta, sampler.guidance_rescale)

@@ -43,9 +43,10 @@ def _unused_guidance(plan: Plan, locate: Locate) -> Iterator[Message]:
 
 def _unused_bootstrap(plan: Plan, locate: Locate) -> Iterator[Message]:
     bootstrap = plan.bootstrap
-    if bootstrap.show_through and bootstrap.steps == 0:
-        yield locate("bootstrap", "show_through").says("has no effect without bootstrapped steps")
-    elif bootstrap.show_through and bootstrap.mix_steps != Bootstrap().mix_steps:
+    for key in ("show_through", "own_tiles"):
+        if getattr(bootstrap, key) and bootstrap.steps == 0:
+            yield locate("bootstrap", key).says("has no effect without bootstrapped steps")
+    if bootstrap.steps and bootstrap.show_through and bootstrap.mix_steps != Bootstrap().mix_steps:
         yield locate("bootstrap", "mix_steps").says("has no effect with show_through")
 
 

@@ -227,6 +227,11 @@ class Bootstrap(Section):
         "shows it where regions are still white when their bootstrap ends; otherwise such areas can stay "
         "white. White parts of a region's subject can be replaced as well.",
     )
+    own_tiles: bool = Field(
+        default=False,
+        description="Bootstraps a region that fits into a tile once, in a tile of its own around it, instead "
+        "of in each tile that it lies in: fewer evaluations, and it is whole in one.",
+    )
 
 
 Matrix = Annotated[

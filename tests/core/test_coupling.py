@@ -26,6 +26,7 @@ from smd_cli.core.sample import sample
 from smd_cli.core.samplers import SAMPLERS, SamplerSteps
 from smd_cli.core.schedule import Schedule
 from smd_cli.core.step import Method, denoise_step
+from smd_cli.core.views import ViewChoice
 from tests.core.models import ConvModel, ddim, lcm, training
 
 HEIGHT, WIDTH, TILE, PX = 9, 14, 6, 8
@@ -185,7 +186,7 @@ def test_where_prompts_act_pixel_by_pixel_coupled_views_paint_what_views_do(
     sampler: str, guidance: Guidance, bootstrapped: int, wrap: bool
 ) -> None:
     method = method_of(sampler, guidance, bootstrapped)
-    coupled = layouts(method.schedule, wrap=wrap, coupled_from=bootstrapped)
+    coupled = layouts(method.schedule, wrap=wrap, choice=ViewChoice(coupled_from=bootstrapped))
     for name, apart in layouts(method.schedule, wrap=wrap).items():
         if name == "behind":
             method = replace(method, bootstrap=replace(method.bootstrap, show_through=True))
@@ -206,7 +207,7 @@ def test_a_stream_that_mixes_coupled_and_bootstrapped_rows_emits_the_one_shot_pi
 ) -> None:
     """Rows of one batch have one prompt or several; all come out as they would alone."""
     method, model = method_of("lcm", guidance, 2), ConvModel(prompts=6)
-    regions = layouts(LCM, coupled_from=2)["rest"]
+    regions = layouts(LCM, choice=ViewChoice(coupled_from=2))["rest"]
     noise, count = SeededNoise(5), len(LCM)
     renoise = torch.cat([noise("renoise", step, SHAPE) for step in range(count)])
     ground = torch.cat([noise("bootstrap", step, SHAPE) for step in range(count)])
@@ -227,7 +228,7 @@ def test_a_stream_that_mixes_coupled_and_bootstrapped_rows_emits_the_one_shot_pi
 @pytest.mark.parametrize("batch", [1, 2, 1000])
 def test_the_picture_does_not_depend_on_the_batch(batch: int) -> None:
     method, model = method_of("lcm", Guidance("full", 1.5), 1), ConvModel(prompts=6)
-    regions = layouts(LCM, coupled_from=1)["rest"]
+    regions = layouts(LCM, choice=ViewChoice(coupled_from=1))["rest"]
     one, other = (painted(regions, replace(method, batch=size), model) for size in (batch, 5))
     torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-4)
 
@@ -236,7 +237,8 @@ def test_one_region_is_asked_about_as_without_coupling() -> None:
     full = torch.ones(1, 5, 1, HEIGHT, WIDTH)
     method, model = Method(LCM, Guidance("full", 1.5)), ConvModel(prompts=2)
     plain, coupled = (
-        painted(arrange_regions(full, TILE, coupled_from=start), method, model) for start in (None, 0)
+        painted(arrange_regions(full, TILE, choice=ViewChoice(coupled_from=start)), method, model)
+        for start in (None, 0)
     )
     assert torch.equal(plain, coupled)
 
@@ -244,7 +246,9 @@ def test_one_region_is_asked_about_as_without_coupling() -> None:
 def test_a_coupled_tile_has_the_regions_that_weigh_there_and_no_other() -> None:
     masks = torch.zeros(3, 5, 1, 4, 12)
     masks[0, ..., :3], masks[1, ..., 3:5], masks[2, 2:, ..., 9:] = 1, 1, 1
-    regions = arrange_regions(masks, 4, overlap=0, coupled_from=1).over(torch.zeros(1, 4, 4, 12))
+    regions = arrange_regions(masks, 4, overlap=0, choice=ViewChoice(coupled_from=1)).over(
+        torch.zeros(1, 4, 4, 12)
+    )
     found = [[(view.tile, view.regions, view.roll) for view in views] for views in regions.views]
     assert [place[:2] for place in found[0]] == [(0, (0,)), (0, (1,)), (1, (1,))]
     assert found[1] == [(0, (0, 1), (0, 0)), (1, (1,), (0, 0))]
@@ -261,7 +265,7 @@ def test_rows_that_have_one_prompt_each_are_told_so() -> None:
         asked.append(each)
         return torch.zeros_like(each.latents)
 
-    regions = layouts(LCM, coupled_from=1)["rest"]
+    regions = layouts(LCM, choice=ViewChoice(coupled_from=1))["rest"]
     rows = Rows(torch.zeros(2, *SHAPE[1:]), (0, 3))
     denoise_step(rows, torch.zeros_like(rows.x), regions, Method(LCM, Guidance(), batch=1000), predict)
     (whole,) = asked

@@ -15,6 +15,7 @@ from smd_cli.core.rows import Rows
 from smd_cli.core.sample import sample
 from smd_cli.core.schedule import TrainingSchedule
 from smd_cli.core.step import Method
+from smd_cli.core.views import ViewChoice
 from tests.core.models import ConvModel, alphas_cumprod, lcm
 from tests.golden import DOWNSCALE, Case, cases, relative_error, tiny_pipeline
 from tests.oracle import Problem, render
@@ -59,6 +60,7 @@ def random_problem(seed: int) -> Problem:
         problem.is_behind = pick.random() < 0.6
         problem.show_through = problem.is_behind and pick.random() < 0.7
     problem.is_coupled = pick.random() < 0.5
+    problem.own_tiles = pick.random() < 0.5
     return problem
 
 
@@ -74,8 +76,12 @@ def render_by_core(problem: Problem, predict: ConvModel, batch: int) -> list[Ten
     elif problem.rest:
         masks = torch.cat([uncovered(masks), masks])
     behind = frozenset({0} if problem.is_behind else ())
-    coupled_from = problem.bootstrap_steps if problem.is_coupled else None
-    regions = arrange_regions(masks, problem.tile, behind=behind, coupled_from=coupled_from)
+    bootstrapped = problem.bootstrap_steps
+    choice = ViewChoice(
+        own_until=bootstrapped if problem.own_tiles else 0,
+        coupled_from=bootstrapped if problem.is_coupled else None,
+    )
+    regions = arrange_regions(masks, problem.tile, behind=behind, choice=choice)
     regions = regions.over(problem.background, problem.white)
     bootstrap = Bootstrap(
         problem.white,

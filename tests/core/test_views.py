@@ -9,8 +9,8 @@ from torch import Tensor
 from smd_cli.core.centering import centering_rolls
 from smd_cli.core.guidance import Guidance
 from smd_cli.core.regions import Work, arrange_regions
-from smd_cli.core.tiling import tile_canvas
-from smd_cli.core.views import View, select_views
+from smd_cli.core.tiling import Box, tile_canvas
+from smd_cli.core.views import View, ViewChoice, select_views
 
 WHITE = torch.full((1, 4, 8, 12), 9.0)
 
@@ -74,6 +74,55 @@ def test_weights_of_all_views_add_up_to_the_masks() -> None:
     regions = arrange_regions(quadrants(), 4)
     for step, of_step in enumerate(regions.views):
         total = torch.zeros(8, 12)
+        for view in of_step:
+            view.box.of(total).add_(regions.weight(view))
+        torch.testing.assert_close(total, regions.masks[:, step, 0].sum(0))
+
+
+def alone_and_large() -> Tensor:
+    """Two regions on 8 by 20 over three steps: one of 2 by 6 across three tiles of side 8, one too large."""
+    masks = torch.zeros(2, 3, 1, 8, 20)
+    masks[0, :, :, 3:5, 6:12] = 1
+    masks[1, :, :, 6:, :] = 1
+    return masks
+
+
+def test_a_region_that_fits_into_a_tile_is_bootstrapped_once_in_one_around_it() -> None:
+    tiling = tile_canvas(8, 20, 8)
+    shared, *_ = select_views(alone_and_large(), tiling)
+    steps = select_views(alone_and_large(), tiling, ViewChoice(own_until=2))
+    assert [[view.tile for view in shared if view.regions == (at,)] for at in (0, 1)] == [
+        [0, 1, 2],
+        [0, 1, 2, 3],
+    ]
+    for of_step in steps[:2]:
+        own, *others = of_step
+        assert own == View(own.step, (0,), None, Box(0, 8, 5, 13), (0, 0))
+        assert [(view.regions, view.tile) for view in others] == [((1,), tile) for tile in range(4)]
+        assert len(of_step) == 5
+    assert [view.tile for view in steps[2] if view.regions == (0,)] == [0, 1, 2]
+
+
+def test_a_tile_of_its_own_stays_on_the_canvas_and_is_rolled_for_the_rest() -> None:
+    masks = torch.zeros(1, 1, 1, 8, 20)
+    masks[..., :2, 18:] = 1
+    (view,) = select_views(masks, tile_canvas(8, 20, 8), ViewChoice(own_until=1))[0]
+    assert (view.box, view.roll) == (Box(0, 8, 12, 20), (3, -3))
+
+
+def test_regions_behind_and_those_across_the_edge_of_a_ring_keep_to_the_tiles() -> None:
+    choice = ViewChoice(own_until=3)
+    behind = arrange_regions(alone_and_large(), 8, behind=frozenset({0}), choice=choice)
+    assert [view.tile for view in behind.views[0] if view.regions == (0,)] == [0, 1, 2]
+    across = alone_and_large().roll(-8, -1)
+    ring = arrange_regions(across, 8, wrap=True, choice=choice)
+    assert all(view.tile is not None for view in ring.views[0])
+
+
+def test_weights_of_tiles_of_their_own_add_up_to_the_masks() -> None:
+    regions = arrange_regions(alone_and_large(), 8, choice=ViewChoice(own_until=3))
+    for step, of_step in enumerate(regions.views):
+        total = torch.zeros(8, 20)
         for view in of_step:
             view.box.of(total).add_(regions.weight(view))
         torch.testing.assert_close(total, regions.masks[:, step, 0].sum(0))

@@ -96,6 +96,7 @@ def close(a: Tensor, b: Tensor) -> bool:
         "sampler: {kind: dpmpp, steps: 5, guidance_scale: 1.6}",
         "sampler: {kind: dpmpp, steps: 5, spacing: karras}\nbootstrap: {steps: 3, show_through: true}",
         "bootstrap: {steps: 3, show_through: true}",
+        "bootstrap: {steps: 3, show_through: true, own_tiles: true}\nsampler: {late: coupled, tile: 64}",
         "bootstrap: {steps: 2, show_through: true}\nsampler: {guidance_scale: 1.6, guidance: self}",
         "sampler: {late: coupled, guidance_scale: 1.6, guidance: initialize}",
         "sampler: {late: coupled, kind: dpmpp, steps: 5}\nbootstrap: {steps: 2, show_through: true}",

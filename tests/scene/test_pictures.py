@@ -254,6 +254,12 @@ def test_idle_settings_around_showing_through_are_warned_of(settings: str, told:
     assert lint(found, lambda *loc: Place(dotted(loc))) == told
 
 
+def test_tiles_of_their_own_without_a_bootstrap_are_warned_of() -> None:
+    found = plan(f"{CANVAS}background: {{prompt: x}}\nbootstrap: {{steps: 0, own_tiles: true}}")
+    said = lint(found, lambda *loc: Place(dotted(loc)))
+    assert said == ["bootstrap.own_tiles: has no effect without bootstrapped steps"]
+
+
 def test_loras_of_a_background_that_nothing_paints_are_warned_of() -> None:
     lora = "loras: [{path: ./a.safetensors}]"
     region = "regions: [{name: x, prompt: y, mask: rest}]\n"

@@ -57,7 +57,13 @@ def test_defaults() -> None:
             "tile": "native",
             "overlap": 0.5,
         },
-        "bootstrap": {"steps": 2, "mix_steps": 1.5, "leak_sensitivity": 0.2, "show_through": False},
+        "bootstrap": {
+            "steps": 2,
+            "mix_steps": 1.5,
+            "leak_sensitivity": 0.2,
+            "show_through": False,
+            "own_tiles": False,
+        },
         "masks": {"type": "discrete", "cover_alpha": 0.3},
         "background": {
             "prompt": "an owl",
