@@ -24,7 +24,7 @@ from smd_cli.scene.rules_sampler import sampler_rules
 from smd_cli.scene.schema import ANY_FAMILY, Bootstrap, Model, Sampler
 from smd_cli.scene.section import Section
 from smd_cli.scene.tree import Loc, Node, dotted
-from smd_cli.scene.valid import valid_value
+from smd_cli.scene.valid import regions_of, valid_value
 
 MAX_BYTES = 2**16
 _BOOTSTRAPPED = "bootstrapped"
@@ -173,7 +173,9 @@ def _is_open(data: Any, section: str, key: str) -> bool:  # noqa: ANN401 - what 
     if says(section, key):
         return False
     if section == "masks":
-        return True
+        own = f"mask_{key}"  # of a region, which comes before what all have in common
+        values = [valid_value(region, own) for _, region in regions_of(data)]
+        return key not in ("std", "strength") or None in values
     if any(says("sampler", each) for each in ("kind", "steps", "indices")):
         return False
     if key == "late":  # which may be one that evaluates regions together
