@@ -36,7 +36,8 @@ Pictures = Annotated[
     typer.Option(
         "--pictures",
         metavar="FOLDER",
-        help="Store every picture, one folder per row, and a contact sheet; reuse the pictures stored there.",
+        help="Store every picture, one folder per row, a contact sheet of 12 scenes, and a plot of regions "
+        "against halos; reuse the pictures stored there.",
     ),
 ]
 
@@ -54,10 +55,13 @@ def quality(
     """Render random region scenes with several methods and score the pictures.
 
     The rows are MultiDiffusion with 50 DDIM steps, the same with a few-step sampler, then each technique of
-    the regional method added to the row before, other kinds of masks, more or fewer bootstrapped steps, and
-    frames of a stream. All rows render the same scenes from the same seeds. A small classifier, the judge,
-    names the objects, colours, hair and backgrounds of the pictures. It knows flatland's world only, so the
-    model has to be flatland, or a folder that its training exported.
+    the regional method added to the row before, other kinds of masks, more or fewer bootstrapped steps,
+    frames of a stream, other steps after the bootstrap, and the defaults. All rows render the same scenes
+    from the same seeds. Three small networks look at the pictures. The judge names objects, colours, hair and
+    backgrounds. The segmenter finds halos: what a region's mask has around things that is not what the
+    background shows there. The critic prefers one picture of a scene to another: "preferred" is against the
+    row `full`, and 50 % is no difference. They know flatland's world only, so the model has to be flatland,
+    or a folder that its training exported.
 
     Intervals are 95 % confidence intervals, computed by resampling the scenes.
 

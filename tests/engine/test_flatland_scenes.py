@@ -16,7 +16,7 @@ from smd_cli.media.paint import paint_scene
 from smd_cli.scene.loader import load as load_scene
 from smd_cli.scene.resolve import resolve
 from smd_cli.workshop.judge.network import judge_crops, load_judge
-from smd_cli.workshop.quality.score import square_around
+from smd_cli.workshop.quality.random_scenes import square_around
 from smd_cli.workshop.world.palette import SHAPE_COLORS
 from tests.embedded import backbone
 from tests.golden import FOLDER

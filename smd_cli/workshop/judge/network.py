@@ -22,11 +22,11 @@ BATCH = 256
 class Block(nn.Module):
     """A strided convolution that halves the resolution, then a residual one."""
 
-    def __init__(self, inputs: int, width: int) -> None:
+    def __init__(self, inputs: int, width: int, groups: int = 8) -> None:
         super().__init__()
         self.down = nn.Conv2d(inputs, width, 3, stride=2, padding=1)
         self.refine = nn.Conv2d(width, width, 3, padding=1)
-        self.norm = nn.GroupNorm(8, width)
+        self.norm = nn.GroupNorm(groups, width)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (N, width, h/2, w/2)."""

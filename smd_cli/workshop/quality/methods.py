@@ -1,7 +1,8 @@
 """The methods that the benchmark compares: scene settings, and switches that the scene language lacks.
 
-They are the rows of the ablation of Lee et al. (arXiv 2403.09055, section 4): MultiDiffusion with many steps,
-the same with a few-step sampler, then the three techniques of StreamMultiDiffusion added one at a time.
+The first are the rows of the ablation of Lee et al. (arXiv 2403.09055, section 4): MultiDiffusion with many
+steps, the same with a few-step sampler, then the three techniques of StreamMultiDiffusion, one at a time.
+Then come ways to let things stand on their ground: fewer bootstrapped steps, and other steps after them.
 """
 
 from __future__ import annotations
@@ -98,6 +99,10 @@ MULTIDIFFUSION = Variant(
 FULL = Variant("full", "+ quantized masks, std 4 (all)", _bootstrapped(STEPS))
 ALONE = Variant("alone", "24 prompts alone, 5 steps")
 SHOW_THROUGH: dict[str, Any] = {"bootstrap.show_through": True, "bootstrap.leak_sensitivity": 0.1}
+COUPLED: dict[str, Any] = {"sampler.late": "coupled"}
+LATE_3: dict[str, Any] = {"sampler.indices": [0, 8, 18, 28, 38]}
+LATE_4: dict[str, Any] = {"sampler.indices": [0, 4, 12, 20, 35]}
+"""Steps of which the bootstrapped ones, three or four, stand near the beginning and the next ones late."""
 
 VARIANTS = (
     MULTIDIFFUSION,
@@ -115,6 +120,24 @@ VARIANTS = (
         if steps != STEPS
     ),
     Variant("stream", "all, as frames of a stream", _bootstrapped(STEPS), frames=3),
+    *(
+        Variant(f"coupled-{steps}", f"bootstrap {steps}, then coupled", _bootstrapped(steps) | COUPLED)
+        for steps in (2, 3)
+    ),
+    Variant("coupled-3-late", "bootstrap 3, then coupled, late", _bootstrapped(3) | COUPLED | LATE_3),
+    Variant("coupled-4-late", "bootstrap 4, then coupled, late", _bootstrapped(4) | COUPLED | LATE_4),
+    Variant("through-3", "bootstrap 3, shows through", _bootstrapped(3) | SHOW_THROUGH),
+    Variant(
+        "through-coupled-3",
+        "bootstrap 3, shows through, then coupled",
+        _bootstrapped(3) | SHOW_THROUGH | COUPLED,
+    ),
+    Variant(
+        "through-coupled-3-late",
+        "bootstrap 3, shows through, then coupled, late",
+        _bootstrapped(3) | SHOW_THROUGH | COUPLED | LATE_3,
+    ),
+    Variant("defaults", "the defaults"),
 )
 
 

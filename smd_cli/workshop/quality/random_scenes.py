@@ -86,6 +86,15 @@ def draw_scene(seed: int) -> RandomScene:
     return RandomScene(seed, document, background, regions)
 
 
+def square_around(box: PixelBox, size: tuple[int, int]) -> PixelBox:
+    """Return the smallest square around a box, moved and, if necessary, shrunk to fit into a picture."""
+    left, top, right, bottom = box
+    side = min(max(right - left, bottom - top), *size)
+    x = min(max((left + right - side) // 2, 0), size[0] - side)
+    y = min(max((top + bottom - side) // 2, 0), size[1] - side)
+    return x, y, x + side, y + side
+
+
 def prompt_of(answers: Answers) -> str:
     """Return the prompt for an object that should get these answers."""
     kind = answers["kind"]

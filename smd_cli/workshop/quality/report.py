@@ -23,6 +23,7 @@ class QualityRow:
         name: the method's name in tables.
         figures: the scores over all scenes, by name.
         against_full: the difference of each score to the full method's, paired by scene.
+        preferred: share of scenes whose picture is preferred to the full method's; equal ones are halves.
         frechet: Fréchet distance between the judge's features of the pictures and of drawings.
         evaluations: model rows per picture, mean over the scenes.
         seconds: from noise to pixels per picture, median over the scenes.
@@ -31,6 +32,7 @@ class QualityRow:
     name: str
     figures: dict[str, Interval]
     against_full: dict[str, Interval]
+    preferred: Interval
     frechet: float
     evaluations: float
     seconds: float

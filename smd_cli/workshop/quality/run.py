@@ -24,6 +24,7 @@ from smd_cli.models.backbone import Backbone
 from smd_cli.models.loading import load
 from smd_cli.models.spec import ModelSpec
 from smd_cli.workshop.judge.crops import draw_picture_crop
+from smd_cli.workshop.judge.jury import Jury
 from smd_cli.workshop.judge.network import Judge, judge_crops
 from smd_cli.workshop.prompts import PROMPTS, scene_of
 from smd_cli.workshop.quality.methods import ALONE, FULL, Variant, paint_variant, prepare_variant
@@ -36,6 +37,7 @@ from smd_cli.workshop.quality.score import (
     intervals,
     is_right,
     paired_differences,
+    preference,
     score_scene,
 )
 
@@ -85,7 +87,7 @@ def picture_count(scenes: int, variants: int, *, singles: bool) -> int:
     return scenes * variants + singles * SINGLE_SEEDS * len(PROMPTS)
 
 
-def measure_quality(bench: Benchmark, judge: Judge, variants: Sequence[Variant]) -> list[QualityRow]:
+def measure_quality(bench: Benchmark, jury: Jury, variants: Sequence[Variant]) -> list[QualityRow]:
     """Render and score every scene with every variant, `FULL` among them; rows keep the variants' order.
 
     Raises:
@@ -93,9 +95,9 @@ def measure_quality(bench: Benchmark, judge: Judge, variants: Sequence[Variant])
     """
     scenes = [draw_scene(FIRST_SEED + i) for i in range(bench.scenes)]
     drawings = [draw_picture_crop(REFERENCE_SEED + i).image for i in range(REFERENCES)]
-    reference = judge_crops(judge, drawings).features
+    reference = judge_crops(jury.judge, drawings).features
     results = {
-        variant: _measure(bench, judge, variant, scenes, _model(bench, few_step=variant.few_step))
+        variant: _measure(bench, jury, variant, scenes, _model(bench, few_step=variant.few_step))
         for variant in variants
     }
     full = results[FULL].scores
@@ -142,13 +144,13 @@ def _files(path: Path, pattern: str) -> list[Path]:
 
 
 def _measure(
-    bench: Benchmark, judge: Judge, variant: Variant, scenes: Sequence[RandomScene], model: _Model
+    bench: Benchmark, jury: Jury, variant: Variant, scenes: Sequence[RandomScene], model: _Model
 ) -> _VariantResult:
     result = _VariantResult([], [])
     for scene in scenes:
         picture = _picture(bench, variant, scene, model, f"{scene.seed}.png")
         result.costs.append(picture.cost)
-        result.scores.append(score_scene(judge, scene, picture.image, picture.cost.seams))
+        result.scores.append(score_scene(jury, scene, picture.image, picture.cost.seams))
     return result
 
 
@@ -205,6 +207,7 @@ def _row(
         name=variant.name,
         figures=intervals(result.scores),
         against_full=paired_differences(result.scores, full),
+        preferred=preference(result.scores, full),
         frechet=frechet(features, reference),
         evaluations=float(np.mean([cost.evaluations for cost in result.costs])),
         seconds=float(np.median([cost.seconds for cost in result.costs])),

@@ -8,9 +8,18 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from smd_cli.workshop.judge.jury import Jury
 from smd_cli.workshop.judge.labels import NOTHING, Answers
-from smd_cli.workshop.judge.network import Judge, judge_crops
-from smd_cli.workshop.quality.random_scenes import ExpectedRegion, PixelBox, RandomScene
+from smd_cli.workshop.judge.network import judge_crops
+from smd_cli.workshop.quality.appeal import appeal_of, preferred
+from smd_cli.workshop.quality.drawn import draw_as_asked
+from smd_cli.workshop.quality.halos import find_halos
+from smd_cli.workshop.quality.random_scenes import (
+    ExpectedRegion,
+    PixelBox,
+    RandomScene,
+    square_around,
+)
 from smd_cli.workshop.quality.report import Interval
 from smd_cli.workshop.world.picture import COLORED, PEOPLE
 
@@ -18,12 +27,13 @@ ATTRIBUTES = {"color": COLORED, "hair": PEOPLE}
 """Attributes that are scored besides the kind, each with the kinds of objects that have it."""
 
 RESAMPLES = 2000
-CONFIDENCE = 0.95
+BOUNDS = (0.025, 0.975)
+"""Quantiles of resampled figures: a 95 % interval."""
 
 FLAT = 0.25
 """Lower bound of the mean step between columns, grey levels: flat pictures get no high seam score."""
 
-FIGURES = ("regions", "leaked", "whole", "background", "seam")
+FIGURES = ("regions", "leaked", "whole", "background", "seam", "halos", "drawn")
 """The figures of a picture.
 
 - regions: share of regions that show the prompted object.
@@ -31,6 +41,8 @@ FIGURES = ("regions", "leaked", "whole", "background", "seam")
 - whole: share of the objects of the right kind that are not cut off.
 - background: share of the picture's squares (see `_squares`) that show the right background.
 - seam: step between pixel columns at tile edges, relative to all columns.
+- halos: share of what the masks have around things that does not show the background either.
+- drawn: share of the pictures that the critic prefers to a drawing of the scene; as good as drawn is 0.5.
 """
 
 
@@ -41,29 +53,35 @@ class SceneScore:
     Attributes:
         counts: (figures, 2): numerator and denominator of each of `FIGURES`; both are summed over scenes.
         features: the judge's features of the picture's squares, (squares, F).
+        appeal: what `appeal_of` says of the picture.
     """
 
     counts: np.ndarray
     features: np.ndarray
+    appeal: float
 
 
-def score_scene(judge: Judge, scene: RandomScene, image: Image.Image, seams: Sequence[int]) -> SceneScore:
+def score_scene(jury: Jury, scene: RandomScene, image: Image.Image, seams: Sequence[int]) -> SceneScore:
     """Score a picture of a scene; `seams` are the columns, px, at which tiles begin or end."""
     squares = _squares(image.size)
     crops = [image.crop(square_around(region.box, image.size)) for region in scene.regions]
-    verdict = judge_crops(judge, [*crops, *(image.crop(square) for square in squares)])
+    verdict = judge_crops(jury.judge, [*crops, *(image.crop(square) for square in squares)])
     found, of_squares = verdict.answers[: len(crops)], verdict.answers[len(crops) :]
     pairs = list(zip(found, scene.regions, strict=True))
     named = [answers for answers, region in pairs if answers["kind"] == region.answers["kind"]]
     seam = seam_score(image, seams)
+    halos = find_halos(jury.segmenter, scene, image)
+    appeal, drawn = (appeal_of(jury.critic, scene, each) for each in (image, draw_as_asked(scene)))
     counts = (
         (sum(is_right(answers, region.answers) for answers, region in pairs), len(crops)),
         (sum(leaks(answers, region, scene.regions) for answers, region in pairs), len(crops)),
         (sum(answers["whole"] == "whole" for answers in named), len(named)),
         (sum(answers["background"] == scene.background for answers in of_squares), len(squares)),
         (seam or 0.0, seam is not None),
+        (halos.halo.sum(), halos.around.sum()),
+        (preferred(appeal, drawn), 1),
     )
-    return SceneScore(np.array(counts, dtype=np.float64), verdict.features[len(crops) :])
+    return SceneScore(np.array(counts, dtype=np.float64), verdict.features[len(crops) :], appeal)
 
 
 def is_right(found: Answers, wanted: Answers) -> bool:
@@ -124,6 +142,14 @@ def paired_differences(scores: Sequence[SceneScore], before: Sequence[SceneScore
     return _with_intervals(whole[0] - whole[1], redrawn[:, 0] - redrawn[:, 1])
 
 
+def preference(scores: Sequence[SceneScore], others: Sequence[SceneScore]) -> Interval:
+    """Return the share of scenes whose picture is preferred to another method's, with its 95 % interval."""
+    shares = np.array([preferred(a.appeal, b.appeal) for a, b in zip(scores, others, strict=True)])
+    counts = np.stack([shares, np.ones_like(shares)], axis=1)
+    low, high = np.quantile(_shares(_resampled(counts)), BOUNDS)
+    return Interval(float(shares.mean()), float(low), float(high))
+
+
 def _resampled(counts: np.ndarray) -> np.ndarray:
     """Return counts (N, ..., 2) summed over N scenes drawn with replacement, (RESAMPLES, ..., 2)."""
     rng = np.random.default_rng(0)
@@ -139,17 +165,8 @@ def _shares(counts: np.ndarray) -> np.ndarray:
 
 
 def _with_intervals(values: np.ndarray, redrawn: np.ndarray) -> dict[str, Interval]:
-    low, high = np.quantile(redrawn, ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2), axis=0)
+    low, high = np.quantile(redrawn, BOUNDS, axis=0)
     return {name: Interval(float(values[i]), float(low[i]), float(high[i])) for i, name in enumerate(FIGURES)}
-
-
-def square_around(box: PixelBox, size: tuple[int, int]) -> PixelBox:
-    """Return the smallest square around a box, moved and, if necessary, shrunk to fit into a picture."""
-    left, top, right, bottom = box
-    side = min(max(right - left, bottom - top), *size)
-    x = min(max((left + right - side) // 2, 0), size[0] - side)
-    y = min(max((top + bottom - side) // 2, 0), size[1] - side)
-    return x, y, x + side, y + side
 
 
 def _squares(size: tuple[int, int]) -> list[PixelBox]:

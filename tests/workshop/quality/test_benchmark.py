@@ -14,8 +14,10 @@ from smd_cli.core.regions import arrange_regions
 from smd_cli.models.assets import ModelSpec
 from smd_cli.scene.loader import load_text
 from smd_cli.scene.resolve import resolve
+from smd_cli.workshop.judge.jury import load_jury
 from smd_cli.workshop.judge.network import judge_crops, load_judge
 from smd_cli.workshop.quality import methods, run
+from smd_cli.workshop.quality.drawn import draw_as_asked
 from smd_cli.workshop.quality.gallery import HEIGHT, LABEL, write_gallery
 from smd_cli.workshop.quality.methods import (
     FULL,
@@ -27,6 +29,7 @@ from smd_cli.workshop.quality.methods import (
 )
 from smd_cli.workshop.quality.picture_cache import PictureCost, TimedPicture, cached_picture
 from smd_cli.workshop.quality.random_scenes import ExpectedRegion, draw_scene
+from smd_cli.workshop.quality.report import Interval
 from smd_cli.workshop.quality.run import Benchmark, measure_quality
 from smd_cli.workshop.quality.score import (
     FIGURES,
@@ -36,13 +39,12 @@ from smd_cli.workshop.quality.score import (
     is_right,
     leaks,
     paired_differences,
+    preference,
     score_scene,
     seam_score,
 )
 from smd_cli.workshop.sheet import paint_prompt
 from smd_cli.workshop.world.backgrounds import BACKGROUNDS
-from smd_cli.workshop.world.brush import Brush
-from smd_cli.workshop.world.picture import COLORED, PEOPLE, SHAPES
 from tests import embedded
 
 CPU = torch.device("cpu")
@@ -137,8 +139,8 @@ def test_the_frechet_distance_is_that_of_normal_distributions():
 
 
 def scores_of(right: list[int]) -> list[SceneScore]:
-    rows = [[[hits, 4]] * len(FIGURES) for hits in right]
-    return [SceneScore(np.array(counts, dtype=float), np.zeros((1, 2))) for counts in rows]
+    rows = [([[hits, 4]] * len(FIGURES), hits) for hits in right]
+    return [SceneScore(np.array(counts, dtype=float), np.zeros((1, 2)), appeal) for counts, appeal in rows]
 
 
 def test_intervals_hold_the_share_and_shrink_with_more_scenes():
@@ -157,6 +159,14 @@ def test_differences_are_paired_by_scene():
     assert (effect.low, effect.value, effect.high) == pytest.approx((0.25, 0.25, 0.25))
 
 
+def test_the_preferred_are_counted_scene_by_scene_and_equal_ones_are_halves():
+    share = preference(scores_of([3, 1, 2, 2] * 10), scores_of([1, 3, 2, 1] * 10))
+    assert share.value == pytest.approx((1 + 0 + 0.5 + 1) / 4)
+    assert share.low < share.value < share.high
+    assert preference(scores_of([1, 2]), scores_of([1, 2])) == Interval(0.5, 0.5, 0.5)
+    assert preference(scores_of([2, 3]), scores_of([1, 2])) == Interval(1, 1, 1)
+
+
 def test_noise_averaged_over_views_is_weaker_where_views_overlap():
     regions = arrange_regions(torch.ones(1, 2, 1, 32, 48), 32, overlap=0.5)
     noise = AveragedNoise(SeededNoise(3), regions)
@@ -173,46 +183,15 @@ def test_variants_have_unique_keys():
     assert FULL in VARIANTS
 
 
-def draw_as_asked(scene) -> Image.Image:
-    """What a perfect model would paint: the world's own drawings in the middle of the boxes."""
-    import random
-
-    from PIL import ImageDraw
-
-    from smd_cli.workshop.world import people, things
-    from smd_cli.workshop.world.palette import SHAPE_COLORS, SHIRT_COLORS
-
-    rng = random.Random(scene.seed)
-    width, height = (scene.document["canvas"][side] for side in ("width", "height"))
-    square = Image.new("RGB", (width, width))
-    BACKGROUNDS[scene.background](square, rng)
-    image = square.resize((width, height))
-    for left, top, right, bottom in (r.box for r in scene.regions):
-        assert right - left > 40
-        assert bottom - top > 40
-    for expected in scene.regions:
-        left, top, right, bottom = expected.box
-        radius = 0.45 * min(right - left, bottom - top)
-        brush = Brush(ImageDraw.Draw(image), ((left + right) / 2, (top + bottom) / 2), radius)
-        answers, kind = expected.answers, expected.answers["kind"]
-        if kind in PEOPLE:
-            person = people.Person(kind, answers["hair"], answers["clothes"], smile=True, lifts_arm=False)
-            people.draw_person(brush, rng, person)
-        elif kind in COLORED:
-            colors = SHAPE_COLORS if kind in SHAPES else SHIRT_COLORS
-            getattr(things, kind)(brush, rng, colors[answers["color"]])
-        else:
-            getattr(things, kind)(brush, rng)
-    return image
-
-
 def test_drawings_of_what_was_asked_for_score_high_and_swapped_ones_leak(scenes):
-    judge = load_judge()
-    drawn = [score_scene(judge, scene, draw_as_asked(scene), ()) for scene in scenes[:60]]
+    jury = load_jury()
+    drawn = [score_scene(jury, scene, draw_as_asked(scene), ()) for scene in scenes[:60]]
     figures = intervals(drawn)
     assert figures["regions"].value > 0.93
     assert figures["leaked"].value < 0.03
     assert figures["whole"].value > 0.9
+    assert figures["halos"].value < 0.05
+    assert figures["drawn"].value == 0.5, "the same drawings"
     swapped = []
     for scene in scenes[:60]:
         if len(scene.regions) > 1:
@@ -223,7 +202,7 @@ def test_drawings_of_what_was_asked_for_score_high_and_swapped_ones_leak(scenes)
                 for r, answers in zip(scene.regions, turned, strict=True)
             )
             asked = type(scene)(scene.seed, scene.document, scene.background, regions)
-            swapped.append(score_scene(judge, asked, image, ()))
+            swapped.append(score_scene(jury, asked, image, ()))
     figures = intervals(swapped)
     assert figures["regions"].value < 0.05
     assert figures["leaked"].value > 0.9
@@ -297,11 +276,11 @@ def test_a_small_run_measures_every_row(tmp_path, monkeypatch):
     bench = Benchmark(ModelSpec("flatland"), CPU, torch.float32, 2, 8, tmp_path, lambda: told.append(1))
     stream = replace(next(variant for variant in VARIANTS if variant.frames), frames=2)
     few = Variant("few", "few steps of DDIM", {"sampler.kind": "ddim", "sampler.steps": 3})
-    rows = measure_quality(bench, load_judge(), (few, FULL, stream))
+    rows = measure_quality(bench, load_jury(), (few, FULL, stream))
     assert [row.name for row in rows] == [few.name, FULL.name, stream.name]
     assert len(told) == 6
     assert len(list(tmp_path.glob("*/*.png"))) == 6
-    assert measure_quality(bench, load_judge(), (few, FULL, stream)) == rows, "seconds too are those kept"
+    assert measure_quality(bench, load_jury(), (few, FULL, stream)) == rows, "seconds too are those kept"
     with Image.open(write_gallery(tmp_path, (few, FULL, stream), [SMALL, SMALL + 1])) as sheet:
         assert sheet.height > 3 * 128
         assert len(set(sheet.convert("L").tobytes())) > 50
@@ -309,6 +288,7 @@ def test_a_small_run_measures_every_row(tmp_path, monkeypatch):
         assert len(set(first_row.convert("L").tobytes())) > 50
     full = rows[1]
     assert all(effect.value == 0 for effect in full.against_full.values())
+    assert full.preferred == Interval(0.5, 0.5, 0.5)
     assert rows[0].evaluations < full.evaluations == rows[2].evaluations
     one, frame = (sorted((tmp_path / v.key).glob("*.png")) for v in (FULL, stream))
     for a, b in zip(one, frame, strict=True):

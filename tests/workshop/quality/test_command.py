@@ -22,10 +22,13 @@ def asked(monkeypatch):
     """Replace the measuring by rows with fixed figures, and record its arguments."""
     calls = []
 
-    def measure(bench, judge, variants):
+    def measure(bench, jury, variants):
         calls.append((bench, variants))
         figures = {name: Interval(0.5, 0.25, 0.75) for name in FIGURES}
-        return [QualityRow(variant.name, figures, figures, 12.345, 31.4, 0.678) for variant in variants]
+        preferred = Interval(0.625, 0.5, 0.75)
+        return [
+            QualityRow(variant.name, figures, figures, preferred, 12.345, 31.4, 0.678) for variant in variants
+        ]
 
     monkeypatch.setattr(command, "measure_quality", measure)
     return calls
@@ -41,7 +44,9 @@ def test_rows_are_chosen_by_name_and_the_full_method_is_always_among_them(asked)
     assert lines[0][:2] == ["row", "regions"]
     assert len(lines) == 3
     assert lines[1][-3:] == ["12.35", "31", "0.68"]
-    assert "50.0 [25.0, 75.0]" in done.stdout
+    assert "50 [25, 75]" in done.stdout
+    assert "62 [50, 75]" in done.stdout
+    assert {"halos", "preferred"} <= set(lines[0])
 
 
 def test_json_is_one_document_with_every_row(asked):
@@ -51,6 +56,8 @@ def test_json_is_one_document_with_every_row(asked):
     assert document["scenes"] == 200
     assert document["singles"] == {}
     assert document["rows"][0]["figures"]["regions"] == {"value": 0.5, "low": 0.25, "high": 0.75}
+    assert document["rows"][0]["figures"]["halos"]["value"] == 0.5
+    assert document["rows"][0]["preferred"] == {"value": 0.625, "low": 0.5, "high": 0.75}
     assert "quantized" in done.stderr, "the table, beside it"
 
 
