@@ -46,6 +46,11 @@ def this_program(scene: PreparedScene) -> Program:
     return Program("this program", lambda seed: render(scene, seed, Clock()).image, evaluations)
 
 
+def coupled(scene: PreparedScene) -> Program:
+    """Paint a scene whose late steps are coupled, which is another picture."""
+    return replace(this_program(scene), name="coupled", paints_the_same=False)
+
+
 def plain_loop(scene: PreparedScene) -> Program:
     """Evaluate every prompt in every tile at every step, one view after another, both halves of the guidance.
 

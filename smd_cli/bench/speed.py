@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from itertools import groupby
 from statistics import median
@@ -18,12 +18,12 @@ from smd_cli.app.models import choose_place
 from smd_cli.app.rendering import canvas_images
 from smd_cli.app.scenes import OpenedScene
 from smd_cli.app.settings import RenderSettings
-from smd_cli.bench.programs import Program, plain_loop, this_program
+from smd_cli.bench.programs import Program, coupled, plain_loop, this_program
 from smd_cli.bench.report import Row, Speed
 from smd_cli.engine.batching import Batch
 from smd_cli.engine.device import device_name, enough_memory
 from smd_cli.engine.events import ignore_events
-from smd_cli.engine.layers import CanvasImages
+from smd_cli.engine.layers import CanvasImages, scene_layers
 from smd_cli.engine.prepare import PreparedScene, prepare
 from smd_cli.errors import UsageError
 from smd_cli.models.assets import Assets
@@ -42,6 +42,21 @@ class Case:
     images: CanvasImages
     assets: Assets
     rival: Rival = "plain loop"
+
+    @property
+    def exact(self) -> Plan:
+        """The plan by views alone, which is what all programs are measured against."""
+        return self._late("views")
+
+    @property
+    def coupled(self) -> Plan | None:
+        """The plan with late steps coupled; None where they would change nothing, or cannot be."""
+        plan = self._late("coupled")
+        has_several = len(scene_layers(plan, self.images)) > 1 and plan.coupled_from is not None
+        return plan if has_several and not self.assets.local_loras else None
+
+    def _late(self, late: Literal["views", "coupled"]) -> Plan:
+        return replace(self.plan, sampler=replace(self.plan.sampler, late=late))
 
 
 def make_case(
@@ -79,13 +94,15 @@ class Rounds:
         return cls(count, device, dtype, settings.batch)
 
 
-def pictures(cases: int, rounds: int) -> int:
-    """Return how many pictures are painted: two programs a case, each once to warm up."""
-    return 2 * cases * (rounds + 1)
+def pictures(cases: Sequence[Case], rounds: int) -> int:
+    """Return how many pictures are painted: by two or three programs a case, each once to warm up."""
+    return (rounds + 1) * sum(2 + (case.coupled is not None) for case in cases)
 
 
 def measure(cases: Sequence[Case], rounds: Rounds) -> Speed:
-    """Measure this program against its rival on every scene; neighbours of one model share its weights.
+    """Measure this program against its rival, and with late steps coupled, on every scene.
+
+    Neighbours of one model share its weights.
 
     Raises:
         AssetError: weights do not fit their configs.
@@ -106,8 +123,11 @@ def measure(cases: Sequence[Case], rounds: Rounds) -> Speed:
 
 
 def _compare(case: Case, backbone: Backbone, rounds: Rounds) -> list[Row]:
-    scene = prepare(case.plan, case.images, backbone, batch=rounds.batch)
-    return race(case.plan, (this_program(scene), _rival(case, scene)), rounds)
+    scene = prepare(case.exact, case.images, backbone, batch=rounds.batch)
+    programs = [this_program(scene), _rival(case, scene)]
+    if case.coupled:
+        programs.append(coupled(prepare(case.coupled, case.images, backbone, batch=rounds.batch)))
+    return race(case.plan, programs, rounds)
 
 
 def _rival(case: Case, scene: PreparedScene) -> Program:

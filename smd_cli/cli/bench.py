@@ -64,12 +64,13 @@ def speed(
     """Time this program beside others, in turns, on the same weights and noise.
 
     The plain loop renders each scene too: every prompt in every tile at every step, one view after another,
-    with both halves of the guidance. diffusers' panorama pipeline renders a panorama of one prompt, on equal
-    tiles.
+    with both halves of the guidance. "coupled" is the scene with late steps coupled: another picture.
+    diffusers' panorama pipeline renders a panorama of one prompt, on equal tiles.
 
     A picture is timed from noise to pixels, after one that is not. "times" is the median over this program's;
     "difference" the largest distance to this program's picture, in grey levels: of the plain loop at most 1
-    in float32, while the pipeline joins tiles in its own way.
+    in float32, while the pipeline joins tiles in its own way. This program renders by views here, whatever
+    the scene says of late steps.
 
     With --arch, speed and memory of a family's published network, which is built with random weights: nothing
     is downloaded. Prompts are random numbers too; its text encoders are left out. A step is timed after one
@@ -172,7 +173,7 @@ def _measure_speed(
         cases = [make_case(scene, settings) for scene in opened[:-1]]
         cases.append(make_case(opened[-1], settings, rival="diffusers"))
         rounds = Rounds.of(repeats, settings, cases[-1])
-        with show_count(pictures(len(cases), repeats), quiet=reporting.quiet) as advance:
+        with show_count(pictures(cases, repeats), quiet=reporting.quiet) as advance:
             return measure(cases, replace(rounds, on_picture=advance))
 
 
@@ -204,7 +205,7 @@ def _table(rows: Sequence[Row]) -> Table:
         seconds = (row.median, min(row.seconds), max(row.seconds))
         table.add_row(
             row.scene,
-            row.name,
+            row.name + ", another picture" * (not row.paints_the_same),
             *(f"{value:.3f}" for value in seconds),
             f"{row.ratio:.2f}",
             str(row.evaluations),

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -15,6 +16,7 @@ SMALL = """\
 smd: 1
 canvas: {width: 192, height: 128}
 sampler: {indices: [0, 25], tile: 128}
+bootstrap: {steps: 1}
 background: {prompt: grass}
 regions: [{name: sun, prompt: the sun, mask: {ellipse: [0.15, 0.5, 0.1, 0.3]}}]
 """
@@ -47,8 +49,28 @@ def test_it_measures_each_scene_and_the_panorama(scene):
     lines = done.stdout.splitlines()
     columns = ["scene", "program", "median s", "min", "max", "times", "evals", "difference"]
     assert re.split(r" {2,}", lines[0]) == columns
-    assert [line.split()[0] for line in lines[1:]] == ["small", "small", "strip", "strip"]
-    assert [line.split()[-2] for line in lines[1:]] == ["6", "16", "4", "4"]
+    assert [re.split(r" {2,}", line)[:2] for line in lines[1:]] == [
+        ["small", "this program"],
+        ["small", "plain loop"],
+        ["small", "coupled, another picture"],
+        ["strip", "this program"],
+        ["strip", "diffusers, another picture"],
+    ]
+    assert [line.split()[-2] for line in lines[1:]] == ["6", "16", "5", "4", "4"]
+
+
+def test_what_a_scene_says_of_late_steps_changes_no_row(scene):
+    rows = []
+    for late in ("views", "coupled"):
+        path = Path(scene).with_name(f"{late}.yaml")
+        path.write_text(SMALL.replace("tile: 128", f"tile: 128, late: {late}"))
+        done = smd("bench", "speed", str(path), "--repeats", "1", "--json")
+        keys = ("name", "evaluations", "difference")
+        found = json.loads(done.stdout)["rows"]
+        rows.append([[row[key] for key in keys] for row in found])
+    assert rows[0] == rows[1]
+    _, plain, coupled = rows[0][:3]
+    assert plain[2] <= 1 < coupled[2]
 
 
 def test_json_is_one_document_with_the_machine_and_the_table_beside_it(scene):
@@ -56,7 +78,7 @@ def test_json_is_one_document_with_the_machine_and_the_table_beside_it(scene):
     assert done.exit_code == 0, done.stderr
     document = json.loads(done.stdout)
     assert {"device", "dtype", "threads", "torch", "diffusers"} <= document["machine"].keys()
-    names = ["this program", "plain loop", "this program", "diffusers"]
+    names = ["this program", "plain loop", "coupled", "this program", "diffusers"]
     assert [row["name"] for row in document["rows"]] == names
     assert all(len(row["seconds"]) == 2 for row in document["rows"])
     assert document["rows"][1]["difference"] <= 1

@@ -15,7 +15,7 @@ from smd_cli.bench.speed import Case, Rounds, difference, measure, pictures, rac
 from smd_cli.engine.layers import CanvasImages
 from smd_cli.errors import UsageError
 from smd_cli.models.assets import ModelSpec, locate
-from smd_cli.scene.loader import load
+from smd_cli.scene.loader import load, load_text
 from smd_cli.scene.resolve import resolve
 
 PLAN = resolve(load(scenes.PANORAMA).scene, "panorama", Path())
@@ -60,7 +60,21 @@ def test_programs_take_turns_after_one_untimed_picture_each():
     rows = run(painter("a", 9, done), painter("b", 9, done), told=told)
     assert done == ["a", "b"] * 4
     assert [len(row.seconds) for row in rows] == [3, 3]
-    assert len(told) == pictures(cases=1, rounds=3) == len(done)
+    assert len(told) == len(done)
+
+
+def test_pictures_are_counted_by_what_each_scene_is_painted_by():
+    assets = locate(ModelSpec("flatland"), few_step=True)
+    two = "smd: 1\ncanvas: {width: 64, height: 64}\nbackground: {prompt: grass}\nregions: [{name: sun, prompt: the sun, mask: rest}]\n"
+    plan = resolve(load_text(two, "two").scene, "two", Path())
+    whole = replace(plan, bootstrap=plan.bootstrap.model_copy(update={"steps": 5}))
+    own = replace(assets, local_loras={"sun.safetensors": Path("sun.safetensors")})
+    images = CanvasImages((Image.new("L", (64, 64), 255),))
+    cases = [Case(PLAN, CanvasImages(()), assets, "diffusers"), Case(plan, images, assets)]
+    assert [case.coupled is not None for case in cases] == [False, True]
+    assert pictures(cases, rounds=3) == 4 * (2 + 3)
+    assert Case(whole, images, assets).coupled is None
+    assert Case(plan, images, own).coupled is None
 
 
 def test_a_row_tells_time_and_picture_beside_the_first():
