@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeVar, overload
 
 import torch
 from torch import Tensor
@@ -11,6 +11,26 @@ from torch.nn.functional import pad
 Text = TypeVar("Text", bound=Hashable)
 Weights = Sequence[tuple[Text, float]]
 """A prompt: texts, each once, and their weights, which sum to 1. Most prompts are one text."""
+
+
+@dataclass(frozen=True)
+class _Rows(Sequence[Tensor]):
+    """Rows (M,) of each of several tensors, which are copied one at a time: all of them are large."""
+
+    tensors: Sequence[Tensor]
+    at: Tensor
+
+    def __len__(self) -> int:
+        return len(self.tensors)
+
+    @overload
+    def __getitem__(self, index: int) -> Tensor: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Tensor]: ...
+    def __getitem__(self, index: int | slice) -> Tensor | Sequence[Tensor]:
+        if isinstance(index, slice):
+            return _Rows(self.tensors[index], self.at)
+        return self.tensors[index][self.at]
 
 
 @dataclass(frozen=True)
@@ -29,7 +49,7 @@ class Conditioning:
 
     embeds: Tensor
     pooled: Tensor | None = None
-    keys: tuple[Tensor, ...] | None = None
+    keys: Sequence[Tensor] | None = None
     counts: Tensor | None = None
     loras: Tensor | None = None
 
@@ -40,7 +60,7 @@ class Conditioning:
         """Return the rows at `index` (M,), repeats allowed."""
         at = torch.as_tensor(index, device=self.embeds.device)
         pooled = None if self.pooled is None else self.pooled[at]
-        keys = None if self.keys is None else tuple(of_layer[at] for of_layer in self.keys)
+        keys = None if self.keys is None else _Rows(self.keys, at)
         counts = None if self.counts is None else self.counts[at]
         loras = None if self.loras is None else self.loras[at.cpu()]
         return Conditioning(self.embeds[at], pooled, keys, counts, loras)

@@ -4,7 +4,7 @@ A prompt is the same at every step, in every tile and every frame, and so are th
 layer of a UNet makes of it: they are made once for a table of prompts and looked up by its rows.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from threading import local
 from typing import TYPE_CHECKING, Any
@@ -62,7 +62,7 @@ class _Attended(local):
     says which of the M prompts each of the N rows has, None: each its own.
     """
 
-    keys: tuple[Tensor, ...] | None = None
+    keys: Sequence[Tensor] | None = None
     bias: Tensor | None = None
     coupled: "_Coupled | None" = None
 

@@ -30,7 +30,7 @@ def evaluation_elements(maps: int) -> Callable[[Config, int, int], int]:
     """Return the estimate of how many numbers one evaluation holds at its peak beyond the weights.
 
     `maps` is how many maps of the UNet's first width those are, by measurements. What several prompts take
-    beside them is little: they are attended to one after another.
+    beside them is little: keys are copied for a layer at a time, and attended to one prompt after another.
     """
     return lambda unet, pixels, _: int(maps * unet["block_out_channels"][0] * pixels)
 

@@ -65,7 +65,8 @@ def test_programs_take_turns_after_one_untimed_picture_each():
 
 def test_pictures_are_counted_by_what_each_scene_is_painted_by():
     assets = locate(ModelSpec("flatland"), few_step=True)
-    two = "smd: 1\ncanvas: {width: 64, height: 64}\nbackground: {prompt: grass}\nregions: [{name: sun, prompt: the sun, mask: rest}]\n"
+    two = "smd: 1\ncanvas: {width: 64, height: 64}\nbackground: {prompt: grass}\n"
+    two += "regions: [{name: sun, prompt: the sun, mask: rest}]\n"
     plan = resolve(load_text(two, "two").scene, "two", Path())
     whole = replace(plan, bootstrap=plan.bootstrap.model_copy(update={"steps": 5}))
     own = replace(assets, local_loras={"sun.safetensors": Path("sun.safetensors")})

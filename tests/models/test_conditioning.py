@@ -1,6 +1,7 @@
 """The table of prompts."""
 
 import torch
+from torch import Tensor
 
 from smd_cli.models.conditioning import Conditioning, prompt_table
 from smd_cli.scene.prompts import PromptMix, mixed
@@ -82,3 +83,28 @@ def test_a_vector_counts_in_attention_as_often_as_it_says():
     bias = Conditioning(torch.zeros(1, 5, 4), counts=torch.tensor([[1, 1, 0.5, 0.5, 0]])).attention_bias
     attend = torch.nn.functional.scaled_dot_product_attention
     torch.testing.assert_close(attend(query, *twice, attn_mask=bias), attend(query, key, value))
+
+
+class Layers(list[Tensor]):
+    """Keys of layers that know which of them were read."""
+
+    def __init__(self, layers: list[Tensor]) -> None:
+        super().__init__(layers)
+        self.read: list[int] = []
+
+    def __getitem__(self, place):
+        self.read.append(place)
+        return super().__getitem__(place)
+
+
+def test_keys_are_copied_for_a_layer_at_a_time():
+    """A batch of coupled views has many prompts; of all layers their keys take more than what is computed."""
+    keys = Layers([torch.randn(4, 3, 2), torch.randn(4, 3, 6)])
+    table = Conditioning(torch.randn(4, 3, 5), keys=keys)
+    picked = table.rows([2, 0, 2, 3]).rows(torch.tensor([3, 0]))
+    assert keys.read == []
+    assert len(picked.keys) == 2
+    assert torch.equal(picked.keys[1], list(keys)[1][[3, 2]])
+    assert keys.read == [1]
+    first, *_ = picked.keys[0:2]
+    assert torch.equal(first, next(iter(keys))[[3, 2]])
