@@ -45,8 +45,9 @@ class Case:
 
     @property
     def exact(self) -> Plan:
-        """The plan by views alone, which is what all programs are measured against."""
-        return self._late("views")
+        """The plan by a view of each region in each tile, which is what all programs are measured against."""
+        bootstrap = self.plan.bootstrap.model_copy(update={"own_tiles": False})
+        return replace(self._late("views"), bootstrap=bootstrap)
 
     @property
     def coupled(self) -> Plan | None:

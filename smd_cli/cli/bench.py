@@ -69,8 +69,8 @@ def speed(
 
     A picture is timed from noise to pixels, after one that is not. "times" is the median over this program's;
     "difference" the largest distance to this program's picture, in grey levels: of the plain loop at most 1
-    in float32, while the pipeline joins tiles in its own way. This program renders by views here, whatever
-    the scene says of late steps.
+    in float32, while the pipeline joins tiles in its own way. This program evaluates each region in each tile
+    here, whatever the scene says of late steps and own tiles.
 
     With --arch, speed and memory of a family's published network, which is built with random weights: nothing
     is downloaded. Prompts are random numbers too; its text encoders are left out. A step is timed after one

@@ -59,11 +59,12 @@ def test_it_measures_each_scene_and_the_panorama(scene):
     assert [line.split()[-2] for line in lines[1:]] == ["6", "16", "5", "4", "4"]
 
 
-def test_what_a_scene_says_of_late_steps_changes_no_row(scene):
+def test_what_a_scene_says_of_late_steps_and_own_tiles_is_not_what_this_program_is_measured_by(scene):
     rows = []
-    for late in ("views", "coupled"):
+    for late, own in (("views", "false"), ("coupled", "true")):
         path = Path(scene).with_name(f"{late}.yaml")
-        path.write_text(SMALL.replace("tile: 128", f"tile: 128, late: {late}"))
+        text = SMALL.replace("tile: 128", f"tile: 128, late: {late}")
+        path.write_text(text.replace("{steps: 1}", f"{{steps: 1, own_tiles: {own}}}"))
         done = smd("bench", "speed", str(path), "--repeats", "1", "--json")
         keys = ("name", "evaluations", "difference")
         found = json.loads(done.stdout)["rows"]
