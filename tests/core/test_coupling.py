@@ -17,7 +17,7 @@ from torch import Tensor
 
 from smd_cli.core.bootstrap import Bootstrap
 from smd_cli.core.coupling import Coupling, shares_of
-from smd_cli.core.guidance import Guidance, ModelInput
+from smd_cli.core.guidance import Guidance, Inputs, ModelInput, guided
 from smd_cli.core.masks import quantize, soften, uncovered, whole_behind
 from smd_cli.core.noise import SeededNoise
 from smd_cli.core.regions import Regions, arrange_regions
@@ -27,7 +27,7 @@ from smd_cli.core.samplers import SAMPLERS, SamplerSteps
 from smd_cli.core.schedule import Schedule
 from smd_cli.core.step import Method, denoise_step
 from smd_cli.core.views import ViewChoice
-from tests.core.models import ConvModel, ddim, lcm, training
+from tests.core.models import ConvModel, ddim, lcm, model_input, training
 
 HEIGHT, WIDTH, TILE, PX = 9, 14, 6, 8
 SHAPE = (1, 4, HEIGHT, WIDTH)
@@ -276,3 +276,24 @@ def test_rows_that_have_one_prompt_each_are_told_so() -> None:
         alone = whole.at([row])
         assert alone.prompts.tolist() == [next(prompts) for _ in range(count)]
         assert (alone.coupling is None) is (count == 1)
+
+
+def test_negatives_of_some_rows_are_asked_about_under_theirs() -> None:
+    """Only the rows at the first step, whichever those are, with all their prompts and shares."""
+    counts = (2, 1, 3)
+    coupling, asked = coupling_of(counts), []
+    latents = torch.randn(3, 4, 2, 3)
+    views = replace(model_input(latents, torch.tensor([259, 999, 999])), prompts=torch.arange(6))
+    inputs = Inputs(
+        replace(views, coupling=coupling), torch.arange(10, 16), torch.zeros_like(latents), negated=[1, 2]
+    )
+
+    def predict(rows: ModelInput) -> Tensor:
+        asked.append(rows)
+        return rows.latents
+
+    guided(predict, Guidance("initialize", 2.0), inputs)
+    (rows,) = asked
+    assert rows.prompts.tolist() == [0, 1, 2, 3, 4, 5, 12, 13, 14, 15]
+    assert torch.equal(rows.latents, latents[[0, 1, 2, 1, 2]])
+    assert numbers(rows.coupling) == [[0, 1], [2], [3, 4, 5], [2], [3, 4, 5]]
