@@ -3,19 +3,23 @@
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import smd_cli as smd
 from smd_cli.app.checking import check_scene
 from smd_cli.app.lock.lockfile import read_lock
 from smd_cli.engine.events import Warned
 from smd_cli.errors import AssetError
+from smd_cli.media.stills import encode_still
 from smd_cli.models.configs import DEFAULTS
 from tests.checkpoints import klein, zimage
 from tests.cli import program
+from tests.media.recipes import small_recipe
 
 SCENE = """\
 smd: 1
@@ -80,6 +84,17 @@ def test_what_is_recommended_is_planned_rendered_and_written(here):
     assert picture.recipe.scene["sampler"]["indices"] == [0, 30]
     assert picture.recipe.scene["regions"][0]["mask_std"] == 2
     assert picture.recipe.scene["model"]["family"] == "auto"  # as the scene says
+
+
+def test_a_recipe_without_a_key_has_the_program_s_default(here):
+    """As its picture had, made before the key was known: not what a model recommends of it now."""
+    recipe = smd.load_scene("scene.yaml").plan.to_dict()
+    del recipe["masks"]["cover_alpha"]
+    texts = replace(small_recipe({"prompt": "", "negative_prompt": ""}), scene=recipe).texts()
+    Path("a.png").write_bytes(encode_still(Image.new("RGB", (64, 64)), ".png", texts))
+    (here / "model" / DEFAULTS).write_text("smd: 1\nmasks: {cover_alpha: 0.1}\n")
+    assert smd.load_scene("scene.yaml").plan.masks.cover_alpha == 0.1
+    assert smd.load_scene("a.png").plan.masks.cover_alpha == 0.3
 
 
 def test_what_is_recommended_in_vain_is_no_warning(here):

@@ -8,13 +8,11 @@ import torch
 from PIL import Image
 
 import smd_cli
+from smd_cli.app.scenes import load_scene
 from smd_cli.engine.events import Clock
 from smd_cli.engine.layers import CanvasImages
 from smd_cli.engine.prepare import prepare
 from smd_cli.engine.render import render
-from smd_cli.media.paint import paint_scene
-from smd_cli.scene.loader import load as load_scene
-from smd_cli.scene.resolve import resolve
 from smd_cli.workshop.judge.network import judge_crops, load_judge
 from smd_cli.workshop.quality.random_scenes import square_around
 from smd_cli.workshop.world.palette import SHAPE_COLORS
@@ -33,9 +31,8 @@ pytestmark = pytest.mark.slow
 
 def pictures(path: Path):
     """A scene's pictures (H, W, 3), and its visible masks (H, W) by the region's name."""
-    loaded = load_scene(path)
-    plan = resolve(loaded.scene, path.stem, loaded.base_dir)
-    painted = paint_scene(plan, loaded.locate)
+    scene = load_scene(path)  # with what the model recommends
+    plan, painted = scene.plan, scene.images
     with torch.inference_mode():
         setting = CanvasImages(painted.masks, painted.background, painted.new_area)
         stage = prepare(plan, setting, backbone(), batch=8)
