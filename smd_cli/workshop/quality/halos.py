@@ -34,8 +34,8 @@ INSIDE = 128
 PALE = 200
 """The least value of a pale colour's channels. Regions are bootstrapped on white."""
 
-NEAR = 40
-"""The largest difference in a channel to a colour of a thing."""
+NEAR, NEAR_PALE = 40, 24
+"""The largest differences in a channel to a colour of a thing, and to a pale one: a sail is not white."""
 
 NOTABLE, DRAWINGS = 0.1, 8
 """A colour is a thing's if it covers this share of one of so many drawings."""
@@ -57,8 +57,9 @@ class HaloMap:
 def find_halos(segmenter: Segmenter, scene: RandomScene, image: Image.Image) -> HaloMap:
     """Find the halos in a picture of a scene; a pixel of the maps is `SHRINK` px a side."""
     scores = segment(segmenter, image, scene.background)
-    likely = _has_colors_of_things(scene, image)
-    pale = np.asarray(image.convert("RGB").reduce(SHRINK)).min(axis=2) >= PALE
+    pixels = np.asarray(image.convert("RGB").reduce(SHRINK)).astype(np.int16)
+    pale = pixels.min(axis=2) >= PALE
+    likely = _nearest_colors(scene, pixels) <= np.where(pale, NEAR_PALE, NEAR)
     scores[THING, pale & ~likely] = -np.inf
     scores[NEITHER, likely & ~pale] = -np.inf
     classes = scores.argmax(axis=0)
@@ -68,15 +69,14 @@ def find_halos(segmenter: Segmenter, scene: RandomScene, image: Image.Image) -> 
     return HaloMap(around, around & (classes == NEITHER))
 
 
-def _has_colors_of_things(scene: RandomScene, image: Image.Image) -> np.ndarray:
-    """Tell (h, w) which pixels have, inside a region's box, a colour that the region's thing is drawn in."""
-    pixels = np.asarray(image.convert("RGB").reduce(SHRINK)).astype(np.int16)
-    found = np.zeros(pixels.shape[:2], dtype=bool)
+def _nearest_colors(scene: RandomScene, pixels: np.ndarray) -> np.ndarray:
+    """Return how far (h, w) pixels are from the colours of the things in whose regions' boxes they are."""
+    found = np.full(pixels.shape[:2], 256)
     for region in scene.regions:
         left, top, right, bottom = (edge // SHRINK for edge in region.box)
-        part = pixels[top:bottom, left:right, None]
-        apart = np.abs(part - _colors_of(tuple(region.answers.items()))).max(axis=3)
-        found[top:bottom, left:right] |= (apart <= NEAR).any(axis=2)
+        here = slice(top, bottom), slice(left, right)
+        apart = np.abs(pixels[here][:, :, None] - _colors_of(tuple(region.answers.items())))
+        found[here] = np.minimum(found[here], apart.max(axis=3).min(axis=2))
     return found
 
 

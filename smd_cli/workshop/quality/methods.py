@@ -11,13 +11,13 @@ import json
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import torch
 from PIL import Image
 from torch import Tensor
 
+from smd_cli.app.model_advice import ModelAdviser
 from smd_cli.core.aggregate import average
 from smd_cli.core.noise import Purpose, SeededNoise
 from smd_cli.core.regions import Regions
@@ -29,7 +29,8 @@ from smd_cli.engine.render import decode_image, denoise
 from smd_cli.engine.stream_batch import FrameJob, RenderedFrame, StreamOptions, StreamSampler
 from smd_cli.media.paint import paint_scene
 from smd_cli.models.backbone import Backbone
-from smd_cli.scene.loader import load_text
+from smd_cli.scene.loader import LoadedScene, load_text
+from smd_cli.scene.recommended import no_advice
 from smd_cli.scene.resolve import resolve
 from smd_cli.workshop.quality.random_scenes import RandomScene
 
@@ -56,6 +57,8 @@ class Variant:
             of after (latent pre-averaging).
         centers: roll bootstrapped regions to the centre of their tiles.
         frames: render a stream of this many frames and take the last one; 0 renders a single picture.
+        advised: take what the settings leave out from what the model recommends, as every scene does that the
+            program opens; else it is the published default.
     """
 
     key: str
@@ -64,6 +67,7 @@ class Variant:
     averages_noise: bool = False
     centers: bool = True
     frames: int = 0
+    advised: bool = False
 
     @property
     def few_step(self) -> bool:
@@ -97,6 +101,7 @@ MULTIDIFFUSION = Variant(
     centers=False,
 )
 FULL = Variant("full", "+ quantized masks, std 4 (all)", _bootstrapped(STEPS))
+DEFAULTS = Variant("defaults", "the defaults", advised=True)
 ALONE = Variant("alone", "24 prompts alone, 5 steps")
 SHOW_THROUGH: dict[str, Any] = {"bootstrap.show_through": True, "bootstrap.leak_sensitivity": 0.1}
 COUPLED: dict[str, Any] = {"sampler.late": "coupled"}
@@ -137,7 +142,7 @@ VARIANTS = (
         "bootstrap 3, shows through, then coupled, late",
         _bootstrapped(3) | SHOW_THROUGH | COUPLED | LATE_3,
     ),
-    Variant("defaults", "the defaults"),
+    DEFAULTS,
 )
 
 
@@ -162,14 +167,20 @@ class AveragedNoise:
         return average(total, weight) + (weight == 0) * noise
 
 
-def prepare_variant(variant: Variant, scene: RandomScene, backbone: Backbone, batch: Batch) -> PreparedScene:
-    """Prepare a scene for a model, with the settings of a variant."""
-    document = deepcopy(scene.document)
+def load_variant(variant: Variant, scene: RandomScene, model: str) -> LoadedScene:
+    """Load a scene of a model with the settings of a variant."""
+    document = {"model": model, **deepcopy(scene.document)}
     for path, value in variant.settings.items():
         section, key = path.split(".")
         document.setdefault(section, {})[key] = value
-    loaded = load_text(json.dumps(document), f"scene {scene.seed}")
-    plan = resolve(loaded.scene, str(scene.seed), Path())
+    adviser = ModelAdviser(offline=True) if variant.advised else no_advice
+    return load_text(json.dumps(document), f"scene {scene.seed}", str(scene.seed), adviser=adviser)
+
+
+def prepare_variant(variant: Variant, scene: RandomScene, backbone: Backbone, batch: Batch) -> PreparedScene:
+    """Prepare a scene for a model, with the settings of a variant."""
+    loaded = load_variant(variant, scene, backbone.assets.spec.base)
+    plan = resolve(loaded.scene, loaded.name, loaded.base_dir)
     painted = paint_scene(plan, loaded.locate)
     with torch.inference_mode():
         return prepare(plan, CanvasImages(painted.masks, painted.background), backbone, batch=batch)

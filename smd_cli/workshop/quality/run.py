@@ -21,6 +21,7 @@ from smd_cli.engine.batching import Batch
 from smd_cli.engine.prepare import PreparedScene
 from smd_cli.models.assets import locate
 from smd_cli.models.backbone import Backbone
+from smd_cli.models.configs import DEFAULTS
 from smd_cli.models.loading import load
 from smd_cli.models.spec import ModelSpec
 from smd_cli.workshop.judge.crops import draw_picture_crop
@@ -133,7 +134,7 @@ def _model(bench: Benchmark, *, few_step: bool) -> _Model:
     conditions = {
         "program": digest_of(file for part in PAINTING for file in _files(PACKAGE / part, "*.py")),
         "weights": assets.sha256,
-        "configs": digest_of(_files(assets.configs, "*.json")),
+        "configs": digest_of([*_files(assets.configs, "*.json"), *_files(assets.configs, DEFAULTS)]),
         "machine": machine(bench.device, bench.dtype),
     }
     return _Model(load(assets, bench.device, bench.dtype), conditions)

@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from smd_cli.app.scenes import load_scene
 from smd_cli.core.noise import SeededNoise
 from smd_cli.core.regions import arrange_regions
 from smd_cli.models.assets import ModelSpec
@@ -24,6 +25,7 @@ from smd_cli.workshop.quality.methods import (
     VARIANTS,
     AveragedNoise,
     Variant,
+    load_variant,
     prepare_variant,
     uncentered,
 )
@@ -211,6 +213,17 @@ def test_drawings_of_what_was_asked_for_score_high_and_swapped_ones_leak(scenes)
 @pytest.fixture(scope="module")
 def backbone():
     return embedded.backbone()
+
+
+def test_the_defaults_are_those_of_a_scene_that_the_program_opens(scenes):
+    scene = next(each for each in scenes if len(each.regions) > 1)
+    opened = load_scene({**scene.document, "model": "flatland"})
+    row = load_variant(methods.DEFAULTS, scene, "flatland")
+    assert row.scene.model_dump() == opened.loaded.scene.model_dump()
+    assert row.filled.values(), "flatland recommends something"
+    published = load_variant(replace(methods.DEFAULTS, advised=False), scene, "flatland")
+    assert published.scene.model_dump() != row.scene.model_dump()
+    assert not load_variant(FULL, scene, "flatland").filled.values(), "other rows say what they are"
 
 
 def test_a_variant_that_does_not_centre_paints_regions_where_their_masks_are(backbone, scenes):
