@@ -61,6 +61,7 @@ def render(problem: Problem, model: Model, coupled: Coupled | None = None) -> li
         masks[0] = (masks[0] > 0).float()
         masks[0, :everywhere] = 1
     x, apart, estimates = problem.init, problem.init, []
+    faint = torch.zeros_like(problem.init[:, :1])  # where regions have shown nothing on white
     for step, t in enumerate(timesteps):
         level = (t, alphas[step], sigmas[step])
         if step > 0:
@@ -69,14 +70,21 @@ def render(problem: Problem, model: Model, coupled: Coupled | None = None) -> li
         everything = list(range(len(masks)))
         bootstrapping = bootstrapped(problem, step, x if background is None else background, level)
         regions = everything[1:] if problem.is_behind else everything
-        behind = background
         if problem.is_coupled and step >= problem.bootstrap_steps:
             together = average_coupled(problem, coupled, x, masks[:, step], level, regions)
             (x, weight), *under = together
         else:
-            x, weight = average(problem, model, x, bootstrapping, masks[:, step], level, regions)
             behind_alone = [0] if problem.is_behind else []
             under = [average(problem, model, apart, None, masks[:, step], level, behind_alone)]
+            if bootstrapping is not None and problem.show_through:
+                behind, share = under[0]
+                shown = behind if background is None else share * behind + (1 - share) * background
+                is_last = step == problem.bootstrap_steps - 1
+                is_asked = step > 0 and not is_last and problem.leak_sensitivity is not None
+                bootstrapping.faint, bootstrapping.marks = faint.clone(), faint if is_asked else None
+                bootstrapping.behind = apart, shown
+            x, weight = average(problem, model, x, bootstrapping, masks[:, step], level, regions)
+        behind = background
         if problem.is_behind:
             behind, share = under[0]
             if background is not None:
@@ -90,34 +98,46 @@ def render(problem: Problem, model: Model, coupled: Coupled | None = None) -> li
     return estimates
 
 
-def bootstrapped(
-    problem: Problem, step: int, behind: Tensor, level: Level
-) -> tuple[Tensor, Tensor | None] | None:
-    """The ground that a step lays, and what an estimate of nothing looks like where that is dropped."""
+@dataclass
+class Ground:
+    """What a step bootstraps on, what an estimate of nothing looks like there, and whether that is dropped.
+
+    Where `faint`, it is what lies `behind`, as it is and as it is estimated; what is found faint is marked.
+    """
+
+    laid: Tensor
+    empty: Tensor
+    drops: bool
+    faint: Tensor | None = None
+    marks: Tensor | None = None
+    behind: tuple[Tensor, Tensor] | None = None
+
+
+def bootstrapped(problem: Problem, step: int, behind: Tensor, level: Level) -> Ground | None:
+    """The ground that a step lays; None after the bootstrap."""
     if step >= problem.bootstrap_steps:
         return None
     mix = 1.0 if problem.show_through else min(1.0, max(0.0, problem.mix_steps - step))
     clean = mix * problem.white + (1 - mix) * behind
     ground = level[1] * clean + level[2] * problem.bootstrap_noise[[step]]
     if not problem.show_through:
-        return ground, ground
-    return ground, clean if step == problem.bootstrap_steps - 1 else None
+        return Ground(ground, ground, drops=True)
+    return Ground(ground, clean, drops=step == problem.bootstrap_steps - 1)
 
 
 def average(
     problem: Problem,
     model: Model,
     x: Tensor,
-    bootstrapping: tuple[Tensor, Tensor | None] | None,
+    ground: Ground | None,
     masks: Tensor,
     level: Level,
     regions: list[int],
 ) -> tuple[Tensor, Tensor]:
     """Return the mean estimate of some regions of a canvas and the sum of their weights.
 
-    Where the step bootstraps, `bootstrapping` are the ground and what an estimate of nothing looks like.
+    Where the step bootstraps, they are on `ground`.
     """
-    ground, empty = bootstrapping or (None, None)
     total, weight = torch.zeros_like(x), torch.zeros_like(x)
     for region in regions:
         whole = masks[region][0]
@@ -125,16 +145,25 @@ def average(
         for (top, left, height, width), ramp in own or tiles(x.shape[2], x.shape[3], problem.tile):
             here = (..., slice(top, top + height), slice(left, left + width))
             mask = masks[region][here]
+            if not (mask * ramp > 0).any():
+                continue
             latent, share = x[here], mask * ramp
-            down, right = to_center(mask[0]) if ground is not None else (0, 0)
+            down, right, is_faint = 0, 0, False
             if ground is not None:
-                latent = (1 - mask) * ground[here] + mask * latent
+                is_faint = ground.faint is not None and (ground.faint[here] * mask).sum() > mask.sum() / 2
+                laid, empty = ground.behind if is_faint and ground.behind else (ground.laid, ground.empty)
+                latent = (1 - mask) * laid[here] + mask * latent
+                down, right = (0, 0) if is_faint else to_center(mask[0])
             latent = torch.roll(latent, (down, right), (2, 3))
             epsilon = guided(model, latent, level[0], region, len(masks), problem.guidance_scale)
             estimate = torch.roll(consistency(latent, epsilon, *level), (-down, -right), (2, 3))
-            if empty is not None and problem.leak_sensitivity is not None:
+            if ground is not None and problem.leak_sensitivity is not None:
                 leak = ((estimate - empty[here]) ** 2).mean(1)
-                share = share * (2 / (1 + torch.exp(-leak / problem.leak_sensitivity)) - 1)
+                if ground.drops:
+                    share = share * (2 / (1 + torch.exp(-leak / problem.leak_sensitivity)) - 1)
+                nothing = (leak * mask).sum() / mask.sum() < problem.leak_sensitivity
+                if ground.marks is not None and not is_faint and nothing:
+                    ground.marks[here] = torch.maximum(ground.marks[here], (mask > 0).float())
             total[here] += share * estimate
             weight[here] += share
     return torch.where(weight > 0, total / weight, torch.zeros_like(x)), weight

@@ -14,6 +14,9 @@ from smd_cli.core.centering import roll, unroll
 from smd_cli.core.schedule import Schedule
 from smd_cli.core.views import View
 
+FIRST_BLURS = 1
+"""Steps whose estimates are too blurred to tell whether they show anything."""
+
 
 @dataclass(frozen=True)
 class Bootstrap:
@@ -26,7 +29,8 @@ class Bootstrap:
     The published implementation compares the clean estimate with the background at the step's noise level,
     which hides much of the empty area. With `show_through` regions stand on white in all of the steps, and
     lose their weight in the last one alone, against clean white: where they are still empty, the background
-    shows, which was painted meanwhile on a canvas without the regions.
+    shows, which was painted meanwhile on a canvas without the regions. A region that still shows nothing
+    after two steps, such as a cloud, is painted on that background instead of white in those that follow.
     """
 
     white: Tensor
@@ -48,12 +52,14 @@ class BootstrapBackground:
     """The background that a row's regions are drawn on while bootstrapping, in the planes of its canvas.
 
     `planes` (2, C, H, W) are a background at the row's noise level and what a row carries of it: the noise in
-    it, or the clean background. `empty` (1, C, H, W) is what an estimate looks like where nothing is drawn.
+    it, or the clean background. `empty` (1, C, H, W) is what an estimate looks like where nothing is drawn:
+    a region whose estimate differs from it by a mean square below `faint` shows nothing. None: not asked.
     """
 
     planes: Tensor
     empty: Tensor
     leak_sensitivity: float | None
+    faint: float | None = None
 
     def compose(self, crop: Tensor, mask: Tensor, view: View) -> Tensor:
         """Cut a crop (K, C, h, w) to its mask (h, w), put it on the background and centre it."""
@@ -62,10 +68,19 @@ class BootstrapBackground:
     def extract(self, estimate: Tensor, view: View) -> tuple[Tensor, Tensor]:
         """Roll a composed crop's estimate (K, C, h, w) back; return it and its share of weight (h, w)."""
         estimate = unroll(estimate, view.roll)
-        leak = (estimate[0] - view.box.of(self.empty[0])).square().mean(0)
         if self.leak_sensitivity is None:
-            return estimate, torch.ones_like(leak)
-        return estimate, 2 * torch.sigmoid(leak / self.leak_sensitivity) - 1
+            return estimate, torch.ones_like(estimate[0, 0])
+        return estimate, 2 * torch.sigmoid(self._leak(estimate, view) / self.leak_sensitivity) - 1
+
+    def faintness(self, estimate: Tensor, mask: Tensor, view: View) -> Tensor:
+        """Return 1 inside a mask (h, w) if its estimate (K, C, h, w), rolled back, shows nothing, else 0."""
+        inside = (mask > 0).to(mask)
+        mean = (self._leak(estimate, view) * mask).sum() / mask.sum()
+        return inside * (mean < (self.faint or 0.0))
+
+    def _leak(self, estimate: Tensor, view: View) -> Tensor:
+        """Return by what mean square an estimate (K, C, h, w) differs from an empty one, (h, w)."""
+        return (estimate[0] - view.box.of(self.empty[0])).square().mean(0)
 
 
 def bootstrap_background(
@@ -87,4 +102,5 @@ def bootstrap_background(
     if not bootstrap.show_through:
         return BootstrapBackground(planes, planes[:1], bootstrap.leak_sensitivity)
     is_last = step == bootstrap.steps - 1
-    return BootstrapBackground(planes, clean, bootstrap.leak_sensitivity if is_last else None)
+    asked = None if is_last or step < FIRST_BLURS else bootstrap.leak_sensitivity
+    return BootstrapBackground(planes, clean, bootstrap.leak_sensitivity if is_last else None, asked)

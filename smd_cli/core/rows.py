@@ -28,10 +28,16 @@ class Rows:
     steps: tuple[int, ...]
     carried: Tensor | None = None
     without_regions: "Rows | None" = None
+    faint: Tensor | None = None
 
     def __len__(self) -> int:
         """Return the number of rows N."""
         return len(self.steps)
+
+    @property
+    def faint_places(self) -> Tensor:
+        """Return where regions have shown nothing, (N, 1, H, W): nowhere, as far as is known."""
+        return torch.zeros_like(self.x[:, :1]) if self.faint is None else self.faint
 
     def planes(self, *, carried: bool) -> Tensor:
         """Return the latents and, if asked for, what is carried, as planes of canvases (N, K, C, H, W).
@@ -51,7 +57,9 @@ class Rows:
         index = list(places)
         carried = None if self.carried is None else self.carried[index]
         without_regions = None if self.without_regions is None else self.without_regions.at(index)
-        return Rows(self.x[index], tuple(self.steps[place] for place in index), carried, without_regions)
+        faint = None if self.faint is None else self.faint[index]
+        steps = tuple(self.steps[place] for place in index)
+        return Rows(self.x[index], steps, carried, without_regions, faint)
 
     def append(self, others: "Rows") -> "Rows":
         """Return these rows followed by others."""
@@ -61,7 +69,11 @@ class Rows:
         without_regions = None
         if self.without_regions is not None or others.without_regions is not None:
             without_regions = (self.without_regions or self).append(others.without_regions or others)
-        return Rows(torch.cat([self.x, others.x]), self.steps + others.steps, carried, without_regions)
+        faint = None
+        if self.faint is not None or others.faint is not None:
+            faint = torch.cat([self.faint_places, others.faint_places])
+        x = torch.cat([self.x, others.x])
+        return Rows(x, self.steps + others.steps, carried, without_regions, faint)
 
     def renoised(self, schedule: Schedule, noise: Tensor) -> "Rows":
         """Take estimates to the level at which their next steps start; `noise` (N, C, H, W).
@@ -75,6 +87,6 @@ class Rows:
             None if self.without_regions is None else self.without_regions.renoised(schedule, noise)
         )
         if self.carried is None or schedule.multistep:
-            return Rows(x, steps, self.carried, without_regions)
+            return Rows(x, steps, self.carried, without_regions, self.faint)
         residual = schedule.unscale_noise(schedule.renoise(self.carried, noise, steps), steps)
-        return Rows(x, steps, residual, without_regions)
+        return Rows(x, steps, residual, without_regions, self.faint)

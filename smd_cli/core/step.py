@@ -5,7 +5,7 @@ flight, once a tick.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -48,6 +48,28 @@ class PlacedView:
     background: BootstrapBackground | None
 
 
+@dataclass(frozen=True)
+class Sums:
+    """What the estimates of views add up to, by canvas.
+
+    `total` (D, N, K, C, H, W) are estimates times weights, `weight` (D, N, 1, 1, H, W) the weights. `faint`
+    (N, 1, H, W) is where regions show nothing on the white that they are bootstrapped on.
+    """
+
+    total: Tensor
+    weight: Tensor
+    faint: Tensor
+
+    def shown(self, background: Tensor | None) -> list[Tensor]:
+        """Return the average of the views by depth, each over what is behind it, (N, K, C, H, W)."""
+        averages = list(average(self.total, self.weight))
+        for depth in reversed(range(len(averages))):
+            if background is not None:
+                averages[depth] = composite(averages[depth], self.weight[depth], background)
+            background = averages[depth]
+        return averages
+
+
 def denoise_step(rows: Rows, noise: Tensor, regions: Regions, method: Method, predict: Predict) -> Rows:
     """Make the estimates of N rows: the same rows, at the levels at which their steps end.
 
@@ -57,9 +79,27 @@ def denoise_step(rows: Rows, noise: Tensor, regions: Regions, method: Method, pr
     rows carry beside their latents goes the same way, as a second plane of the canvas.
     """
     canvases = _canvases(rows, regions, method)
-    placed = _placed_views(rows, noise, regions, method)
-    total = torch.zeros_like(canvases)
-    weight = torch.zeros_like(canvases[:, :, :1, :1])
+    sums = Sums(
+        torch.zeros_like(canvases), torch.zeros_like(canvases[:, :, :1, :1]), rows.faint_places.clone()
+    )
+    behind, before = _placed_views(rows, noise, regions, method)
+    _add(sums, canvases, behind, regions, method, predict)
+    background = _background(regions, noise, rows, method)
+    if rows.faint is not None and regions.behind:
+        before = _grounded(before, rows.faint, canvases[1], sums.shown(background)[1], regions)
+    _add(sums, canvases, before, regions, method, predict)
+    return _rows(sums.shown(background), rows.steps, method, sums.faint)
+
+
+def _add(
+    sums: Sums,
+    canvases: Tensor,
+    placed: Sequence[PlacedView],
+    regions: Regions,
+    method: Method,
+    predict: Predict,
+) -> None:
+    """Add the estimates of views of canvases (D, N, K, C, H, W) to sums."""
     for start in range(0, len(placed), method.batch):
         chunk = placed[start : start + method.batch]
         crops = torch.stack([_compose(canvases, each, regions) for each in chunk])
@@ -69,15 +109,36 @@ def denoise_step(rows: Rows, noise: Tensor, regions: Regions, method: Method, pr
             estimate, kept = _extract(estimate, each)
             for depth, share in regions.weights(each.view):
                 share = share if kept is None else share * kept
-                box.add(total[depth, row], share * estimate)
-                box.add(weight[depth, row], share)
-    averages = list(average(total, weight))
-    behind = _background(regions, noise, rows, method)
-    for depth in reversed(range(len(averages))):  # each canvas shows what is behind it
-        if behind is not None:
-            averages[depth] = composite(averages[depth], weight[depth], behind)
-        behind = averages[depth]
-    return _rows(averages, rows.steps, method)
+                box.add(sums.total[depth, row], share * estimate)
+                box.add(sums.weight[depth, row], share)
+            if each.background is not None and each.background.faint is not None:
+                mask = regions.mask(each.view)
+                box.add(sums.faint[row], each.background.faintness(estimate, mask, each.view))
+
+
+def _grounded(
+    placed: Sequence[PlacedView], faint: Tensor, canvas: Tensor, estimate: Tensor, regions: Regions
+) -> list[PlacedView]:
+    """Put views that have shown nothing on white so far on what is behind them, where they are not moved.
+
+    `faint` (N, 1, H, W) tells which; the `canvas` behind is at the level of the step, (N, K, C, H, W), its
+    `estimate` at the level where that ends.
+    """
+    shares = [
+        (each.view.box.of(faint[each.canvas[1], 0]) * mask).sum() / mask.sum()
+        for each in placed
+        for mask in (regions.mask(each.view),)
+    ]
+    are_faint = (torch.stack(shares) > 0.5).tolist() if shares else []  # one transfer for all
+
+    def grounded(each: PlacedView) -> PlacedView:
+        if each.background is None:
+            return each
+        row = each.canvas[1]
+        background = replace(each.background, planes=canvas[row], empty=estimate[row, :1], faint=None)
+        return replace(each, view=replace(each.view, roll=(0, 0)), background=background)
+
+    return [grounded(each) if is_faint else each for each, is_faint in zip(placed, are_faint, strict=True)]
 
 
 def _canvases(rows: Rows, regions: Regions, method: Method) -> Tensor:
@@ -89,20 +150,21 @@ def _canvases(rows: Rows, regions: Regions, method: Method) -> Tensor:
     return torch.stack([planes, without_regions.planes(carried=method.carries)])
 
 
-def _placed_views(rows: Rows, noise: Tensor, regions: Regions, method: Method) -> list[PlacedView]:
-    """List the views that matter to each row."""
+def _placed_views(
+    rows: Rows, noise: Tensor, regions: Regions, method: Method
+) -> tuple[list[PlacedView], list[PlacedView]]:
+    """List the views that matter to each row: those behind the others, and the others."""
     is_row = regions.background is None
-    placed = []
+    behind, before = [], []
     for row, step in enumerate(rows.steps):
         base = Base(rows.x[[row]] if regions.background is None else regions.background, is_row)
         background = bootstrap_background(method.bootstrap, method.schedule, step, base, noise[[row]])
-        placed += [
-            PlacedView((1, row), view, None)
-            if regions.behind.issuperset(view.regions)
-            else PlacedView((0, row), view, background)
-            for view in regions.views[step]
-        ]
-    return placed
+        for view in regions.views[step]:
+            if regions.behind.issuperset(view.regions):
+                behind.append(PlacedView((1, row), view, None))
+            else:
+                before.append(PlacedView((0, row), view, background))
+    return behind, before
 
 
 def _compose(canvases: Tensor, placed: PlacedView, regions: Regions) -> Tensor:
@@ -173,16 +235,17 @@ def _background(regions: Regions, noise: Tensor, rows: Rows, method: Method) -> 
     return torch.stack([latent, carried.expand_as(latent)], dim=1)
 
 
-def _rows(averages: Sequence[Tensor], steps: tuple[int, ...], method: Method) -> Rows:
-    """Make rows of the estimates by depth, (N, K, C, H, W) each."""
+def _rows(averages: Sequence[Tensor], steps: tuple[int, ...], method: Method, faint: Tensor) -> Rows:
+    """Make rows of the estimates by depth, (N, K, C, H, W) each; `faint` (N, 1, H, W) as in sums."""
 
-    def rows(planes: Tensor, without_regions: Rows | None = None) -> Rows:
+    def rows(planes: Tensor, without_regions: Rows | None = None, faint: Tensor | None = None) -> Rows:
         carried = planes[:, 1] if method.carries else None
-        return Rows(planes[:, 0], steps, carried, without_regions)
+        return Rows(planes[:, 0], steps, carried, without_regions, faint)
 
     mean, *without_regions = averages
     bootstrap = method.bootstrap
     if not without_regions or bootstrap is None or not bootstrap.show_through:
         return rows(mean)
     is_apart = torch.tensor([step + 1 < bootstrap.steps for step in steps], device=mean.device)
-    return rows(mean, rows(without_regions[0].where(is_apart.view(-1, 1, 1, 1, 1), mean)))
+    apart = without_regions[0].where(is_apart.view(-1, 1, 1, 1, 1), mean)
+    return rows(mean, rows(apart), faint.clamp(max=1))

@@ -225,7 +225,8 @@ class Bootstrap(Section):
         default=False,
         description="Also denoises the background's prompt during the bootstrap, on a second canvas, and "
         "shows it where regions are still white when their bootstrap ends; otherwise such areas can stay "
-        "white. White parts of a region's subject can be replaced as well.",
+        "white. White parts of a region's subject can be replaced as well; a region that shows nothing on "
+        "white after two steps, such as a cloud, is painted on the background in those that follow.",
     )
     own_tiles: bool = Field(
         default=False,
