@@ -11,7 +11,7 @@ from itertools import groupby
 
 import torch
 from torch import Tensor
-from torch.nn.functional import adaptive_avg_pool2d
+from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,13 @@ class Coupling:
         for rank in range(max(map(len, each))):
             rows = [row for row, pairs in enumerate(each) if len(pairs) > rank]
             yield [each[row][rank] for row in rows], rows
+
+    def halved(self, *, rounds_up: bool) -> "Coupling":
+        """Return that at half the resolution: means over cells of 2x2, of fewer at the end of an odd side.
+
+        Such a side is rounded up, or cut.
+        """
+        return Coupling(self.rows, avg_pool2d(self.shares, 2, ceil_mode=rounds_up))
 
     def shares_at(self, size: tuple[int, int]) -> Tensor:
         """Return the shares at a layer's (height, width), (M, height, width): means over its cells."""

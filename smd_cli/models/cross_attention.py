@@ -82,25 +82,24 @@ class _Attended(local):
 class _Coupled:
     """A coupling as layers need it.
 
-    `like` are latents (N, C, h, w) on their device, in their dtype; `padding` is that of the convolutions
-    that halve them.
+    `like` are latents (N, C, h, w) on their device, in their dtype; `rounds_up` tells how the convolutions
+    that halve them treat odd sides.
     """
 
-    def __init__(self, coupling: Coupling, like: Tensor, padding: int) -> None:
+    def __init__(self, coupling: Coupling, like: Tensor, *, rounds_up: bool) -> None:
         self.ranks = [
             tuple(torch.tensor(places, device=like.device) for places in rank) for rank in coupling.ranks()
         ]
-        self._coupling, self._like, self._padding = coupling, like, padding
+        self._coupling, self._like, self._rounds_up = coupling, like, rounds_up
         self._shares: dict[int, Tensor] = {}
 
     def shares(self, tokens: int) -> Tensor:
         """Return the shares (M, T) at a layer of so many tokens, which sees the latents made smaller."""
         if tokens not in self._shares:
-            height, width = self._like.shape[-2:]
-            while height * width > tokens:
-                height, width = ((side + self._padding) // 2 for side in (height, width))
-            shares = self._coupling.shares_at((height, width)).flatten(1)
-            self._shares[tokens] = shares.to(self._like)
+            coupling = self._coupling
+            while coupling.shares[0].numel() > tokens:
+                coupling = coupling.halved(rounds_up=self._rounds_up)
+            self._shares[tokens] = coupling.shares.flatten(1).to(self._like)
         return self._shares[tokens]
 
 
@@ -112,7 +111,7 @@ class CrossAttentionCache:
 
     def __init__(self, unet: "UNet2DConditionModel") -> None:
         self._now = _Attended()
-        self._padding: int = unet.config.downsample_padding
+        self._rounds_up = unet.config.downsample_padding > 0
         modules = [module for name, module in unet.named_modules() if name.endswith("attn2")]
         self._layers = [
             (module, CachedCrossAttention(self._now, place)) for place, module in enumerate(modules)
@@ -132,7 +131,7 @@ class CrossAttentionCache:
         """
         now = self._now
         now.keys, now.bias = conditioning.keys, conditioning.attention_bias
-        now.coupled = None if coupling is None else _Coupled(coupling, latents, self._padding)
+        now.coupled = None if coupling is None else _Coupled(coupling, latents, rounds_up=self._rounds_up)
         try:
             yield
         finally:

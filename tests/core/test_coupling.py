@@ -119,6 +119,11 @@ def test_shares_sum_to_one_at_every_resolution(height: int, width: int, data: st
     found = Coupling((0, 0, 0), shares).shares_at(at)
     assert found.shape == (3, *at)
     torch.testing.assert_close(found.sum(0), torch.ones(at))
+    for rounds_up in (True, False):
+        halves = [(side + rounds_up) // 2 for side in (height, width)]
+        if all(halves):
+            half = Coupling((0, 0, 0), shares).halved(rounds_up=rounds_up).shares
+            torch.testing.assert_close(half.sum(0), torch.ones(halves))
 
 
 class LocalModel:

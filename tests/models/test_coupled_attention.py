@@ -5,7 +5,6 @@ The oracle's network is diffusers' with a plain attention in it, which measures 
 
 from collections.abc import Iterator
 from dataclasses import replace
-from math import ceil
 from typing import Any
 
 import pytest
@@ -35,8 +34,8 @@ COUNTS[1, 3] = 0.4  # a prompt that is eased towards a longer one
 class PlainAttention:
     """A processor that attends from each token of a row to each of its prompts; knows its layer's size."""
 
-    def __init__(self, shares: Tensor, counts: Tensor | None) -> None:
-        self.shares, self.counts = shares, counts
+    def __init__(self, shares: Tensor, counts: Tensor | None, padding: int) -> None:
+        self.shares, self.counts, self.padding = shares, counts, padding
         self.size = (0, 0)
 
     def __call__(
@@ -53,17 +52,23 @@ class PlainAttention:
             logits = torch.einsum("thd,lhd->htl", query, key) / query.shape[-1] ** 0.5
             likely = logits.exp() if self.counts is None else logits.exp() * self.counts[pair]
             found = torch.einsum("htl,lhd->thd", likely / likely.sum(-1, keepdim=True), value).flatten(1)
+            shares = self.level(pair)
             for token in range(height * width):
-                out[row, token] += self.share(pair, token // width, token % width) * found[token]
+                out[row, token] += shares[token // width, token % width] * found[token]
         return attention.to_out[0](out)
 
-    def share(self, pair: int, row: int, column: int) -> Tensor:
-        """The mean over what a cell of the layer covers of the latents."""
-        sides = [
-            slice(at * long // short, ceil((at + 1) * long / short))
-            for at, long, short in zip((row, column), self.shares.shape[1:], self.size, strict=True)
-        ]
-        return self.shares[(pair, *sides)].mean()
+    def level(self, pair: int) -> Tensor:
+        """A prompt's shares at the layer: each of its cells is the mean of four of the level above, and so on."""
+        level = self.shares[pair]
+        while level.shape != self.size:
+            ends = [(side + self.padding) // 2 for side in level.shape]
+            level = torch.stack(
+                [
+                    torch.stack([level[2 * y : 2 * y + 2, 2 * x : 2 * x + 2].mean() for x in range(ends[1])])
+                    for y in range(ends[0])
+                ]
+            )
+        return level
 
 
 def plain(network: nn.Module, shares: Tensor, counts: Tensor | None) -> nn.Module:
@@ -73,7 +78,7 @@ def plain(network: nn.Module, shares: Tensor, counts: Tensor | None) -> nn.Modul
     network.load_state_dict(weights)
     for name, module in network.named_modules():
         if name.endswith("attn2"):
-            module.set_processor(PlainAttention(shares, counts))
+            module.set_processor(PlainAttention(shares, counts, network.config.downsample_padding))
     for module in network.modules():
         if type(module).__name__ == "Transformer2DModel":
             module.register_forward_pre_hook(measure, with_kwargs=True)
