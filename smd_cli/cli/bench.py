@@ -69,8 +69,8 @@ def speed(
 
     A picture is timed from noise to pixels, after one that is not. "times" is the median over this program's;
     "difference" the largest distance to this program's picture, in grey levels: of the plain loop at most 1
-    in float32, while the pipeline joins tiles in its own way. This program evaluates each region in each tile
-    here, whatever the scene says of late steps and own tiles.
+    in float32. The pipeline paints another picture too, since it joins tiles in its own way. This program
+    evaluates each region in each tile here, whatever the scene says of late steps and own tiles.
 
     With --arch, speed and memory of a family's published network, which is built with random weights: nothing
     is downloaded. Prompts are random numbers too; its text encoders are left out. A step is timed after one
@@ -205,11 +205,11 @@ def _table(rows: Sequence[Row]) -> Table:
         seconds = (row.median, min(row.seconds), max(row.seconds))
         table.add_row(
             row.scene,
-            row.name + ", another picture" * (not row.paints_the_same),
+            row.name,
             *(f"{value:.3f}" for value in seconds),
             f"{row.ratio:.2f}",
             str(row.evaluations),
-            str(row.difference),
+            str(row.difference) if row.paints_the_same else "another picture",
         )
     return table
 

@@ -49,14 +49,16 @@ def test_it_measures_each_scene_and_the_panorama(scene):
     lines = done.stdout.splitlines()
     columns = ["scene", "program", "median s", "min", "max", "times", "evals", "difference"]
     assert re.split(r" {2,}", lines[0]) == columns
-    assert [re.split(r" {2,}", line)[:2] for line in lines[1:]] == [
-        ["small", "this program"],
-        ["small", "plain loop"],
-        ["small", "coupled, another picture"],
-        ["strip", "this program"],
-        ["strip", "diffusers, another picture"],
+    rows = [re.split(r" {2,}", line.strip()) for line in lines[1:]]
+    assert [[*row[:2], *row[6:]] for row in rows if row[-1] not in ("0", "1")] == [
+        ["small", "coupled", "5", "another picture"],
+        ["strip", "diffusers", "4", "another picture"],
     ]
-    assert [line.split()[-2] for line in lines[1:]] == ["6", "16", "5", "4", "4"]
+    assert [[*row[:2], row[6]] for row in rows if row[-1] in ("0", "1")] == [
+        ["small", "this program", "6"],
+        ["small", "plain loop", "16"],
+        ["strip", "this program", "4"],
+    ]
 
 
 def test_what_a_scene_says_of_late_steps_and_own_tiles_is_not_what_this_program_is_measured_by(scene):

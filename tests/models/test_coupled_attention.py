@@ -58,7 +58,7 @@ class PlainAttention:
         return attention.to_out[0](out)
 
     def level(self, pair: int) -> Tensor:
-        """A prompt's shares at the layer: each of its cells is the mean of four of the level above, and so on."""
+        """A prompt's shares at the layer: each cell is the mean of four of the level above, and so on."""
         level = self.shares[pair]
         while level.shape != self.size:
             ends = [(side + self.padding) // 2 for side in level.shape]
