@@ -22,6 +22,7 @@ canvas: {width: 128, height: 64}
 seed: 3
 sampler: {steps: 3, indices: [0, 1, 2], tile: 64, late: coupled}
 bootstrap: {steps: 1}
+masks: {std: 0}
 background: {prompt: grass}
 regions:
   - {name: sun, prompt: the sun, mask: {box: [0, 0, 0.4, 1]}, negative_prompt: a house}
@@ -117,6 +118,7 @@ canvas: {width: 128, height: 64}
 seed: 3
 sampler: {steps: 3, indices: [0, 1, 2], tile: 64, overlap: 0}
 bootstrap: {steps: 1}
+masks: {std: 0}
 regions:
   - {name: sun, prompt: the sun, mask: {box: [0, 0, 0.4, 1]}}
   - {name: tree, prompt: a tree, mask: {box: [0.6, 0.25, 1, 1]}}
