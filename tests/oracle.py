@@ -77,12 +77,10 @@ def render(problem: Problem, model: Model, coupled: Coupled | None = None) -> li
             behind_alone = [0] if problem.is_behind else []
             under = [average(problem, model, apart, None, masks[:, step], level, behind_alone)]
             if bootstrapping is not None and problem.show_through:
-                behind, share = under[0]
-                shown = behind if background is None else share * behind + (1 - share) * background
+                bootstrapping.behind = lies_behind(problem, step, level, apart, under[0], background)
                 is_last = step == problem.bootstrap_steps - 1
                 is_asked = step > 0 and not is_last and problem.leak_sensitivity is not None
                 bootstrapping.faint, bootstrapping.marks = faint.clone(), faint if is_asked else None
-                bootstrapping.behind = apart, shown
             x, weight = average(problem, model, x, bootstrapping, masks[:, step], level, regions)
         behind = background
         if problem.is_behind:
@@ -96,6 +94,23 @@ def render(problem: Problem, model: Model, coupled: Coupled | None = None) -> li
         apart = behind if on_its_own and behind is not None else x
         estimates.append(x)
     return estimates
+
+
+def lies_behind(
+    problem: Problem,
+    step: int,
+    level: Level,
+    apart: Tensor,
+    under: tuple[Tensor, Tensor],
+    background: Tensor | None,
+) -> tuple[Tensor, Tensor] | None:
+    """What lies behind the regions at a step: as it is then, and as it is estimated."""
+    estimate, share = under
+    if not problem.is_behind:
+        if background is None:
+            return None
+        return level[1] * background + level[2] * problem.bootstrap_noise[[step]], background
+    return apart, estimate if background is None else share * estimate + (1 - share) * background
 
 
 @dataclass

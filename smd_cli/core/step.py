@@ -87,6 +87,9 @@ def denoise_step(rows: Rows, noise: Tensor, regions: Regions, method: Method, pr
     background = _background(regions, noise, rows, method)
     if rows.faint is not None and regions.behind:
         before = _grounded(before, rows.faint, canvases[1], sums.shown(background)[1], regions)
+    elif rows.faint is not None and regions.background is not None and background is not None:
+        noised = _noised(regions.background, noise, rows, method)
+        before = _grounded(before, rows.faint, noised, background, regions)
     _add(sums, canvases, before, regions, method, predict)
     return _rows(sums.shown(background), rows.steps, method, sums.faint)
 
@@ -222,6 +225,15 @@ def _extract(estimate: Tensor, placed: PlacedView) -> tuple[Tensor, Tensor | Non
     return placed.background.extract(estimate, placed.view)
 
 
+def _noised(clean: Tensor, noise: Tensor, rows: Rows, method: Method) -> Tensor:
+    """Bring a clean background (1, C, H, W) to the level where steps start, in planes (N, K, C, H, W)."""
+    latent = method.schedule.noise_to_start(clean, noise, rows.steps)
+    if not method.carries:
+        return latent[:, None]
+    carried = clean if method.schedule.multistep else noise
+    return torch.stack([latent, carried.expand_as(latent)], dim=1)
+
+
 def _background(regions: Regions, noise: Tensor, rows: Rows, method: Method) -> Tensor | None:
     """Return the background latent at the level where steps end, in planes (N, K, C, H, W)."""
     if regions.background is None:
@@ -244,8 +256,10 @@ def _rows(averages: Sequence[Tensor], steps: tuple[int, ...], method: Method, fa
 
     mean, *without_regions = averages
     bootstrap = method.bootstrap
-    if not without_regions or bootstrap is None or not bootstrap.show_through:
+    if bootstrap is None or not bootstrap.show_through:
         return rows(mean)
+    if not without_regions:
+        return rows(mean, faint=faint.clamp(max=1))
     is_apart = torch.tensor([step + 1 < bootstrap.steps for step in steps], device=mean.device)
     apart = without_regions[0].where(is_apart.view(-1, 1, 1, 1, 1), mean)
     return rows(mean, rows(apart), faint.clamp(max=1))

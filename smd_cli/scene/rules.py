@@ -176,9 +176,10 @@ def _something_shows_through(data: Data) -> Iterator[Problem]:
     if valid_value(data, "bootstrap", "show_through") is not True:
         return
     background = background_of(data)
-    if background is not INVALID and not _has_prompt(background):
+    if background is not INVALID and not _has_prompt(background) and not background.get("image"):
         yield Problem(
-            ("bootstrap", "show_through"), "only a background's prompt can show through; give it one"
+            ("bootstrap", "show_through"),
+            "only a background can show through; give it a prompt or a picture",
         )
     if valid_value(data, "bootstrap", "leak_sensitivity") == 0:
         yield Problem(("bootstrap", "show_through"), "nothing shows through where leak_sensitivity is 0")

@@ -223,10 +223,10 @@ class Bootstrap(Section):
     )
     show_through: bool = Field(
         default=False,
-        description="Also denoises the background's prompt during the bootstrap, on a second canvas, and "
-        "shows it where regions are still white when their bootstrap ends; otherwise such areas can stay "
-        "white. White parts of a region's subject can be replaced as well; a region that shows nothing on "
-        "white after two steps, such as a cloud, is painted on the background in those that follow.",
+        description="Shows the background where regions are still white when their bootstrap ends; otherwise "
+        "such areas can stay white. The background's prompt is denoised meanwhile on a second canvas, a "
+        "picture is there already. White parts of a region's subject can be replaced as well; a region that "
+        "shows nothing on white after two steps, such as a cloud, is painted on the background from then on.",
     )
     own_tiles: bool = Field(
         default=False,

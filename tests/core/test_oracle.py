@@ -125,13 +125,14 @@ def test_regions_that_show_nothing_on_white_are_painted_as_the_oracle_paints_the
         indices=[0, 4, 12, 25, 37],
         renoise=noise[0],
         bootstrap_noise=noise[1],
-        rest=True,
-        is_behind=True,
+        rest=seed % 2 == 0,  # else a picture shows through
+        is_behind=seed % 2 == 0,
+        background=problem.background if seed % 2 == 0 else noise[0, :1],
         show_through=True,
         bootstrap_steps=4,
         leak_sensitivity=[30.0, 300.0, 1000.0][seed % 3],  # by the last, nothing shows anything
     )
-    model = ConvModel(prompts=2 * (len(problem.masks) + 1))
+    model = ConvModel(prompts=2 * (len(problem.masks) + problem.rest))
     expected = render(problem, model.one, model.coupled)
     actual = render_by_core(problem, model, batch=1 + seed % 7)
     for step, (a, b) in enumerate(zip(actual, expected, strict=True)):

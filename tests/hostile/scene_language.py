@@ -269,7 +269,8 @@ def _mend_background(draw: Draw, scene: Data) -> None:
         background.pop("fit", None)
     if not scene["regions"] or "strength" in background or draw(st.booleans()):
         background["prompt"] = background.get("prompt") or "a field"
-    if not background.get("prompt") or scene.get("bootstrap", {}).get("leak_sensitivity") == 0:
+    shown = background.get("prompt") or background.get("image")
+    if not shown or scene.get("bootstrap", {}).get("leak_sensitivity") == 0:
         scene.get("bootstrap", {}).pop("show_through", None)
     if not scene["regions"] and "image" in background:
         background.setdefault("strength", 0.5)

@@ -176,12 +176,17 @@ def test_bootstrap_is_measured_against_a_panorama_s_schedule() -> None:
     assert problems(text) == ["bootstrap.steps: 5 is more than the sampler's 4 steps"]
 
 
-@pytest.mark.parametrize("background", ["", "background: {prompt: ' '}\n", "background: {image: b.png}\n"])
-def test_only_a_prompt_shows_through(background: str) -> None:
+@pytest.mark.parametrize("background", ["", "background: {prompt: ' '}\n"])
+def test_only_a_background_shows_through(background: str) -> None:
     text = f"{CANVAS}{background}bootstrap: {{show_through: true}}\n"
     region = "regions: [{name: a, prompt: x, mask: rest}]"
-    told = "bootstrap.show_through: only a background's prompt can show through; give it one"
+    told = "bootstrap.show_through: only a background can show through; give it a prompt or a picture"
     assert problems(text + region) == [told]
+
+
+def test_a_picture_shows_through() -> None:
+    text = f"{CANVAS}background: {{image: b.png}}\nbootstrap: {{show_through: true}}\n"
+    assert plan(text + "regions: [{name: a, prompt: x, mask: rest}]").bootstrap.show_through
 
 
 @pytest.mark.parametrize(
