@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -85,10 +86,9 @@ def _facts(info: ModelInfo) -> Iterator[tuple[str, str]]:
 
 
 def settings_of(values: Mapping[str, Any]) -> Iterator[str]:
-    """Write values by their places, as messages do: `bootstrap.steps 3`."""
-    return (
-        f"{place} {value if not isinstance(value, tuple) else list(value)}" for place, value in values.items()
-    )
+    """Write values by their places, as a scene has them: `bootstrap.steps 3`."""
+    for place, value in values.items():
+        yield f"{place} {value if isinstance(value, str) else json.dumps(value)}"
 
 
 def _parts(parts: Sequence[Weights]) -> Table:

@@ -99,6 +99,7 @@ def test_a_recipe_without_a_key_has_the_program_s_default(here):
 
 def test_what_is_recommended_in_vain_is_no_warning(here):
     (here / "model" / DEFAULTS).write_text("smd: 1\nsampler: {late: coupled}\n")
+    assert "sampler.late coupled  recommended" in program.smd("plan", "scene.yaml").stdout
     everything = {"bootstrap.steps": 5}
     assert smd.load_scene("scene.yaml", overrides=everything).warnings == ()
     (warning,) = smd.load_scene("scene.yaml", overrides={**everything, "sampler.late": "coupled"}).warnings

@@ -65,19 +65,22 @@ def test_shapes_keep_their_colors_apart():
     assert min(good.values()) >= 9, good
 
 
-def test_the_starter_scene_shows_its_sky_its_grass_and_what_stands_on_it():
+def test_the_starter_scene_shows_its_land_and_what_stands_on_it():
     images, masks = pictures(STARTER)
-    behind = ~(masks["tree"] | masks["house"])
-    good = {"sky": 0, "grass": 0, "tree": 0, "house": 0}
+    behind = ~(masks["sun"] | masks["tree"] | masks["house"])
+    rows = np.arange(len(behind))[:, None] / len(behind)
+    good = {"sky": 0, "land": 0, "sun": 0, "tree": 0, "house": 0}
     for image in images:
         red, green, blue = np.moveaxis(image, -1, 0)
         is_blue, is_green = (blue > red + 40) & (blue > green), (green > red + 20) & (green > blue + 20)
         is_red, is_dark = (red > green + 100) & (red > blue + 100), is_green & (image.sum(-1) < 240)
-        good["sky"] += is_blue[masks["sky"]].mean() > 0.8
-        good["grass"] += is_green[behind & ~masks["sky"]].mean() > 0.8
+        is_yellow = (red > 200) & (green > 140) & (blue < 120)
+        good["sky"] += is_blue[behind & (rows < 0.2)].mean() > 0.8
+        good["land"] += is_green[behind & (rows > 0.8)].mean() > 0.8
+        good["sun"] += is_yellow[masks["sun"]].mean() > 0.2
         good["tree"] += is_dark[masks["tree"]].mean() > 0.2
         good["house"] += is_red[masks["house"]].mean() > 0.2
-    assert min(good.values()) >= 9, good
+    assert min(good.values()) >= 8, good
 
 
 def named_hair(images, masks, region: str) -> list[str]:
