@@ -17,7 +17,7 @@ from smd_cli.models.configs import DEFAULTS
 from smd_cli.models.files import Files
 from smd_cli.models.recognise import recognise_file, recognise_folder
 from smd_cli.models.sources import open_files
-from smd_cli.regular_files import read_text, why_unread
+from smd_cli.regular_files import is_directory, read_text, why_unread
 from smd_cli.scene.recommended import MAX_BYTES, Advice, read_recommended
 from smd_cli.scene.schema import ANY_FAMILY, Model
 from smd_cli.scene.tree import Node
@@ -67,7 +67,8 @@ def advice_of(files: Files, called: str, family: str = ANY_FAMILY) -> Advice:
     folder = files.fetch(config_names(files))
     found = _supported(recognise_folder, folder)
     named = found if family == ANY_FAMILY else family
-    return Advice(found, _settings(folder, called, named) if DEFAULTS in files else None)
+    has_settings = DEFAULTS in files or is_directory(folder / DEFAULTS)
+    return Advice(found, _settings(folder, called, named) if has_settings else None)
 
 
 def _of_file(files: Files) -> Advice:

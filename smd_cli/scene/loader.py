@@ -17,6 +17,7 @@ from smd_cli.errors import SceneError, UsageError
 from smd_cli.messages import Message, Place
 from smd_cli.regular_files import UnfitFileError, open_regular
 from smd_cli.scene.data import from_data
+from smd_cli.scene.explain import Problem
 from smd_cli.scene.matrix import KEY as MATRIX
 from smd_cli.scene.matrix import WHOLE, Point, matrix_of
 from smd_cli.scene.overrides import Override, apply
@@ -190,22 +191,38 @@ def _validated(filled: Filled, family: str) -> tuple[Scene, Filled]:
     except InvalidScene as error:
         if unfit := filled.keys.intersection(problem.loc[:2] for problem in error.problems):
             return _validated(filled.without(unfit), family)
-        raise SceneError(*_lines(error, filled)) from error
+        raise SceneError(*_lines(error, filled, family)) from error
 
 
-def _lines(error: InvalidScene, filled: Filled) -> list[Message]:
+def _lines(error: InvalidScene, filled: Filled, family: str) -> list[Message]:
     """Return a line for each problem, in the order of the file."""
     placed = []
     for problem in error.problems:
         node = filled.nearest(problem.loc)
         place = (problem.on_key and node.key_place) or node.place
-        placed.append((place, replace(place, key=dotted(problem.loc)).says(problem.text)))
+        text = f"{problem.text}{_because(problem, filled, family)}"
+        placed.append((place, replace(place, key=dotted(problem.loc)).says(text)))
     placed.sort(key=lambda pair: pair[0])
     # a value that is written once, and used in several places by an alias, has one problem
     once: dict[Any, Message] = {}
     for place, line in placed:
         once.setdefault((place, line.text) if place.line else line, line)
     return list(once.values())
+
+
+def _because(problem: Problem, filled: Filled, family: str) -> str:
+    """Return which recommended values alone make a problem of what the scene says, as the end of its line."""
+    causes = [key for key in filled.keys if not _has(problem, filled.without({key}), family)]
+    names = " and ".join(sorted(map(dotted, causes)))
+    return f"; the model recommends {names}" if names else ""
+
+
+def _has(problem: Problem, filled: Filled, family: str) -> bool:
+    try:
+        validate(filled.whole.plain(), family)
+    except InvalidScene as error:
+        return problem.loc in (each.loc for each in error.problems)
+    return False
 
 
 def _read(path: Path) -> bytes:

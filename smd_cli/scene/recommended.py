@@ -106,6 +106,8 @@ def read_recommended(text: str, source: str, family: str) -> Node:
 
     Raises SceneError: a line for every problem, with its place.
     """
+    if all(not line or line.startswith("#") for line in map(str.strip, text.splitlines())):
+        raise SceneError(Place(source).says("empty; it begins with `smd: 1`, or is left out"))
     tree = parse(text, source)
     if problems := list(_problems(tree.plain(), family)):
         raise SceneError(*(_placed(tree, each).says(each.text) for each in problems))

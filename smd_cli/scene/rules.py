@@ -181,8 +181,6 @@ def _something_shows_through(data: Data) -> Iterator[Problem]:
             ("bootstrap", "show_through"),
             "only a background can show through; give it a prompt or a picture",
         )
-    if valid_value(data, "bootstrap", "leak_sensitivity") == 0:
-        yield Problem(("bootstrap", "show_through"), "nothing shows through where leak_sensitivity is 0")
 
 
 _RULES = (

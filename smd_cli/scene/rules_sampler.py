@@ -1,4 +1,4 @@
-"""The rules of a scene's sampler that span several keys."""
+"""The rules of a scene's sampler and bootstrap that span several keys."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from smd_cli.scene.valid import INVALID, Data, valid_value
 
 
 def sampler_rules(data: Data) -> Iterator[Problem]:
-    """Yield a problem for every broken rule of the section, and of what has to fit the sampler."""
+    """Yield a problem for every broken rule of both sections, and of what has to fit the sampler."""
     yield from _indices_rise(data)
     yield from _grid_fits_the_sampler(data)
     yield from _spacing_fits_the_sampler(data)
@@ -19,6 +19,7 @@ def sampler_rules(data: Data) -> Iterator[Problem]:
     yield from _guidance_fits_the_sampler(data)
     yield from _model_fits_the_sampler(data)
     yield from _bootstrap_fits_the_schedule(data)
+    yield from _leaks_show_through(data)
 
 
 def _sampler_of(data: Data) -> tuple[SamplerFacts, int]:
@@ -104,3 +105,9 @@ def _bootstrap_fits_the_schedule(data: Data) -> Iterator[Problem]:
     steps = valid_value(data, "bootstrap", "steps", default=0)  # the default gives way to a short schedule
     if steps > taken:
         yield Problem(("bootstrap", "steps"), f"{steps} is more than the sampler's {taken} steps")
+
+
+def _leaks_show_through(data: Data) -> Iterator[Problem]:
+    shows = valid_value(data, "bootstrap", "show_through") is True
+    if shows and valid_value(data, "bootstrap", "leak_sensitivity") == 0:
+        yield Problem(("bootstrap", "show_through"), "nothing shows through where leak_sensitivity is 0")

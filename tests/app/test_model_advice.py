@@ -172,6 +172,10 @@ def test_a_file_that_is_no_text_is_told(here):
     os.mkfifo(here / "model" / DEFAULTS)
     with pytest.raises(AssetError, match=f"^./model/{DEFAULTS}: is a pipe, not a regular file"):
         smd.load_scene("scene.yaml")
+    (here / "model" / DEFAULTS).unlink()
+    (here / "model" / DEFAULTS).mkdir()  # whose name, as a folder, is none of the model's files
+    with pytest.raises(AssetError, match=f"^./model/{DEFAULTS}: cannot be read: Is a directory"):
+        smd.load_scene("scene.yaml")
 
 
 @pytest.mark.parametrize(

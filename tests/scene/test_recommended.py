@@ -122,12 +122,38 @@ def test_recommended_values_give_way_to_what_they_do_not_go_with():
         loaded(with_lora, shows, sampler__late="coupled")
 
 
-def test_a_scene_that_cannot_have_what_is_recommended_is_told():
-    scene = f"{SCENE}{REGIONS}sampler: {{guidance: self, guidance_scale: 2}}\n"
-    with pytest.raises(
-        SceneError, match=r"^s.yaml:5:21: sampler.guidance: self needs the lcm or tcd sampler"
-    ):
-        loaded(scene, "smd: 1\nsampler: {kind: euler}\n")
+@pytest.mark.parametrize(
+    ("own", "advice", "told"),
+    [
+        (
+            "sampler: {guidance: self, guidance_scale: 2}",
+            "sampler: {kind: euler, steps: 4}",
+            "5:21: sampler.guidance: self needs the lcm or tcd sampler; euler goes with none and full; the "
+            "model recommends sampler.kind",
+        ),
+        (
+            "bootstrap: {steps: 4}",
+            "sampler: {indices: [0, 9]}",
+            "5:20: bootstrap.steps: 4 is more than the sampler's 2 steps; the model recommends "
+            "sampler.indices",
+        ),
+        (
+            "bootstrap: {show_through: true}",
+            "bootstrapped: {bootstrap: {leak_sensitivity: 0}}",
+            "5:27: bootstrap.show_through: nothing shows through where leak_sensitivity is 0; the model "
+            "recommends bootstrap.leak_sensitivity",
+        ),
+        (
+            "bootstrap: {steps: 7}",
+            "bootstrapped: {bootstrap: {leak_sensitivity: 1}}",
+            "5:20: bootstrap.steps: 7 is more than the sampler's 5 steps",  # of its own doing
+        ),
+    ],
+)
+def test_a_scene_that_cannot_have_what_is_recommended_is_told(own, advice, told):
+    with pytest.raises(SceneError) as error:
+        loaded(f"{SCENE}{REGIONS}{own}\n", f"smd: 1\n{advice}\n")
+    assert str(error.value) == f"s.yaml:{told}"
 
 
 def test_a_task_and_points_of_a_matrix_ask_again():
@@ -175,6 +201,12 @@ def test_the_usual_sampler_is_that_of_the_family_which_the_model_tells(family, k
             "smd: 1\nbootstrapped: {sampler: {indices: [0]}, bootstrap: {steps: 2}}",
             ":2:60: bootstrapped.bootstrap.steps: 2 is more than the sampler's 1 steps",
         ),
+        (
+            "smd: 1\nbootstrapped: {bootstrap: {show_through: true, leak_sensitivity: 0}}",
+            ":2:42: bootstrapped.bootstrap.show_through: nothing shows through where leak_sensitivity is 0",
+        ),
+        ("", ": empty; it begins with `smd: 1`, or is left out"),
+        ("\n # later\n", ": empty; it begins with `smd: 1`, or is left out"),
         ("smd: 1\nsampler: {kind: lcm, kind: tcd}", ":2:22: "),
         ("smd: 1\nsampler: !!python/name:os.system", ":2:10: "),
     ],
