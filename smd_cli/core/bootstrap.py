@@ -4,7 +4,7 @@ Left to the average, the layout would settle on a mixture of all prompts before 
 et al., arXiv 2302.08113, on bootstrapping; white backgrounds and centering: Lee et al., arXiv 2403.09055).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -14,8 +14,8 @@ from smd_cli.core.centering import roll, unroll
 from smd_cli.core.schedule import Schedule
 from smd_cli.core.views import View
 
-FIRST_BLURS = 1
-"""Steps whose estimates are too blurred to tell whether they show anything."""
+BLURRED_STEPS = 1
+"""First steps, whose estimates are too blurred to tell whether they show anything."""
 
 
 @dataclass(frozen=True)
@@ -52,14 +52,19 @@ class BootstrapBackground:
     """The background that a row's regions are drawn on while bootstrapping, in the planes of its canvas.
 
     `planes` (2, C, H, W) are a background at the row's noise level and what a row carries of it: the noise in
-    it, or the clean background. `empty` (1, C, H, W) is what an estimate looks like where nothing is drawn:
-    a region whose estimate differs from it by a mean square below `faint` shows nothing. None: not asked.
+    it, or the clean background. `empty` (1, C, H, W) is what an estimate looks like where nothing is drawn,
+    None where that is still to be estimated. A region whose estimate differs from it by a mean square below
+    `faint_below` shows nothing; None: nobody asks.
     """
 
     planes: Tensor
-    empty: Tensor
+    empty: Tensor | None
     leak_sensitivity: float | None
-    faint: float | None = None
+    faint_below: float | None = None
+
+    def turned_to(self, planes: Tensor) -> "BootstrapBackground":
+        """Return another background (K, C, H, W), for regions that show nothing on this one."""
+        return replace(self, planes=planes, empty=None, faint_below=None)
 
     def compose(self, crop: Tensor, mask: Tensor, view: View) -> Tensor:
         """Cut a crop (K, C, h, w) to its mask (h, w), put it on the background and centre it."""
@@ -76,10 +81,12 @@ class BootstrapBackground:
         """Return 1 inside a mask (h, w) if its estimate (K, C, h, w), rolled back, shows nothing, else 0."""
         inside = (mask > 0).to(mask)
         mean = (self._leak(estimate, view) * mask).sum() / mask.sum()
-        return inside * (mean < (self.faint or 0.0))
+        return inside * (mean < (self.faint_below or 0.0))
 
     def _leak(self, estimate: Tensor, view: View) -> Tensor:
         """Return by what mean square an estimate (K, C, h, w) differs from an empty one, (h, w)."""
+        if self.empty is None:
+            raise ValueError("it is not known yet what an estimate looks like where nothing is drawn")
         return (estimate[0] - view.box.of(self.empty[0])).square().mean(0)
 
 
@@ -102,5 +109,5 @@ def bootstrap_background(
     if not bootstrap.show_through:
         return BootstrapBackground(planes, planes[:1], bootstrap.leak_sensitivity)
     is_last = step == bootstrap.steps - 1
-    asked = None if is_last or step < FIRST_BLURS else bootstrap.leak_sensitivity
+    asked = None if is_last or step < BLURRED_STEPS else bootstrap.leak_sensitivity
     return BootstrapBackground(planes, clean, bootstrap.leak_sensitivity if is_last else None, asked)

@@ -22,6 +22,8 @@ class Rows:
             latents that the steps before have estimated, which their first step does not read.
         without_regions: with `Bootstrap.show_through`, the same rows painted without their regions while
             those are bootstrapped; after that the rows themselves.
+        faint: (N, 1, H, W), above 0 where regions have shown nothing on the white that they are bootstrapped
+            on; None: nowhere.
     """
 
     x: Tensor

@@ -11,7 +11,13 @@ import torch
 from torch import Tensor
 
 from smd_cli.core.aggregate import average, composite
-from smd_cli.core.bootstrap import Base, Bootstrap, BootstrapBackground, bootstrap_background
+from smd_cli.core.bootstrap import (
+    BLURRED_STEPS,
+    Base,
+    Bootstrap,
+    BootstrapBackground,
+    bootstrap_background,
+)
 from smd_cli.core.coupling import Coupling
 from smd_cli.core.guidance import Guidance, Inputs, ModelInput, Predict, guided
 from smd_cli.core.regions import Regions
@@ -47,26 +53,60 @@ class PlacedView:
     view: View
     background: BootstrapBackground | None
 
+    def grounded(self, behind: Tensor) -> "PlacedView":
+        """Return it, not rolled, on what is `behind` the regions of the rows, (N, K, C, H, W)."""
+        if self.background is None:
+            return self
+        background = self.background.turned_to(behind[self.canvas[1]])
+        return replace(self, view=replace(self.view, roll=(0, 0)), background=background)
 
-@dataclass(frozen=True)
+
 class Sums:
-    """What the estimates of views add up to, by canvas.
+    """What the estimates of views add up to, by canvas; it grows in place, a view at a time.
 
-    `total` (D, N, K, C, H, W) are estimates times weights, `weight` (D, N, 1, 1, H, W) the weights. `faint`
-    (N, 1, H, W) is where regions show nothing on the white that they are bootstrapped on.
+    Attributes:
+        total: (D, N, K, C, H, W), estimates times weights.
+        weight: (D, N, 1, 1, H, W), the weights.
+        faint: (N, 1, H, W), above 0 where regions show nothing on the white that they are bootstrapped on.
+        background: (N, K, C, H, W), what lies behind all canvases where steps end; None: nothing does.
     """
 
-    total: Tensor
-    weight: Tensor
-    faint: Tensor
+    def __init__(self, canvases: Tensor, faint: Tensor, background: Tensor | None) -> None:
+        """Begin with nothing on canvases (D, N, K, C, H, W), and what has been faint so far."""
+        self.total = torch.zeros_like(canvases)
+        self.weight = torch.zeros_like(canvases[:, :, :1, :1])
+        self.faint = faint.clone()
+        self.background = background
 
-    def shown(self, background: Tensor | None) -> list[Tensor]:
+    def add(self, placed: PlacedView, estimate: Tensor, regions: Regions) -> None:
+        """Add the estimate (K, C, h, w) of a view; those behind the others come first."""
+        view, row = placed.view, placed.canvas[1]
+        kept: Tensor | float = 1.0
+        if placed.background is not None:
+            ground = self._ended(placed.background, row)
+            estimate, kept = ground.extract(estimate, view)
+            if ground.faint_below is not None:
+                view.box.add(self.faint[row], ground.faintness(estimate, regions.mask(view), view))
+        for depth, weight in regions.weights(view):
+            share = weight * kept
+            view.box.add(self.total[depth, row], share * estimate)
+            view.box.add(self.weight[depth, row], share)
+
+    def _ended(self, ground: BootstrapBackground, row: int) -> BootstrapBackground:
+        """Return a background with what it looks like where the step ends: it may be what is behind."""
+        if ground.empty is not None or ground.leak_sensitivity is None:
+            return ground
+        behind = self.shown()[1] if len(self.total) > 1 else self.background
+        return replace(ground, empty=None if behind is None else behind[row, :1])
+
+    def shown(self) -> list[Tensor]:
         """Return the average of the views by depth, each over what is behind it, (N, K, C, H, W)."""
         averages = list(average(self.total, self.weight))
+        behind = self.background
         for depth in reversed(range(len(averages))):
-            if background is not None:
-                averages[depth] = composite(averages[depth], self.weight[depth], background)
-            background = averages[depth]
+            if behind is not None:
+                averages[depth] = composite(averages[depth], self.weight[depth], behind)
+            behind = averages[depth]
         return averages
 
 
@@ -79,69 +119,18 @@ def denoise_step(rows: Rows, noise: Tensor, regions: Regions, method: Method, pr
     rows carry beside their latents goes the same way, as a second plane of the canvas.
     """
     canvases = _canvases(rows, regions, method)
-    sums = Sums(
-        torch.zeros_like(canvases), torch.zeros_like(canvases[:, :, :1, :1]), rows.faint_places.clone()
-    )
-    behind, before = _placed_views(rows, noise, regions, method)
-    _add(sums, canvases, behind, regions, method, predict)
-    background = _background(regions, noise, rows, method)
-    if rows.faint is not None and regions.behind:
-        before = _grounded(before, rows.faint, canvases[1], sums.shown(background)[1], regions)
-    elif rows.faint is not None and regions.background is not None and background is not None:
-        noised = _noised(regions.background, noise, rows, method)
-        before = _grounded(before, rows.faint, noised, background, regions)
-    _add(sums, canvases, before, regions, method, predict)
-    return _rows(sums.shown(background), rows.steps, method, sums.faint)
-
-
-def _add(
-    sums: Sums,
-    canvases: Tensor,
-    placed: Sequence[PlacedView],
-    regions: Regions,
-    method: Method,
-    predict: Predict,
-) -> None:
-    """Add the estimates of views of canvases (D, N, K, C, H, W) to sums."""
+    sums = Sums(canvases, rows.faint_places, _background_where_steps_end(regions, noise, rows, method))
+    placed = _placed_views(rows, noise, regions, method)
+    if rows.faint is not None:
+        behind = canvases[1] if regions.behind else _background_at_steps(regions, noise, rows, method)
+        placed = _grounded(placed, rows.faint, behind, regions)
     for start in range(0, len(placed), method.batch):
         chunk = placed[start : start + method.batch]
         crops = torch.stack([_compose(canvases, each, regions) for each in chunk])
         estimates = _estimate(crops, [each.view for each in chunk], regions, method, predict)
         for each, estimate in zip(chunk, estimates, strict=True):
-            row, box = each.canvas[1], each.view.box
-            estimate, kept = _extract(estimate, each)
-            for depth, share in regions.weights(each.view):
-                share = share if kept is None else share * kept
-                box.add(sums.total[depth, row], share * estimate)
-                box.add(sums.weight[depth, row], share)
-            if each.background is not None and each.background.faint is not None:
-                mask = regions.mask(each.view)
-                box.add(sums.faint[row], each.background.faintness(estimate, mask, each.view))
-
-
-def _grounded(
-    placed: Sequence[PlacedView], faint: Tensor, canvas: Tensor, estimate: Tensor, regions: Regions
-) -> list[PlacedView]:
-    """Put views that have shown nothing on white so far on what is behind them, where they are not moved.
-
-    `faint` (N, 1, H, W) tells which; the `canvas` behind is at the level of the step, (N, K, C, H, W), its
-    `estimate` at the level where that ends.
-    """
-    shares = [
-        (each.view.box.of(faint[each.canvas[1], 0]) * mask).sum() / mask.sum()
-        for each in placed
-        for mask in (regions.mask(each.view),)
-    ]
-    are_faint = (torch.stack(shares) > 0.5).tolist() if shares else []  # one transfer for all
-
-    def grounded(each: PlacedView) -> PlacedView:
-        if each.background is None:
-            return each
-        row = each.canvas[1]
-        background = replace(each.background, planes=canvas[row], empty=estimate[row, :1], faint=None)
-        return replace(each, view=replace(each.view, roll=(0, 0)), background=background)
-
-    return [grounded(each) if is_faint else each for each, is_faint in zip(placed, are_faint, strict=True)]
+            sums.add(each, estimate, regions)
+    return _rows(sums.shown(), rows.steps, method, sums.faint)
 
 
 def _canvases(rows: Rows, regions: Regions, method: Method) -> Tensor:
@@ -153,10 +142,8 @@ def _canvases(rows: Rows, regions: Regions, method: Method) -> Tensor:
     return torch.stack([planes, without_regions.planes(carried=method.carries)])
 
 
-def _placed_views(
-    rows: Rows, noise: Tensor, regions: Regions, method: Method
-) -> tuple[list[PlacedView], list[PlacedView]]:
-    """List the views that matter to each row: those behind the others, and the others."""
+def _placed_views(rows: Rows, noise: Tensor, regions: Regions, method: Method) -> list[PlacedView]:
+    """List the views that matter to each row: those behind the others first."""
     is_row = regions.background is None
     behind, before = [], []
     for row, step in enumerate(rows.steps):
@@ -167,7 +154,32 @@ def _placed_views(
                 behind.append(PlacedView((1, row), view, None))
             else:
                 before.append(PlacedView((0, row), view, background))
-    return behind, before
+    return behind + before
+
+
+def _grounded(
+    placed: Sequence[PlacedView], faint: Tensor, behind: Tensor | None, regions: Regions
+) -> list[PlacedView]:
+    """Put views that have shown nothing on white so far on what is behind them, where they are not moved.
+
+    `faint` (N, 1, H, W) tells which; `behind` (N, K, C, H, W) is at the level of the steps.
+    """
+    asked = [
+        place
+        for place, each in enumerate(placed)
+        if each.background is not None and each.view.step > BLURRED_STEPS
+    ]
+    if behind is None or not asked:
+        return list(placed)
+    views = [(placed[place].canvas[1], placed[place].view) for place in asked]
+    masks = [regions.mask(view) for _, view in views]
+    crops = [view.box.of(faint[row, 0]) for row, view in views]
+    shares = torch.stack([(crop * mask).sum() / mask.sum() for crop, mask in zip(crops, masks, strict=True)])
+    grounded = list(placed)
+    for place, is_faint in zip(asked, (shares > 0.5).tolist(), strict=True):  # one transfer for all
+        if is_faint:
+            grounded[place] = placed[place].grounded(behind)
+    return grounded
 
 
 def _compose(canvases: Tensor, placed: PlacedView, regions: Regions) -> Tensor:
@@ -218,32 +230,27 @@ def _coupling(views: Sequence[View], regions: Regions) -> Coupling | None:
     return Coupling(rows, torch.cat([regions.shares(view) for view in views]))
 
 
-def _extract(estimate: Tensor, placed: PlacedView) -> tuple[Tensor, Tensor | None]:
-    """Bring a view's estimate (K, C, h, w) back to its place; return it and its share of weight (h, w)."""
-    if placed.background is None:
-        return estimate, None
-    return placed.background.extract(estimate, placed.view)
+def _background_at_steps(regions: Regions, noise: Tensor, rows: Rows, method: Method) -> Tensor | None:
+    """Return the background latent at the level where steps start, in planes (N, K, C, H, W)."""
+    if regions.background is None:
+        return None
+    latent = method.schedule.noise_to_start(regions.background, noise, rows.steps)
+    return _planes(latent, regions.background if method.schedule.multistep else noise, method)
 
 
-def _noised(clean: Tensor, noise: Tensor, rows: Rows, method: Method) -> Tensor:
-    """Bring a clean background (1, C, H, W) to the level where steps start, in planes (N, K, C, H, W)."""
-    latent = method.schedule.noise_to_start(clean, noise, rows.steps)
-    if not method.carries:
-        return latent[:, None]
-    carried = clean if method.schedule.multistep else noise
-    return torch.stack([latent, carried.expand_as(latent)], dim=1)
-
-
-def _background(regions: Regions, noise: Tensor, rows: Rows, method: Method) -> Tensor | None:
+def _background_where_steps_end(regions: Regions, noise: Tensor, rows: Rows, method: Method) -> Tensor | None:
     """Return the background latent at the level where steps end, in planes (N, K, C, H, W)."""
     if regions.background is None:
         return None
     latent = method.schedule.noise_to_end(regions.background, noise, rows.steps)
+    no_residual = torch.zeros_like(latent)
+    return _planes(latent, regions.background if method.schedule.multistep else no_residual, method)
+
+
+def _planes(latent: Tensor, carried: Tensor, method: Method) -> Tensor:
+    """Put a latent (N, C, H, W), and what rows carry of it, if they do, into planes (N, K, C, H, W)."""
     if not method.carries:
         return latent[:, None]
-    carried = (
-        regions.background if method.schedule.multistep else torch.zeros_like(latent)
-    )  # no residual noise
     return torch.stack([latent, carried.expand_as(latent)], dim=1)
 
 
