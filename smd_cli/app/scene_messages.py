@@ -22,7 +22,7 @@ def warnings_of(loaded: LoadedScene, plan: Plan) -> Iterator[Message]:
     yield from lint_texts(loaded.tree)
     recommended = loaded.filled.values()  # which are nobody's mistake where they have no effect
     yield from (
-        each for each in lint(plan, loaded.locate) if each.place and each.place.key not in recommended
+        each for each in lint(plan, loaded.locate) if each.place is None or each.place.key not in recommended
     )
     yield from lint_prompts(loaded.scene, loaded.locate)
     yield from lint_words(loaded.scene, plan.model, loaded.locate)

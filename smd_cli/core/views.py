@@ -4,6 +4,7 @@ A tile is a region whose mask is full and a region is a tile as large as the can
 inpainting and panoramas are all lists of views.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -49,11 +50,31 @@ EACH_IN_TILES = ViewChoice()
 """A view for each region in each tile, at all steps."""
 
 
-class StepViews(Sequence[View]):
-    """The views of one step: those in boxes of their own, then by tiles and regions.
+class _ViewsOnDemand(Sequence[View], ABC):
+    """Views of which none is made before one is asked for.
 
-    None is made before one is asked for: a large canvas has a million, which a forecast only counts.
+    A large canvas has a million, which a forecast only counts.
     """
+
+    @overload
+    def __getitem__(self, index: int) -> View: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[View]: ...
+    def __getitem__(self, index: int | slice) -> View | Sequence[View]:
+        """Return a view, or some of them."""
+        return self._listed[index]
+
+    def __iter__(self) -> Iterator[View]:
+        return iter(self._listed)
+
+    @cached_property
+    @abstractmethod
+    def _listed(self) -> tuple[View, ...]:
+        """Make all of them."""
+
+
+class StepViews(_ViewsOnDemand):
+    """The views of one step: those in boxes of their own, then by tiles and regions."""
 
     def __init__(self, step: int, masks: Tensor, tiling: Tiling, alone: Tensor | None = None) -> None:
         """Find the views of a step, whose regions have masks (P, H, W).
@@ -69,17 +90,6 @@ class StepViews(Sequence[View]):
     def __len__(self) -> int:
         """Return how many there are."""
         return len(self._own) + len(self._chosen)
-
-    @overload
-    def __getitem__(self, index: int) -> View: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[View]: ...
-    def __getitem__(self, index: int | slice) -> View | Sequence[View]:
-        """Return a view, or some of them."""
-        return self._listed[index]
-
-    def __iter__(self) -> Iterator[View]:
-        return iter(self._listed)
 
     @cached_property
     def _listed(self) -> tuple[View, ...]:
@@ -112,7 +122,7 @@ class StepViews(Sequence[View]):
         return zip(down.tolist(), right.tolist(), strict=True)
 
 
-class CoupledViews(Sequence[View]):
+class CoupledViews(_ViewsOnDemand):
     """The views of one step, one a tile: of all regions that weigh anything there, none of them rolled."""
 
     def __init__(self, step: int, masks: Tensor, tiling: Tiling) -> None:
@@ -126,17 +136,6 @@ class CoupledViews(Sequence[View]):
     def __len__(self) -> int:
         """Return how many there are."""
         return len(self._tiles)
-
-    @overload
-    def __getitem__(self, index: int) -> View: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[View]: ...
-    def __getitem__(self, index: int | slice) -> View | Sequence[View]:
-        """Return a view, or some of them."""
-        return self._listed[index]
-
-    def __iter__(self) -> Iterator[View]:
-        return iter(self._listed)
 
     @cached_property
     def _listed(self) -> tuple[View, ...]:

@@ -76,12 +76,11 @@ class SD3(LoadedModel):
         from smd_cli.models.coupled_sequence import in_rows, joint_bias
 
         height, width = (side // PATCH for side in asked.latents.shape[-2:])
-        coupling, pooled = asked.coupling, conditioning.pooled
-        with self.attention.use(joint_bias(coupling, conditioning, (height, width))):
+        with self.attention.use(joint_bias(asked.coupling, conditioning, (height, width))):
             output: Tensor = self.networks[TRANSFORMER](
                 asked.latents.to(self.device, self.dtype),
                 in_rows(conditioning.embeds, len(asked)),
-                pooled if coupling is None or pooled is None else coupling.mean(pooled),
+                asked.mean_of(conditioning.pooled),
                 asked.timesteps.to(self.device),
                 return_dict=False,
             )[0]

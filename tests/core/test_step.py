@@ -8,7 +8,7 @@ from torch import Tensor
 
 from smd_cli.core.bootstrap import Bootstrap
 from smd_cli.core.guidance import Guidance, ModelInput
-from smd_cli.core.masks import quantize, soften, uncovered
+from smd_cli.core.masks import quantize, soften, uncovered, whole_behind
 from smd_cli.core.noise import SeededNoise
 from smd_cli.core.regions import Regions, arrange_regions
 from smd_cli.core.rows import Rows
@@ -62,6 +62,23 @@ def test_the_picture_does_not_depend_on_the_batch(batch: int) -> None:
     torch.testing.assert_close(picture, render(regions()), rtol=1e-5, atol=1e-4)
     assert max(sizes) <= 2 * batch
     assert sum(sizes) == regions().work(METHOD.guidance).model_evaluations
+
+
+@pytest.mark.parametrize("show_through", [False, True])
+def test_views_behind_the_others_are_asked_about_together_with_them(*, show_through: bool) -> None:
+    layers = torch.cat([whole_behind(masks(), 2), masks()])
+    laid = arrange_regions(layers, TILE, behind=frozenset({0}))
+    bootstrap = Bootstrap(WHITE, steps=4, leak_sensitivity=0.3, show_through=show_through)
+    model, calls = ConvModel(prompts=6), []
+
+    def predict(asked: ModelInput) -> Tensor:
+        calls.append(len(asked))
+        return model(asked)
+
+    picture = render(laid, Method(SCHEDULE, Guidance(), bootstrap, batch=1000), predict)
+    assert calls == [len(views) for views in laid.views]
+    apart = render(laid, Method(SCHEDULE, Guidance(), bootstrap, batch=1), model)
+    torch.testing.assert_close(picture, apart, rtol=1e-5, atol=1e-4)
 
 
 def test_views_without_weight_change_nothing() -> None:
