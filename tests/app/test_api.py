@@ -267,7 +267,7 @@ def test_a_model_that_is_not_there_does_not_cost_the_one_that_is():
 def test_what_a_scene_takes_depends_on_its_task():
     scene = smd.load_scene(SMALL, overrides={"sampler.indices": None})
     picture, panorama = (smd.plan(scene, task=task).forecast for task in (None, "panorama"))
-    assert (len(picture.steps), len(panorama.steps)) == (5, 4)
+    assert len(picture.steps) == len(scene.plan.sampler.indices) > len(panorama.steps) == 4
 
 
 def test_a_scene_of_one_task_is_not_for_another():
