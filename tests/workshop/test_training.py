@@ -29,7 +29,7 @@ def small_unet():
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     tiny = Budget(2, 2, 1e-3)
-    stages = ("autoencoder", "decoder", "text", "unet_small", "unet_large", "fold")
+    stages = ("autoencoder", "decoder", "text", "unet_small", "unet_large", "fold", "late")
     config = dataclasses.replace(
         Config(),
         folder=tmp_path_factory.mktemp("flatland"),
@@ -39,6 +39,9 @@ def run(tmp_path_factory):
         small_pictures=4,
         large_pictures=4,
         paths=4,
+        late_things=2,
+        late_lessons=2,
+        late_hard=2,
         distill=Budget(2, 1, 1e-3),
         **dict.fromkeys(stages, tiny),
     )
@@ -69,7 +72,7 @@ def test_every_stage_logs_and_the_export_loads_with_its_adapter(run):
     from smd_cli.models.loading import load
 
     config, folder = run
-    for stage in ("autoencoder", "decoder", "text", "unet-small", "unet-large", "distill", "fold"):
+    for stage in ("autoencoder", "decoder", "text", "unet-small", "unet-large", "distill", "fold", "late"):
         lines = (config.folder / stage / "log.jsonl").read_text().splitlines()
         assert json.loads(lines[-1])["step"] == 2
     assets = locate(ModelSpec(str(folder)), few_step=True, offline=True)
@@ -120,12 +123,15 @@ def test_training_continues_from_an_exported_base(run, tmp_path):
     config, base = run
     shutil.copytree(config.folder / "distill" / "paths", tmp_path / "distill" / "paths")
     nothing = dataclasses.replace(config.distill, steps=0)
-    onward = dataclasses.replace(config, folder=tmp_path, base=base, distill=nothing, fold=nothing)
+    onward = dataclasses.replace(
+        config, folder=tmp_path, base=base, distill=nothing, fold=nothing, late=nothing
+    )
     folder = training.run(onward)
     assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {
         "unet-large",
         "distill",
         "fold",
+        "late",
         "decoder",
         "flatland",
     }
@@ -219,10 +225,9 @@ def test_training_resumes_from_a_checkpoint(tmp_path, monkeypatch):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_guidance_distillation_changes_the_adapter_alone(run):
-    before, after = (
-        loop.read_state(run[0].folder / stage / loop.STATE, "average") for stage in ("distill", "fold")
-    )
+@pytest.mark.parametrize("stages", [("distill", "fold"), ("fold", "late")])
+def test_the_last_stages_change_the_adapter_alone(run, stages):
+    before, after = (loop.read_state(run[0].folder / stage / loop.STATE, "average") for stage in stages)
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed
     assert all("parametrizations.weight.0" in name for name in changed)

@@ -13,7 +13,7 @@ from smd_cli.workshop.world.backgrounds import BACKGROUNDS
 from smd_cli.workshop.world.bootstrapped import draw_bootstrapped
 from smd_cli.workshop.world.brush import Brush
 from smd_cli.workshop.world.palette import HAIR_COLORS, SHAPE_COLORS
-from smd_cli.workshop.world.picture import COMPOSITIONS, PLAIN, SHAPES, _scattered
+from smd_cli.workshop.world.picture import COMPOSITIONS, PLAIN, SHAPES, _scattered, draw_thing
 
 SEEDS = range(300)
 
@@ -41,6 +41,30 @@ def test_a_seed_draws_one_picture_whatever_was_drawn_before():
     assert again.caption == first.caption
     assert again.image.tobytes() == first.image.tobytes()
     assert first.image.size == (256, 256)
+
+
+@pytest.mark.parametrize("kind", ["moon", "boat", "cat"])
+def test_what_looks_to_one_side_is_never_mirrored(kind):
+    """Few steps paint the mean of both ways, which is neither."""
+    seen = []
+    for seed in range(12):
+        image = Image.new("RGB", (96, 96), "white")
+        draw_thing(image, random.Random(seed), kind, ((0.5, 0.5), 0.45))
+        seen.append((np.asarray(image).min(axis=2) < 200).astype(float))
+    half = [(shown[:, :48].mean() > shown[:, 48:].mean()) for shown in seen]
+    assert len(set(half)) == 1
+
+
+def test_an_arm_is_lifted_on_one_side():
+    lifted = []
+    for seed in range(200):
+        image = Image.new("RGB", (96, 96), "white")
+        _, words = draw_thing(image, random.Random(seed), "goddess", ((0.5, 0.5), 0.3))
+        if "lifts arm" in words:
+            beside = np.asarray(image).min(axis=2)[30:46] < 250
+            lifted.append((beside[:, :28].sum(), beside[:, 68:].sum()))
+    assert len(lifted) > 20
+    assert all(right > left for left, right in lifted)
 
 
 def changed_by_a_bootstrap(seed: int):

@@ -25,7 +25,8 @@ from smd_cli.workshop.train.config import Config, check_settings
 from smd_cli.workshop.train.distill import distill
 from smd_cli.workshop.train.export import export
 from smd_cli.workshop.train.fold import fold_guidance
-from smd_cli.workshop.train.latents import encode_pictures
+from smd_cli.workshop.train.late import LateParts, teach_late_steps
+from smd_cli.workshop.train.latents import Codec, encode_pictures
 from smd_cli.workshop.train.paths import read_paths
 from smd_cli.workshop.train.text import read_tokenizer, token_ids, train_text
 from smd_cli.workshop.train.unet import ConditionedUNet, build, quick_attention, train_unet
@@ -121,6 +122,9 @@ def run(config: Config) -> Path:
     say("guidance distillation")
     paths = read_paths(sorted((config.stage("distill") / "paths").glob("*.safetensors")), config.device)
     student = fold_guidance(student, model.text, paths, empty, config, config.stage("fold"))
+    say("late steps")
+    late = LateParts(parts.tokenizer, model.text, Codec(parts.autoencoder))
+    student = teach_late_steps(student, late, data, config, config.stage("late"))
     say("decoder")
     autoencoder = polish_decoder(parts.autoencoder, pool(), config)
     folder = export(config.folder / "flatland", parts.tokenizer, model.text, model.unet, autoencoder)

@@ -36,6 +36,10 @@ class Config:
     unet_large: Budget = field(default_factory=lambda: Budget(8000, 24, 4e-4))
     distill: Budget = field(default_factory=lambda: Budget(2400, 16, 1e-3))
     fold: Budget = field(default_factory=lambda: Budget(450, 16, 7e-4))
+    late: Budget = field(default_factory=lambda: Budget(400, 16, 6e-4))
+    late_things: int = 400
+    late_lessons: int = 1100
+    late_hard: int = 260
     guidance: float = 5.0
     fold_scale: float = 1.8
     paths: int = 3000
@@ -45,6 +49,7 @@ class Config:
     min_snr: float = 5.0
     ema: float = 0.999
     distill_ema: float = 0.995
+    late_ema: float = 0.99
     compile: bool = False
     device: str = "cpu"
 

@@ -1,5 +1,6 @@
 """Pictures encoded once, as the latents and token ids that the UNet trains on."""
 
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -21,7 +22,33 @@ from smd_cli.workshop.world.bootstrapped import draw_bootstrapped
 BATCH = 32
 
 
-@torch.no_grad()
+@dataclass(frozen=True)
+class Codec:
+    """An autoencoder, from pixels (N, H, W, 3) uint8 to scaled latents (N, 4, h, w) float32 and back."""
+
+    autoencoder: AutoencoderTiny
+
+    @torch.no_grad()
+    def encode(self, pixels: np.ndarray) -> Tensor:
+        """Return the latents of pictures, on the CPU."""
+        found = torch.from_numpy(pixels).permute(0, 3, 1, 2).to(self.autoencoder.device)
+        with torch.autocast(found.device.type, torch.bfloat16):
+            latents = self.autoencoder.encode(found / 127.5 - 1).latents.float()
+        scaled: Tensor = latents * self.autoencoder.config.scaling_factor
+        return scaled.cpu()
+
+    @torch.no_grad()
+    def decode(self, latents: Tensor) -> np.ndarray:
+        """Return the pictures of latents."""
+        found = latents.to(self.autoencoder.device) / self.autoencoder.config.scaling_factor
+        with torch.autocast(found.device.type, torch.bfloat16):
+            shown = self.autoencoder.decode(found).sample.float()
+        pixels: np.ndarray = (
+            ((shown.clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+        )
+        return pixels
+
+
 def encode_pictures(
     path: Path,
     autoencoder: AutoencoderTiny,
@@ -39,12 +66,12 @@ def encode_pictures(
     if path.exists():
         data: dict[str, Tensor] = load_file(path)
         return data
-    encoder = autoencoder.to(memory_format=torch.channels_last).eval()
+    codec = Codec(autoencoder.to(memory_format=torch.channels_last).eval())
     encoded: list[tuple[Tensor, Tensor]] = []
     pictures: list[CaptionedPicture] = []
     drawn = draw_many(range(first_seed, first_seed + count), partial(draw_bootstrapped, size=size))
     while pairs := list(islice(drawn, BATCH)):
-        encoded.append(_encoded(encoder, pairs))
+        encoded.append(_encoded(codec, pairs))
         pictures += [picture for picture, _ in pairs]
     latents, bootstrapped = (torch.cat(parts).contiguous() for parts in zip(*encoded, strict=True))
     data = {
@@ -59,16 +86,11 @@ def encode_pictures(
     return data
 
 
-def _encoded(
-    encoder: AutoencoderTiny, pairs: list[tuple[CaptionedPicture, Image.Image]]
-) -> tuple[Tensor, Tensor]:
+def _encoded(codec: Codec, pairs: list[tuple[CaptionedPicture, Image.Image]]) -> tuple[Tensor, Tensor]:
     """Encode pictures and their bootstrapped versions, (N, 4, h, w) float16 each; identical ones once."""
     changed = [i for i, (picture, altered) in enumerate(pairs) if altered is not picture.image]
     images = [picture.image for picture, _ in pairs] + [pairs[i][1] for i in changed]
-    pixels = torch.from_numpy(np.stack([np.asarray(image) for image in images])).permute(0, 3, 1, 2)
-    with torch.autocast(encoder.device.type, torch.bfloat16):
-        found = encoder.encode(pixels.to(encoder.device) / 127.5 - 1).latents.float()
-    scaled = (found * encoder.config.scaling_factor).half().cpu()
+    scaled = codec.encode(np.stack([np.asarray(image) for image in images])).half()
     latents = scaled[: len(pairs)]
     bootstrapped = latents.clone()
     bootstrapped[changed] = scaled[len(pairs) :]
