@@ -198,9 +198,11 @@ def make_lessons(
         painter = Painter(student, parts.states, parts.codec, rng, noise)
         return encode_lessons(painter, config.late_things, config.late_lessons)
 
-    makers = {"painted": paint, "hard": lambda: hard_lessons(parts.codec, config.late_hard, config.seed)}
+    def draw() -> tuple[dict[str, Tensor], list[str]]:
+        return hard_lessons(parts.codec, config.late_hard, config.seed)
+
     lessons = {}
-    for name, make in makers.items():
+    for name, make in (("painted", paint), ("hard", draw)):
         path = config.stage("late") / f"{name}.safetensors"
         if not path.exists():
             tensors, captions = make()
