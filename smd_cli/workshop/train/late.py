@@ -100,7 +100,7 @@ class Lessons:
         rows = _rows(self.painted, count, rng)
         timesteps = _timesteps(count, PAINTED_TIMESTEPS, rng)
         z = noised(rows["shown"].float(), noise_like(rows["shown"].float(), rng), timesteps, alphas_cumprod())
-        moved = slice(count // 3)
+        moved = slice(max(1, count // 3))
         states = self.text(rows["ids"][moved]).last_hidden_state
         z[moved], earlier = student_step(student, z[moved], timesteps[moved], states, rng)
         timesteps[moved] = earlier
