@@ -139,8 +139,9 @@ def fill_in(tree: Node, settings: Node | None) -> Filled:
 
     What is recommended of `sampler` and `bootstrap` belongs together: it holds where the scene itself sets
     none of `sampler.kind`, `steps` and `indices`; and `bootstrap.mix_steps` only where it sets neither
-    `bootstrap.steps` nor `show_through`, which it was chosen with. What does not go with something else that
-    the scene says, such as its LoRAs, does not hold either.
+    `bootstrap.steps` nor `show_through`, which it was chosen with, and `show_through` only where it sets no
+    `mix_steps`. What does not go with something else that the scene says, such as its LoRAs, does not hold
+    either.
     """
     if settings is None or not isinstance(tree.value, dict):
         return Filled(tree, tree)
@@ -184,6 +185,8 @@ def _is_open(data: Any, section: str, key: str) -> bool:  # noqa: ANN401 - what 
         return not any(own_loras(data))
     if key == "indices":  # which would say how much stays of an input
         return not _streams_an_input(data)
+    if key == "show_through":  # with which what the scene says of white has no effect
+        return not says("bootstrap", "mix_steps")
     shows_through = valid_value(data, "bootstrap", "show_through") is True
     return key != "mix_steps" or not (says("bootstrap", "steps") or shows_through)
 

@@ -22,7 +22,8 @@ in its palette, or as one transparent colour. `smd schema` prints the same as JS
 What a scene leaves out is what its model recommends ([models.md](models.md#what-a-model-recommends)), and
 else the default that is listed here. What a model recommends of `sampler` and `bootstrap` belongs together:
 it holds where the scene sets none of `sampler.kind`, `sampler.steps` and `sampler.indices`, and of these
-`bootstrap.mix_steps` only where it sets neither `bootstrap.steps` nor `show_through`.""".splitlines()
+`bootstrap.mix_steps` only where it sets neither `bootstrap.steps` nor `show_through`,
+and `show_through` only where it sets no `mix_steps`.""".splitlines()
 
 _PROMPTS = """\
 ## Prompts

@@ -116,6 +116,8 @@ def test_recommended_values_give_way_to_what_they_do_not_go_with():
     assert len(loaded(SCENE + REGIONS, shows).filled.values()) == 2
     unpainted = "smd: 1\ncanvas: {width: 64, height: 64}\n" + REGIONS
     assert loaded(unpainted, shows).filled.values() == {"sampler.late": "coupled"}
+    mixing = loaded(SCENE + REGIONS, shows, bootstrap__mix_steps=1)
+    assert mixing.filled.values() == {"sampler.late": "coupled"}  # else what the scene says had no effect
     with_lora = SCENE + REGIONS.replace("mask: rest", "mask: rest, loras: [{path: a.safetensors}]")
     assert loaded(with_lora, shows).filled.values() == {"bootstrap.show_through": True}
     with pytest.raises(SceneError, match=r"does not go with sampler\.late: coupled"):
