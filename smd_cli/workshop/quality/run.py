@@ -115,10 +115,14 @@ class _VariantResult:
 
 @dataclass(frozen=True)
 class _Model:
-    """Loaded weights, and the conditions that they, the program and the machine set for every picture."""
+    """Loaded weights, and the conditions that they, the program and the machine set for every picture.
+
+    `advice` is the digest of what the model recommends, a condition of the rows that follow it.
+    """
 
     backbone: Backbone
     conditions: dict[str, Any]
+    advice: str
 
 
 def check_models(bench: Benchmark, variants: Sequence[Variant], *, singles: bool) -> None:
@@ -134,10 +138,11 @@ def _model(bench: Benchmark, *, few_step: bool) -> _Model:
     conditions = {
         "program": digest_of(file for part in PAINTING for file in _files(PACKAGE / part, "*.py")),
         "weights": assets.sha256,
-        "configs": digest_of([*_files(assets.configs, "*.json"), *_files(assets.configs, DEFAULTS)]),
+        "configs": digest_of(_files(assets.configs, "*.json")),
         "machine": machine(bench.device, bench.dtype),
     }
-    return _Model(load(assets, bench.device, bench.dtype), conditions)
+    advice = digest_of(_files(assets.configs, DEFAULTS))
+    return _Model(load(assets, bench.device, bench.dtype), conditions, advice)
 
 
 def _files(path: Path, pattern: str) -> list[Path]:
@@ -178,7 +183,7 @@ def _picture(
         picture = paint()
     else:
         conditions = {**model.conditions, "variant": asdict(variant), "scene": scene.document}
-        conditions["seed"] = scene.seed
+        conditions |= {"seed": scene.seed, "advice": model.advice if variant.advised else None}
         picture = cached_picture(bench.pictures / variant.key / name, conditions, paint)
     bench.on_picture()
     return picture
