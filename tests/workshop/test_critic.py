@@ -10,13 +10,7 @@ from PIL import Image, ImageFilter
 
 from smd_cli.workshop.judge.critic import Critic, load_critic
 from smd_cli.workshop.judge.pairs import FLAWS, SIDE, draw_pair
-from smd_cli.workshop.judge.train_critic import (
-    TEST_SEED,
-    CriticTraining,
-    evaluate,
-    labelled_pairs,
-    train_critic,
-)
+from smd_cli.workshop.judge.train_critic import COURSE, draw_pairs, evaluate
 from smd_cli.workshop.quality.appeal import appeal_of, preferred
 from smd_cli.workshop.quality.drawn import draw_as_asked
 from smd_cli.workshop.quality.halos import mask_of
@@ -40,21 +34,22 @@ def test_every_flaw_is_drawn_and_can_be_seen():
 
 
 def test_the_critic_is_trained_resumed_and_evaluated(tmp_path):
-    course = CriticTraining(pairs=12, test_pairs=12, budget=Budget(3, 4, 1e-3))
-    data = labelled_pairs(tmp_path / "lessons.safetensors", 0, course.pairs)
+    course = replace(COURSE, budget=Budget(3, 4, 1e-3))
+    data = draw_pairs(range(12))
     assert data["crops"].shape == (12, 2, SIDE, SIDE, 3)
-    learned = train_critic(data, course, tmp_path / "run")
+    learned = course.teach(data, tmp_path / "run")
     torch.manual_seed(0)
     assert not torch.equal(learned.head.weight, Critic().head.weight)
     log = (tmp_path / "run" / "log.jsonl").read_text()
-    again = train_critic(data, course, tmp_path / "run")
+    again = course.teach(data, tmp_path / "run")
     assert (tmp_path / "run" / "log.jsonl").read_text() == log, "no step again"
     assert torch.equal(learned.head.weight, again.head.weight)
 
 
-def test_the_published_critic_prefers_what_has_no_flaw(tmp_path):
+def test_the_published_critic_prefers_what_has_no_flaw():
     """The test of docs/flatland-log.md on fewer pairs."""
-    data = labelled_pairs(tmp_path / "exam.safetensors", TEST_SEED + 10_000, 100)
+    first = COURSE.seeds[1] + 10_000
+    data = draw_pairs(range(first, first + 100))
     right = evaluate(load_critic(), data)
     counts = torch.bincount(data["flaws"], minlength=len(FLAWS))
     assert sum(right[name] * count for name, count in zip(FLAWS, counts.tolist(), strict=True)) > 85

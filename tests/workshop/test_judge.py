@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,14 +13,7 @@ from smd_cli.workshop.judge import crops
 from smd_cli.workshop.judge.augment import distort
 from smd_cli.workshop.judge.labels import NOTHING, QUESTIONS, UNASKED, indices_of
 from smd_cli.workshop.judge.network import FEATURES, Judge, judge_crops, load_judge
-from smd_cli.workshop.judge.train import (
-    TEST_SEED,
-    JudgeTraining,
-    draw_one,
-    evaluate,
-    labelled_crops,
-    train_judge,
-)
+from smd_cli.workshop.judge.train import COURSE, draw_crops, draw_one, evaluate
 from smd_cli.workshop.prompts import PROMPTS
 from smd_cli.workshop.train.config import Budget
 from smd_cli.workshop.world.palette import SHAPE_COLORS
@@ -88,14 +82,14 @@ def test_a_patch_surrounds_its_place():
 
 
 def test_the_judge_is_trained_resumed_and_evaluated(tmp_path):
-    course = JudgeTraining(crops=24, test_crops=12, budget=Budget(3, 8, 1e-3))
-    data = labelled_crops(tmp_path / "lessons.safetensors", 0, course.crops)
+    course = replace(COURSE, budget=Budget(3, 8, 1e-3))
+    data = draw_crops(range(24))
     assert data["crops"].shape == (24, crops.SIDE, crops.SIDE, 3)
-    learned = train_judge(data, course, tmp_path / "run")
+    learned = course.teach(data, tmp_path / "run")
     torch.manual_seed(0)
     assert not torch.equal(learned.squeeze.weight, Judge().squeeze.weight)
     log = (tmp_path / "run" / "log.jsonl").read_text()
-    again = train_judge(data, course, tmp_path / "run")
+    again = course.teach(data, tmp_path / "run")
     assert (tmp_path / "run" / "log.jsonl").read_text() == log, "no step again"
     assert torch.equal(learned.squeeze.weight, again.squeeze.weight)
     marks = evaluate(learned, data)
@@ -118,7 +112,7 @@ def test_accuracy_counts_right_answers():
 
 def test_the_published_judge_recognises_unseen_drawings():
     """The test of docs/flatland-log.md on fewer crops: at least 97 % of the answers have to be right."""
-    seen = [draw_one(TEST_SEED + 10_000 + i) for i in range(600)]
+    seen = [draw_one(COURSE.seeds[1] + 10_000 + i) for i in range(600)]
     verdict = judge_crops(load_judge(), [crop.image for crop in seen])
     assert verdict.features.shape == (600, FEATURES)
     pairs = [

@@ -1,5 +1,7 @@
 """The segmenter: drawn scenes with patches, its training, and how well the published weights do."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,14 +10,7 @@ from PIL import Image
 from smd_cli.workshop.judge.hints import HINTS, index_of, with_hints
 from smd_cli.workshop.judge.patched import CANVAS, SIDE, draw_patched
 from smd_cli.workshop.judge.segmenter import CLASSES, Segmenter, load_segmenter, segment
-from smd_cli.workshop.judge.train_segmenter import (
-    TEST_SEED,
-    SegmenterTraining,
-    evaluate,
-    labelled_scenes,
-    lesson,
-    train_segmenter,
-)
+from smd_cli.workshop.judge.train_segmenter import COURSE, draw_scenes, evaluate, lesson
 from smd_cli.workshop.train.config import Budget
 from smd_cli.workshop.world.backgrounds import BACKGROUNDS
 
@@ -74,14 +69,14 @@ def test_the_classes_of_a_lesson_are_shares_and_outlines_count_for_nothing():
 
 
 def test_the_segmenter_is_trained_resumed_and_evaluated(tmp_path):
-    course = SegmenterTraining(scenes=10, test_scenes=10, budget=Budget(3, 4, 1e-3))
-    data = labelled_scenes(tmp_path / "lessons.safetensors", 0, course.scenes)
+    course = replace(COURSE, budget=Budget(3, 4, 1e-3))
+    data = draw_scenes(range(10))
     assert data["maps"].shape == (10, SIDE, SIDE, 5)
-    learned = train_segmenter(data, course, tmp_path / "run")
+    learned = course.teach(data, tmp_path / "run")
     torch.manual_seed(0)
     assert not torch.equal(learned.head.weight, Segmenter().head.weight)
     log = (tmp_path / "run" / "log.jsonl").read_text()
-    again = train_segmenter(data, course, tmp_path / "run")
+    again = course.teach(data, tmp_path / "run")
     assert (tmp_path / "run" / "log.jsonl").read_text() == log, "no step again"
     assert torch.equal(learned.head.weight, again.head.weight)
     overlap = evaluate(learned, data)
@@ -93,9 +88,10 @@ def test_any_size_can_be_segmented():
     assert segment(Segmenter(), Image.new("RGB", (386, 250)), "snow").shape == (3, 125, 193)
 
 
-def test_the_published_segmenter_finds_patches_of_unseen_drawings(tmp_path):
+def test_the_published_segmenter_finds_patches_of_unseen_drawings():
     """The test of docs/flatland-log.md on fewer scenes."""
-    data = labelled_scenes(tmp_path / "exam.safetensors", TEST_SEED + 10_000, 60)
+    first = COURSE.seeds[1] + 10_000
+    data = draw_scenes(range(first, first + 60))
     overlap = evaluate(load_segmenter(), data)
     assert overlap["thing"] > 0.7
     assert overlap["ground"] > 0.93

@@ -5,12 +5,12 @@ It gives a crop a score, and was taught by pairs alone that a crop without a fla
 
 from pathlib import Path
 
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from smd_cli.workshop.judge.hints import HINTS, with_hints
 from smd_cli.workshop.judge.network import Block
+from smd_cli.workshop.judge.weights import load_weights
 
 WEIGHTS = Path(__file__).with_name("critic.safetensors")
 SIDE = 64
@@ -40,7 +40,5 @@ class Critic(nn.Module):
 
 
 def load_critic(path: Path = WEIGHTS) -> Critic:
-    """Load the critic; its weights are float16 in the file and float32 in the network."""
-    critic = Critic()
-    critic.load_state_dict({name: tensor.float() for name, tensor in load_file(path).items()})
-    return critic.eval()
+    """Load the critic, with the published weights if no others are named."""
+    return load_weights(Critic(), path)

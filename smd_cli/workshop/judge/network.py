@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from smd_cli.workshop.judge.crops import SIDE, pixels_of
 from smd_cli.workshop.judge.labels import QUESTIONS, Answers
+from smd_cli.workshop.judge.weights import load_weights
 
 WEIGHTS = Path(__file__).with_name("judge.safetensors")
 FEATURES = 96
@@ -71,10 +71,8 @@ def to_tensor(images: np.ndarray) -> Tensor:
 
 
 def load_judge(path: Path = WEIGHTS) -> Judge:
-    """Load the judge; its weights are float16 in the file and float32 in the network."""
-    judge = Judge()
-    judge.load_state_dict({name: tensor.float() for name, tensor in load_file(path).items()})
-    return judge.eval()
+    """Load the judge, with the published weights if no others are named."""
+    return load_weights(Judge(), path)
 
 
 @torch.inference_mode()

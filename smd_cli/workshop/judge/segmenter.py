@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from smd_cli.workshop.judge.hints import HINTS, index_of, with_hints
+from smd_cli.workshop.judge.weights import load_weights
 
 WEIGHTS = Path(__file__).with_name("segmenter.safetensors")
 CLASSES = ("thing", "ground", "neither")
@@ -64,10 +64,8 @@ class Segmenter(nn.Module):
 
 
 def load_segmenter(path: Path = WEIGHTS) -> Segmenter:
-    """Load the segmenter; its weights are float16 in the file and float32 in the network."""
-    segmenter = Segmenter()
-    segmenter.load_state_dict({name: tensor.float() for name, tensor in load_file(path).items()})
-    return segmenter.eval()
+    """Load the segmenter, with the published weights if no others are named."""
+    return load_weights(Segmenter(), path)
 
 
 @torch.inference_mode()

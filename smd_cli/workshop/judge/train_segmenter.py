@@ -1,39 +1,22 @@
 """Train and test the segmenter: `python -m smd_cli.workshop.judge.train_segmenter --folder runs/seg`."""
 
-import argparse
-import json
-import sys
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional as F
 
-from smd_cli.media.files import replacing
 from smd_cli.workshop.judge.augment import distort
+from smd_cli.workshop.judge.course import Course, Data
 from smd_cli.workshop.judge.hints import index_of
 from smd_cli.workshop.judge.patched import draw_patched
 from smd_cli.workshop.judge.segmenter import CLASSES, SHRINK, WEIGHTS, Segmenter
 from smd_cli.workshop.train.config import Budget
 from smd_cli.workshop.train.drawing import draw_many
-from smd_cli.workshop.train.loop import MovingAverage, train
 
-TRAIN_SEED, TEST_SEED = 71_000_000, 91_000_000
-AVERAGE = 0.995
 RING = 2
 """Pixels of a map around things that count for nothing: outlines are soft."""
-
-
-@dataclass(frozen=True)
-class SegmenterTraining:
-    """The size of the segmenter's training: scenes to train on, scenes to test on, and the budget."""
-
-    scenes: int = 5000
-    test_scenes: int = 500
-    budget: Budget = Budget(1250, 16, 4e-3)  # noqa: RUF009 - frozen
 
 
 def draw_one(seed: int) -> tuple[np.ndarray, int]:
@@ -44,19 +27,13 @@ def draw_one(seed: int) -> tuple[np.ndarray, int]:
     return stacked, index_of(scene.background)
 
 
-def labelled_scenes(path: Path, first_seed: int, count: int) -> dict[str, Tensor]:
-    """Return {"maps" (N, SIDE, SIDE, 5) uint8, "backgrounds" (N,)}: from `path`, or drawn and stored."""
-    if path.exists():
-        data: dict[str, Tensor] = load_file(path)
-        return data
-    drawn = list(draw_many(range(first_seed, first_seed + count), draw_one))
-    data = {
+def draw_scenes(seeds: Sequence[int]) -> Data:
+    """Draw a scene for each of N seeds: "maps" (N, SIDE, SIDE, 5) uint8 and "backgrounds" (N,)."""
+    drawn = list(draw_many(seeds, draw_one))
+    return {
         "maps": torch.from_numpy(np.stack([planes for planes, _ in drawn])),
         "backgrounds": torch.tensor([background for _, background in drawn]),
     }
-    with replacing(path) as temporary:
-        save_file(data, temporary)
-    return data
 
 
 def lesson(maps: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
@@ -75,25 +52,16 @@ def lesson(maps: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
     return pixels * tint + grain, shares, weight
 
 
-def train_segmenter(data: dict[str, Tensor], training: SegmenterTraining, folder: Path) -> Segmenter:
-    """Train (or resume) the segmenter on distorted scenes."""
-    torch.manual_seed(0)
-
-    def loss(module: Segmenter, step: int) -> Tensor:
-        rng = torch.Generator().manual_seed(step)
-        rows = torch.randint(len(data["maps"]), (training.budget.batch,), generator=rng)
-        pixels, shares, weight = lesson(data["maps"][rows], rng)
-        logits = module(pixels, data["backgrounds"][rows]).float()
-        each = F.cross_entropy(logits, shares, reduction="none")
-        return (each * weight[:, 0]).mean()
-
-    segmenter = Segmenter()
-    average = MovingAverage(segmenter, AVERAGE)
-    return train(segmenter, loss, budget=training.budget, folder=folder, average=average)
+def loss(segmenter: Segmenter, data: Data, rng: torch.Generator) -> Tensor:
+    """Compare what is found in distorted scenes with what they show."""
+    pixels, shares, weight = lesson(data["maps"], rng)
+    logits = segmenter(pixels, data["backgrounds"]).float()
+    each = F.cross_entropy(logits, shares, reduction="none")
+    return (each * weight[:, 0]).mean()
 
 
 @torch.inference_mode()
-def evaluate(segmenter: Segmenter, data: dict[str, Tensor]) -> dict[str, float]:
+def evaluate(segmenter: Segmenter, data: Data) -> dict[str, float]:
     """Return each class's intersection over union, on distorted scenes, where one class is sure."""
     rng = torch.Generator().manual_seed(0)
     both, either = torch.zeros(len(CLASSES)), torch.zeros(len(CLASSES))
@@ -108,22 +76,19 @@ def evaluate(segmenter: Segmenter, data: dict[str, Tensor]) -> dict[str, float]:
     return {name: float(both[i] / either[i].clamp(min=1)) for i, name in enumerate(CLASSES)}
 
 
-def main() -> None:
-    """Train and test the segmenter, write its weights, and print how well it does."""
-    parser = argparse.ArgumentParser(
-        prog="python -m smd_cli.workshop.judge.train_segmenter", description=__doc__
-    )
-    parser.add_argument("--folder", type=Path, default=Path("runs/seg"), help="checkpoints, logs, weights")
-    folder = parser.parse_args().folder
-    training = SegmenterTraining()
-    lessons = labelled_scenes(folder / "lessons.safetensors", TRAIN_SEED, training.scenes)
-    segmenter = train_segmenter(lessons, training, folder)
-    exam = labelled_scenes(folder / "exam.safetensors", TEST_SEED, training.test_scenes)
-    weights = {name: tensor.half().contiguous() for name, tensor in segmenter.state_dict().items()}
-    save_file(weights, folder / WEIGHTS.name)
-    overlap = evaluate(segmenter, exam)
-    sys.stdout.write(json.dumps({"exam": training.test_scenes, "overlap": overlap}, indent=2) + "\n")
+COURSE = Course(
+    network=Segmenter,
+    weights=WEIGHTS,
+    seeds=(71_000_000, 91_000_000),
+    lessons=5000,
+    exam=500,
+    budget=Budget(1250, 16, 4e-3),
+    average=0.995,
+    draw=draw_scenes,
+    loss=loss,
+    evaluate=evaluate,
+)
 
 
 if __name__ == "__main__":
-    main()
+    COURSE.main("smd_cli.workshop.judge.train_segmenter", __doc__, "runs/seg")
