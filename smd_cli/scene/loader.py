@@ -17,14 +17,13 @@ from smd_cli.errors import SceneError, UsageError
 from smd_cli.messages import Message, Place
 from smd_cli.regular_files import UnfitFileError, open_regular
 from smd_cli.scene.data import from_data
-from smd_cli.scene.explain import Problem
 from smd_cli.scene.matrix import KEY as MATRIX
 from smd_cli.scene.matrix import WHOLE, Point, matrix_of
 from smd_cli.scene.overrides import Override, apply
 from smd_cli.scene.reader import parse, place_behind
 from smd_cli.scene.recommended import Advice, Adviser, Filled, fill_in, no_advice
 from smd_cli.scene.schema import ANY_FAMILY, Model, Scene, model_from_text
-from smd_cli.scene.tree import Node, dotted
+from smd_cli.scene.tree import Loc, Node, dotted
 from smd_cli.scene.validate import InvalidScene, validate
 
 MAX_BYTES = 2**20
@@ -196,11 +195,12 @@ def _validated(filled: Filled, family: str) -> tuple[Scene, Filled]:
 
 def _lines(error: InvalidScene, filled: Filled, family: str) -> list[Message]:
     """Return a line for each problem, in the order of the file."""
-    placed = []
+    placed, causes = [], _causes(error, filled, family)
     for problem in error.problems:
         node = filled.nearest(problem.loc)
         place = (problem.on_key and node.key_place) or node.place
-        text = f"{problem.text}{_because(problem, filled, family)}"
+        recommended = " and ".join(sorted(map(dotted, causes[problem.loc])))
+        text = f"{problem.text}; the model recommends {recommended}" if recommended else problem.text
         placed.append((place, replace(place, key=dotted(problem.loc)).says(text)))
     placed.sort(key=lambda pair: pair[0])
     # a value that is written once, and used in several places by an alias, has one problem
@@ -210,19 +210,25 @@ def _lines(error: InvalidScene, filled: Filled, family: str) -> list[Message]:
     return list(once.values())
 
 
-def _because(problem: Problem, filled: Filled, family: str) -> str:
-    """Return which recommended values alone make a problem of what the scene says, as the end of its line."""
-    causes = [key for key in filled.keys if not _has(problem, filled.without({key}), family)]
-    names = " and ".join(sorted(map(dotted, causes)))
-    return f"; the model recommends {names}" if names else ""
+def _causes(error: InvalidScene, filled: Filled, family: str) -> dict[Loc, set[Loc]]:
+    """Return which recommended values alone make problems of what the scene says, by the problems' places.
+
+    The scene is validated once for each of those values, however many problems it has.
+    """
+    told = {problem.loc for problem in error.problems}
+    causes: dict[Loc, set[Loc]] = {loc: set() for loc in told}
+    for key in filled.keys:
+        for loc in told - _problem_places(filled.without({key}), family):
+            causes[loc].add(key)
+    return causes
 
 
-def _has(problem: Problem, filled: Filled, family: str) -> bool:
+def _problem_places(filled: Filled, family: str) -> set[Loc]:
     try:
         validate(filled.whole.plain(), family)
     except InvalidScene as error:
-        return problem.loc in (each.loc for each in error.problems)
-    return False
+        return {problem.loc for problem in error.problems}
+    return set()
 
 
 def _read(path: Path) -> bytes:

@@ -5,10 +5,12 @@ import json
 import pytest
 
 from smd_cli.errors import SceneError
+from smd_cli.scene import loader
 from smd_cli.scene.loader import LoadedScene, load_text
 from smd_cli.scene.overrides import override_of
 from smd_cli.scene.recommended import Advice, read_recommended
 from smd_cli.scene.resolve import resolve
+from smd_cli.scene.validate import validate
 
 SCENE = """\
 smd: 1
@@ -230,3 +232,18 @@ def test_what_a_plan_writes_leaves_nothing_open():
     again = loaded(json.dumps(written)).filled.values()
     assert again == {}
     assert plan(json.dumps(written)).to_dict() == written
+
+
+def test_a_scene_of_many_problems_is_not_validated_once_for_each(monkeypatch):
+    validated = []
+
+    def counting(*args: object) -> object:
+        validated.append(args)
+        return validate(*args)
+
+    monkeypatch.setattr(loader, "validate", counting)
+    regions = [{"name": f"r{number}", "prompt": "a tree"} for number in range(60)]
+    with pytest.raises(SceneError) as raised:
+        loaded(SCENE + f"regions: {json.dumps(regions)}\n")
+    assert len(raised.value.problems) == 60
+    assert len(validated) <= 1 + len(loaded(SCENE + REGIONS).filled.keys)
