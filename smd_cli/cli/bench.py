@@ -84,7 +84,7 @@ def speed(
     from smd_cli.bench.scenes import PANORAMA, ready_scenes
 
     paths = [*(scenes or map(str, ready_scenes())), str(PANORAMA)]
-    opened = [_open(path, model, reporting) for path in paths]
+    opened = [_open(path, model, settings, reporting) for path in paths]
     report = _measure_speed(opened, repeats, settings, reporting)
     _print_report(report, reporting)
 
@@ -108,8 +108,8 @@ def stream(
     """
     from smd_cli.bench.scenes import STREAM, ready_scenes
 
-    opened = _open(scene or str(ready_scenes(STREAM)[0]), model, reporting, task="stream")
     settings = compute.settings()
+    opened = _open(scene or str(ready_scenes(STREAM)[0]), model, settings, reporting, task="stream")
     with WarningRoute(reporting.messages()):
         from smd_cli.bench.speed import Rounds, make_case  # imports torch
         from smd_cli.bench.stream_speed import measure_stream, stream_pictures
@@ -140,8 +140,8 @@ def batch(
     """
     from smd_cli.bench.scenes import BATCH
 
-    opened = _open(str(BATCH), model, reporting)
     settings = compute.settings()
+    opened = _open(str(BATCH), model, settings, reporting)
     with WarningRoute(reporting.messages()):
         from smd_cli.bench.batch_speed import PROGRAMS, measure_batch  # imports torch
         from smd_cli.cli.progress import show_count
@@ -155,11 +155,17 @@ def batch(
 bench.command(cls=Command)(quality)
 
 
-def _open(path: str, model: str | None, reporting: options.Reporting, task: str | None = None) -> OpenedScene:
+def _open(
+    path: str,
+    model: str | None,
+    settings: RenderSettings,
+    reporting: options.Reporting,
+    task: str | None = None,
+) -> OpenedScene:
     from smd_cli.app.scenes import load_scene
 
-    overrides = options.model_override(model)
-    return load_scene(path, overrides=overrides, task=task, listener=reporting.messages())
+    overrides, messages = options.model_override(model), reporting.messages()
+    return load_scene(path, overrides=overrides, task=task, listener=messages, fetch=not settings.offline)
 
 
 def _measure_speed(

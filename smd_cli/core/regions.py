@@ -66,10 +66,12 @@ class Regions:
 
         That is what the picture shows of them: those behind have what the others leave.
         """
-        masks = self._masks(view, view.regions)
-        is_behind = masks.new_tensor([region in self.behind for region in view.regions])[:, None, None]
-        left = (1 - (masks * (1 - is_behind)).sum(0)).clip(0, 1)
-        return shares_of(torch.lerp(masks, masks * left, is_behind))
+        masks = dict(zip(view.regions, self._masks(view, view.regions), strict=True))
+        before = [mask for region, mask in masks.items() if region not in self.behind]
+        left = (1 - torch.stack(before).sum(0)).clip(0, 1) if before else 1.0
+        return shares_of(
+            torch.stack([mask * left if region in self.behind else mask for region, mask in masks.items()])
+        )
 
     def _ramps(self, view: View) -> Tensor | float:
         """Return the weights of a view's tile, (th, tw); what a region has for itself counts whole."""
