@@ -28,7 +28,14 @@ from smd_cli.workshop.judge.crops import draw_picture_crop
 from smd_cli.workshop.judge.jury import Jury
 from smd_cli.workshop.judge.network import Judge, judge_crops
 from smd_cli.workshop.prompts import PROMPTS, scene_of
-from smd_cli.workshop.quality.methods import ALONE, FULL, Variant, paint_variant, prepare_variant
+from smd_cli.workshop.quality.methods import (
+    ALONE,
+    FULL,
+    Variant,
+    load_variant,
+    paint_variant,
+    prepare_variant,
+)
 from smd_cli.workshop.quality.picture_cache import PictureCost, TimedPicture, cached_picture
 from smd_cli.workshop.quality.random_scenes import RandomScene, draw_scene
 from smd_cli.workshop.quality.report import QualityRow
@@ -126,9 +133,15 @@ class _Model:
 
 
 def check_models(bench: Benchmark, variants: Sequence[Variant], *, singles: bool) -> None:
-    """Locate every file that the run will read, before any weight is read. Raises AssetError: as `locate`."""
+    """Locate every file that the run will read, before any weight is read.
+
+    Raises AssetError: as `locate`, or what the model recommends is no good.
+    """
     for few_step in {variant.few_step for variant in variants} | ({True} if singles else set()):
         locate(bench.spec, few_step=few_step, offline=bench.offline)
+    for variant in variants:
+        if variant.advised:
+            load_variant(variant, draw_scene(FIRST_SEED), bench.spec.base)
 
 
 @lru_cache(maxsize=2)  # variants share weights

@@ -1,6 +1,8 @@
 """The quality benchmark: its scenes, scores and methods, and a small run."""
 
 import json
+import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +14,9 @@ from PIL import Image
 from smd_cli.app.scenes import load_scene
 from smd_cli.core.noise import SeededNoise
 from smd_cli.core.regions import arrange_regions
+from smd_cli.errors import AssetError
 from smd_cli.models.assets import ModelSpec
+from smd_cli.models.configs import DEFAULTS
 from smd_cli.scene.loader import load_text
 from smd_cli.scene.resolve import resolve
 from smd_cli.workshop.judge.jury import load_jury
@@ -48,6 +52,7 @@ from smd_cli.workshop.quality.score import (
 from smd_cli.workshop.sheet import paint_prompt
 from smd_cli.workshop.world.backgrounds import BACKGROUNDS
 from tests import embedded
+from tests.cli.program import FLATLAND
 
 CPU = torch.device("cpu")
 
@@ -224,6 +229,17 @@ def test_the_defaults_are_those_of_a_scene_that_the_program_opens(scenes):
     published = load_variant(replace(methods.DEFAULTS, advised=False), scene, "flatland")
     assert published.scene.model_dump() != row.scene.model_dump()
     assert not load_variant(FULL, scene, "flatland").filled.values(), "other rows say what they are"
+
+
+def test_a_model_that_recommends_what_no_scene_can_have_is_told_before_any_picture(tmp_path):
+    """With the first row that asks for it, it would be after hours of the others."""
+    folder = tmp_path / "model"
+    shutil.copytree(FLATLAND, folder, copy_function=os.symlink, ignore=shutil.ignore_patterns(DEFAULTS))
+    (folder / DEFAULTS).write_text("smd: 1\nmasks: {std: soft}\n")
+    bench = Benchmark(ModelSpec(str(folder)), CPU, torch.float32, scenes=2, offline=True)
+    run.check_models(bench, [FULL], singles=True)
+    with pytest.raises(AssetError, match=r"masks\.std: 'soft' is not a number"):
+        run.check_models(bench, [FULL, methods.DEFAULTS], singles=True)
 
 
 def test_a_variant_that_does_not_centre_paints_regions_where_their_masks_are(backbone, scenes):
