@@ -70,7 +70,7 @@ def test_a_scene_that_changes_is_not_what_the_lock_holds(scenes):
     done = smd("render", *scenes, "--locked", "--dry-run")
     assert done.exit_code == 7
     assert "regions[0].prompt: 'a red house' in smd.lock, now 'a blue house'" in done.stderr
-    assert "times_square.yaml:18:11: regions[0].mask: is another file" in done.stderr
+    assert "times_square.yaml:15:11: regions[0].mask: is another file" in done.stderr
 
 
 @pytest.mark.slow
