@@ -17,13 +17,18 @@ from smd_cli.scene.text_lints import lint_texts
 _SHOWN_SEEDS = 10
 
 
-def warnings_of(loaded: LoadedScene, plan: Plan) -> Iterator[Message]:
-    """Yield what is likely a mistake, or gets lost."""
+def warnings_of(loaded: LoadedScene, plan: Plan, *, is_recipe: bool = False) -> Iterator[Message]:
+    """Yield what is likely a mistake, or gets lost.
+
+    A value without effect is nobody's mistake where a model recommends it, or a recipe has it as it has all.
+    """
     yield from lint_texts(loaded.tree)
-    recommended = loaded.filled.values()  # which are nobody's mistake where they have no effect
-    yield from (
-        each for each in lint(plan, loaded.locate) if each.place is None or each.place.key not in recommended
-    )
+    recommended = loaded.filled.values()
+    for each in lint(plan, loaded.locate):
+        place = each.place
+        is_written = place is None or place.is_option or not is_recipe
+        if is_written and (place is None or place.key not in recommended):
+            yield each
     yield from lint_prompts(loaded.scene, loaded.locate)
     yield from lint_words(loaded.scene, plan.model, loaded.locate)
     if loaded.scene.model.captioner and plan.model.captioner is None:

@@ -273,7 +273,8 @@ def _opened(loaded: LoadedScene, task: str | None, painter: ScenePainter, origin
     painted = _Painted(painter, plan, loaded.locate)
     images = painted.images()
     notes = (*notes_of(loaded, plan), *map(Message.of, images.notes))
-    warnings = (*warnings_of(loaded, plan), *images.warnings)
+    is_recipe = origin.recipe is not None
+    warnings = (*warnings_of(loaded, plan, is_recipe=is_recipe), *images.warnings)
     return OpenedScene(plan, notes, warnings, loaded.locate, loaded, painted, origin)
 
 

@@ -55,10 +55,18 @@ def _unused_coupling(plan: Plan, locate: Locate) -> Iterator[Message]:
         return
     place, keyframes = locate("sampler", "late"), plan.stream.timeline
     behind = [plan.background.prompt, *(each.get("prompt") for each in keyframes if each.region is None)]
+    behind = behind if _paints_background(plan) else []
     if plan.coupled_from is None:
         yield place.says("coupled has no effect where all steps are bootstrapped")
     elif len(plan.regions) + any(map(bool, behind)) < 2:
         yield place.says("coupled has no effect on a scene of one prompt")
+
+
+def _paints_background(plan: Plan) -> bool:
+    """Tell whether a background's prompt can be painted: not under a picture that covers the canvas."""
+    background = plan.background
+    covers = background.place is None and background.fit != "contain"
+    return background.image is None or background.strength is not None or not covers
 
 
 def _unpainted_loras(plan: Plan, locate: Locate) -> Iterator[Message]:

@@ -206,6 +206,12 @@ def test_the_plan_tells_which_steps_are_coupled(tmp_path, monkeypatch) -> None:
         assert "coupled" not in program("plan", "s.yaml", "--set", none).stdout
 
 
+UNDER_A_PICTURE = {
+    "regions": [{"name": "sun", "prompt": "the sun", "mask": {"box": [0, 0, 0.4, 1]}}],
+    "background.image": "photo.png",
+}
+
+
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
@@ -214,8 +220,14 @@ def test_the_plan_tells_which_steps_are_coupled(tmp_path, monkeypatch) -> None:
         ({"regions": []}, ["coupled has no effect on a scene of one prompt"]),
         ({"regions": [], "sampler.late": "views"}, []),
         ({"background.prompt": ""}, []),
+        (UNDER_A_PICTURE, ["coupled has no effect on a scene of one prompt"]),
+        ({**UNDER_A_PICTURE, "background.strength": 0.5}, []),
+        ({**UNDER_A_PICTURE, "background.fit": "contain"}, []),
+        ({**UNDER_A_PICTURE, "background.place": [8, 0]}, []),
     ],
 )
-def test_where_it_has_no_effect_a_warning_says_so(settings, told) -> None:
+def test_where_it_has_no_effect_a_warning_says_so(settings, told, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Image.new("RGB", (64, 64)).save("photo.png")
     warnings = [str(each) for each in smd.load_scene(SCENE, overrides=settings).warnings]
     assert [each.partition("sampler.late: ")[2] for each in warnings if "coupled" in each] == told

@@ -104,6 +104,12 @@ def test_what_is_recommended_in_vain_is_no_warning(here):
     assert smd.load_scene("scene.yaml", overrides=everything).warnings == ()
     (warning,) = smd.load_scene("scene.yaml", overrides={**everything, "sampler.late": "coupled"}).warnings
     assert "no effect where all steps are bootstrapped" in warning
+    scene = smd.load_scene("scene.yaml", overrides=everything)
+    with smd.Renderer(offline=True) as renderer:
+        renderer.render(scene).save("a.png")
+    assert smd.load_scene("a.png").warnings == ()  # whose recipe has the value too
+    (warning,) = smd.load_scene("a.png", overrides={"sampler.late": "coupled"}).warnings
+    assert warning.place.is_option
 
 
 def test_plan_and_info_tell_what_is_recommended(here):
