@@ -31,7 +31,7 @@ _BOOTSTRAPPED = "bootstrapped"
 
 
 class ForBootstrapped(Section):
-    """What is recommended, instead, where regions are bootstrapped."""
+    """What is recommended, instead, where regions are bootstrapped on a painted background."""
 
     sampler: Sampler = Sampler()
     bootstrap: Bootstrap = Bootstrap()
@@ -196,7 +196,10 @@ def _streams_an_input(data: Any) -> bool:  # noqa: ANN401 - what a file says, of
 
 
 def _bootstraps(data: Any) -> bool:  # noqa: ANN401 - what a file says, of any shape
-    """Tell whether a scene's regions are bootstrapped where it does not say: see `resolve`."""
-    repaints = valid_value(data, "background", "strength") is not None or _streams_an_input(data)
+    """Tell whether a scene has regions that are bootstrapped by default, and no picture to paint them on.
+
+    A picture has its own ground, which what is bootstrapped for long would not go on with.
+    """
+    has_picture = valid_value(data, "background", "image") is not None or _streams_an_input(data)
     has_regions = bool(valid_value(data, "regions"))
-    return has_regions and valid_value(data, "task") != "panorama" and not repaints
+    return has_regions and valid_value(data, "task") != "panorama" and not has_picture

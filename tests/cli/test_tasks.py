@@ -14,7 +14,6 @@ QUICK = ["--set", "sampler.indices=[0,25]", "--set", "bootstrap.steps=0"]
 
 PHOTO = """\
 smd: 1
-masks: {std: 0}
 background: {prompt: grass, image: photo.png}
 regions:
   - {name: sun, prompt: the sun, mask: {box: [0.25, 0.25, 0.75, 0.75]}}

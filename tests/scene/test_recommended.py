@@ -65,6 +65,7 @@ def test_what_a_scene_leaves_out_is_recommended_with_its_place():
         SCENE,
         f"{SCENE}{REGIONS}task: panorama\n",
         f"{SCENE.replace('grass', 'grass, image: a.png, strength: 0.5')}{REGIONS}",
+        f"{SCENE.replace('grass', 'grass, image: a.png')}{REGIONS}",
     ],
 )
 def test_what_is_for_bootstrapped_regions_is_for_no_other_scene(scene):
