@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 LIBRARIES = ("torch", "diffusers", "transformers")
 
 
-RENDERING_VERSION = 2
+RENDERING_VERSION = 3
 """The version of the way in which this program makes pictures, which recipes keep.
 
 Raise it by one with every change that makes another picture of the same scene, seed and files, beyond

@@ -212,4 +212,4 @@ def test_what_a_distilled_model_is_not_asked_for(folder, tmp_path):
         scene(base, "sampler: {kind: euler, guidance_scale: 4}\nnegative_prefix: blurry\n"), offline=True
     )
     with pytest.raises(AssetError, match="the lcm sampler needs few-step weights, and no LoRA is known"):
-        find_fitting(scene(base), offline=True)
+        find_fitting(scene(base, "sampler: {kind: lcm}\n"), offline=True)
