@@ -10,13 +10,14 @@ from typing import Any, get_args
 
 from pydantic_core import ErrorDetails
 
+from smd_cli.messages import Place
 from smd_cli.prompt_text import LEARNED_WORD
 from smd_cli.scene.mask_specs import HEX_COLOR, MASK_FORMS
 from smd_cli.scene.schema import Scene
 from smd_cli.scene.section import Section
 from smd_cli.scene.seeds import NO_SEED
 from smd_cli.scene.stream_section import TIME
-from smd_cli.scene.tree import Loc
+from smd_cli.scene.tree import Loc, Node
 from smd_cli.scene.values import NOT_BLANK, PLAIN_NAME, PRINTABLE, SHA256
 
 _PATTERNS = {
@@ -48,6 +49,10 @@ class Problem:
     text: str
     on_key: bool = False
     meant: Loc | None = None
+
+    def place_at(self, node: Node) -> Place:
+        """Return the place to tell of it, at the node where it is."""
+        return (self.on_key and node.key_place) or node.place
 
 
 def quoted(value: Any) -> str:  # noqa: ANN401 - what a file says, of any shape

@@ -197,8 +197,7 @@ def _lines(error: InvalidScene, filled: Filled, family: str) -> list[Message]:
     """Return a line for each problem, in the order of the file."""
     placed, causes = [], _causes(error, filled, family)
     for problem in error.problems:
-        node = filled.nearest(problem.loc)
-        place = (problem.on_key and node.key_place) or node.place
+        place = problem.place_at(filled.nearest(problem.loc))
         recommended = " and ".join(sorted(map(dotted, causes[problem.loc])))
         text = f"{problem.text}; the model recommends {recommended}" if recommended else problem.text
         placed.append((place, replace(place, key=dotted(problem.loc)).says(text)))

@@ -115,9 +115,7 @@ def read_recommended(text: str, source: str, family: str) -> Node:
 
 
 def _placed(tree: Node, problem: Problem) -> Place:
-    node = tree.nearest(problem.loc)
-    place = (problem.on_key and node.key_place) or node.place
-    return replace(place, key=dotted(problem.loc))
+    return replace(problem.place_at(tree.nearest(problem.loc)), key=dotted(problem.loc))
 
 
 def _problems(data: Any, family: str) -> Iterator[Problem]:  # noqa: ANN401 - what a file says, of any shape
