@@ -1,13 +1,18 @@
 """A LoRA (Hu et al., arXiv 2106.09685) over every linear and convolution layer of a network, and its file."""
 
+import copy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
+
+from smd_cli.workshop.train.loop import MovingAverage
+from smd_cli.workshop.train.unet import compile_unet
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -45,6 +50,21 @@ def thaw_adapter(network: Network) -> Network:
     for _, layer in _adapted(network):
         layer.parametrizations["weight"][0].requires_grad_(True)
     return network
+
+
+def learner_beside(
+    before: UNet2DConditionModel, decay: float, *, compiles: bool
+) -> tuple[UNet2DConditionModel, MovingAverage[UNet2DConditionModel]]:
+    """Return a copy of a student whose adapter is trained on, and its moving average.
+
+    The student itself stays as the copy began; `compiles` compiles both.
+    """
+    learner = thaw_adapter(copy.deepcopy(before))
+    average = MovingAverage(learner, decay)
+    if compiles:
+        compile_unet(before)
+        compile_unet(learner)
+    return learner, average
 
 
 def adapter_of(network: nn.Module, prefix: str = "unet") -> dict[str, Tensor]:

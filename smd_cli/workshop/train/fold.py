@@ -5,20 +5,18 @@ prompted one and others. Its own classifier-free guidance separates them again; 
 guidance costs no second evaluation.
 """
 
-import copy
 from pathlib import Path
 
 import torch
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor, nn
 
-from smd_cli.workshop.train.adapter import thaw_adapter
+from smd_cli.workshop.train.adapter import learner_beside
 from smd_cli.workshop.train.config import Config
 from smd_cli.workshop.train.consistency import consistency, consistency_of_noise, student_step
 from smd_cli.workshop.train.distill import huber
-from smd_cli.workshop.train.loop import MovingAverage, train
+from smd_cli.workshop.train.loop import train
 from smd_cli.workshop.train.paths import Paths
-from smd_cli.workshop.train.unet import compile_unet
 
 
 @torch.no_grad()
@@ -50,11 +48,7 @@ def fold_guidance(
     student further. Return the moving average.
     """
     guide = student.requires_grad_(False).eval()
-    learner = thaw_adapter(copy.deepcopy(student))
-    average = MovingAverage(learner, config.distill_ema)
-    if config.compile:
-        compile_unet(guide)
-        compile_unet(learner)
+    learner, average = learner_beside(guide, config.distill_ema, compiles=config.compile)
 
     def loss(module: UNet2DConditionModel, step: int) -> Tensor:
         rng = torch.Generator(empty_ids.device).manual_seed(config.seed * 11_000_003 + step)

@@ -5,7 +5,6 @@ Distillation shows patches of white only at higher noise, so without this stage 
 and the prompt determine the picture no teacher is needed: the targets are drawn and composed pictures.
 """
 
-import copy
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,12 +19,12 @@ from torch import Tensor, nn
 from transformers import CLIPTokenizer
 
 from smd_cli.media.files import replacing
-from smd_cli.workshop.train.adapter import thaw_adapter
+from smd_cli.workshop.train.adapter import learner_beside
 from smd_cli.workshop.train.config import Config
 from smd_cli.workshop.train.consistency import consistency, student_step
 from smd_cli.workshop.train.distill import huber
 from smd_cli.workshop.train.latents import Codec
-from smd_cli.workshop.train.loop import MovingAverage, train
+from smd_cli.workshop.train.loop import train
 from smd_cli.workshop.train.painted import (
     INDICES,
     SIZE,
@@ -36,7 +35,7 @@ from smd_cli.workshop.train.painted import (
 )
 from smd_cli.workshop.train.starts import pictures_by_kind
 from smd_cli.workshop.train.text import token_ids
-from smd_cli.workshop.train.unet import TRAIN_STEPS, alphas_cumprod, compile_unet, noised
+from smd_cli.workshop.train.unet import TRAIN_STEPS, alphas_cumprod, noised
 from smd_cli.workshop.train.visibility import BOOTSTRAPPED_TIMESTEPS, HIDDEN_FROM, noise_like, uniform
 from smd_cli.workshop.world.hard import draw_hard
 
@@ -235,11 +234,7 @@ def teach_late_steps(
         text=parts.text,
         white=white,
     )
-    learner = thaw_adapter(copy.deepcopy(before))
-    average = MovingAverage(learner, config.late_ema)
-    if config.compile:
-        compile_unet(before)
-        compile_unet(learner)
+    learner, average = learner_beside(before, config.late_ema, compiles=config.compile)
 
     def loss(module: UNet2DConditionModel, step: int) -> Tensor:
         rng = torch.Generator(device).manual_seed(config.seed * 13_000_027 + step)
