@@ -8,7 +8,7 @@ from smd_cli.messages import Locate, Message
 from smd_cli.scene.edits import past_the_end
 from smd_cli.scene.frame_times import EvenTimes
 from smd_cli.scene.mask_specs import RestMask, can_ease
-from smd_cli.scene.resolve import Plan
+from smd_cli.scene.resolve import Plan, usual_bootstrap
 from smd_cli.scene.schema import Bootstrap
 from smd_cli.scene.stream_plan import KeyframePlan, frame_of
 from smd_cli.scene.stream_section import DEFAULT_FPS
@@ -30,24 +30,31 @@ def lint(plan: Plan, locate: Locate) -> list[Message]:
 
 
 def _unused_guidance(plan: Plan, locate: Locate) -> Iterator[Message]:
-    sampler, place = plan.sampler, locate("sampler", "guidance_scale")
-    if sampler.guidance == "none" and sampler.guidance_scale != 1:
-        yield place.says(f"{sampler.guidance_scale:g} has no effect with guidance: none")
-    if sampler.guidance != "none" and sampler.guidance_scale == 1:
-        yield place.says(f"1 makes guidance: {sampler.guidance} the same as none")
-    if sampler.guidance in ("none", "full") and sampler.delta != 1:
-        yield locate("sampler", "delta").says(f"has no effect with guidance: {sampler.guidance}")
-    if sampler.guidance == "none" and sampler.guidance_rescale:
-        yield locate("sampler", "guidance_rescale").says("has no effect with guidance: none")
+    sampler = plan.sampler
+    guidance, scale = sampler.guidance, sampler.guidance_scale
+    off = "guidance: none" if guidance == "none" else "guidance_scale: 1" if scale == 1 else None
+    if guidance == "none" and scale != 1:
+        yield locate("sampler", "guidance_scale").says(f"{scale:g} has no effect with {off}")
+    if guidance != "none" and scale == 1:
+        yield locate("sampler", "guidance").says(f"{guidance} has no effect with {off}")
+    without_delta = off or ("guidance: full" if guidance == "full" else None)
+    if sampler.delta != 1 and without_delta:
+        yield locate("sampler", "delta").says(f"has no effect with {without_delta}")
+    if sampler.guidance_rescale and off:
+        yield locate("sampler", "guidance_rescale").says(f"has no effect with {off}")
 
 
 def _unused_bootstrap(plan: Plan, locate: Locate) -> Iterator[Message]:
     bootstrap = plan.bootstrap
-    for key in ("show_through", "own_tiles"):
-        if getattr(bootstrap, key) and bootstrap.steps == 0:
+    usual = usual_bootstrap(len(plan.sampler.indices), shows_through=bootstrap.show_through)
+    changed = [key for key in Bootstrap.model_fields if getattr(bootstrap, key) != getattr(usual, key)]
+    for key in changed:
+        if bootstrap.steps == 0 and key != "steps":
             yield locate("bootstrap", key).says("has no effect without bootstrapped steps")
-    if bootstrap.steps and bootstrap.show_through and bootstrap.mix_steps != Bootstrap().mix_steps:
+    if bootstrap.steps and bootstrap.show_through and "mix_steps" in changed:
         yield locate("bootstrap", "mix_steps").says("has no effect with show_through")
+    if bootstrap.steps and bootstrap.own_tiles and not plan.regions:
+        yield locate("bootstrap", "own_tiles").says("has no effect without regions")
 
 
 def _unused_coupling(plan: Plan, locate: Locate) -> Iterator[Message]:

@@ -240,17 +240,27 @@ def _sampler(sampler: Sampler, task: str, family: str) -> SamplerPlan:
 def _bootstrap(scene: Scene, taken: int) -> Bootstrap:
     """Fill in the share of bootstrapped steps, and limit them to the steps taken.
 
-    By default it is off in panoramas, and where pictures are repainted, whose layout it would ignore; else
-    two fifths of the steps, as in MultiDiffusion (2302.08113), white behind three quarters of them.
+    By default it is off in panoramas, and where pictures are repainted, whose layout it would ignore.
     """
-    given, few = scene.bootstrap, type(scene.bootstrap)()
+    given = scene.bootstrap
+    usual = usual_bootstrap(taken, shows_through=given.show_through)
     repaints = scene.background.strength is not None or (scene.task == "stream" and scene.stream.input)
     off = scene.task == "panorama" or repaints
-    usual = max(few.steps, taken * 2 // 5)
-    steps = given.steps if "steps" in given.model_fields_set else 0 if off else usual
-    keeps_mix = given.show_through or "mix_steps" in given.model_fields_set
-    mix_steps = given.mix_steps if keeps_mix else few.mix_steps / few.steps * usual
+    steps = given.steps if "steps" in given.model_fields_set else 0 if off else usual.steps
+    mix_steps = given.mix_steps if "mix_steps" in given.model_fields_set else usual.mix_steps
     return given.model_copy(update={"steps": min(steps, taken), "mix_steps": mix_steps})
+
+
+def usual_bootstrap(taken: int, *, shows_through: bool) -> Bootstrap:
+    """Return how pictures of so many steps are bootstrapped that say nothing else of it.
+
+    For two fifths of the steps, as in MultiDiffusion (2302.08113), white behind three quarters of them; where
+    the background shows through, `mix_steps` has no effect, and stays what it is.
+    """
+    few = Bootstrap()
+    steps = max(few.steps, taken * 2 // 5)
+    mix_steps = few.mix_steps if shows_through else few.mix_steps / few.steps * steps
+    return Bootstrap(steps=steps, mix_steps=mix_steps)
 
 
 def _model(model: Model, base_dir: Path, *, captions: bool) -> ModelPlan:

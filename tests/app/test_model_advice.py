@@ -112,6 +112,16 @@ def test_what_is_recommended_in_vain_is_no_warning(here):
     assert warning.place.is_option
 
 
+def test_a_scale_that_turns_recommended_guidance_off_is_no_mistake(here):
+    advice = "smd: 1\nsampler: {guidance: self, guidance_scale: 1.5, delta: 0.5, guidance_rescale: 0.5}\n"
+    (here / "model" / DEFAULTS).write_text(advice)
+    assert smd.load_scene("scene.yaml", overrides={"sampler.guidance_scale": 1}).warnings == ()
+    (warning,) = smd.load_scene(
+        "scene.yaml", overrides={"sampler.guidance_scale": 1, "sampler.delta": 2}
+    ).warnings
+    assert "sampler.delta: has no effect with guidance_scale: 1" in warning
+
+
 def test_plan_and_info_tell_what_is_recommended(here):
     told = program.smd("plan", "scene.yaml").stdout
     assert "recommended by the model" in told

@@ -30,6 +30,10 @@ def plan(text: str, picture_size: tuple[int, int] | None = None, task: str | Non
     return resolve(loaded.scene, loaded.name, loaded.base_dir, picture_size)
 
 
+def lints(text: str) -> list[str]:
+    return list(map(str, lint(plan(text), lambda *loc: Place(dotted(loc)))))
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
@@ -241,39 +245,52 @@ def test_only_a_canvas_that_follows_is_left_out_of_the_written_scene() -> None:
 
 
 def test_a_fit_without_a_picture_is_warned_of() -> None:
-    found = plan(f"{CANVAS}background: {{prompt: x, fit: stretch}}")
-    said = lint(found, lambda *loc: Place(dotted(loc)))
+    said = lints(f"{CANVAS}background: {{prompt: x, fit: stretch}}")
     assert said == ["background.fit: has no effect without a background picture"]
+
+
+WITHOUT_STEPS = "has no effect without bootstrapped steps"
 
 
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ("steps: 0", ["bootstrap.show_through: has no effect without bootstrapped steps"]),
-        ("steps: 1", []),
-        ("steps: 1, mix_steps: 2", ["bootstrap.mix_steps: has no effect with show_through"]),
+        ("steps: 0, show_through: true", {"show_through": WITHOUT_STEPS}),
+        ("steps: 0, own_tiles: true", {"own_tiles": WITHOUT_STEPS}),
+        ("steps: 0, mix_steps: 1", {"mix_steps": WITHOUT_STEPS}),
+        ("steps: 0, leak_sensitivity: 0", {"leak_sensitivity": WITHOUT_STEPS}),
+        (
+            "steps: 0, mix_steps: 1, show_through: true",
+            {"mix_steps": WITHOUT_STEPS, "show_through": WITHOUT_STEPS},
+        ),
+        ("steps: 0", {}),
+        ("steps: 1, show_through: true", {}),
+        ("steps: 1, mix_steps: 2, show_through: true", {"mix_steps": "has no effect with show_through"}),
+        ("steps: 1, mix_steps: 2, leak_sensitivity: 1", {}),
+        ("own_tiles: true", {"own_tiles": "has no effect without regions"}),
     ],
 )
-def test_idle_settings_around_showing_through_are_warned_of(settings: str, told: list[str]) -> None:
-    found = plan(f"{CANVAS}background: {{prompt: x}}\nbootstrap: {{{settings}, show_through: true}}")
-    assert lint(found, lambda *loc: Place(dotted(loc))) == told
+def test_idle_settings_of_the_bootstrap_are_warned_of(settings: str, told: dict[str, str]) -> None:
+    scene = f"{CANVAS}background: {{prompt: x}}\nbootstrap: {{{settings}}}\n"
+    assert lints(scene) == [f"bootstrap.{key}: {text}" for key, text in told.items()]
+    with_region = {key: text for key, text in told.items() if "regions" not in text}
+    assert lints(scene + REGION) == [f"bootstrap.{key}: {text}" for key, text in with_region.items()]
 
 
-def test_tiles_of_their_own_without_a_bootstrap_are_warned_of() -> None:
-    found = plan(f"{CANVAS}background: {{prompt: x}}\nbootstrap: {{steps: 0, own_tiles: true}}")
-    said = lint(found, lambda *loc: Place(dotted(loc)))
-    assert said == ["bootstrap.own_tiles: has no effect without bootstrapped steps"]
+@pytest.mark.parametrize("settings", ["", "bootstrap: {steps: 0}", "bootstrap: {show_through: true}"])
+@pytest.mark.parametrize("task", ["generate", "panorama"])
+def test_a_bootstrap_that_follows_from_many_steps_is_nobody_s_mistake(settings: str, task: str) -> None:
+    """Its `mix_steps` is another than the few steps' one, though nobody has written it."""
+    scene = f"task: {task}\n{CANVAS}background: {{prompt: x}}\nsampler: {{kind: ddim}}\n{settings}\n"
+    idle = [f"bootstrap.show_through: {WITHOUT_STEPS}"] if "show" in settings and task == "panorama" else []
+    assert lints(scene + REGION) == idle
 
 
 def test_loras_of_a_background_that_nothing_paints_are_warned_of() -> None:
     lora = "loras: [{path: ./a.safetensors}]"
     region = "regions: [{name: x, prompt: y, mask: rest}]\n"
     keyframe = "stream: {timeline: [{at: 3, background: {prompt: grass}}]}\n"
-
-    def said(text: str) -> list[str]:
-        return lint(plan(CANVAS + text), lambda *loc: Place(dotted(loc)))
-
     told = ["background.loras: has no effect without a prompt of the background"]
-    assert said(f"background: {{{lora}}}\n{region}") == told
-    assert said(f"background: {{prompt: grass, {lora}}}\n{region}") == []
-    assert said(f"background: {{{lora}}}\n{region}{keyframe}") == []
+    assert lints(f"{CANVAS}background: {{{lora}}}\n{region}") == told
+    assert lints(f"{CANVAS}background: {{prompt: grass, {lora}}}\n{region}") == []
+    assert lints(f"{CANVAS}background: {{{lora}}}\n{region}{keyframe}") == []

@@ -388,9 +388,21 @@ class TestLints:
         assert said.startswith("regions[0].shift: has no effect on the mask rest")
 
     def test_of_guidance(self) -> None:
-        idle = f"{SCENE}sampler: {{guidance: self}}\n"
-        assert warnings("{}", idle) == ["sampler.guidance_scale: 1 makes guidance: self the same as none"]
-        delta = f"{SCENE}sampler: {{guidance_scale: 2, delta: 0.5}}\n"
-        assert warnings("{}", delta) == ["sampler.delta: has no effect with guidance: full"]
-        rescale = f"{SCENE}sampler: {{guidance_rescale: 0.5}}\n"
-        assert warnings("{}", rescale) == ["sampler.guidance_rescale: has no effect with guidance: none"]
+        def said(sampler: str) -> list[str]:
+            return warnings("{}", f"{SCENE}sampler: {{{sampler}}}\n")
+
+        assert said("guidance: self") == ["sampler.guidance: self has no effect with guidance_scale: 1"]
+        assert said("guidance: none, guidance_scale: 3") == [
+            "sampler.guidance_scale: 3 has no effect with guidance: none"
+        ]
+        assert said("guidance_scale: 2, delta: 0.5") == ["sampler.delta: has no effect with guidance: full"]
+        assert said("guidance_scale: 2, guidance: self, delta: 0.5") == []
+        assert said("guidance: self, delta: 0.5")[1:] == [
+            "sampler.delta: has no effect with guidance_scale: 1"
+        ]
+        assert said("guidance_rescale: 0.5") == [
+            "sampler.guidance_rescale: has no effect with guidance: none"
+        ]
+        assert said("guidance: full, guidance_rescale: 0.5")[1:] == [
+            "sampler.guidance_rescale: has no effect with guidance_scale: 1"
+        ]
