@@ -9,8 +9,9 @@ from smd_cli.errors import AssetError
 from smd_cli.messages import Locate, Message
 from smd_cli.prompt_text import read_prompt, whole_words
 from smd_cli.scene.explain import quoted
+from smd_cli.scene.model_section import TextualInversion
 from smd_cli.scene.resolve import ModelPlan
-from smd_cli.scene.schema import Scene, TextualInversion
+from smd_cli.scene.schema import Scene
 from smd_cli.scene.written_prompts import written_prompts
 
 

@@ -18,8 +18,8 @@ from smd_cli.models.files import Files
 from smd_cli.models.recognise import recognise_file, recognise_folder
 from smd_cli.models.sources import open_files
 from smd_cli.regular_files import is_directory, read_text, why_unread
+from smd_cli.scene.model_section import ANY_FAMILY, Model
 from smd_cli.scene.recommended import MAX_BYTES, Advice, read_recommended
-from smd_cli.scene.schema import ANY_FAMILY, Model
 from smd_cli.scene.tree import Node
 
 

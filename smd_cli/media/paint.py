@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from PIL import Image, ImageChops
 
 from smd_cli.errors import AssetError, SceneError, SmdError
-from smd_cli.media.canvas import FittedPicture, fit_picture, repeat_edges
-from smd_cli.media.color_maps import ColorMap, color_masks, named_colors, read_color_map, why_no_mask
-from smd_cli.media.image_cache import ImageCache
-from smd_cli.media.images import OpenedPicture, file_version, open_picture
+from smd_cli.media.canvas import FittedPicture
+from smd_cli.media.color_maps import why_no_mask
 from smd_cli.media.mask_images import (
-    MaskImage,
-    Shape,
     covered_share,
-    paint_rest,
-    paint_shape,
-    read_mask,
-    shift_mask,
     value_range,
 )
-from smd_cli.media.pixels import has_alpha, on_white
+from smd_cli.media.plan_images import Caches, PlanImages
 from smd_cli.media.scene_images import SceneImages
 from smd_cli.messages import Locate, Message, Place
-from smd_cli.scene.mask_specs import ColorMask, FileMask, ImageMask, RestMask
+from smd_cli.scene.mask_specs import ColorMask, ImageMask, RestMask
 from smd_cli.scene.region import RegionPlan
 from smd_cli.scene.resolve import Plan
 from smd_cli.scene.tree import dotted
@@ -34,7 +24,6 @@ from smd_cli.scene.tree import dotted
 # Where two soft edges of the same mask overlap, their product is at most a quarter of 255; above that, some
 # of a region is visible between later ones.
 _VISIBLE = 64
-_CACHE_LIMIT = 1 << 28  # bytes that each kind of image may keep from call to call
 
 
 def _dotted(*loc: str | int) -> Place:
@@ -54,7 +43,7 @@ class ScenePainter:
     """
 
     def __init__(self) -> None:
-        self._caches = _Caches()
+        self._caches = Caches()
 
     def __reduce__(self) -> tuple[type[ScenePainter], tuple[()]]:
         """Begin anew in another process, which paints what it needs."""
@@ -88,31 +77,13 @@ class ScenePainter:
             self._caches.trim()
 
 
-@dataclass(frozen=True)
-class _Caches:
-    """Images by what they depend on: files and their versions, mask specs, sizes and so on."""
-
-    opened: ImageCache[OpenedPicture] = field(default_factory=lambda: ImageCache(_CACHE_LIMIT))
-    maps: ImageCache[ColorMap] = field(default_factory=lambda: ImageCache(_CACHE_LIMIT))
-    masks: ImageCache[MaskImage] = field(default_factory=lambda: ImageCache(_CACHE_LIMIT))
-    backgrounds: ImageCache[FittedPicture] = field(default_factory=lambda: ImageCache(_CACHE_LIMIT))
-
-    def trim(self) -> None:
-        """Remove what is over the limits."""
-        for cache in vars(self).values():
-            cache.trim()
-
-
 class _Painting:
     """The painting of one plan: collects notes and problems, so that all of them are reported at once."""
 
-    def __init__(self, plan: Plan, locate: Locate, caches: _Caches) -> None:
+    def __init__(self, plan: Plan, locate: Locate, caches: Caches) -> None:
         self.plan = plan
         self.locate = locate
-        self.caches = caches
-        self.canvas = (plan.canvas.width, plan.canvas.height)
-        self.wraps = plan.canvas.wraps
-        self.maps = color_masks(plan)
+        self.images = PlanImages(plan, caches)
         self.notes: list[str] = []
         self.problems: list[SmdError] = []
 
@@ -129,7 +100,7 @@ class _Painting:
             fitted.new_area if fitted else None,
             tuple(dict.fromkeys(self.notes)),
             () if may_leave else tuple(self._warnings(masks)),
-            {path: self._unshifted_masks(specs) for path, specs in self.maps.items()},
+            self.images.map_masks(),
         )
 
     def masks(self) -> tuple[Image.Image, ...]:
@@ -150,9 +121,7 @@ class _Painting:
         others = [keyed for keyed in found if keyed]
         if len(others) == len(found):
             return tuple(mask for _, mask in others)
-        key = ("rest", self.canvas, tuple(key for key, _ in others))
-        masks = [mask for _, mask in others]
-        rest = self.caches.masks.get(key, lambda: MaskImage(paint_rest(masks, self.canvas))).image
+        rest = self.images.rest(others)
         return tuple(keyed[1] if keyed else rest for keyed in found)
 
     def _try_mask(self, index: int, region: RegionPlan) -> tuple[Hashable, Image.Image] | None:
@@ -160,57 +129,12 @@ class _Painting:
         if isinstance(region.mask, RestMask):
             return None
         try:
-            return self._mask(region.mask, region.shift)
+            key, mask = self.images.mask(region.mask, region.shift)
         except (AssetError, SceneError) as error:
             self.problems.append(type(error)(self._of_mask(index, f": {error}")))
             return None
-
-    def _mask(self, spec: Shape | FileMask, shift: tuple[float, float]) -> tuple[Hashable, Image.Image]:
-        """Return a mask, shifted and at canvas size, with its key in the cache."""
-        unshifted_key, unshifted = self._unshifted_mask(spec)
-        self.notes.extend(unshifted.notes)
-        key = (unshifted_key, shift, self.canvas, self.wraps)
-
-        def place() -> MaskImage:
-            shifted = shift_mask(unshifted.image, shift, wraps=self.wraps)
-            return MaskImage(repeat_edges(shifted, (0, 0), self.canvas))
-
-        return key, self.caches.masks.get(key, place).image
-
-    def _unshifted_masks(self, specs: Sequence[ColorMask]) -> tuple[Image.Image, ...]:
-        return tuple(self._unshifted_mask(spec)[1].image for spec in specs)
-
-    def _unshifted_mask(self, spec: Shape | FileMask) -> tuple[Hashable, MaskImage]:
-        """Return a mask where its spec puts it, at the plan's size, with its key in the cache."""
-        size, wraps = self.plan.size, self.wraps
-        if not isinstance(spec, FileMask):
-            key: Hashable = (spec, size, wraps)
-            return key, self.caches.masks.get(key, lambda: MaskImage(paint_shape(spec, size, wraps=wraps)))
-        path = spec.image.path
-        version = file_version(path)
-        if isinstance(spec, ColorMask) and spec.tolerance is None:
-            colors = named_colors(self.maps[path])
-            key = (spec, size, version, colors)
-            return key, self.caches.masks.get(key, lambda: self._nearest(spec, colors, version))
-        key = (spec, size, version)
-        return key, self.caches.masks.get(key, lambda: read_mask(spec, self._open(path, version), size))
-
-    def _nearest(self, spec: ColorMask, colors: tuple[str, ...], version: Hashable) -> MaskImage:
-        """Return the mask of what is nearest to a colour of a map, of which the plan names `colors`."""
-        path, size = spec.image.path, self.plan.size
-        key = (path, version, colors, size)
-        read = self.caches.maps.get(
-            key, lambda: read_color_map(path, colors, self._open(path, version), size)
-        )
-        return MaskImage(read.mask(spec.color), read.notes)
-
-    def _open(self, path: Path, version: Hashable, *, may_reduce: bool = False) -> OpenedPicture:
-        """Return a picture of a file; those that were opened before may make room for it."""
-        size, opened = self.plan.size, self.caches.opened
-        key = (path, version, size, may_reduce)
-        picture = opened.get(key, lambda: open_picture(path, size, may_reduce=may_reduce))
-        opened.trim(keep=1)
-        return picture
+        self.notes.extend(mask.notes)
+        return key, mask.image
 
     def _background(self) -> FittedPicture | None:
         """Return the background picture at canvas size; None without one, and after a problem."""
@@ -218,7 +142,7 @@ class _Painting:
         if picture is None:
             return None
         try:
-            fitted = self._fitted(picture.path)
+            fitted = self.images.background(picture.path)
             self.notes.extend(fitted.notes)
             self._check_background(fitted)
             return fitted
@@ -227,20 +151,6 @@ class _Painting:
         except SceneError as error:
             self.problems.append(error.at(self.locate("background", "fit" if place is None else "place")))
         return None
-
-    def _fitted(self, path: Path) -> FittedPicture:
-        """Return a picture at canvas size. Raises SceneError: it lies outside the canvas."""
-        background, version = self.plan.background, file_version(path)
-        key = (path, version, background.fit, background.place, self.plan.size, self.canvas)
-        return self.caches.backgrounds.get(key, lambda: self._fit(path, version))
-
-    def _fit(self, path: Path, version: Hashable) -> FittedPicture:
-        picture = self._open(path, version, may_reduce=self.plan.background.place is None)
-        notes = picture.notes
-        if has_alpha(picture.image) and value_range(picture.image.getchannel("A"))[0] < 255:
-            notes += (f"{path}: its transparent parts are laid on white",)
-        fitted = fit_picture(on_white(picture.image), path, self.plan, picture.full_size)
-        return replace(fitted, notes=(*notes, *fitted.notes))
 
     def _check_background(self, fitted: FittedPicture) -> None:
         """Raise SceneError where the picture leaves new area without a prompt, or nothing to paint."""
@@ -277,14 +187,14 @@ class _Painting:
     def _why_empty(self, index: int) -> str:
         spec = self.plan.regions[index].mask
         why = ""
-        if isinstance(spec, ColorMask) and not self._unshifted_mask(spec)[1].image.getbbox():
-            why = why_no_mask(spec, self._open(spec.image.path, file_version(spec.image.path)))
+        if isinstance(spec, ColorMask) and not self.images.unshifted_mask(spec)[1].image.getbbox():
+            why = why_no_mask(spec, self.images.opened(spec.image.path))
         return f": {why}" if why else " has an empty mask: no part of the canvas"
 
     def _warnings(self, masks: Sequence[Image.Image]) -> list[Message]:
         """Return what is allowed but likely a mistake, in the order of the regions."""
         warnings = []
-        later = Image.new("L", self.canvas)
+        later = Image.new("L", self.images.canvas)
         for index, mask in reversed(list(enumerate(masks))):
             spec = self.plan.regions[index].mask
             if isinstance(spec, ImageMask) and value_range(mask)[0] == 255:

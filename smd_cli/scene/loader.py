@@ -19,10 +19,11 @@ from smd_cli.regular_files import UnfitFileError, open_regular
 from smd_cli.scene.data import from_data
 from smd_cli.scene.matrix import KEY as MATRIX
 from smd_cli.scene.matrix import WHOLE, Point, matrix_of
+from smd_cli.scene.model_section import ANY_FAMILY, Model, model_from_text
 from smd_cli.scene.overrides import Override, apply
 from smd_cli.scene.reader import parse, place_behind
 from smd_cli.scene.recommended import Advice, Adviser, Filled, fill_in, no_advice
-from smd_cli.scene.schema import ANY_FAMILY, Model, Scene, model_from_text
+from smd_cli.scene.schema import Scene
 from smd_cli.scene.tree import Loc, Node, dotted
 from smd_cli.scene.validate import InvalidScene, validate
 

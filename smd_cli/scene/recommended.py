@@ -17,11 +17,12 @@ from pydantic import ValidationError
 from smd_cli.errors import SceneError
 from smd_cli.messages import Place
 from smd_cli.scene.explain import Problem, explain
+from smd_cli.scene.model_section import ANY_FAMILY, Model
 from smd_cli.scene.reader import parse
-from smd_cli.scene.region import MaskDefaults
+from smd_cli.scene.region import INHERITED, MaskDefaults
 from smd_cli.scene.rules import own_loras
 from smd_cli.scene.rules_sampler import sampler_rules
-from smd_cli.scene.schema import ANY_FAMILY, Bootstrap, Model, Sampler
+from smd_cli.scene.schema import Bootstrap, Sampler
 from smd_cli.scene.section import Section
 from smd_cli.scene.tree import Loc, Node, dotted
 from smd_cli.scene.valid import regions_of, valid_value
@@ -174,9 +175,8 @@ def _is_open(data: Any, section: str, key: str) -> bool:  # noqa: ANN401 - what 
     if says(section, key):
         return False
     if section == "masks":
-        own = f"mask_{key}"  # of a region, which comes before what all have in common
-        values = [valid_value(region, own) for _, region in regions_of(data)]
-        return key not in ("std", "strength") or None in values
+        own = [own for own, inherited in INHERITED.items() if inherited == key]  # at most one
+        return not own or any(valid_value(region, *own) is None for _, region in regions_of(data))
     if any(says("sampler", each) for each in ("kind", "steps", "indices")):
         return False
     if key == "late":  # which may be one that evaluates regions together

@@ -114,9 +114,12 @@ class MaskDefaults(Section):
     )
 
 
+INHERITED = {"mask_strength": "strength", "mask_std": "std"}
+"""Keys that a region has from `masks` where it leaves them out, and what these are called there."""
+
+
 def resolve_region(region: Region, defaults: MaskDefaults, context: Context) -> RegionPlan:
     """Fill in a region's defaults."""
     values = plan_values(region, Region.model_fields, context)
-    inherited = {"mask_strength": defaults.strength, "mask_std": defaults.std}
-    values |= {key: value for key, value in inherited.items() if values[key] is None}
+    values |= {own: getattr(defaults, key) for own, key in INHERITED.items() if values[own] is None}
     return RegionPlan(**values)

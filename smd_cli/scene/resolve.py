@@ -12,22 +12,13 @@ from typing import Any, Literal
 from smd_cli.errors import SceneError
 from smd_cli.scene.background import AUTO, BackgroundPlan, resolve_background
 from smd_cli.scene.loras import Lora
+from smd_cli.scene.model_section import ANY_FAMILY, CAPTIONER, Model, TextualInversion
 from smd_cli.scene.paths import Reference
 from smd_cli.scene.plan_values import Context, scene_value
 from smd_cli.scene.prompts import PromptMix
 from smd_cli.scene.region import RegionPlan, resolve_region
 from smd_cli.scene.samplers import SAMPLERS, GuidanceKind, SamplerFacts, SamplerName, Spacing, sampler_facts
-from smd_cli.scene.schema import (
-    ANY_FAMILY,
-    CAPTIONER,
-    VERSION,
-    Bootstrap,
-    Canvas,
-    Model,
-    Sampler,
-    Scene,
-    TextualInversion,
-)
+from smd_cli.scene.schema import VERSION, Bootstrap, Canvas, Sampler, Scene
 from smd_cli.scene.stream_plan import StreamPlan, resolve_stream
 from smd_cli.scene.values import MAX_PIXELS, MAX_SIDE, MIN_SIDE
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from smd_cli.scene.explain import Problem
+from smd_cli.scene.model_section import ANY_FAMILY
 from smd_cli.scene.samplers import SAMPLERS, SamplerFacts, misfit, sampler_facts, samplers_with
-from smd_cli.scene.schema import ANY_FAMILY
 from smd_cli.scene.valid import INVALID, Data, valid_value
 
 

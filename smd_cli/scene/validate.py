@@ -9,8 +9,9 @@ from pydantic_core import ErrorDetails
 
 from smd_cli.scene.explain import Problem, explain, place_of, quoted
 from smd_cli.scene.fractions import shapes_in_other_units
+from smd_cli.scene.model_section import ANY_FAMILY
 from smd_cli.scene.rules import broken_rules
-from smd_cli.scene.schema import ANY_FAMILY, ASIDE, VERSION, Scene
+from smd_cli.scene.schema import ASIDE, VERSION, Scene
 from smd_cli.scene.tree import Loc
 from smd_cli.scene.valid import INVALID, Data
 

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from smd_cli import Renderer, load_scene
 from smd_cli.app.models import load_found
 from smd_cli.errors import AssetError
-from smd_cli.media import paint
+from smd_cli.media import plan_images
 from tests.cli.program import FLATLAND
 
 SCENE = """\
@@ -92,13 +92,15 @@ def test_a_mask_that_changes_while_it_is_painted(monkeypatch):
         draw_mask(sides.pop() if len(sides) > 1 else next(iter(sides)))
         return read
 
-    whole, sides = paint.read_mask, [30, 40]
-    monkeypatch.setattr(paint, "read_mask", change)
+    whole, sides = plan_images.read_mask, [30, 40]
+    monkeypatch.setattr(plan_images, "read_mask", change)
     scene = load_scene("day.yaml")
     assert scene.painted_digests["regions[sun].mask"] == digest("sun.png")
     assert scene.images.masks[0].tobytes() == Image.open("sun.png").tobytes()
 
-    monkeypatch.setattr(paint, "read_mask", lambda *arguments: (whole(*arguments), draw_mask(next(more)))[0])
+    monkeypatch.setattr(
+        plan_images, "read_mask", lambda *arguments: (whole(*arguments), draw_mask(next(more)))[0]
+    )
     more = iter(range(10, 60))
     with pytest.raises(AssetError, match="written while they are read"):
         load_scene("day.yaml")

@@ -12,7 +12,7 @@ from PIL import Image
 
 from smd_cli.digests import Stamp
 from smd_cli.errors import AssetError, SceneError
-from smd_cli.media import paint
+from smd_cli.media import plan_images
 from smd_cli.media.image_cache import ImageCache
 from smd_cli.media.images import OpenedPicture
 from smd_cli.media.paint import ScenePainter, paint_scene
@@ -77,12 +77,12 @@ def test_the_work_is_done_once(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
     for name in ("open_picture", "read_mask", "paint_shape", "shift_mask", "paint_rest", "fit_picture"):
 
         def counted(
-            *args: object, _name: str = name, _make: object = getattr(paint, name), **kw: object
+            *args: object, _name: str = name, _make: object = getattr(plan_images, name), **kw: object
         ) -> object:
             done.append(_name)
             return _make(*args, **kw)  # type: ignore[operator]
 
-        monkeypatch.setattr(paint, name, counted)
+        monkeypatch.setattr(plan_images, name, counted)
     painter, plan = ScenePainter(), planned(folder)
     first, second, *_ = frames(plan)
     painter.paint(first, may_leave=True)
@@ -236,7 +236,7 @@ def test_a_cache_forgets_what_was_not_used_for_longest() -> None:
 
 
 def test_a_painter_forgets_what_takes_too_much_memory(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(paint, "_CACHE_LIMIT", 0)
+    monkeypatch.setattr(plan_images, "_CACHE_LIMIT", 0)
     painter, plan = ScenePainter(), planned(folder)
     first, second = painter.paint(plan), painter.paint(plan)
     assert_equal(first, second)

@@ -15,6 +15,7 @@ from smd_cli.errors import MismatchError, UsageError
 from smd_cli.media.recipe import Recipe
 from smd_cli.media.recipe_changes import Change, changes
 from smd_cli.messages import Message, Place
+from smd_cli.scene.region import INHERITED
 from smd_cli.scene.tree import Loc, steps_of
 
 _BASE = "model.base"
@@ -120,8 +121,8 @@ def _told(change: Change, lock: Lock, scene: OpenedScene) -> Message:
 
 def _decided_at(loc: Loc) -> Loc:
     """Return where a scene says a value that regions have from `masks`, or any other value."""
-    inherited = {"mask_std": ("masks", "std"), "mask_strength": ("masks", "strength")}
-    return inherited.get(str(loc[-1]), loc) if loc[:1] == ("regions",) else loc
+    inherited = INHERITED.get(str(loc[-1])) if loc[:1] == ("regions",) else None
+    return ("masks", inherited) if inherited else loc
 
 
 def _is_same(locked: Recipe, now: Recipe) -> bool:
