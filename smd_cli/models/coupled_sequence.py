@@ -48,34 +48,52 @@ def in_rows(of_prompts: Tensor, rows: int) -> Tensor:
     return of_prompts.reshape(rows, -1, *of_prompts.shape[2:])
 
 
-def joint_bias(coupling: Coupling | None, conditioning: Conditioning, size: tuple[int, int]) -> Tensor | None:
+def joint_bias(
+    coupling: Coupling | None,
+    conditioning: Conditioning,
+    size: tuple[int, int],
+    *,
+    prompts_first: bool = False,
+) -> Tensor | None:
     """Return what is added to the logits of N rows whose pictures have so many tokens by side.
 
     That is (N, 1, 1, S), of the prompts' counts alone, where none is coupled, and None where all count alike.
+    A sequence begins with the tokens of its picture, or with `prompts_first`.
     """
     if coupling is not None:
-        return coupled_bias(coupling, conditioning.all_counts, size, conditioning.embeds.dtype)
-    of_prompts = conditioning.attention_bias
-    return None if of_prompts is None else pad(of_prompts, (prod(size), 0))
+        counts, dtype = conditioning.all_counts, conditioning.embeds.dtype
+        return coupled_bias(coupling, counts, size, dtype, prompts_first=prompts_first)
+    of_prompts, tokens = conditioning.attention_bias, prod(size)
+    return None if of_prompts is None else pad(of_prompts, (0, tokens) if prompts_first else (tokens, 0))
 
 
 def coupled_bias(
-    coupling: Coupling, counts: Tensor, size: tuple[int, int], dtype: torch.dtype, fillers: int = 0
+    coupling: Coupling,
+    counts: Tensor,
+    size: tuple[int, int],
+    dtype: torch.dtype,
+    *,
+    fillers: int = 0,
+    prompts_first: bool = False,
 ) -> Tensor:
     """Return what is added to the logits of N coupled rows, (N, 1, S, S): from tokens to tokens.
 
     S are the tokens of the picture, `size` of them by side, then `fillers`, which have as much of a prompt as
-    the picture has on average, then the tokens of R prompts, each of which counts as `counts` (N·R, L) says.
-    Shares are added as logarithms: as a token attends, they sum to one.
+    the picture has on average, then the tokens of R prompts, each of which counts as `counts` (N·R, L) says;
+    or these first. Shares are added as logarithms: as a token attends, they sum to one.
     """
     shares = coupling.shares_at(size).flatten(1).to(counts)  # (N·R, T)
     shares = torch.cat([shares, shares.mean(1, keepdim=True).expand(-1, fillers)], dim=1)
     rows, tokens, length = coupling.rows[-1] + 1, shares.shape[1], counts.shape[1]
     logs = counts.log().view(rows, -1, length)  # (N, R, L)
-    prompts = logs.shape[1]
+    prompts, text = logs.shape[1], logs[0].numel()
+    picture_at, text_at = slice(tokens), slice(tokens, None)
+    if prompts_first:
+        picture_at, text_at = slice(text, None), slice(text)
     to_prompts = shares.log().view(rows, prompts, tokens).transpose(1, 2)[..., None] + logs[:, None]
     own = torch.eye(prompts, device=logs.device).log()[:, None, :, None] + logs[:, None, None]
-    bias = counts.new_zeros(rows, 1, *[tokens + prompts * length] * 2, dtype=dtype)
-    bias[:, 0, :tokens, tokens:] = to_prompts.flatten(2)
-    bias[:, 0, tokens:, tokens:] = own.expand(-1, -1, length, -1, -1).reshape(rows, prompts * length, -1)
+    bias = counts.new_zeros(rows, 1, tokens + text, tokens + text, dtype=dtype)
+    by_prompts = bias[:, 0, :, text_at].unflatten(2, (prompts, length))  # filled in place: it is large
+    by_prompts[:, picture_at] = to_prompts
+    by_prompts[:, text_at].unflatten(1, (prompts, length)).copy_(own)
     return bias

@@ -87,9 +87,7 @@ class Klein(LoadedModel):
         height, width = asked.latents.shape[-2:]
         text = in_rows(conditioning.embeds, len(asked))
         own = self._places(1, 1, 1, conditioning.embeds.shape[1])
-        bias = joint_bias(asked.coupling, conditioning, (height, width))
-        if bias is not None:  # this network's sequences begin with the prompts
-            bias = bias.roll([text.shape[1]] * 2, dims=(2, 3))
+        bias = joint_bias(asked.coupling, conditioning, (height, width), prompts_first=True)
         output: Tensor = self.networks[TRANSFORMER](
             asked.latents.to(self.device, self.dtype).flatten(2).transpose(1, 2),
             text,

@@ -83,7 +83,8 @@ class SingleStream:
         if coupling is None:
             bias = _bias(pad(present, (picture.shape[1], 0), value=1.0), everything.dtype)
         else:
-            bias = coupled_bias(coupling, present, (height, width), everything.dtype, filler.shape[1])
+            fillers = filler.shape[1]
+            bias = coupled_bias(coupling, present, (height, width), everything.dtype, fillers=fillers)
         for layer in self.network.layers:
             everything = layer(everything, bias, turns, clock)
         output = self.network.all_final_layer[KIND](everything[:, :count], c=clock)

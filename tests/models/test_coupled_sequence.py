@@ -13,7 +13,7 @@ from smd_cli.core.tiling import Box
 from smd_cli.models.assets import ModelSpec, locate
 from smd_cli.models.backbone import Backbone
 from smd_cli.models.conditioning import Conditioning
-from smd_cli.models.coupled_sequence import coupled_bias
+from smd_cli.models.coupled_sequence import coupled_bias, joint_bias
 from smd_cli.models.loading import load
 from tests.checkpoints import klein, sd3, zimage
 
@@ -145,6 +145,20 @@ def test_a_bias_by_hand():
         [*picture, 0, 0, 1, 0],
     ]
     torch.testing.assert_close(found.exp(), torch.tensor([[expected]]))
+    turned = coupled_bias(coupling, counts, (1, 2), torch.float32, fillers=1, prompts_first=True)
+    by_prompts = [*range(3, 7), *range(3)]
+    torch.testing.assert_close(turned, found[..., by_prompts, :][..., by_prompts])
+
+
+@pytest.mark.parametrize("prompts_first", [False, True])
+def test_prompts_whose_tokens_do_not_count_alike_have_a_bias_alone_too(prompts_first):
+    """A row for what attends, of one place for all of a picture's."""
+    one = Conditioning(torch.zeros(1, 2, 4), counts=torch.tensor([[1.0, 0.25]]))
+    found = joint_bias(None, one, (1, 3), prompts_first=prompts_first)
+    assert found is not None
+    own, picture = [1, 0.25], [1.0] * 3
+    assert found.exp().flatten().tolist() == ([*own, *picture] if prompts_first else [*picture, *own])
+    assert joint_bias(None, Conditioning(torch.zeros(1, 2, 4)), (1, 3), prompts_first=prompts_first) is None
 
 
 def first_layer(model: Backbone, table: Conditioning, prompts: Sequence[int], shares: Tensor) -> list[Tensor]:

@@ -6,7 +6,7 @@ They teach and test the critic. Flaws are patches around things, and things cut,
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image, ImageChops
@@ -14,6 +14,7 @@ from PIL import Image, ImageChops
 from smd_cli.workshop.judge.patched import (
     CANVAS,
     RADII,
+    Place,
     mask_patch,
     paint_background,
     paint_fill,
@@ -30,9 +31,6 @@ FLAWS = {"patch": 6, "cut": 1, "pale": 1, "melted": 1, "missing": 1}
 
 SEEN = 2.0
 """Mean difference of a pair, grey levels, below which the flaw is not one."""
-
-Place = tuple[tuple[float, float], float]
-"""Centre and radius of a thing, as shares of the side."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +52,29 @@ class Pair:
     flaw: str
 
 
+@dataclass(frozen=True)
+class _Thing:
+    """A thing and the ground that it stands on.
+
+    Attributes:
+        place: where it is.
+        drawing: the thing, `CANVAS` px.
+        outline: its outline, filled (`L`).
+        ground: what is behind it.
+        background: the name of that.
+    """
+
+    place: Place
+    drawing: Image.Image
+    outline: Image.Image
+    ground: Image.Image
+    background: str
+
+    def painted(self) -> Image.Image:
+        """Return the thing on its ground."""
+        return Image.composite(self.drawing, self.ground, self.outline)
+
+
 def draw_pair(seed: int) -> Pair:
     """Draw the pair of a seed."""
     rng = random.Random(seed)  # noqa: S311 - a world is drawn, not a secret
@@ -63,12 +84,11 @@ def draw_pair(seed: int) -> Pair:
     if rng.random() < 0.5:  # a neighbour
         beside, outline = paint_thing(rng, _place(rng))
         ground.paste(beside, mask=outline)
-    drawing, outline = paint_thing(rng, place)
-    proper = Image.composite(drawing, ground, outline)
+    thing = _Thing(place, *paint_thing(rng, place), ground, background)
     flaw = rng.choices(list(FLAWS), list(FLAWS.values()))[0]
     box = _crop_box(rng, place)
-    good = _cut_out(proper, box)
-    bad = _cut_out(_spoil(rng, flaw, ground, drawing, outline, place, background), box)
+    good = _cut_out(thing.painted(), box)
+    bad = _cut_out(_spoiled(rng, flaw, thing).painted(), box)
     if np.asarray(ImageChops.difference(good, bad)).mean() < SEEN:
         flaw, bad = "missing", _cut_out(ground, box)
     return Pair(good, bad, background, (box[1] / CANVAS, box[3] / CANVAS), flaw)
@@ -79,30 +99,23 @@ def _place(rng: random.Random) -> Place:
     return (rng.uniform(0.9 * radius, 1 - 0.9 * radius), rng.uniform(0.9 * radius, 1 - 0.9 * radius)), radius
 
 
-def _spoil(
-    rng: random.Random,
-    flaw: str,
-    ground: Image.Image,
-    drawing: Image.Image,
-    outline: Image.Image,
-    place: Place,
-    background: str,
-) -> Image.Image:
-    """Paint a thing on its ground with a flaw."""
+def _spoiled(rng: random.Random, flaw: str, thing: _Thing) -> _Thing:
+    """Give a thing a flaw."""
+    place, outline = thing.place, thing.outline
     if flaw == "patch":
         patch = mask_patch(rng, place)
-        ground = Image.composite(paint_fill(rng, background), ground, wear(rng, patch))
+        ground = Image.composite(paint_fill(rng, thing.background), thing.ground, wear(rng, patch))
         outline = ImageChops.darker(outline, patch) if rng.random() < 0.3 else outline
-    elif flaw == "cut":
-        outline = ImageChops.darker(outline, mask_patch(rng, place, (0.4, 0.8)))
-    elif flaw == "pale":
+        return replace(thing, ground=ground, outline=outline)
+    if flaw == "cut":
+        return replace(thing, outline=ImageChops.darker(outline, mask_patch(rng, place, (0.4, 0.8))))
+    if flaw == "pale":
         opaque = rng.uniform(0.1, 0.6)
-        outline = outline.point(lambda value: int(value * opaque))
-    elif flaw == "melted":
-        drawing, outline = _melted(rng, place[1], drawing, outline)
-    else:
-        return ground
-    return Image.composite(drawing, ground, outline)
+        return replace(thing, outline=outline.point(lambda value: int(value * opaque)))
+    if flaw == "melted":
+        drawing, outline = _melted(rng, place[1], thing.drawing, outline)
+        return replace(thing, drawing=drawing, outline=outline)
+    return replace(thing, outline=Image.new("L", outline.size, 0))
 
 
 def _melted(rng: random.Random, radius: float, *images: Image.Image) -> list[Image.Image]:

@@ -34,6 +34,9 @@ NOISY = ("street", "times square")
 UNSEEN, SEEN = 16, 40
 """Differences to the ground, grey levels: up to the first one there is no patch, from the second on one."""
 
+Place = tuple[tuple[float, float], float]
+"""Centre and radius of a thing, as shares of the side."""
+
 
 @dataclass(frozen=True)
 class PatchedScene:
@@ -84,9 +87,9 @@ def paint_background(name: str, rng: random.Random) -> Image.Image:
     return image
 
 
-def _places(rng: random.Random) -> list[tuple[tuple[float, float], float]]:
+def _places(rng: random.Random) -> list[Place]:
     """Choose centres and radii of one to four things that overlap little, as shares of the side."""
-    placed: list[tuple[tuple[float, float], float]] = []
+    placed: list[Place] = []
     for _ in range(rng.randint(1, 4) * 3):
         radius = rng.uniform(*RADII)
         x, y = (rng.uniform(0.9 * radius, 1 - 0.9 * radius) for _ in range(2))
@@ -95,9 +98,7 @@ def _places(rng: random.Random) -> list[tuple[tuple[float, float], float]]:
     return placed
 
 
-def paint_thing(
-    rng: random.Random, place: tuple[tuple[float, float], float]
-) -> tuple[Image.Image, Image.Image]:
+def paint_thing(rng: random.Random, place: Place) -> tuple[Image.Image, Image.Image]:
     """Draw a thing; return the drawing and its outline, filled (`L`)."""
     kind = rng.choice(PEOPLE[:2]) if rng.random() < 0.3 else rng.choice(KINDS)
     seed, drawings = rng.random(), []
@@ -109,9 +110,7 @@ def paint_thing(
     return drawings[0], Image.fromarray(np.where(apart == 0, 255, 0).astype(np.uint8))
 
 
-def mask_patch(
-    rng: random.Random, place: tuple[tuple[float, float], float], sides: tuple[float, float] = (0.9, 1.7)
-) -> Image.Image:
+def mask_patch(rng: random.Random, place: Place, sides: tuple[float, float] = (0.9, 1.7)) -> Image.Image:
     """Draw the mask of a region around a thing: a box, an ellipse or a polygon.
 
     `sides` are the bounds of its half sides, relative to the thing's radius.
