@@ -93,7 +93,7 @@ def coupled_bias(
     to_prompts = shares.log().view(rows, prompts, tokens).transpose(1, 2)[..., None] + logs[:, None]
     own = torch.eye(prompts, device=logs.device).log()[:, None, :, None] + logs[:, None, None]
     bias = counts.new_zeros(rows, 1, tokens + text, tokens + text, dtype=dtype)
-    by_prompts = bias[:, 0, :, text_at].unflatten(2, (prompts, length))  # filled in place: it is large
-    by_prompts[:, picture_at] = to_prompts
-    by_prompts[:, text_at].unflatten(1, (prompts, length)).copy_(own)
+    # filled in place: it is large
+    bias[:, 0, picture_at, text_at].view(*to_prompts.shape).copy_(to_prompts)
+    bias[:, 0, text_at, text_at].view(rows, prompts, length, prompts, length).copy_(own)
     return bias
