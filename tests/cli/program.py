@@ -1,5 +1,6 @@
 """Running the program inside a test."""
 
+from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -9,13 +10,17 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 import smd_cli
-from smd_cli.cli.app import app
+from smd_cli.cli.program import program
 
 FLATLAND = Path(smd_cli.__file__).parent / "flatland" / "weights"
 
 
+_program = cache(program)
+
+
 def smd(*arguments: str, stdin: str | None = None) -> Result:
-    return CliRunner().invoke(app, list(arguments), input=stdin)
+    """Run a command line as the program does, which sets up the command that is asked for alone."""
+    return CliRunner().invoke(_program(*arguments[:1]), list(arguments), input=stdin)
 
 
 def pixels(path) -> np.ndarray:

@@ -9,7 +9,7 @@ import pytest
 
 SCENE = """
 smd: 1
-canvas: {width: 64, height: 64}
+canvas: {width: 128, height: 128}
 background: {prompt: grass}
 regions: [{name: sun, prompt: the sun, mask: {box: [0, 0, 0.5, 1]}}]
 """

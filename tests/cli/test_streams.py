@@ -14,13 +14,13 @@ from smd_cli.standard_streams import open_standard_streams
 
 SCENE = """\
 smd: 1
-canvas: {width: 64, height: 64}
+canvas: {width: 128, height: 128}
 background: {prompt: a field}
 regions:
   - {name: é 猫, prompt: a boy, mask: {box: [0, 0, 0.5, 1]}}
 """
 CLOSED = {"stdin": "<&-", "stdout": ">&-", "stderr": "2>&-"}
-GOOD = "s.yaml: good, 64x64 px\n"
+GOOD = "s.yaml: good, 128x128 px\n"
 
 
 @pytest.fixture(autouse=True)

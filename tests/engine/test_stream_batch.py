@@ -20,12 +20,16 @@ from smd_cli.engine.scene_preparer import InputFrame, ScenePreparer
 from smd_cli.engine.similarity import SimilarityFilter
 from smd_cli.engine.stream_batch import FrameJob, RenderedFrame, SkippedFrame, StreamOptions, StreamSampler
 from smd_cli.media.paint import paint_scene
+from smd_cli.models.assets import ModelSpec, locate
+from smd_cli.models.backbone import Backbone
+from smd_cli.models.loading import load
 from smd_cli.scene.frame_times import EvenTimes
 from smd_cli.scene.loader import load_text
 from smd_cli.scene.prompts import PromptMix
 from smd_cli.scene.resolve import Plan, resolve
 from smd_cli.scene.stream_section import Similarity
 from smd_cli.scene.timeline import plan_at
+from tests.checkpoints.sd15 import SD15
 from tests.embedded import backbone
 
 SCENE = """
@@ -54,8 +58,8 @@ def setting(made: Plan) -> CanvasImages:
     return CanvasImages(paint_scene(made, may_leave=True).masks)
 
 
-def preparer() -> ScenePreparer:
-    return ScenePreparer(backbone(), lambda made, _: setting(made))
+def preparer(model: Backbone | None = None) -> ScenePreparer:
+    return ScenePreparer(model or backbone(), lambda made, _: setting(made))
 
 
 def takes(made: Plan, frames: int, image: Image.Image | None = None):
@@ -64,18 +68,31 @@ def takes(made: Plan, frames: int, image: Image.Image | None = None):
 
 @torch.inference_mode()
 def streamed(
-    made: Plan, frames: int, options: StreamOptions | None = None, *, sequential: bool = False
+    made: Plan,
+    frames: int,
+    options: StreamOptions | None = None,
+    *,
+    sequential: bool = False,
+    model: Backbone | None = None,
 ) -> list[Tensor]:
     sampler = StreamSampler(SeededNoise(made.seed), options or StreamOptions())
     run = sampler.sequential if sequential else sampler.batched
-    done = list(run(preparer().jobs(takes(made, frames))))
+    done = list(run(preparer(model).jobs(takes(made, frames))))
     assert [item.frame for item in done] == list(range(frames))
     return [item.latent for item in done if isinstance(item, RenderedFrame)]
 
 
 @torch.inference_mode()
-def one_shot(made: Plan, seed: int = 5) -> Tensor:
-    return denoise(prepare(made, setting(made), backbone()), SeededNoise(seed), Clock())
+def one_shot(made: Plan, model: Backbone | None = None) -> Tensor:
+    return denoise(prepare(made, setting(made), model or backbone()), SeededNoise(made.seed), Clock())
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory) -> Backbone:
+    """A random model that answers sooner, for tests of numbers; it predicts v, so that these stay small."""
+    folder = SD15.make_folder(tmp_path_factory.mktemp("models") / "small")
+    SD15.write_scheduler(folder, prediction_type="v_prediction")
+    return load(locate(ModelSpec(str(folder))), torch.device("cpu"), torch.float32)
 
 
 def close(a: Tensor, b: Tensor) -> bool:
@@ -102,18 +119,24 @@ def close(a: Tensor, b: Tensor) -> bool:
         "sampler: {late: coupled, kind: dpmpp, steps: 5}\nbootstrap: {steps: 2, show_through: true}",
     ],
 )
-@pytest.mark.parametrize("options", [StreamOptions(), StreamOptions(buffer=3)])
-def test_every_frame_of_a_still_scene_is_the_one_shot_picture(settings, options):
+def test_every_frame_of_a_still_scene_is_the_one_shot_picture(settings, small):
     made = plan(settings)
+    expected = one_shot(made, small)
+    for options in (StreamOptions(), StreamOptions(buffer=3)):
+        assert all(close(latent, expected) for latent in streamed(made, 7, options, model=small))
+
+
+def test_on_the_embedded_model_too():
+    made = plan("sampler: {guidance_scale: 1.6, guidance: full}")
     expected = one_shot(made)
-    assert all(close(latent, expected) for latent in streamed(made, 7, options))
+    assert all(close(latent, expected) for latent in streamed(made, 7, StreamOptions(buffer=3)))
 
 
-def test_a_sequential_stream_is_the_same():
+def test_a_sequential_stream_is_the_same(small):
     made = plan(EDITED)
-    frames = streamed(made, 12, sequential=True)
-    assert close(frames[5], one_shot(made))
-    assert close(frames[6], one_shot(plan_at(made, 6, EvenTimes.of(12))))
+    frames = streamed(made, 12, sequential=True, model=small)
+    assert close(frames[5], one_shot(made, small))
+    assert close(frames[6], one_shot(plan_at(made, 6, EvenTimes.of(12)), small))
 
 
 def test_an_edit_bends_the_frames_in_flight_from_its_own_frame_on():
@@ -128,26 +151,26 @@ def test_an_edit_bends_the_frames_in_flight_from_its_own_frame_on():
     assert max(distances) < 1.25 * distances[0]  # and nowhere else
 
 
-def test_with_autoflush_no_frame_is_bent():
+def test_with_autoflush_no_frame_is_bent(small):
     made = plan(EDITED)
-    before, after = one_shot(made), one_shot(plan_at(made, 6, EvenTimes.of(12)))
+    before, after = one_shot(made, small), one_shot(plan_at(made, 6, EvenTimes.of(12)), small)
     for buffer in (1, 4):
-        frames = streamed(made, 12, StreamOptions(buffer, autoflush=True))
+        frames = streamed(made, 12, StreamOptions(buffer, autoflush=True), model=small)
         assert all(close(frame, before) for frame in frames[:6])
         assert all(close(frame, after) for frame in frames[6:])
 
 
-def test_coupled_frames_follow_masks_that_move():
+def test_coupled_frames_follow_masks_that_move(small):
     made = plan(
         "sampler: {indices: [0, 12, 25], late: coupled}\nbootstrap: {steps: 1}\nstream:\n  timeline:\n"
         "  - {at: 2, region: star, shift: [-0.2, 0.1]}\n"
         "  - {at: 4, region: sun, mask: {box: [0, 0, 1, 0.4]}}\n"
     )
-    expected = [one_shot(plan_at(made, frame, EvenTimes.of(12))) for frame in range(6)]
+    expected = [one_shot(plan_at(made, frame, EvenTimes.of(12)), small) for frame in range(6)]
     assert not any(close(expected[at], expected[at + 2]) for at in (0, 2))
     for frames in (
-        streamed(made, 6, StreamOptions(2, autoflush=True)),
-        streamed(made, 6, sequential=True),
+        streamed(made, 6, StreamOptions(2, autoflush=True), model=small),
+        streamed(made, 6, sequential=True, model=small),
     ):
         assert all(close(frame, alone) for frame, alone in zip(frames, expected, strict=True))
 
@@ -173,37 +196,37 @@ def test_a_background_that_shows_through_can_be_emptied_and_come_back(mask):
 
 
 @pytest.mark.parametrize("late", ["views", "coupled"])
-def test_a_frame_depends_on_the_scene_and_the_seed_alone(late):
+def test_a_frame_depends_on_the_scene_and_the_seed_alone(late, small):
     """Not on how many frames there are, nor on how many share a batch as long as none is bent."""
     made = plan(f"sampler: {{late: {late}}}")
     options = StreamOptions(variation=0.3)
-    long, short = streamed(made, 9, options), streamed(made, 4, options)
-    buffered = streamed(made, 9, replace(options, buffer=4))
+    long, short = streamed(made, 9, options, model=small), streamed(made, 4, options, model=small)
+    buffered = streamed(made, 9, replace(options, buffer=4), model=small)
     assert all(close(a, b) for a, b in zip(long, short, strict=False))
     assert all(close(a, b) for a, b in zip(long, buffered, strict=True))
 
 
-def test_variation_gives_each_frame_some_noise_of_its_own():
+def test_variation_gives_each_frame_some_noise_of_its_own(small):
     made = plan()
-    still = one_shot(made)
-    little, much = (streamed(made, 3, StreamOptions(variation=share)) for share in (0.2, 1.0))
+    still = one_shot(made, small)
+    little, much = (streamed(made, 3, StreamOptions(variation=share), model=small) for share in (0.2, 1.0))
     for frames in (little, much):
         assert not any(close(a, b) for a, b in pairwise(frames))
     near, far = (float((frames[1] - still).abs().mean()) for frames in (little, much))
     assert near < far
 
 
-def test_evaluations_are_counted():
+def test_evaluations_are_counted(small):
     made = plan()
-    stage = prepare(made, setting(made), backbone())
+    stage = prepare(made, setting(made), small)
     for run in ("batched", "sequential"):
         sampler = StreamSampler(SeededNoise(5), StreamOptions())
         list(getattr(sampler, run)(FrameJob(frame, stage) for frame in range(7)))
         assert sampler.work == tuple(7 * count for count in stage.work)
 
 
-def test_skipped_frames_keep_their_places_and_cost_nothing():
-    stage = prepare(plan(), setting(plan()), backbone())
+def test_skipped_frames_keep_their_places_and_cost_nothing(small):
+    stage = prepare(plan(), setting(plan()), small)
     jobs = [
         SkippedFrame(0),
         FrameJob(1, stage),
@@ -272,16 +295,16 @@ def test_prompts_are_eased_between_their_embeddings():
     assert not torch.allclose(tables[0], tables[8])
 
 
-def test_a_region_may_leave_the_canvas_and_come_back():
+def test_a_region_may_leave_the_canvas_and_come_back(small):
     timeline = "{at: 4, region: star, shift: [1.5, 0], ease: linear}, {at: 8, region: star, shift: [0, 0]}"
     made = plan(f"stream: {{timeline: [{timeline}]}}")
     views = [
         {view.regions[0] for views in job.scene.regions.views for view in views}
-        for job in preparer().jobs(takes(made, 9))
+        for job in preparer(small).jobs(takes(made, 9))
     ]
     assert views[0] == views[8] == {0, 1, 2}
     assert views[4] == {0, 1}
-    assert len(streamed(made, 9)) == 9
+    assert len(streamed(made, 9, model=small)) == 9
 
 
 @pytest.mark.slow

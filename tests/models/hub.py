@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 TOKEN = "hf_opensesame"
@@ -35,11 +35,17 @@ CONFIGS = [
 ]
 """All that is fetched of a small model but its weights."""
 
-LOCATE = """
-import json, sys
+PROGRAM = """
+import io, json, os, sys
+from contextlib import redirect_stderr
+from typer.testing import CliRunner
+from smd_cli.app import model_info, model_list, model_needs, model_pull
+from smd_cli.cli import check, generate, model_tables, progress, stream
+from smd_cli.cli.app import app
 from smd_cli.errors import AssetError
 from smd_cli.models.assets import ModelSpec, locate
-def answer(base, offline, few_step, **choices):
+assert "huggingface_hub" not in sys.modules  # which reads the environment once
+def found(base, offline, few_step, **choices):
     choices["loras"] = tuple((path, 1.0) for path in choices.pop("loras", ()))
     try:
         assets = locate(ModelSpec(base, **choices), few_step=few_step, offline=offline)
@@ -55,17 +61,9 @@ def answer(base, offline, few_step, **choices):
         "loras": [path.name for path, _ in assets.loras],
         "predicts": assets.facts.prediction_type,
     }
-print(json.dumps([answer(**asked) for asked in json.load(sys.stdin)]))
-"""
-
-
-COMMANDS = """
-import json, os, sys
-from typer.testing import CliRunner
-from smd_cli.app import model_info, model_list, model_needs, model_pull
-from smd_cli.cli import model_tables, progress
-from smd_cli.cli.app import app
-assert "huggingface_hub" not in sys.modules  # which reads the environment once
+def ended(command):
+    done = CliRunner().invoke(app, command)
+    return done.exit_code, done.stdout, done.stderr
 def run(asked):
     def forbid(event, arguments):
         if event in ("socket.connect", "socket.getaddrinfo", "socket.sendto") and not asked["network"]:
@@ -73,8 +71,11 @@ def run(asked):
     sys.addaudithook(forbid)
     os.environ.clear()
     os.environ.update(asked["environment"])
-    done = [CliRunner().invoke(app, arguments) for arguments in asked["commands"]]
-    print(json.dumps([(each.exit_code, each.stdout, each.stderr) for each in done]), flush=True)
+    with redirect_stderr(io.StringIO()) as said:
+        answers = [found(**each) for each in asked.get("models", ())]
+    assert said.getvalue() == ""
+    answers += map(ended, asked.get("commands", ()))
+    print(json.dumps(answers), flush=True)
 for line in sys.stdin:
     if (child := os.fork()) == 0:
         run(json.loads(line))
@@ -82,13 +83,15 @@ for line in sys.stdin:
     if os.waitpid(child, 0)[1]:
         print("[]", flush=True)
 """
-"""Runs commands as programs of their own are run, but for what those import first, which is imported once."""
+"""Runs commands, and finds models, as programs of their own do, but for what those import first, which is
+imported once.
+"""
 
 
 @cache
 def _runner() -> subprocess.Popen[str]:
     pipe = subprocess.PIPE
-    started = subprocess.Popen([sys.executable, "-c", COMMANDS], stdin=pipe, stdout=pipe, text=True)
+    started = subprocess.Popen([sys.executable, "-c", PROGRAM], stdin=pipe, stdout=pipe, text=True)
     atexit.register(started.kill)
     return started
 
@@ -157,13 +160,7 @@ class Hub:
 
     def smd(self, *commands: list[str], network: bool = True, **environment: str) -> list[Ran]:
         """Run commands one after the other, in one program; without `network`, it must open no socket."""
-        asked = {"commands": commands, "network": network, "environment": self.environment(**environment)}
-        runner = _runner()
-        assert runner.stdin
-        assert runner.stdout
-        runner.stdin.write(json.dumps(asked) + "\n")
-        runner.stdin.flush()
-        answers = json.loads(runner.stdout.readline())
+        answers = self._answers({"commands": commands, "network": network}, **environment)
         assert len(answers) == len(commands)
         return [Ran(*each) for each in answers]
 
@@ -172,18 +169,18 @@ class Hub:
     ):
         """What a program of its own makes of references; one answer, or a list where several are given."""
         asked = [{"base": base, "offline": offline, "few_step": few_step, **choices} for base in bases]
-        environment = self.environment(**({"HF_TOKEN": token} if token else {}))
-        done = subprocess.run(
-            [sys.executable, "-c", LOCATE],
-            input=json.dumps(asked),
-            capture_output=True,
-            text=True,
-            env=environment,
-            check=False,
-        )
-        assert (done.returncode, done.stderr) == (0, ""), done.stderr
-        answers = json.loads(done.stdout)
+        environment = {"HF_TOKEN": token} if token else {}
+        answers = self._answers({"models": asked, "network": True}, **environment)
+        assert len(answers) == len(bases)
         return answers[0] if len(bases) == 1 else answers
+
+    def _answers(self, asked: dict[str, object], **environment: str) -> list[Any]:
+        runner = _runner()
+        assert runner.stdin
+        assert runner.stdout
+        runner.stdin.write(json.dumps({**asked, "environment": self.environment(**environment)}) + "\n")
+        runner.stdin.flush()
+        return json.loads(runner.stdout.readline())
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -74,10 +74,9 @@ def test_check_asks_nobody_whether_a_model_is_here(hub, folder, tmp_path):
     )
 
     def check():
-        command = [sys.executable, "-m", "smd_cli", "check", str(scene)]
-        return subprocess.run(
-            command, capture_output=True, text=True, env=hub.environment(), check=True
-        ).stdout
+        (done,) = hub.smd(["check", str(scene)])
+        assert done.code == 0
+        return done.out
 
     assert f"model  not here: {scene}:5:8: model: owner/model: " in check()
     assert hub.requests == []
@@ -95,9 +94,8 @@ def test_a_dry_run_fetches_no_model_for_the_name_or_the_recipe(hub, folder, tmp_
         "smd: 1\ncanvas: {width: 64, height: 64}\nbackground: {prompt: x}\n"
         "sampler: {kind: ddim}\nmodel: owner/model\n"
     )
-    program = [sys.executable, "-m", "smd_cli", *command, str(scene), "--dry-run"]
-    done = subprocess.run(program, capture_output=True, text=True, env=hub.environment(), check=False)
-    assert (done.returncode, "smd models pull fetches it" in done.stderr) == (4, True)
+    (done,) = hub.smd([*command, str(scene), "--dry-run"])
+    assert (done.code, "smd models pull fetches it" in done.err) == (4, True)
     assert hub.requests == []
 
 

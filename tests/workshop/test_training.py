@@ -12,7 +12,7 @@ from smd_cli.errors import UsageError
 from smd_cli.models.lora import fuse_loras, read_lora
 from smd_cli.models.sd15 import FAMILY
 from smd_cli.workshop.train import __main__ as training
-from smd_cli.workshop.train import drawing, loop, text
+from smd_cli.workshop.train import drawing, loop, painted, text
 from smd_cli.workshop.train.adapter import adapt, load_adapter, save_adapter
 from smd_cli.workshop.train.config import Budget, Config
 from smd_cli.workshop.train.unet import alphas_cumprod, build, compile_unet
@@ -35,7 +35,7 @@ def run(tmp_path_factory):
         folder=tmp_path_factory.mktemp("flatland"),
         pool=4,
         crop=32,
-        captions=400,
+        captions=200,
         small_pictures=4,
         large_pictures=4,
         paths=4,
@@ -47,6 +47,8 @@ def run(tmp_path_factory):
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training, "build", small_unet)
+        patch.setattr(painted, "BATCH", 8)
+        patch.setattr(painted, "ROUNDS", 1)
         yield config, training.run(config)
 
 
@@ -122,6 +124,9 @@ def test_training_continues_from_an_exported_base(run, tmp_path):
     """The encoder stays frozen; UNet, text encoder and adapter are trained further; no earlier stage runs."""
     config, base = run
     shutil.copytree(config.folder / "distill" / "paths", tmp_path / "distill" / "paths")
+    (tmp_path / "late").mkdir()
+    for lessons in ("painted.safetensors", "hard.safetensors"):
+        shutil.copy(config.folder / "late" / lessons, tmp_path / "late")
     nothing = dataclasses.replace(config.distill, steps=0)
     onward = dataclasses.replace(
         config, folder=tmp_path, base=base, distill=nothing, fold=nothing, late=nothing
