@@ -14,16 +14,16 @@ from smd_cli.cli.app import app
 
 SMALL = """\
 smd: 1
-canvas: {width: 192, height: 128}
-sampler: {indices: [0, 25], tile: 128}
+canvas: {width: 96, height: 64}
+sampler: {indices: [0, 25], tile: 64}
 bootstrap: {steps: 1}
 background: {prompt: grass}
-regions: [{name: sun, prompt: the sun, mask: {ellipse: [0.15, 0.5, 0.1, 0.3]}}]
+regions: [{name: sun, prompt: the sun, mask: {ellipse: [0.17, 0.5, 0.15, 0.4]}}]
 """
 STRIP = """\
 smd: 1
-canvas: {width: 192, height: 128}
-sampler: {kind: ddim, steps: 2, tile: 128}
+canvas: {width: 96, height: 64}
+sampler: {kind: ddim, steps: 2, tile: 64}
 bootstrap: {steps: 0}
 background: {prompt: grass}
 """
@@ -65,7 +65,7 @@ def test_what_a_scene_says_of_late_steps_and_own_tiles_is_not_what_this_program_
     rows = []
     for late, own in (("views", "false"), ("coupled", "true")):
         path = Path(scene).with_name(f"{late}.yaml")
-        text = SMALL.replace("tile: 128", f"tile: 128, late: {late}")
+        text = SMALL.replace("tile: 64", f"tile: 64, late: {late}")
         path.write_text(text.replace("{steps: 1}", f"{{steps: 1, own_tiles: {own}}}"))
         done = smd("bench", "speed", str(path), "--repeats", "1", "--json")
         keys = ("name", "evaluations", "difference")

@@ -195,7 +195,7 @@ def test_a_recipe_is_shown_harmless_and_its_scene_is_the_one_it_holds(tmp_path):
 
 def test_yaml_of_any_character_is_visible_and_reads_back_the_same():
     halves = range(0xD800, 0xE000)
-    for start in range(0, sys.maxunicode, 997):
+    for start in (*range(0, 0x30000, 997), *range(0x30000, sys.maxunicode, 15 * 997)):
         text = "".join(
             chr(number) for number in range(start, min(start + 997, 0x110000)) if number not in halves
         )

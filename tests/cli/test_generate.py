@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-import subprocess
-import sys
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -29,20 +29,6 @@ def scene(tmp_path, monkeypatch):
     path = tmp_path / "sunny.yaml"
     path.write_text(SCENE)
     return str(path)
-
-
-RUN = """
-import sys
-from smd_cli.__main__ import main
-sys.argv = ["smd", *sys.argv[1:]]
-main()
-"""
-
-
-def smd_after(preparation: str, *arguments: str) -> subprocess.CompletedProcess:
-    """Run smd in a process of its own that has executed some code before."""
-    command = [sys.executable, "-c", preparation + RUN, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def test_the_path_goes_to_stdout_and_the_timing_to_stderr(scene, tmp_path):
@@ -224,19 +210,16 @@ def test_the_embedded_model_needs_no_network(scene, tmp_path, monkeypatch):
     assert (tmp_path / "a.png").exists()
 
 
-INTERRUPTED = """
-import os, signal
-from smd_cli.engine import render
-def sample(*arguments):
-    os.kill(os.getpid(), signal.SIGINT)
-    return whole(*arguments)
-whole, render.sample = render.sample, sample
-"""
+def test_interrupted_it_ends_with_130_and_leaves_nothing(scene, tmp_path, monkeypatch):
+    from smd_cli.engine import render
 
+    def sample(*_):
+        os.kill(os.getpid(), signal.SIGINT)
+        return pytest.fail("it goes on")
 
-def test_interrupted_it_ends_with_130_and_leaves_nothing(scene, tmp_path):
-    done = smd_after(INTERRUPTED, "generate", scene, "-o", "a.png")
-    assert done.returncode == 130, done.stderr
+    monkeypatch.setattr(render, "sample", sample)
+    done = smd("generate", scene, "-o", "a.png")
+    assert done.exit_code == 130
     assert "Traceback" not in done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["sunny.yaml"]
 

@@ -20,6 +20,7 @@ from smd_cli.engine.events import (
     StreamProgress,
     Warned,
 )
+from smd_cli.models.loading import load
 from tests.cli.program import smd
 
 SCENE = """\
@@ -168,7 +169,8 @@ def test_frames_of_a_stream_say_when_they_are_done(shown):
     assert (completed, total, time) == (3, 10, "2:20 left")
 
 
-def test_the_events_of_a_run_load_tensor_by_tensor():
+def test_the_events_of_a_run_load_tensor_by_tensor(monkeypatch):
+    monkeypatch.setattr("smd_cli.app.models.load", load)  # anew, whatever has been loaded before
     heard = []
     with smd_cli.Renderer(listener=heard.append) as renderer:
         renderer.render(smd_cli.load_scene(SCENE))
