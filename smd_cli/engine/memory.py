@@ -117,7 +117,7 @@ def fitting_memory(
     view = prod(min(tile, side) // assets.facts.downscale for side in canvas)
     sampler = plan.sampler
     at_once = Guidance(sampler.guidance, sampler.guidance_scale, sampler.delta).rows_per_view(0)
-    prompts = len(plan.regions) + 1 if sampler.late == "coupled" else 1
+    prompts = 1 if plan.coupled_from is None else len(plan.regions) + 1
     rows = at_once * _row_bytes(assets, view, prompts, placement.dtype)
     networks = network_sizes(assets, placement) if networks is None else networks
     for memory in reversed(PLACEMENTS):

@@ -84,14 +84,17 @@ def test_memory_is_chosen_for_coupled_tiles_of_all_regions(tmp_path):
     assets = locate(ModelSpec(str(klein.make_folder(tmp_path))), offline=True)
     place = Placement(CUDA, torch.float32)
 
-    def least(late: str) -> int:
+    def least(late: str, steps: int = 1) -> int:
         """How many MiB have to be free for all networks and one view at once."""
-        plan = plan_of(128, 64, COUPLED.replace("coupled", late))
+        text = COUPLED.replace("coupled", late).replace("steps: 1", f"steps: {steps}")
+        plan = plan_of(128, 64, text)
         chosen = (mib for mib in range(1, 999) if fitting_memory(plan, assets, place, mib * MIB) == "high")
         return next(chosen)
 
     tokens = 4 * (28 * 32 * 4 * LENGTH + (16 + 5 * LENGTH) ** 2) / MIB
     assert least("coupled") - least("views") == pytest.approx(tokens / 0.9, abs=2)
+    all_bootstrapped = 5  # `lcm` takes no more, so that no tile is ever coupled
+    assert least("coupled", all_bootstrapped) == least("views")
 
 
 def test_the_estimate_is_near_the_peak_that_was_measured():
