@@ -65,6 +65,14 @@ def test_a_view_that_weighs_nothing_is_not_counted():
     assert made.work == (20, 60)
 
 
+def test_what_fits_into_a_tile_is_bootstrapped_in_one_of_its_own_where_the_scene_says_so():
+    """Half of three tiles, and what that leaves, lie in two of them each."""
+    scene = f"background: {{prompt: grass}}\nregions: [{LEFT}]\nbootstrap: {{steps: 2, own_tiles: true}}"
+    made = stage(scene, width=512)
+    assert [sum(view.tile is None for view in of_step) for of_step in made.regions.views] == [2, 2, 0, 0, 0]
+    assert made.work == (20 - 2 * 2, 60)
+
+
 def test_guidance_counts_the_negative_half_where_it_is_evaluated():
     assert stage("background: {prompt: grass}\nsampler: {guidance_scale: 2}").work == (10, 10)
 
