@@ -91,9 +91,12 @@ def test_every_stage_logs_and_the_export_loads_with_its_adapter(run):
 @pytest.mark.filterwarnings("ignore")
 def test_a_finished_run_is_resumed_without_training_again(run):
     config, _ = run
+    lessons = [config.folder / "late" / f"{kind}.safetensors" for kind in ("painted", "hard")]
     before = (config.folder / "distill" / "log.jsonl").read_text()
+    made = [path.stat().st_mtime_ns for path in lessons]
     training.run(config)
     assert (config.folder / "distill" / "log.jsonl").read_text() == before
+    assert [path.stat().st_mtime_ns for path in lessons] == made
 
 
 @pytest.mark.filterwarnings("ignore")
