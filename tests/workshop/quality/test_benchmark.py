@@ -34,7 +34,7 @@ from smd_cli.workshop.quality.methods import (
     uncentered,
 )
 from smd_cli.workshop.quality.picture_cache import PictureCost, TimedPicture, cached_picture
-from smd_cli.workshop.quality.random_scenes import ExpectedRegion, draw_scene
+from smd_cli.workshop.quality.random_scenes import ExpectedRegion, RandomScene, draw_scene
 from smd_cli.workshop.quality.report import Interval
 from smd_cli.workshop.quality.run import Benchmark, measure_quality
 from smd_cli.workshop.quality.score import (
@@ -213,6 +213,24 @@ def test_drawings_of_what_was_asked_for_score_high_and_swapped_ones_leak(scenes)
     figures = intervals(swapped)
     assert figures["regions"].value < 0.05
     assert figures["leaked"].value > 0.9
+
+
+def test_drawings_have_later_things_in_front_and_a_ground_that_goes_on_beside_itself():
+    document = {"canvas": {"width": 512, "height": 256}}
+    boxes = {"red": (20, 20, 220, 220), "blue": (120, 20, 320, 220)}
+    regions = tuple(
+        ExpectedRegion(color, {"kind": "square", "color": color}, box) for color, box in boxes.items()
+    )
+    scene = RandomScene(3, document, "lake", regions)
+    drawn = np.asarray(draw_as_asked(scene)).astype(int)
+    assert drawn.shape == (256, 512, 3)
+    red, blue = drawn[120, 70], drawn[120, 170]
+    assert red[0] > red[2] + 60
+    assert blue[2] > blue[0] + 60, "where both are"
+    swapped = np.asarray(draw_as_asked(replace(scene, regions=regions[::-1]))).astype(int)
+    assert swapped[120, 170, 0] > swapped[120, 170, 2] + 60
+    ground = np.asarray(draw_as_asked(replace(scene, regions=())))
+    assert np.array_equal(ground[:, 256:], ground[:, 255::-1])
 
 
 @pytest.fixture(scope="module")

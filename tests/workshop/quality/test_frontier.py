@@ -46,8 +46,29 @@ def test_names_cover_neither_points_nor_one_another(monkeypatch):
         assert 0 <= box[0] < box[2] <= page.width
         assert 0 <= box[1] < box[3] <= page.height
         assert not any(frontier._meet(box, other) for other in boxes[number + 1 :])
+    left, top, right, bottom = frontier.MARGIN
+    width, height = page.width - left - right, page.height - top - bottom
+    points = [(r.figures["halos"].value, r.figures["regions"].value) for r in rows]
+    # axes in whole tenths around the intervals: halos 0 to 0.2, regions 0.7 to 0.9
+    places = [(left + width * x / 0.2, top + height * (0.9 - y) / 0.2) for x, y in points]
+    for number, box in enumerate(boxes):
+        assert not any(box[0] < x < box[2] and box[1] < y < box[3] for x, y in places)
+        inside = page.crop(tuple(map(round, box))).get_flattened_data()
+        assert tuple(bytes.fromhex(frontier.COLORS[number % len(frontier.COLORS)][1:])) in set(inside), (
+            "its name"
+        )
     text = ImageDraw.Draw(page).textbbox((0, 0), rows[0].name, font=ImageFont.load_default(15))
     assert boxes[0][2] - boxes[0][0] >= text[2]
+
+
+def test_a_line_for_each_tenth():
+    page = plot_frontier([row("only", 0.25, 0.75)])
+    left, top, right, bottom = frontier.MARGIN
+    width, height = page.width - left - right, page.height - top - bottom
+    for tenth in (0.1, 0.2, 0.3):  # of halos 0 to 0.3
+        assert "#dddddd" in colors_at(page, left + width * tenth / 0.3, top + 3)
+    assert colors_at(page, left + width * 0.15 / 0.3, top + 3) == {"#ffffff"}
+    assert "#dddddd" in colors_at(page, left + 30, top + height * (0.8 - 0.75 + 0.05) / 0.1)
 
 
 def test_the_plot_is_a_picture_in_the_folder(tmp_path):

@@ -10,6 +10,7 @@ from smd_cli.workshop.judge.segmenter import load_segmenter
 from smd_cli.workshop.quality.drawn import draw_as_asked
 from smd_cli.workshop.quality.halos import find_halos, mask_of
 from smd_cli.workshop.quality.random_scenes import ExpectedRegion, RandomScene, draw_scene
+from smd_cli.workshop.world.palette import SHAPE_COLORS
 
 PLAIN = ("blue sky", "sunset", "night sky", "grass", "lake", "sand", "alps", "summer mountains")
 """Backgrounds that white differs from everywhere, or nearly."""
@@ -90,6 +91,19 @@ def test_white_parts_of_things_are_no_halos(segmenter, answers):
         scene = RandomScene(seed, document, background, (region,))
         shares.append(share(segmenter, scene, draw_as_asked(scene)))
     assert np.mean(shares) < 0.05
+
+
+@pytest.mark.parametrize(("color", "is_halo"), [("red", False), ("purple", True)])
+def test_a_patch_in_the_colour_of_its_thing_is_no_halo(segmenter, color, is_halo):
+    """A square where a circle was asked for is wrong, but nothing that the background should show."""
+    region = ExpectedRegion("r1", {"kind": "circle", "color": "red"}, (48, 48, 208, 208))
+    shares = []
+    for seed, background in enumerate(("blue sky", "night sky", "grass", "lake")):
+        scene = RandomScene(seed, scene_document([[0.1875, 0.1875, 0.8125, 0.8125]]), background, (region,))
+        image = draw_as_asked(replace(scene, regions=()))
+        image.paste(SHAPE_COLORS[color], region.box)
+        shares.append(find_halos(segmenter, scene, image).halo.sum() / (80 * 80))
+    assert np.mean(shares) > 0.3 if is_halo else np.mean(shares) < 0.02
 
 
 def scene_document(boxes):
