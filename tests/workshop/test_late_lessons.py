@@ -12,7 +12,7 @@ from smd_cli.workshop.train.late import (
     DRAWN_TIMESTEPS,
     HARD_TIMESTEPS,
     PAINTED_TIMESTEPS,
-    SHARES,
+    Counts,
     Lessons,
     hard_lessons,
 )
@@ -228,7 +228,7 @@ def seen() -> dict[int, list[Seen]]:
     """What thirty batches show, by what they want."""
     alphas, found = alphas_cumprod(), {4: [], 6: [], 8: [], 3: []}
     for step in range(30):
-        batch = lessons().batch(sees_three, 16, torch.Generator().manual_seed(step))
+        batch = lessons().batch(sees_three, Counts.of(16), torch.Generator().manual_seed(step))
         assert len(batch.z) == len(batch.ids) == 16
         for z, t, wanted, ids in zip(batch.z, batch.timesteps, batch.targets, batch.ids, strict=True):
             alpha, sigma = alphas[t].sqrt(), (1 - alphas[t]).sqrt()
@@ -240,7 +240,7 @@ def seen() -> dict[int, list[Seen]]:
 
 
 def test_a_batch_has_its_shares_of_each_kind_of_lesson(seen):
-    assert [len(seen[target]) for target in (4, 6, 8, 3)] == [30 * n for n in (6, *SHARES.values())]
+    assert [len(seen[target]) for target in (4, 6, 8, 3)] == [30 * n for n in (6, 4, 3, 3)]
 
 
 def test_painted_lessons_show_patches_of_white_or_what_the_student_made_of_them(seen):

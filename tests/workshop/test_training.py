@@ -29,7 +29,7 @@ def small_unet():
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     tiny = Budget(2, 2, 1e-3)
-    stages = ("autoencoder", "decoder", "text", "unet_small", "unet_large", "fold", "late")
+    stages = ("autoencoder", "decoder", "text", "unet_small", "unet_large", "fold", "late", "coupled")
     config = dataclasses.replace(
         Config(),
         folder=tmp_path_factory.mktemp("flatland"),
@@ -42,6 +42,9 @@ def run(tmp_path_factory):
         late_things=2,
         late_lessons=2,
         late_hard=2,
+        coupled_scenes=2,
+        coupled_pale=2,
+        coupled_alone=2,
         distill=Budget(2, 1, 1e-3),
         **dict.fromkeys(stages, tiny),
     )
@@ -74,7 +77,17 @@ def test_every_stage_logs_and_the_export_loads_with_its_adapter(run):
     from smd_cli.models.loading import load
 
     config, folder = run
-    for stage in ("autoencoder", "decoder", "text", "unet-small", "unet-large", "distill", "fold", "late"):
+    for stage in (
+        "autoencoder",
+        "decoder",
+        "text",
+        "unet-small",
+        "unet-large",
+        "distill",
+        "fold",
+        "late",
+        "coupled",
+    ):
         lines = (config.folder / stage / "log.jsonl").read_text().splitlines()
         assert json.loads(lines[-1])["step"] == 2
     assets = locate(ModelSpec(str(folder)), few_step=True, offline=True)
@@ -132,7 +145,7 @@ def test_training_continues_from_an_exported_base(run, tmp_path):
         shutil.copy(config.folder / "late" / lessons, tmp_path / "late")
     nothing = dataclasses.replace(config.distill, steps=0)
     onward = dataclasses.replace(
-        config, folder=tmp_path, base=base, distill=nothing, fold=nothing, late=nothing
+        config, folder=tmp_path, base=base, distill=nothing, fold=nothing, late=nothing, coupled=nothing
     )
     folder = training.run(onward)
     assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {
@@ -140,6 +153,7 @@ def test_training_continues_from_an_exported_base(run, tmp_path):
         "distill",
         "fold",
         "late",
+        "coupled",
         "decoder",
         "flatland",
     }
@@ -233,7 +247,7 @@ def test_training_resumes_from_a_checkpoint(tmp_path, monkeypatch):
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("stages", [("distill", "fold"), ("fold", "late")])
+@pytest.mark.parametrize("stages", [("distill", "fold"), ("fold", "late"), ("late", "coupled")])
 def test_the_last_stages_change_the_adapter_alone(run, stages):
     before, after = (loop.read_state(run[0].folder / stage / loop.STATE, "average") for stage in stages)
     changed = {name for name in before if not torch.equal(before[name], after[name])}

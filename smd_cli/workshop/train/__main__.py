@@ -1,6 +1,7 @@
 """Train flatland: `python -m smd_cli.workshop.train --folder runs/flatland`."""
 
 import argparse
+import copy
 import dataclasses
 import sys
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor
 from transformers import CLIPTokenizer
 
@@ -22,10 +24,12 @@ from smd_cli.models.spec import ModelSpec
 from smd_cli.workshop.train.adapter import save_adapter
 from smd_cli.workshop.train.autoencoder import picture_pool, polish_decoder, train_autoencoder
 from smd_cli.workshop.train.config import Config, check_settings
+from smd_cli.workshop.train.coupled import teach_coupled_steps
+from smd_cli.workshop.train.coupled_data import coupled_lessons
 from smd_cli.workshop.train.distill import distill
 from smd_cli.workshop.train.export import export
 from smd_cli.workshop.train.fold import fold_guidance
-from smd_cli.workshop.train.late import LateParts, teach_late_steps
+from smd_cli.workshop.train.late import LateParts, late_lessons, teach_late_steps
 from smd_cli.workshop.train.latents import Codec, encode_pictures
 from smd_cli.workshop.train.paths import read_paths
 from smd_cli.workshop.train.text import read_tokenizer, token_ids, train_text
@@ -125,11 +129,32 @@ def run(config: Config) -> Path:
     say("late steps")
     late = LateParts(parts.tokenizer, model.text, Codec(parts.autoencoder))
     student = teach_late_steps(student, late, data, config, config.stage("late"))
+    say("coupled steps")
+    student = _coupled(student, parts, data, config)
     say("decoder")
     autoencoder = polish_decoder(parts.autoencoder, pool(), config)
     folder = export(config.folder / "flatland", parts.tokenizer, model.text, model.unet, autoencoder)
     save_adapter(student, folder / LCM_LORA)
     return folder
+
+
+def _coupled(
+    student: UNet2DConditionModel, parts: Parts, data: dict[str, Tensor], config: Config
+) -> UNet2DConditionModel:
+    """Export the model for its program to make lessons, and teach them."""
+    folder = config.stage("coupled") / "model"
+    copies = copy.deepcopy((parts.model.text, parts.model.unet, parts.autoencoder))
+    export(folder, parts.tokenizer, *(each.cpu() for each in copies))
+    save_adapter(student, folder / LCM_LORA)
+    late = LateParts(parts.tokenizer, parts.model.text, Codec(parts.autoencoder))
+    before = student.requires_grad_(False).eval()
+    left, pale, alone = coupled_lessons(folder, before, late, config)
+    earlier = late_lessons(before, late, data, config)
+    hard = {name: torch.cat([tensor, alone[name]]) for name, tensor in earlier.hard.items()}
+    earlier = dataclasses.replace(earlier, hard=hard)
+    return teach_coupled_steps(
+        before, parts.model.text, earlier, (left, pale), config, config.stage("coupled")
+    )
 
 
 def main() -> None:

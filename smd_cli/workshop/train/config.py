@@ -37,9 +37,13 @@ class Config:
     distill: Budget = field(default_factory=lambda: Budget(2400, 16, 1e-3))
     fold: Budget = field(default_factory=lambda: Budget(450, 16, 7e-4))
     late: Budget = field(default_factory=lambda: Budget(400, 16, 6e-4))
+    coupled: Budget = field(default_factory=lambda: Budget(400, 16, 3e-4))
     late_things: int = 400
     late_lessons: int = 1100
     late_hard: int = 260
+    coupled_scenes: int = 130
+    coupled_pale: int = 300
+    coupled_alone: int = 480
     guidance: float = 5.0
     fold_scale: float = 1.8
     paths: int = 3000

@@ -50,8 +50,20 @@ HARD_TIMESTEPS = (500, TRAIN_STEPS)
 
 FIRST_SHARE = 0.4
 
-SHARES = {"drawn": 4, "hard": 3, "kept": 3}
-"""Sixteenths of a batch by kind of lesson; the rest are painted ones, a third of which are a step further."""
+
+class Counts(NamedTuple):
+    """How many lessons of each kind a batch has; a third of the painted ones are a step further."""
+
+    painted: int
+    drawn: int
+    hard: int
+    kept: int
+
+    @classmethod
+    def of(cls, count: int) -> "Counts":
+        """Return those of a batch of this stage: sixteenths of it, and the rest are painted."""
+        drawn, hard, kept = (max(1, count * share // 16) for share in (4, 3, 3))
+        return cls(max(1, count - drawn - hard - kept), drawn, hard, kept)
 
 
 class Batch(NamedTuple):
@@ -83,15 +95,13 @@ class Lessons:
     text: nn.Module
     white: Tensor
 
-    def batch(self, student: nn.Module, count: int, rng: torch.Generator) -> Batch:
-        """Return `count` lessons; some painted ones are a step of the `student` further."""
-        counts = {kind: max(1, count * share // 16) for kind, share in SHARES.items()}
-        painted = max(1, count - sum(counts.values()))
+    def batch(self, student: nn.Module, counts: Counts, rng: torch.Generator) -> Batch:
+        """Return lessons of each kind; some painted ones are a step of the `student` further."""
         parts = (
-            self._painted(student, painted, rng),
-            self._drawn(counts["drawn"], rng),
-            self._hard(counts["hard"], rng),
-            self._kept(counts["kept"], rng),
+            self._painted(student, counts.painted, rng),
+            self._drawn(counts.drawn, rng),
+            self._hard(counts.hard, rng),
+            self._kept(counts.kept, rng),
         )
         return Batch(*(torch.cat(each) for each in zip(*parts, strict=True)))
 
@@ -211,6 +221,22 @@ def make_lessons(
     return lessons
 
 
+def late_lessons(
+    student: UNet2DConditionModel, parts: LateParts, drawn: dict[str, Tensor], config: Config
+) -> Lessons:
+    """Return the lessons of a student, which has to keep what it paints on white, or of a prompt alone."""
+    made = make_lessons(student, parts, config)
+    white = parts.codec.encode(np.full((1, SIZE, SIZE, 3), 255, np.uint8)).to(student.device)
+    return Lessons(
+        painted=made["painted"],
+        drawn=pictures_by_kind(drawn)["bootstrapped"],
+        hard=made["hard"],
+        before=student,
+        text=parts.text,
+        white=white,
+    )
+
+
 def teach_late_steps(
     student: UNet2DConditionModel,
     parts: LateParts,
@@ -223,22 +249,13 @@ def teach_late_steps(
     `drawn` are encoded pictures. What the student paints on white, or of a prompt alone, is kept as it is.
     """
     before = student.requires_grad_(False).eval()
-    made = make_lessons(before, parts, config)
+    lessons = late_lessons(before, parts, drawn, config)
     device = before.device
-    white = parts.codec.encode(np.full((1, SIZE, SIZE, 3), 255, np.uint8)).to(device)
-    lessons = Lessons(
-        painted=made["painted"],
-        drawn=pictures_by_kind(drawn)["bootstrapped"],
-        hard=made["hard"],
-        before=before,
-        text=parts.text,
-        white=white,
-    )
     learner, average = learner_beside(before, config.late_ema, compiles=config.compile)
 
     def loss(module: UNet2DConditionModel, step: int) -> Tensor:
         rng = torch.Generator(device).manual_seed(config.seed * 13_000_027 + step)
-        z, timesteps, ids, targets = lessons.batch(average.module, config.late.batch, rng)
+        z, timesteps, ids, targets = lessons.batch(average.module, Counts.of(config.late.batch), rng)
         states = parts.text(ids).last_hidden_state
         z = z.contiguous(memory_format=torch.channels_last)
         return huber(consistency(module, z, timesteps, states) - targets)

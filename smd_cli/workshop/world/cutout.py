@@ -13,6 +13,12 @@ FRINGE = 3
 OPAQUE, CLEAR = 190, 240
 """In the fringe, a pixel whose darkest channel has the first level is thing, with the second ground."""
 
+SOLID = 0.35
+"""From this coverage on a pixel is part of something."""
+
+SPECK = 11
+"""Width, px, below which what stands alone is a speck."""
+
 
 def coverage(picture: np.ndarray) -> np.ndarray:
     """Return how much of each pixel a thing on white covers, (H, W) float32, for pixels (H, W, 3) uint8.
@@ -31,9 +37,28 @@ def laid_over(picture: np.ndarray, covered: np.ndarray, ground: np.ndarray) -> n
     """Return a thing on white with a ground in place of the white: pixels (H, W, 3) uint8, all three.
 
     A pixel that shows a share a of a thing and 1 - a of white loses what the white has more than the ground.
+    Where nothing is covered there is the ground, however white what is laid over it.
     """
-    missing = (1 - covered[..., None]) * (255 - ground.astype(np.float32))
-    return (picture - missing).clip(0, 255).astype(np.uint8)
+    share = covered[..., None]
+    missing = (1 - share) * (255 - ground.astype(np.float32))
+    return np.where(share > 0, (picture - missing).clip(0, 255), ground).astype(np.uint8)
+
+
+def without_specks(covered: np.ndarray) -> np.ndarray:
+    """Return a coverage (H, W) without what is not connected with anything as wide as `SPECK`.
+
+    A picture of nothing but specks stays as it is.
+    """
+    all_of = torch.from_numpy(covered)[None]
+    solid = (all_of > SOLID).float()
+    found = -F.max_pool2d(-solid, SPECK, 1, SPECK // 2)
+    if not found.any():
+        return covered
+    before = torch.zeros_like(found)
+    while not torch.equal(found, before):
+        before, found = found, F.max_pool2d(found, SPECK, 1, SPECK // 2) * solid
+    kept: np.ndarray = (all_of * F.max_pool2d(found, 2 * FRINGE + 1, 1, FRINGE))[0].numpy()
+    return kept
 
 
 def connected_with_border(mask: np.ndarray) -> np.ndarray:
