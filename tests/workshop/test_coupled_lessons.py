@@ -19,6 +19,7 @@ from smd_cli.workshop.train.coupled import (
     CoupledStudent,
     encode_coupled,
     joined,
+    part_way,
 )
 from smd_cli.workshop.train.latents import Codec
 from smd_cli.workshop.train.left import PaintedGround, SceneLesson, Way, lesson_scene, scene_lessons
@@ -245,3 +246,13 @@ def test_batches_are_joined_with_their_prompts_in_order():
     own = batches[1].coupling.pairs([0])
     assert torch.equal(batch.ids[pairs], batches[1].ids[own])
     assert torch.equal(batch.coupling.shares[pairs], batches[1].coupling.shares[own])
+
+
+def test_an_adapter_goes_a_share_of_the_way():
+    before, after = tiny_unet(), tiny_unet()
+    with torch.no_grad():
+        for parameter in after.parameters():
+            parameter += 1
+    found = part_way(before, after, 0.4)
+    for old, new in zip(before.parameters(), found.parameters(), strict=True):
+        torch.testing.assert_close(new, old + 0.4)

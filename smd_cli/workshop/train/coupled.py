@@ -45,6 +45,9 @@ WHOLE, LEAST_FADE = 0.8, 0.3
 ONE_PROMPT = 0.25
 """Share of them that are learned under one of their prompts alone."""
 
+SHARE = 0.4
+"""How far the adapter goes the way that it learns; at its end more stars and boats are lost."""
+
 
 class CoupledBatch(NamedTuple):
     """Points (N, 4, h, w) at timesteps (N,), ids (M, 77) of prompts and whose they are, and the targets."""
@@ -166,7 +169,7 @@ def teach_coupled_steps(
     config: Config,
     folder: Path,
 ) -> UNet2DConditionModel:
-    """Train a student's adapter on lessons of what the program leaves; return the moving average.
+    """Train a student's adapter on what the program leaves; return one that is `SHARE` of the way there.
 
     `kinds` are lessons of scenes and of pale things; `earlier` has those of the stage before.
     """
@@ -181,7 +184,18 @@ def teach_coupled_steps(
         batch = joined([*parts, _alone(earlier.batch(average.module, EARLIER, rng))])
         return huber(learns(batch.z, batch.timesteps, batch.ids, batch.coupling) - batch.targets)
 
-    return train(learner, loss, budget=config.coupled, folder=folder, average=average)
+    taught = train(learner, loss, budget=config.coupled, folder=folder, average=average)
+    return part_way(student, taught, SHARE)
+
+
+@torch.no_grad()
+def part_way(
+    student: UNet2DConditionModel, taught: UNet2DConditionModel, share: float
+) -> UNet2DConditionModel:
+    """Return `taught`, in place, with factors that are a share of the way from the student's to its own."""
+    for after, before in zip(taught.parameters(), student.parameters(), strict=True):
+        after.copy_(before.lerp(after, share))
+    return taught
 
 
 def _alone(batch: Batch) -> CoupledBatch:
