@@ -45,7 +45,7 @@ WHOLE, LEAST_FADE = 0.8, 0.3
 ONE_PROMPT = 0.25
 """Share of them that are learned under one of their prompts alone."""
 
-SHARE = 0.4
+SHARE = 0.65
 """How far the adapter goes the way that it learns; at its end more stars and boats are lost."""
 
 
