@@ -24,7 +24,7 @@ from smd_cli.workshop.train.coupled import (
 from smd_cli.workshop.train.latents import Codec
 from smd_cli.workshop.train.left import PaintedGround, SceneLesson, Way, lesson_scene, scene_lessons
 from smd_cli.workshop.train.pale import Drawer
-from smd_cli.workshop.train.unet import alphas_cumprod
+from smd_cli.workshop.train.unet import alpha_sigma, alphas_cumprod
 from smd_cli.workshop.world.cutout import laid_over, without_specks
 from smd_cli.workshop.world.matte import WHITE_HAIR, WHITE_SHIRT, draw_matte
 from smd_cli.workshop.world.picture import draw_thing
@@ -256,3 +256,19 @@ def test_an_adapter_goes_a_share_of_the_way():
     found = part_way(before, after, 0.4)
     for old, new in zip(before.parameters(), found.parameters(), strict=True):
         torch.testing.assert_close(new, old + 0.4)
+
+
+def test_of_a_drawn_thing_that_hardly_differs_from_white_a_part_is_left(codec):
+    green = np.full((256, 256, 3), (60, 150, 60), np.uint8)
+    begun = codec.encode(green[None])[0]
+    pale = codec.encode(np.full((1, 256, 256, 3), 255, np.uint8)) + 0.12**0.5
+
+    def sees_pale(z, timesteps, **_):
+        alpha, sigma = alpha_sigma(timesteps, alphas_cumprod())
+        return ((z - pale * alpha) / sigma,)
+
+    lesson = drawer(sees_pale, codec).lesson(PaintedGround("grass", begun, green))
+    full = lesson.shares[1] == 1
+    kept = 2 / (1 + np.exp(-1.2)) - 1
+    expected = begun.lerp(pale[0], kept)[:, full]
+    torch.testing.assert_close(lesson.shown[:, full], expected, atol=0.02, rtol=0)
