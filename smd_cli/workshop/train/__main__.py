@@ -27,6 +27,7 @@ from smd_cli.workshop.train.config import Config, check_settings
 from smd_cli.workshop.train.coupled import teach_coupled_steps
 from smd_cli.workshop.train.coupled_data import coupled_lessons
 from smd_cli.workshop.train.distill import distill
+from smd_cli.workshop.train.ends import EndLessons
 from smd_cli.workshop.train.export import export
 from smd_cli.workshop.train.fold import fold_guidance
 from smd_cli.workshop.train.late import LateParts, late_lessons, teach_late_steps
@@ -150,10 +151,9 @@ def _coupled(
     before = student.requires_grad_(False).eval()
     left, pale, alone = coupled_lessons(folder, before, late, config)
     earlier = late_lessons(before, late, data, config)
-    hard = {name: torch.cat([tensor, alone[name]]) for name, tensor in earlier.hard.items()}
-    earlier = dataclasses.replace(earlier, hard=hard)
+    ends = EndLessons(alone, data, earlier.white, parts.model.text)
     return teach_coupled_steps(
-        before, parts.model.text, earlier, (left, pale), config, config.stage("coupled")
+        before, parts.model.text, (earlier, ends), (left, pale), config, config.stage("coupled")
     )
 
 

@@ -4,7 +4,6 @@ Late steps evaluate a tile once, under the prompts of all of its regions. So the
 several prompts, mixed by how much of the tile each has; some of them under one.
 """
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -18,20 +17,21 @@ from torch import Tensor, nn
 from smd_cli.core.coupling import Coupling
 from smd_cli.models.conditioning import Conditioning
 from smd_cli.models.cross_attention import CrossAttentionCache
-from smd_cli.workshop.train.adapter import thaw_adapter
+from smd_cli.workshop.train.adapter import learner_beside
 from smd_cli.workshop.train.config import Config
 from smd_cli.workshop.train.consistency import consistency
 from smd_cli.workshop.train.distill import huber
+from smd_cli.workshop.train.ends import EndLessons
 from smd_cli.workshop.train.late import Batch, Counts, Lessons
 from smd_cli.workshop.train.left import SceneLesson
-from smd_cli.workshop.train.loop import MovingAverage, train
+from smd_cli.workshop.train.loop import train
 from smd_cli.workshop.train.painted import timestep_of
 from smd_cli.workshop.train.unet import alphas_cumprod, noised
 from smd_cli.workshop.train.visibility import noise_like, uniform
 
-EARLIER = Counts(painted=2, drawn=0, hard=1, kept=3)
-LEFT, PALE = 6, 4
-"""Lessons in a batch: of the earlier stage, of what the program leaves, and of drawn things."""
+EARLIER = Counts(painted=1, drawn=0, hard=0, kept=3)
+LEFT, PALE, FIRST, LAST = 4, 3, 3, 2
+"""Lessons in a batch: of the earlier stage, of what the program leaves, of drawn things, and of the ends."""
 
 FURTHER = 3
 """One in so many of the latter two is a step further: it is seen by the second late step."""
@@ -164,24 +164,29 @@ def joined(batches: Sequence[CoupledBatch]) -> CoupledBatch:
 def teach_coupled_steps(
     student: UNet2DConditionModel,
     text: nn.Module,
-    earlier: Lessons,
+    lessons: tuple[Lessons, EndLessons],
     kinds: tuple[CoupledLessons, CoupledLessons],
     config: Config,
     folder: Path,
 ) -> UNet2DConditionModel:
     """Train a student's adapter on what the program leaves; return one that is `SHARE` of the way there.
 
-    `kinds` are lessons of scenes and of pale things; `earlier` has those of the stage before.
+    `kinds` are lessons of scenes and of pale things; `lessons` those of the stage before and of both ends.
     """
-    learner = thaw_adapter(copy.deepcopy(student))
-    average = MovingAverage(learner, config.late_ema)
+    earlier, ends = lessons
+    learner, average = learner_beside(student, config.late_ema, compiles=False)
     learns, averaged = CoupledStudent(learner, text), CoupledStudent(average.module, text)
     device = next(learner.parameters()).device
 
     def loss(_: UNet2DConditionModel, step: int) -> Tensor:
         rng = torch.Generator(device).manual_seed(config.seed * 17_000_023 + step)
         parts = [kind.batch(averaged, count, rng) for kind, count in zip(kinds, (LEFT, PALE), strict=True)]
-        batch = joined([*parts, _alone(earlier.batch(average.module, EARLIER, rng))])
+        single = (
+            earlier.batch(average.module, EARLIER, rng),
+            ends.first(average.module, FIRST, rng),
+            ends.last(LAST, rng),
+        )
+        batch = joined([*parts, *map(_alone, single)])
         return huber(learns(batch.z, batch.timesteps, batch.ids, batch.coupling) - batch.targets)
 
     taught = train(learner, loss, budget=config.coupled, folder=folder, average=average)

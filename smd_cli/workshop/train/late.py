@@ -106,7 +106,7 @@ class Lessons:
         return Batch(*(torch.cat(each) for each in zip(*parts, strict=True)))
 
     def _painted(self, student: nn.Module, count: int, rng: torch.Generator) -> Batch:
-        rows = _rows(self.painted, count, rng)
+        rows = rows_of(self.painted, count, rng)
         timesteps = _timesteps(count, PAINTED_TIMESTEPS, rng)
         z = noised(rows["shown"].float(), noise_like(rows["shown"].float(), rng), timesteps, alphas_cumprod())
         moved = slice(max(1, count // 3))
@@ -116,7 +116,7 @@ class Lessons:
         return Batch(z, timesteps, rows["ids"], rows["latents"].float())
 
     def _drawn(self, count: int, rng: torch.Generator) -> Batch:
-        rows = _rows(self.drawn, count, rng)
+        rows = rows_of(self.drawn, count, rng)
         shown = rows["bootstrapped"].float()
         timesteps = torch.where(
             rows["caption_complete"],
@@ -127,7 +127,7 @@ class Lessons:
         return Batch(z, timesteps, rows["ids"], rows["latents"].float())
 
     def _hard(self, count: int, rng: torch.Generator) -> Batch:
-        rows = _rows(self.hard, count, rng)
+        rows = rows_of(self.hard, count, rng)
         latents = rows["latents"].float()
         first = uniform(count, rng) < FIRST_SHARE
         timesteps = torch.where(first, TRAIN_STEPS - 1, _timesteps(count, HARD_TIMESTEPS, rng))
@@ -140,7 +140,7 @@ class Lessons:
         """Return points of the former student's samples, of prompts alone or of regions on white."""
         choose = random.Random(int(torch.randint(2**31, (), generator=rng, device=rng.device)))  # noqa: S311
         alone = choose.random() < 0.5
-        ids = _rows(self.drawn if alone else self.painted, count, rng)["ids"]
+        ids = rows_of(self.drawn if alone else self.painted, count, rng)["ids"]
         white, states = self.white, self.text(ids).last_hidden_state
         regions = torch.stack([random_region(choose) for _ in range(count)])[:, None].to(white.device) | alone
         estimate = torch.where(regions, 0.0, white)
@@ -153,7 +153,8 @@ class Lessons:
         return Batch(z, timesteps, ids, wanted)
 
 
-def _rows(data: dict[str, Tensor], count: int, rng: torch.Generator) -> dict[str, Tensor]:
+def rows_of(data: dict[str, Tensor], count: int, rng: torch.Generator) -> dict[str, Tensor]:
+    """Return `count` random rows of tensors that are as long as their "ids"."""
     rows = torch.randint(len(data["ids"]), (count,), generator=rng, device=rng.device)
     return {name: tensor[rows] for name, tensor in data.items()}
 

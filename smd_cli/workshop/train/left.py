@@ -75,7 +75,7 @@ class Way(NamedTuple):
         }
 
 
-WAYS = (Way((0, 4, 10, 18, 28, 38), 4, (28, 38)), Way((0, 4, 10, 18, 26, 34), 5, (34, 41)))
+WAYS = (Way((0, 4, 10, 18, 28, 38), 4, (28, 38)), Way((0, 4, 10, 18, 26, 30), 5, (30, 40)))
 
 
 class SceneLesson(NamedTuple):

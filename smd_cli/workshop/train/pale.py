@@ -20,7 +20,9 @@ from smd_cli.workshop.train.latents import Codec
 from smd_cli.workshop.train.left import WAYS, PaintedGround, SceneLesson
 from smd_cli.workshop.train.painted import CELL, SIZE, random_move, random_region, timestep_of
 from smd_cli.workshop.train.unet import alphas_cumprod, noised
+from smd_cli.workshop.world import usual
 from smd_cli.workshop.world.matte import KINDS, Matte, draw_matte
+from smd_cli.workshop.world.usual import draw_usual
 
 LEAK = 0.1
 """The program's `leak_sensitivity`, by which it tells what a region shows from white."""
@@ -80,14 +82,15 @@ class Drawer:
         return SceneLesson(shown, latents[0], words, shares_of(everywhere), way.late)
 
     def alone(self) -> tuple[Tensor, Tensor, str]:
-        """Draw a thing on white; return its latents (4, h, w), region (h, w) bool and words."""
-        thing, region, _ = self._placed()
-        return self._encode([thing.over(255)])[0], region, thing.words
+        """Draw a thing in its usual look; return its latents (4, h, w), region (h, w) bool and words."""
+        region = random_region(self.rng)
+        radius = _radius(region) * self.rng.uniform(0.9, 0.97)
+        picture, words = draw_usual(self.rng, self.rng.choice(usual.KINDS), radius, SIZE)
+        return self._encode([picture])[0], region, words
 
     def _placed(self) -> Placed:
         region = random_region(self.rng)
-        sides = [int(region.any(axis).sum()) * CELL for axis in (0, 1)]
-        radius = min(sides) / 2 / SIZE * self.rng.uniform(0.72, 0.97)
+        radius = _radius(region) * self.rng.uniform(0.72, 0.97)
         thing = draw_matte(self.rng, self.rng.choice(KINDS), ((0.5, 0.5), radius), SIZE)
         inside = (_soft(region).numpy() * CUT).clip(0, 1).repeat(CELL, 0).repeat(CELL, 1)
         return Placed(thing.cut(inside), region, random_move(self.rng, region))
@@ -124,6 +127,11 @@ class Drawer:
 
     def _encode(self, pictures: Sequence[np.ndarray]) -> Tensor:
         return self.codec.encode(np.stack(pictures).clip(0, 255).astype(np.uint8))
+
+
+def _radius(region: Tensor) -> float:
+    """Return half the shorter side of a region's cells (h, w), as a share of the width."""
+    return min(int(region.any(axis).sum()) for axis in (0, 1)) / 2 / len(region)
 
 
 def _soft(region: Tensor) -> Tensor:

@@ -12,10 +12,10 @@ WHITE_HAIR, WHITE_SHIRT = "white hair", "white shirt"
 """People who have that; other kinds are those of `draw_thing`."""
 
 KINDS = (
-    *("sun", "goddess", WHITE_HAIR) * 4,
-    *("moon", "boat", "cloud", "waterfall") * 3,
-    *(WHITE_SHIRT,) * 2,
-    *("star", "flower", "house", "owl", "cat", "tree", "circle", "boy", "girl"),
+    *("sun", "moon", "goddess", WHITE_HAIR) * 4,
+    *("boat", "cloud", "waterfall", "cat") * 3,
+    *("star", WHITE_SHIRT) * 2,
+    *("flower", "house", "owl", "tree", "circle", "boy", "girl"),
 )
 """What to draw; a kind listed n times is n times as likely."""
 
