@@ -104,12 +104,7 @@ def test_new_area_is_never_drawn_alone_on_white(folder):
     assert stage.regions.masks[:, -1].sum(0)[..., 26:].eq(1).all()
 
 
-LATELY_TAUGHT = pytest.mark.xfail(
-    reason="the adapter's lessons of late steps end at timestep 140: below, it paints"
-)
-
-
-@pytest.mark.parametrize("sampler", [pytest.param("kind: lcm", marks=LATELY_TAUGHT), "kind: ddim, steps: 10"])
+@pytest.mark.parametrize("sampler", ["kind: lcm", "kind: ddim, steps: 10"])
 def test_image_to_image_departs_from_its_picture_as_far_as_its_strength_says(sampler, folder):
     def apart(strength: float) -> float:
         stage, _ = staged(
