@@ -6,7 +6,10 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 
+from smd_cli.workshop.train.coupled import CoupledLessons, encode_coupled, stage_batch
 from smd_cli.workshop.train.ends import EndLessons
+from smd_cli.workshop.train.late import Lessons
+from smd_cli.workshop.train.left import SceneLesson
 from smd_cli.workshop.train.painted import timestep_of
 from smd_cli.workshop.train.unet import alphas_cumprod
 from smd_cli.workshop.world.usual import draw_usual
@@ -78,3 +81,31 @@ def test_last_steps_see_pictures_at_low_noise_and_should_leave_them():
     assert 250 < max(timesteps) < 300
     assert 0.7 < np.mean([t < 145 for t in timesteps]) < 0.97
     assert 1 <= others < 25
+
+
+class Sees:
+    """A student that sees three, also under several prompts."""
+
+    unet = staticmethod(sees_three)
+
+    def __call__(self, z, timesteps, ids, coupling):
+        return torch.full_like(z, 3.0)
+
+
+def test_a_batch_of_the_stage_has_lessons_of_every_kind():
+    def kind(level: float) -> CoupledLessons:
+        tile = torch.full((4, 32, 32), level)
+        lesson = SceneLesson(tile, tile, ("a",), torch.ones(1, 32, 32), (28, 38))
+        return CoupledLessons(**encode_coupled([lesson], torch.zeros(1, 77, dtype=torch.long)))
+
+    shown = ends().pictures | {"shown": ends().pictures["latents"]}
+    painted = shown | {"latents": torch.full((5, 4, 32, 32), 30.0)}
+    drawn = shown | {"bootstrapped": shown["shown"], "caption_complete": torch.ones(5) > 0}
+    earlier = Lessons(painted, drawn, ends().things, sees_three, no_text, ends().white)
+    batch = stage_batch(Sees(), (earlier, ends()), (kind(20), kind(40)), torch.Generator().manual_seed(0))
+    wanted = batch.targets.mean((1, 2, 3))
+    assert [int((abs(wanted - level) < 0.1).sum()) for level in (20, 40, 30, 4, 3)] == [4, 3, 1, 3, 3]
+    pictures = (wanted > 7) & (wanted < 13)
+    assert pictures.sum() == 2
+    assert batch.timesteps[pictures].max() < 300
+    assert batch.coupling.rows == tuple(range(16))

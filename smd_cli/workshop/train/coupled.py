@@ -63,7 +63,7 @@ class CoupledStudent:
     """A student that estimates rows under several prompts each, as the program's late steps do."""
 
     def __init__(self, unet: UNet2DConditionModel, text: nn.Module) -> None:
-        self._unet, self._text = unet, text
+        self.unet, self._text = unet, text
         self._attention = CrossAttentionCache(unet)
 
     def __call__(self, z: Tensor, timesteps: Tensor, ids: Tensor, coupling: Coupling) -> Tensor:
@@ -75,7 +75,7 @@ class CoupledStudent:
         )
         with self._attention.use(Conditioning(states), coupling, like):
             channels_last = z.contiguous(memory_format=torch.channels_last)
-            return consistency(self._unet, channels_last, timesteps, states)
+            return consistency(self.unet, channels_last, timesteps, states)
 
 
 @dataclass(frozen=True)
@@ -161,6 +161,23 @@ def joined(batches: Sequence[CoupledBatch]) -> CoupledBatch:
     return CoupledBatch(z, timesteps, ids, coupling, targets)
 
 
+def stage_batch(
+    student: CoupledStudent,
+    lessons: tuple[Lessons, EndLessons],
+    kinds: tuple[CoupledLessons, CoupledLessons],
+    rng: torch.Generator,
+) -> CoupledBatch:
+    """Return a batch with lessons of every kind; some begin after steps of the student."""
+    earlier, ends = lessons
+    single = (
+        earlier.batch(student.unet, EARLIER, rng),
+        ends.first(student.unet, FIRST, rng),
+        ends.last(LAST, rng),
+    )
+    several = [kind.batch(student, count, rng) for kind, count in zip(kinds, (LEFT, PALE), strict=True)]
+    return joined([*several, *map(_alone, single)])
+
+
 def teach_coupled_steps(
     student: UNet2DConditionModel,
     text: nn.Module,
@@ -173,20 +190,13 @@ def teach_coupled_steps(
 
     `kinds` are lessons of scenes and of pale things; `lessons` those of the stage before and of both ends.
     """
-    earlier, ends = lessons
     learner, average = learner_beside(student, config.late_ema, compiles=False)
     learns, averaged = CoupledStudent(learner, text), CoupledStudent(average.module, text)
     device = next(learner.parameters()).device
 
     def loss(_: UNet2DConditionModel, step: int) -> Tensor:
         rng = torch.Generator(device).manual_seed(config.seed * 17_000_023 + step)
-        parts = [kind.batch(averaged, count, rng) for kind, count in zip(kinds, (LEFT, PALE), strict=True)]
-        single = (
-            earlier.batch(average.module, EARLIER, rng),
-            ends.first(average.module, FIRST, rng),
-            ends.last(LAST, rng),
-        )
-        batch = joined([*parts, *map(_alone, single)])
+        batch = stage_batch(averaged, lessons, kinds, rng)
         return huber(learns(batch.z, batch.timesteps, batch.ids, batch.coupling) - batch.targets)
 
     taught = train(learner, loss, budget=config.coupled, folder=folder, average=average)
