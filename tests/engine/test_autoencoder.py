@@ -16,16 +16,28 @@ from tests.embedded import backbone
 GREY = 2 / 255  # one grey level of pixels in [-1, 1]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def pixels():
     pictures = [np.asarray(draw_picture(seed, 256).image) for seed in (1, 2, 3)]
     return to_pixels(Image.fromarray(np.concatenate(pictures, axis=1)))
 
 
+@pytest.fixture(scope="module")
 @torch.inference_mode()
-def test_tiles_decode_to_the_whole_picture(pixels, monkeypatch):
-    latents = encode(backbone(), pixels)
-    whole = decode(backbone(), latents)
+def latents(pixels):
+    """Of the whole picture."""
+    return encode(backbone(), pixels)
+
+
+@pytest.fixture(scope="module")
+@torch.inference_mode()
+def whole(latents):
+    """The picture, decoded at once."""
+    return decode(backbone(), latents)
+
+
+@torch.inference_mode()
+def test_tiles_decode_to_the_whole_picture(latents, whole, monkeypatch):
     monkeypatch.setattr(autoencoder, "WHOLE", 0)
     tiled = decode(backbone(), latents)
     assert tiled.shape == whole.shape == (1, 3, 256, 768)
@@ -34,11 +46,10 @@ def test_tiles_decode_to_the_whole_picture(pixels, monkeypatch):
 
 
 @torch.inference_mode()
-def test_tiles_encode_to_the_latents_of_the_whole(pixels, monkeypatch):
-    whole = encode(backbone(), pixels)
+def test_tiles_encode_to_the_latents_of_the_whole(pixels, latents, monkeypatch):
     monkeypatch.setattr(autoencoder, "WHOLE", 0)
     tiled = encode(backbone(), pixels)
-    assert (tiled - whole).square().mean() < 1e-4 * whole.square().mean()
+    assert (tiled - latents).square().mean() < 1e-4 * latents.square().mean()
 
 
 @torch.inference_mode()
@@ -53,11 +64,10 @@ def test_a_canvas_that_wraps_is_decoded_across_its_seam(pixels):
 
 
 @torch.inference_mode()
-def test_with_low_memory_pictures_go_through_in_tiles(pixels, monkeypatch):
+def test_with_low_memory_pictures_go_through_in_tiles(pixels, latents, whole, monkeypatch):
     monkeypatch.setattr(autoencoder, "TILE", 128)  # the picture is larger than one, and smaller than WHOLE
-    latents = encode(backbone(), pixels)
     low = ThriftyBackbone(backbone(), Residence({"autoencoder": Moved([], torch.device("cpu"))}), "low")
-    whole, tiled = decode(backbone(), latents), decode(low, latents)
+    tiled = decode(low, latents)
     assert 0 < (tiled - whole).abs().mean() < GREY / 2
     assert not torch.equal(encode(backbone(), pixels, memory="low"), latents)
     assert torch.equal(encode(backbone(), pixels, memory="medium"), latents)

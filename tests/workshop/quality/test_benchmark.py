@@ -192,7 +192,8 @@ def test_variants_have_unique_keys():
 
 def test_drawings_of_what_was_asked_for_score_high_and_swapped_ones_leak(scenes):
     jury = load_jury()
-    drawn = [score_scene(jury, scene, draw_as_asked(scene), ()) for scene in scenes[:40]]
+    asked_for = [(scene, draw_as_asked(scene)) for scene in scenes[:40]]
+    drawn = [score_scene(jury, scene, image, ()) for scene, image in asked_for]
     figures = intervals(drawn)
     assert figures["regions"].value > 0.93
     assert figures["leaked"].value < 0.03
@@ -200,9 +201,8 @@ def test_drawings_of_what_was_asked_for_score_high_and_swapped_ones_leak(scenes)
     assert figures["halos"].value < 0.05
     assert figures["drawn"].value == 0.5, "the same drawings"
     swapped = []
-    for scene in scenes[:40]:
+    for scene, image in asked_for:
         if len(scene.regions) > 1:
-            image = draw_as_asked(scene)
             turned = [r.answers for r in scene.regions[1:]] + [scene.regions[0].answers]
             regions = tuple(
                 ExpectedRegion(r.name, answers, r.box)
