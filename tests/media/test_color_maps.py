@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ COLORS = (
 )
 
 
+@cache
 def drawing(count: int) -> Image.Image:
     """A map of so many colours as their indices, finely drawn: each point has its nearest seed's."""
     random = np.random.default_rng(count)
