@@ -99,7 +99,7 @@ def test_seeds_and_prompts_change_the_picture(scene):
     for name, *options in (
         ("a.png",),
         ("b.png", "--seed", "6"),
-        ("c.png", "--set", "regions[sun].prompt=a red circle"),
+        ("c.png", "--set", "regions[sun].prompt=a house"),
     ):
         assert smd("generate", scene, "-o", name, *options).exit_code == 0
     assert abs(pixels("a.png") - pixels("b.png")).mean() > 2
