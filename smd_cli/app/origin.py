@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from smd_cli.app.bundle.place import bundle_at
 from smd_cli.media.frame_files import FIRST_FRAME
 from smd_cli.messages import Place
-from smd_cli.scene.loader import STDIN, LoadedScene, load, load_data, load_text, looks_like_picture
+from smd_cli.scene.loader import STDIN, Asked, LoadedScene, load, load_data, load_text, looks_like_picture
 from smd_cli.scene.overrides import Override
-from smd_cli.scene.recommended import Adviser
+from smd_cli.scene.recommended import no_advice
 
 if TYPE_CHECKING:
     from smd_cli.app.bundle.opened import Bundle
@@ -53,53 +53,40 @@ class Origin:
         return replace(self, overrides=overrides)
 
 
-def read_source(
-    source: Source,
-    overrides: Sequence[Override],
-    base_dir: str | Path | None,
-    task: str | None,
-    adviser: Adviser,
-) -> tuple[LoadedScene, Origin]:
-    """Read a scene, whatever it comes from; arguments are those of `load_scene`. Raises as that.
+def read_source(source: Source, base_dir: str | Path | None, asked: Asked) -> tuple[LoadedScene, Origin]:
+    """Read a scene, whatever it comes from; arguments and errors are those of `load_scene`.
 
-    `adviser` tells what its model recommends; a picture's recipe, which says all by itself, asks nobody.
+    A picture's recipe, which says all by itself, asks no model.
     """
     if not isinstance(source, str | Path | Mapping):
         raise TypeError(f"a scene is a path, a text or a mapping, not {type(source).__name__}")
     folder = Path(base_dir or ".")
     if isinstance(source, Mapping):
-        loaded = load_data(source, base_dir=folder, overrides=overrides, task=task, adviser=adviser)
-        origin = Origin()
+        loaded, origin = load_data(source, base_dir=folder, asked=asked), Origin()
     elif isinstance(source, str) and "\n" in source:
-        loaded = load_text(source, "scene", base_dir=folder, overrides=overrides, task=task, adviser=adviser)
-        origin = Origin()
+        loaded, origin = load_text(source, "scene", base_dir=folder, asked=asked), Origin()
     else:
-        loaded, origin = _read_path(source, overrides, base_dir, task, adviser)
-    return loaded, origin.changed(overrides, loaded.base_dir)
+        loaded, origin = _read_path(source, base_dir, asked)
+    return loaded, origin.changed(asked.overrides, loaded.base_dir)
 
 
-def _read_path(
-    source: str | Path,
-    overrides: Sequence[Override],
-    base_dir: str | Path | None,
-    task: str | None,
-    adviser: Adviser,
-) -> tuple[LoadedScene, Origin]:
+def _read_path(source: str | Path, base_dir: str | Path | None, asked: Asked) -> tuple[LoadedScene, Origin]:
     path = Path(source)
     if picture := picture_at(path):
         from smd_cli.media.recipe import read_recipe  # most scenes are none
 
         recipe, place = read_recipe(picture), Place(str(path))
         data, folder = recipe.to_scene(), path.parent if base_dir is None else Path(base_dir)
-        loaded = load_data(data, base_dir=folder, overrides=overrides, task=task, place=place, name=path.stem)
+        alone = replace(asked, adviser=no_advice)
+        loaded = load_data(data, base_dir=folder, asked=alone, place=place, name=path.stem)
         return loaded, Origin(path, recipe=recipe)
     if at := bundle_at(path):
         from smd_cli.app.bundle.opened import open_bundle  # nor are most in one
 
         bundle = open_bundle(at[0])
         name = bundle.scene_named(at[1])
-        return bundle.load(name, overrides, task, adviser), Origin(bundle.file / name, bundle=bundle)
-    return load(source, overrides, task, adviser=adviser), Origin(None if str(source) == STDIN else path)
+        return bundle.load(name, asked), Origin(bundle.file / name, bundle=bundle)
+    return load(source, asked), Origin(None if str(source) == STDIN else path)
 
 
 def picture_at(source: str | Path) -> Path | None:

@@ -19,7 +19,7 @@ from smd_cli.media.images import picture_size
 from smd_cli.media.paint import ScenePainter
 from smd_cli.media.scene_images import SceneImages
 from smd_cli.messages import Locate, Message
-from smd_cli.scene.loader import LoadedScene
+from smd_cli.scene.loader import Asked, LoadedScene
 from smd_cli.scene.matrix import Point
 from smd_cli.scene.overrides import Override, overrides_of
 from smd_cli.scene.paths import Reference
@@ -255,8 +255,8 @@ def load_scene(
     Raises:
         UsageError, SceneError, AssetError: every problem of that stage, one line each, with its place.
     """
-    adviser = ModelAdviser(offline=not fetch)
-    loaded, origin = read_source(source, overrides_of(overrides), base_dir, task, adviser)
+    asked = Asked(overrides_of(overrides), task, ModelAdviser(offline=not fetch))
+    loaded, origin = read_source(source, base_dir, asked)
     scene = _opened(loaded, task, painter or ScenePainter(), origin)
     scene.tell(listener)
     return scene

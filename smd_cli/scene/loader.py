@@ -34,6 +34,24 @@ _PICTURES = re.compile(rb"\x89PNG|\xff\xd8\xff|GIF8|RIFF|....ftyp", re.DOTALL)
 
 
 @dataclass(frozen=True)
+class Asked:
+    """What is asked of a scene beside what it says.
+
+    Attributes:
+        overrides: values in place of its own.
+        task: that of a scene that names none.
+        adviser: tells what its model recommends.
+    """
+
+    overrides: Sequence[Override] = ()
+    task: str | None = None
+    adviser: Adviser = no_advice
+
+
+NOTHING_ELSE = Asked()
+
+
+@dataclass(frozen=True)
 class LoadedScene:
     """A valid scene.
 
@@ -68,13 +86,14 @@ class LoadedScene:
 
     def advised_by(self, adviser: Adviser) -> LoadedScene:
         """Return the scene with what another adviser tells of its model. Raises SceneError, AssetError."""
-        loaded = _load_tree(self.tree, self.name, self.base_dir, adviser=adviser)
+        loaded = _load_tree(self.tree, self.name, self.base_dir, Asked(adviser=adviser))
         return replace(loaded._with_seed_of(self), text=self.text)
 
     def with_task(self, task: str) -> LoadedScene:
         """Return the scene for a task, where it names none. Raises SceneError: it does not suit that task."""
         tree = copy.deepcopy(self.tree)
-        return _load_tree(tree, self.name, self.base_dir, (), task, self.adviser)._with_seed_of(self)
+        asked = Asked(task=task, adviser=self.adviser)
+        return _load_tree(tree, self.name, self.base_dir, asked)._with_seed_of(self)
 
     def points(self) -> tuple[Point, ...]:
         """Return the points of the scene's matrix. Raises SceneError: one is no point of a scene."""
@@ -91,7 +110,8 @@ class LoadedScene:
         tree = copy.deepcopy(self.tree)
         if isinstance(tree.value, dict):
             tree.value.pop(MATRIX, None)
-        loaded = _load_tree(tree, self.name, self.base_dir, point.overrides, None, self.adviser)
+        asked = Asked(point.overrides, adviser=self.adviser)
+        loaded = _load_tree(tree, self.name, self.base_dir, asked)
         is_seeded = any(each.keys == ("seed",) for each in point.overrides)
         return loaded if is_seeded else loaded._with_seed_of(self)
 
@@ -100,25 +120,17 @@ class LoadedScene:
         return replace(self, scene=self.scene.model_copy(update={"seed": other.scene.seed}))
 
 
-def load(
-    path: str | Path,
-    overrides: Sequence[Override] = (),
-    task: str | None = None,
-    source: str = "",
-    adviser: Adviser = no_advice,
-) -> LoadedScene:
-    """Read a scene file, or standard input for `-`; `task` is that of a scene that names none.
+def load(path: str | Path, asked: Asked = NOTHING_ELSE, source: str = "") -> LoadedScene:
+    """Read a scene file, or standard input for `-`; `source` is what messages call it, by default its path.
 
-    `source` is what messages call the file, by default its path; `adviser` tells what its model recommends.
-    Raises SceneError with every problem, one line each; AssetError: as the adviser.
+    Raises SceneError with every problem, one line each; AssetError: as the adviser that is asked.
     """
     if str(path) == STDIN:
-        text = _decode(_read_stdin(), "stdin")
-        return load_text(text, "stdin", overrides=overrides, task=task, adviser=adviser)
+        return load_text(_decode(_read_stdin(), "stdin"), "stdin", asked=asked)
     file = Path(path)
     called = source or str(file)
     text = _decode(_read(file), called)
-    return load_text(text, called, file.stem, file.parent, overrides, task, adviser)
+    return load_text(text, called, file.stem, file.parent, asked)
 
 
 def looks_like_picture(path: Path) -> bool:
@@ -128,51 +140,36 @@ def looks_like_picture(path: Path) -> bool:
 
 
 def load_text(
-    text: str,
-    source: str,
-    name: str = "scene",
-    base_dir: Path = Path(),
-    overrides: Sequence[Override] = (),
-    task: str | None = None,
-    adviser: Adviser = no_advice,
+    text: str, source: str, name: str = "scene", base_dir: Path = Path(), asked: Asked = NOTHING_ELSE
 ) -> LoadedScene:
     """Read a scene from text; `source` is its name in messages. Raises SceneError, AssetError: as `load`."""
-    loaded = _load_tree(parse(text, source), name, base_dir, overrides, task, adviser)
-    return loaded if overrides else replace(loaded, text=text)
+    loaded = _load_tree(parse(text, source), name, base_dir, asked)
+    return loaded if asked.overrides else replace(loaded, text=text)
 
 
 def load_data(
     data: Mapping[str, Any],
     *,
     base_dir: Path = Path(),
-    overrides: Sequence[Override] = (),
-    task: str | None = None,
+    asked: Asked = NOTHING_ELSE,
     place: Place = Place("scene", is_option=True),  # noqa: B008
     name: str = "scene",
-    adviser: Adviser = no_advice,
 ) -> LoadedScene:
     """Read a scene from plain data; `place` is where messages say that it is. Raises as `load_text`."""
-    return _load_tree(from_data(data, place), name, base_dir, overrides, task, adviser)
+    return _load_tree(from_data(data, place), name, base_dir, asked)
 
 
-def _load_tree(
-    tree: Node,
-    name: str,
-    base_dir: Path,
-    overrides: Sequence[Override] = (),
-    task: str | None = None,
-    adviser: Adviser = no_advice,
-) -> LoadedScene:
-    apply(tree, overrides, base_dir)
-    if task and isinstance(tree.value, dict):
-        tree.value.setdefault("task", Node(task, tree.place))
+def _load_tree(tree: Node, name: str, base_dir: Path, asked: Asked) -> LoadedScene:
+    apply(tree, asked.overrides, base_dir)
+    if asked.task and isinstance(tree.value, dict):
+        tree.value.setdefault("task", Node(asked.task, tree.place))
     folder = base_dir.absolute()
     model = _model_of(tree)
-    advice = adviser(model, folder) if model else Advice()
+    advice = asked.adviser(model, folder) if model else Advice()
     scene, filled = _validated(fill_in(tree, advice.settings), advice.family)
     named = scene.model.family
     family = advice.family if named == ANY_FAMILY else named
-    return LoadedScene(scene, name, folder, filled, family, advice.is_known, adviser)
+    return LoadedScene(scene, name, folder, filled, family, advice.is_known, asked.adviser)
 
 
 def _model_of(tree: Node) -> Model | None:

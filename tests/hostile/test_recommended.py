@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smd_cli.errors import SceneError
-from smd_cli.scene.loader import load_text
+from smd_cli.scene.loader import Asked, load_text
 from smd_cli.scene.recommended import Advice, read_recommended
 from smd_cli.scene.resolve import resolve
 from tests.hostile.scene_language import scenes
@@ -31,13 +31,13 @@ def test_a_scene_keeps_what_it_says_and_its_plan_holds_the_rest(scene, general, 
     scene.pop("matrix", None)
     try:
         advice = Advice(family, read_recommended(json.dumps(file), "m", family))
-        found = load_text(json.dumps(scene), "s", adviser=lambda *_: advice)
+        found = load_text(json.dumps(scene), "s", asked=Asked(adviser=lambda *_: advice))
     except SceneError:  # which is all that may end it
         return
     own = found.tree.plain()
     for section, key in found.filled.keys:
         assert own.get(section, {}).get(key) is None
     plan = resolve(found.scene, "s", Path(), SIZE, found.family)
-    again = load_text(json.dumps(plan.to_dict()), "s", adviser=lambda *_: advice)
+    again = load_text(json.dumps(plan.to_dict()), "s", asked=Asked(adviser=lambda *_: advice))
     assert again.filled.values() == {}
     assert resolve(again.scene, "s", Path(), SIZE, again.family).to_dict() == plan.to_dict()

@@ -3,14 +3,14 @@
 import pytest
 
 from smd_cli.errors import SceneError, UsageError
-from smd_cli.scene.loader import load_text
+from smd_cli.scene.loader import Asked, load_text
 from smd_cli.scene.overrides import override, parse_override
 from smd_cli.scene.schema import Scene
 from tests.scene.test_loader import GOOD
 
 
 def load(*sets: str) -> Scene:
-    return load_text(GOOD, "s.yaml", overrides=[parse_override(text) for text in sets]).scene
+    return load_text(GOOD, "s.yaml", asked=Asked(overrides=[parse_override(text) for text in sets])).scene
 
 
 def problems(kind: type[SceneError] | type[UsageError], *sets: str) -> tuple[str, ...]:
@@ -51,7 +51,7 @@ def test_a_key_below_a_shorthand_keeps_its_text() -> None:
 def test_the_same_override_serves_several_scenes() -> None:
     twice = [parse_override("stream={frames: 9}"), parse_override("stream.fps=5")]
     for _ in range(2):
-        assert load_text(GOOD, "s.yaml", overrides=twice).scene.stream.fps == 5
+        assert load_text(GOOD, "s.yaml", asked=Asked(overrides=twice)).scene.stream.fps == 5
     assert "fps" not in twice[0].value.plain()
 
 
@@ -69,7 +69,7 @@ def test_errors_name_the_option_instead_of_a_line() -> None:
 def test_other_options_become_overrides() -> None:
     changes = [override("--width 500", ("canvas", "width"), 500)]
     with pytest.raises(SceneError, match=r"--width 500: canvas\.width: 500 is not a multiple of 8"):
-        load_text(GOOD, "s.yaml", overrides=changes)
+        load_text(GOOD, "s.yaml", asked=Asked(overrides=changes))
 
 
 def test_every_place_that_is_not_there_is_told() -> None:

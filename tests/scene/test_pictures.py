@@ -8,7 +8,7 @@ import pytest
 from smd_cli.errors import SceneError
 from smd_cli.messages import Place
 from smd_cli.scene.lints import lint
-from smd_cli.scene.loader import load_text
+from smd_cli.scene.loader import Asked, load_text
 from smd_cli.scene.paths import Reference
 from smd_cli.scene.resolve import Plan, resolve
 from smd_cli.scene.schema import Canvas
@@ -21,12 +21,12 @@ REGION = "regions: [{name: a, prompt: x, mask: rest}]\n"
 def problems(text: str, task: str | None = None) -> list[str]:
     """What is wrong, without the places, which other tests hold."""
     with pytest.raises(SceneError) as caught:
-        load_text(f"smd: 1\n{text}", "s.yaml", task=task)
+        load_text(f"smd: 1\n{text}", "s.yaml", asked=Asked(task=task))
     return [line.split(": ", 1)[1] for line in caught.value.problems]
 
 
 def plan(text: str, picture_size: tuple[int, int] | None = None, task: str | None = None) -> Plan:
-    loaded = load_text(f"smd: 1\n{text}", "s.yaml", "s", Path("/scenes"), task=task)
+    loaded = load_text(f"smd: 1\n{text}", "s.yaml", "s", Path("/scenes"), asked=Asked(task=task))
     return resolve(loaded.scene, loaded.name, loaded.base_dir, picture_size)
 
 

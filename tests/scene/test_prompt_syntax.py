@@ -2,7 +2,7 @@
 
 import pytest
 
-from smd_cli.scene.loader import load_text
+from smd_cli.scene.loader import Asked, load_text
 from smd_cli.scene.overrides import parse_override
 from smd_cli.scene.prompt_syntax import SYNTAXES, Syntax, lint_prompts
 
@@ -12,7 +12,7 @@ EXAMPLES = [(example, syntax) for syntax in SYNTAXES for example in syntax.examp
 
 
 def warnings(text: str, *sets: str) -> list[str]:
-    loaded = load_text(HEAD + text, "s.yaml", overrides=[parse_override(each) for each in sets])
+    loaded = load_text(HEAD + text, "s.yaml", asked=Asked(overrides=[parse_override(each) for each in sets]))
     return [str(message) for message in lint_prompts(loaded.scene, loaded.locate)]
 
 

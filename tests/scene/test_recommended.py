@@ -6,7 +6,7 @@ import pytest
 
 from smd_cli.errors import SceneError
 from smd_cli.scene import loader
-from smd_cli.scene.loader import LoadedScene, load_text
+from smd_cli.scene.loader import Asked, LoadedScene, load_text
 from smd_cli.scene.overrides import override_of
 from smd_cli.scene.recommended import Advice, read_recommended
 from smd_cli.scene.resolve import resolve
@@ -32,7 +32,7 @@ bootstrapped:
 def loaded(scene: str, advice: str = ADVICE, family: str = "auto", **overrides: object) -> LoadedScene:
     told = Advice(family, read_recommended(advice, "model/smd_defaults.yaml", "sd15") if advice else None)
     changes = [override_of(key.replace("__", "."), value) for key, value in overrides.items()]
-    return load_text(scene, "s.yaml", overrides=changes, adviser=lambda *_: told)
+    return load_text(scene, "s.yaml", asked=Asked(changes, adviser=lambda *_: told))
 
 
 def plan(scene: str, advice: str = ADVICE, family: str = "auto", **overrides: object):

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from smd_cli.errors import SceneError
-from smd_cli.scene.loader import load_text
+from smd_cli.scene.loader import Asked, load_text
 from smd_cli.scene.reference import json_schema
 from smd_cli.scene.seeds import LAST_SEED, MAX_SEEDS, NoSeed, has_random, parse_seeds
 
@@ -80,9 +80,9 @@ def test_a_scene_s_random_seed_stays_the_same_for_another_task():
 
 def test_a_stream_has_one_seed():
     with pytest.raises(SceneError) as caught:
-        load_text(SCENE + "1-3\n", "s.yaml", task="stream")
+        load_text(SCENE + "1-3\n", "s.yaml", asked=Asked(task="stream"))
     assert caught.value.problems == ("s.yaml:4:7: seed: a stream has one seed, and these are 3",)
-    assert load_text(SCENE + "[4]\n", "s.yaml", task="stream").scene.seed == (4,)
+    assert load_text(SCENE + "[4]\n", "s.yaml", asked=Asked(task="stream")).scene.seed == (4,)
 
 
 def test_editors_know_the_same_texts():

@@ -11,7 +11,7 @@ from smd_cli.messages import Place
 from smd_cli.scene.edits import conflicts_with_input, past_the_end
 from smd_cli.scene.frame_times import EvenTimes
 from smd_cli.scene.lints import lint
-from smd_cli.scene.loader import load_text
+from smd_cli.scene.loader import Asked, load_text
 from smd_cli.scene.overrides import override
 from smd_cli.scene.prompts import PromptMix
 from smd_cli.scene.resolve import Plan, resolve
@@ -315,7 +315,7 @@ class TestDefaults:
             override("--seconds 2", ("stream", "seconds"), 2),
             override("--seconds 2", ("stream", "frames"), None),
         ]
-        loaded = load_text(f"{SCENE}stream: {{frames: 99}}\n", "s.yaml", overrides=changes)
+        loaded = load_text(f"{SCENE}stream: {{frames: 99}}\n", "s.yaml", asked=Asked(overrides=changes))
         assert resolve(loaded.scene, "s", Path()).stream.frames == 24
 
 

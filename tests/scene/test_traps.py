@@ -3,7 +3,7 @@
 import pytest
 
 from smd_cli.errors import SceneError
-from smd_cli.scene.loader import LoadedScene, load_text
+from smd_cli.scene.loader import Asked, LoadedScene, load_text
 from smd_cli.scene.overrides import parse_override
 from smd_cli.scene.reader import parse
 from smd_cli.scene.text_lints import lint_texts
@@ -226,9 +226,11 @@ def test_comments_are_looked_for_in_every_prompt_but_in_nothing_else():
         "regions[0].negative_prompt",
         "negative_prefix",
     ]
-    overridden = load_text(BLOCK, "s", overrides=[parse_override("background.prompt=hair #f92f6c")])
+    overridden = load_text(
+        BLOCK, "s", asked=Asked(overrides=[parse_override("background.prompt=hair #f92f6c")])
+    )
     assert warned(overridden)[0].startswith("--set background.prompt=hair #f92f6c: '#f92f6c' is a comment")
-    replaced = load_text(scene, "s", overrides=[parse_override("negative_prefix=x")])
+    replaced = load_text(scene, "s", asked=Asked(overrides=[parse_override("negative_prefix=x")]))
     assert len(warned(replaced)) == 1
 
 

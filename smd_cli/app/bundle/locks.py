@@ -17,6 +17,7 @@ from smd_cli.app.origin import read_source
 from smd_cli.app.scenes import OpenedScene
 from smd_cli.errors import SmdError, UsageError
 from smd_cli.messages import Place
+from smd_cli.scene.loader import Asked
 from smd_cli.scene.named import named_references
 from smd_cli.scene.overrides import override_of
 
@@ -76,7 +77,7 @@ def _names(opened: OpenedScene, overrides: Mapping[str, Any]) -> set[str]:
         return set()
     try:
         changes = [override_of(*item) for item in overrides.items()]
-        loaded, _ = read_source(path, changes, Path(), None, ModelAdviser(offline=True))
+        loaded, _ = read_source(path, Path(), Asked(changes, adviser=ModelAdviser(offline=True)))
     except SmdError:
         return {""}
     return {each.reference.text for each in named_references(loaded)}

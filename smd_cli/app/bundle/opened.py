@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from glob import has_magic
 from pathlib import Path, PurePosixPath
@@ -16,10 +16,8 @@ from smd_cli.digests import Stamp, stamp_of
 from smd_cli.errors import SceneError, SmdError
 from smd_cli.messages import Place
 from smd_cli.models.configs import DEFAULTS
-from smd_cli.scene.loader import LoadedScene, load
+from smd_cli.scene.loader import NOTHING_ELSE, Asked, LoadedScene, load
 from smd_cli.scene.named import NamedReference, named_references
-from smd_cli.scene.overrides import Override
-from smd_cli.scene.recommended import Adviser, no_advice
 
 _SCENES = (".yaml", ".yml")
 
@@ -60,15 +58,9 @@ class Bundle:
             raise SceneError(place.says(f"has no scene {name}; it has {', '.join(self.scenes)}"))
         return name or self.scenes[0]
 
-    def load(
-        self,
-        scene: str,
-        overrides: Sequence[Override] = (),
-        task: str | None = None,
-        adviser: Adviser = no_advice,
-    ) -> LoadedScene:
+    def load(self, scene: str, asked: Asked = NOTHING_ELSE) -> LoadedScene:
         """Read one of its scenes. Raises SceneError: that is none; AssetError: as the adviser."""
-        return load(self.folder / scene, overrides, task, f"{self.file}/{scene}", adviser)
+        return load(self.folder / scene, asked, f"{self.file}/{scene}")
 
     def check_inside(self, loaded: LoadedScene) -> None:
         """Check that a scene in it, or a point of its matrix, names no file outside; options may.

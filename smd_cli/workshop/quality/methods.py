@@ -29,7 +29,7 @@ from smd_cli.engine.render import decode_image, denoise
 from smd_cli.engine.stream_batch import FrameJob, RenderedFrame, StreamOptions, StreamSampler
 from smd_cli.media.paint import paint_scene
 from smd_cli.models.backbone import Backbone
-from smd_cli.scene.loader import LoadedScene, load_text
+from smd_cli.scene.loader import Asked, LoadedScene, load_text
 from smd_cli.scene.recommended import no_advice
 from smd_cli.scene.resolve import resolve
 from smd_cli.workshop.quality.random_scenes import RandomScene
@@ -174,7 +174,8 @@ def load_variant(variant: Variant, scene: RandomScene, model: str) -> LoadedScen
         section, key = path.split(".")
         document.setdefault(section, {})[key] = value
     adviser = ModelAdviser(offline=True) if variant.advised else no_advice
-    return load_text(json.dumps(document), f"scene {scene.seed}", str(scene.seed), adviser=adviser)
+    asked = Asked(adviser=adviser)
+    return load_text(json.dumps(document), f"scene {scene.seed}", str(scene.seed), asked=asked)
 
 
 def prepare_variant(variant: Variant, scene: RandomScene, backbone: Backbone, batch: Batch) -> PreparedScene:
