@@ -1,15 +1,17 @@
 """Halos: the benchmark's figure against drawings whose halos are known by pixel."""
 
+import random
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from PIL import Image, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter
 
 from smd_cli.workshop.judge.segmenter import load_segmenter
-from smd_cli.workshop.quality.drawn import draw_as_asked
-from smd_cli.workshop.quality.halos import find_halos, mask_of
+from smd_cli.workshop.quality.drawn import draw_answers, draw_as_asked
+from smd_cli.workshop.quality.halos import NEAR, _colors_of, find_halos, mask_of
 from smd_cli.workshop.quality.random_scenes import ExpectedRegion, RandomScene, draw_scene
+from smd_cli.workshop.world.brush import Brush
 from smd_cli.workshop.world.palette import SHAPE_COLORS
 
 PLAIN = ("blue sky", "sunset", "night sky", "grass", "lake", "sand", "alps", "summer mountains")
@@ -104,6 +106,18 @@ def test_a_patch_in_the_colour_of_its_thing_is_no_halo(segmenter, color, is_halo
         image.paste(SHAPE_COLORS[color], region.box)
         shares.append(find_halos(segmenter, scene, image).halo.sum() / (80 * 80))
     assert np.mean(shares) > 0.3 if is_halo else np.mean(shares) < 0.02
+
+
+def test_a_thing_that_comes_in_several_colours_has_all_of_them():
+    """Cats differ from one another more than a cat from a halo."""
+    cat = {"kind": "cat"}
+    colors, shares = _colors_of(tuple(cat.items())), []
+    for seed in range(100, 112):
+        drawing = Image.new("RGBA", (64, 64))
+        draw_answers(Brush(ImageDraw.Draw(drawing), (32, 32), 32), random.Random(seed), cat)
+        drawn = np.asarray(drawing)[np.asarray(drawing)[..., 3] > 0][:, None, :3].astype(int)
+        shares.append((np.abs(drawn - colors).max(axis=2).min(axis=1) <= NEAR).mean())
+    assert min(shares) > 0.8
 
 
 def scene_document(boxes):
