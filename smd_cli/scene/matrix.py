@@ -160,4 +160,6 @@ def _text(value: Any) -> str:  # noqa: ANN401 - plain data of any shape
         return " ".join(value.split())
     if isinstance(value, tuple) and not any(isinstance(item, (dict, tuple)) for item in value):
         return "-".join(map(_text, value))
+    if isinstance(value, tuple) and all(isinstance(item, dict) and "name" in item for item in value):
+        return "-".join(_text(item["name"]) for item in value)  # regions: all of one would fill a file's name
     return json.dumps(value, ensure_ascii=False, default=str)

@@ -44,6 +44,12 @@ def test_a_list_names_the_points_themselves():
     assert [point.text for point in loaded.points()] == ["bootstrap.steps=1", "", "canvas.width=128"]
 
 
+def test_regions_of_a_point_are_told_by_their_names():
+    regions = "[{name: owl, prompt: an owl, mask: rest}, {name: 2, prompt: x, mask: {box: [0, 0, 1, 1]}}]"
+    (point, _) = scene(f"[{{regions: {regions}, background.prompt: snow}}, {{}}]").points()
+    assert point.text == "regions=owl-2,background.prompt=snow"
+
+
 def test_a_scene_without_a_matrix_is_its_only_point():
     loaded = load_text(SCENE, "s.yaml")
     (point,) = loaded.points()
