@@ -32,6 +32,17 @@ def pictures(notebook: nbformat.NotebookNode) -> list[Image.Image]:
     return [frame.convert("RGB") for image in opened for frame in ImageSequence.Iterator(image)]
 
 
+def without_pictures(text: str) -> str:
+    """A notebook's text without its pictures, whose base64 has any four letters by chance."""
+    notebook = nbformat.reads(text, as_version=4)
+    for cell in code_cells(notebook):
+        for output in cell.outputs:
+            shown = output.get("data", {})
+            for kind in [kind for kind in shown if kind.startswith("image/")]:
+                del shown[kind]
+    return nbformat.writes(notebook)
+
+
 def are_alike(kept: Image.Image, fresh: Image.Image) -> bool:
     """Tell whether two pictures show the same, as rounding on another machine leaves it: blocks of 8x8 px.
 
@@ -57,7 +68,8 @@ def test_a_notebook_is_kept_as_it_ran_and_tells_nothing_of_the_machine(path):
     cells = code_cells(notebook)
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
     assert {output.output_type for cell in cells for output in cell.outputs} == {"stream", "execute_result"}
-    assert not [line for line in ("/home", "/root", "/tmp", "/work", "site-packages") if line in text]
+    told = without_pictures(text)
+    assert not [line for line in ("/home", "/root", "/tmp", "/work", "site-packages") if line in told]
     assert len(pictures(notebook)) >= 5
     assert len(text) < 1_000_000
 
