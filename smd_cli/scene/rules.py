@@ -14,7 +14,7 @@ from smd_cli.scene.mask_specs import REST
 from smd_cli.scene.rules_sampler import sampler_rules
 from smd_cli.scene.rules_stream import stream_rules
 from smd_cli.scene.tree import Loc
-from smd_cli.scene.valid import INVALID, Data, background_of, regions_of, valid_value
+from smd_cli.scene.valid import INVALID, Data, background_of, items_of, regions_of, valid_value
 from smd_cli.scene.values import MAX_PIXELS
 
 
@@ -130,7 +130,7 @@ def _painted(data: Data) -> Iterator[tuple[Loc, Data]]:
     yield ("background",), data.get("background")
     for index, region in regions_of(data):
         yield ("regions", index), region
-    for index, keyframe in enumerate(valid_value(data, "stream", "timeline", default=())):
+    for index, keyframe in items_of(data, "stream", "timeline"):
         place = ("stream", "timeline", index)
         yield place, keyframe
         yield (*place, "background"), valid_value(keyframe, "background")
@@ -155,7 +155,7 @@ def _names_are_unique(data: Data) -> Iterator[Problem]:
 
 def _learned_words_are_unique(data: Data) -> Iterator[Problem]:
     first: dict[str, int] = {}
-    for index, inversion in enumerate(valid_value(data, "model", "textual_inversions", default=())):
+    for index, inversion in items_of(data, "model", "textual_inversions"):
         token = valid_value(inversion, "token") if isinstance(inversion, dict) else None
         if token is not None and first.setdefault(token, index) != index:
             yield Problem(

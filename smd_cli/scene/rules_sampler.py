@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from smd_cli.scene.explain import Problem
 from smd_cli.scene.model_section import ANY_FAMILY
 from smd_cli.scene.samplers import SAMPLERS, SamplerFacts, misfit, sampler_facts, samplers_with
-from smd_cli.scene.valid import INVALID, Data, valid_value
+from smd_cli.scene.valid import INVALID, Data, items_of, valid_value
 
 
 def sampler_rules(data: Data) -> Iterator[Problem]:
@@ -32,7 +32,7 @@ def _sampler_of(data: Data) -> tuple[SamplerFacts, int]:
 def _indices_rise(data: Data) -> Iterator[Problem]:
     _, steps = _sampler_of(data)
     before = None
-    for place, index in enumerate(valid_value(data, "sampler", "indices", default=())):
+    for place, index in items_of(data, "sampler", "indices"):
         if index is INVALID:
             continue
         if index >= steps:

@@ -13,7 +13,7 @@ from smd_cli.scene.region import REGION_KEYS
 from smd_cli.scene.seeds import parse_seeds
 from smd_cli.scene.stream_plan import Seconds, frames_in, parse_moment
 from smd_cli.scene.stream_section import DEFAULT_FPS, MAX_FRAMES
-from smd_cli.scene.valid import INVALID, Data, background_of, regions_of, valid_value
+from smd_cli.scene.valid import INVALID, Data, background_of, items_of, regions_of, valid_value
 
 
 def stream_rules(data: Data) -> Iterator[Problem]:
@@ -21,7 +21,7 @@ def stream_rules(data: Data) -> Iterator[Problem]:
     yield from _has_one_seed(data)
     yield from _has_one_length(data)
     yield from _repaints_one_thing(data)
-    for index, keyframe in enumerate(valid_value(data, "stream", "timeline", default=())):
+    for index, keyframe in items_of(data, "stream", "timeline"):
         if keyframe is not INVALID:
             yield from _has_one_target(keyframe, index)
             yield from _names_a_region(keyframe, index, data)
@@ -107,7 +107,7 @@ def _names_a_region(keyframe: Data, index: int, data: Data) -> Iterator[Problem]
 
 def _edits(data: Data) -> Iterator[Edit]:
     """Yield the keyframes whose time and target are valid."""
-    for index, keyframe in enumerate(valid_value(data, "stream", "timeline", default=())):
+    for index, keyframe in items_of(data, "stream", "timeline"):
         at, region, background = (valid_value(keyframe, key) for key in ("at", "region", "background"))
         if at is None or (region is None) == (background is None):
             continue

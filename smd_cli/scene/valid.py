@@ -16,9 +16,15 @@ def valid_value(data: Data, *keys: str, default: Data = None) -> Data:
     return default if data is None or data is INVALID else data
 
 
+def items_of(data: Data, *keys: str) -> Iterator[tuple[int, Data]]:
+    """Yield the items of the list below `keys` with their indices; none where that is no list."""
+    value = valid_value(data, *keys)
+    yield from enumerate(value if isinstance(value, list | tuple) else ())
+
+
 def regions_of(data: Data) -> Iterator[tuple[int, Data]]:
     """Yield the regions with their indices."""
-    yield from enumerate(valid_value(data, "regions", default=()))
+    return items_of(data, "regions")
 
 
 def background_of(data: Data) -> Data:

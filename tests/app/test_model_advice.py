@@ -213,3 +213,22 @@ def test_a_model_that_comes_after_the_scene_was_opened_is_asked_again(tmp_path):
     folder_like_flatland(tmp_path / "model", ADVICE)
     with smd.Renderer(offline=True) as renderer:
         assert renderer.render(scene).recipe.scene["sampler"]["indices"] == [0, 30]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "regions: 1",
+        "regions: {a: 1}",
+        "regions: [1]",
+        "stream: {timeline: 3}",
+        "sampler: {indices: 3}",
+        "masks: 4",
+    ],
+)
+def test_a_list_that_is_none_is_told_before_anything_is_recommended(wrong):
+    """What a scene leaves to its model is asked of data that nothing has checked yet."""
+    region = "" if "regions" in wrong else "regions: [{name: a, prompt: a, mask: rest}]\n"
+    with pytest.raises(smd.SceneError) as caught:
+        smd.load_scene(f"smd: 1\ncanvas: {{width: 64, height: 64}}\n{region}{wrong}\n")
+    assert caught.value.problems[0].place.key.startswith(wrong.split(":")[0])
