@@ -160,6 +160,13 @@ def _text(value: Any) -> str:  # noqa: ANN401 - plain data of any shape
         return " ".join(value.split())
     if isinstance(value, tuple) and not any(isinstance(item, (dict, tuple)) for item in value):
         return "-".join(map(_text, value))
-    if isinstance(value, tuple) and all(isinstance(item, dict) and "name" in item for item in value):
-        return "-".join(_text(item["name"]) for item in value)  # regions: all of one would fill a file's name
-    return json.dumps(value, ensure_ascii=False, default=str)
+    return names_of(value) or json.dumps(value, ensure_ascii=False, default=str)
+
+
+def names_of(value: Any) -> str | None:  # noqa: ANN401 - plain data of any shape
+    """Return what people call regions, all of which would fill a file's name; None: the value is no such."""
+    if not isinstance(value, list | tuple) or not value:
+        return None
+    if not all(isinstance(item, dict) and "name" in item for item in value):
+        return None
+    return "-".join(str(item["name"]) for item in value)

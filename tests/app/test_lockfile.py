@@ -220,3 +220,14 @@ def test_scenes_are_named_from_the_folder_of_the_lock(tmp_path, monkeypatch, sce
 def test_a_name_that_is_no_text_cannot_be_locked(tmp_path):
     with pytest.raises(UsageError, match="is no UTF-8 name"):
         Lock(tmp_path / "smd.lock").name_of(tmp_path / "\udce9.yaml")
+
+
+def test_people_are_told_regions_by_their_names():
+    regions = [
+        {"name": "owl", "prompt": "an owl", "mask": "rest"},
+        {"name": "tree", "prompt": "t", "mask": "rest"},
+    ]
+    picture = replace(
+        PICTURE, scene="a.yaml", seed=3, overrides={"regions": regions, "sampler.indices": [0, 4]}
+    )
+    assert picture.name == "a.yaml, seed 3, regions=owl-tree, sampler.indices=[0, 4]"

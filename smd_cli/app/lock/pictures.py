@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from smd_cli.errors import AssetError
 from smd_cli.media.recipe import Recipe
 from smd_cli.messages import Message, Place
+from smd_cli.scene.matrix import names_of
 from smd_cli.scene.seeds import LAST_SEED
 from smd_cli.scene.tree import dotted
 from smd_cli.scene.values import SHA256
@@ -56,7 +57,10 @@ class LockedPicture:
     @property
     def name(self) -> str:
         """Return it in words, for people."""
-        changes = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in self.overrides.items()]
+        changes = [
+            f"{key}={names_of(value) or json.dumps(value, ensure_ascii=False)}"
+            for key, value in self.overrides.items()
+        ]
         return ", ".join([self.scene, f"seed {self.seed}", *changes])
 
 
