@@ -99,18 +99,22 @@ def test_where_nothing_is_covered_there_is_the_ground_as_it_was():
 TWO = Way((0, 20), 1, (28, 38))
 
 
-def test_a_tile_of_a_scene_is_shown_as_the_bootstrap_left_it_and_should_become_things_on_ground(
-    backbone, codec
-):
-    box = {"box": [0.25, 0.25, 0.75, 0.75]}
+def scene_with(prompt: str) -> RandomScene:
+    """A region in the middle of a meadow."""
     document = {
         "smd": 1,
         "canvas": {"width": 256, "height": 256},
         "seed": 3,
         "background": {"prompt": "grass"},
-        "regions": [{"name": "r1", "prompt": "a red square", "mask": box}],
+        "regions": [{"name": "r1", "prompt": prompt, "mask": {"box": [0.25, 0.25, 0.75, 0.75]}}],
     }
-    scene = RandomScene(3, document, "grass", ())
+    return RandomScene(3, document, "grass", ())
+
+
+def test_a_tile_of_a_scene_is_shown_as_the_bootstrap_left_it_and_should_become_things_on_ground(
+    backbone, codec
+):
+    scene = scene_with("a red square")
     (lesson,), (ground,) = scene_lessons(backbone, codec, scene, TWO)
     assert lesson.words == ("grass", "a red square")
     assert ground.words == "grass"
@@ -129,15 +133,7 @@ def test_a_tile_of_a_scene_is_shown_as_the_bootstrap_left_it_and_should_become_t
 
 
 def test_tiles_whose_thing_shows_nothing_are_no_lessons(backbone, codec):
-    box = {"box": [0.25, 0.25, 0.75, 0.75]}
-    document = {
-        "smd": 1,
-        "canvas": {"width": 256, "height": 256},
-        "seed": 3,
-        "background": {"prompt": "grass"},
-        "regions": [{"name": "r1", "prompt": "white background", "mask": box}],
-    }
-    assert scene_lessons(backbone, codec, RandomScene(3, document, "grass", ()), TWO) == ([], [])
+    assert scene_lessons(backbone, codec, scene_with("white background"), TWO) == ([], [])
 
 
 def test_scenes_of_lessons_are_worded_as_training_is():

@@ -10,6 +10,7 @@ import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -135,8 +136,8 @@ def random_prompt(rng: random.Random) -> str:
 
 
 @dataclass(frozen=True)
-class Painter:
-    """Paints things and grounds with a student, and makes lessons of them.
+class Artist:
+    """Makes lessons with a student.
 
     Attributes:
         student: the UNet with its adapter.
@@ -151,6 +152,25 @@ class Painter:
     codec: Codec
     rng: random.Random
     noise: torch.Generator
+
+    @cached_property
+    def white(self) -> Tensor:
+        """The latents (1, 4, h, w) of a white picture."""
+        return self.codec.encode(np.full((1, SIZE, SIZE, 3), 255, np.uint8))
+
+    @torch.no_grad()
+    def estimate(self, clean: Tensor, states: Tensor, timestep: int) -> Tensor:
+        """Return what the student makes of latents (N, 4, h, w), noised to a timestep, under states."""
+        timesteps = torch.full((len(clean),), timestep, device=states.device)
+        noise = torch.randn(clean.shape, generator=self.noise).to(states.device)
+        z = noised(clean.to(states.device), noise, timesteps, alphas_cumprod())
+        z = z.contiguous(memory_format=torch.channels_last)
+        with torch.autocast(z.device.type, torch.bfloat16):
+            return consistency(self.student, z, timesteps, states)
+
+
+class Painter(Artist):
+    """Paints things and grounds with a student, and makes lessons of them."""
 
     def things(self, count: int) -> list[PaintedThing]:
         """Paint `count` things in regions on white; leave those out that stayed white."""
@@ -181,19 +201,13 @@ class Painter:
         caption = rng.choice((words, words, ground.words, captions.finish(rng, words, ground.words)))
         return Lesson(picture, shown, caption, 1.0 if rng.random() < 0.6 else rng.uniform(0.25, 1))
 
-    @torch.no_grad()
     def _sample(self, words: Sequence[str], regions: Tensor) -> tuple[Tensor, Tensor]:
         """Take all steps in regions (N, 1, h, w) on white; return estimates after the first and the last."""
-        states, alphas = self.states(words), alphas_cumprod()
-        white = self.codec.encode(np.full((1, SIZE, SIZE, 3), 255, np.uint8)).to(states.device)
-        regions = regions.to(states.device)
+        states = self.states(words)
+        white, regions = self.white.to(states.device), regions.to(states.device)
         estimate, estimates = torch.where(regions, 0.0, white), []
         for index in self.rng.choice(INDICES):
-            timesteps = torch.full((len(words),), timestep_of(index), device=states.device)
-            noise = torch.randn(estimate.shape, generator=self.noise).to(states.device)
-            z = noised(estimate, noise, timesteps, alphas).contiguous(memory_format=torch.channels_last)
-            with torch.autocast(z.device.type, torch.bfloat16):
-                painted = consistency(self.student, z, timesteps, states)
+            painted = self.estimate(estimate, states, timestep_of(index))
             estimate = torch.where(regions, painted, white)
             estimates.append(estimate.cpu())
         return estimates[FIRST_STEPS - 1], estimates[-1]

@@ -4,22 +4,17 @@ The student estimates a drawn thing on white, as the last bootstrapped step woul
 laid over a ground that the student painted. The right picture is the drawn thing on that ground.
 """
 
-import random
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from smd_cli.core.coupling import shares_of
-from smd_cli.workshop.train.consistency import consistency
-from smd_cli.workshop.train.latents import Codec
 from smd_cli.workshop.train.left import WAYS, PaintedGround, SceneLesson
-from smd_cli.workshop.train.painted import CELL, SIZE, random_move, random_region, timestep_of
-from smd_cli.workshop.train.unet import alphas_cumprod, noised
+from smd_cli.workshop.train.painted import CELL, SIZE, Artist, random_move, random_region, timestep_of
 from smd_cli.workshop.world import usual
 from smd_cli.workshop.world.matte import KINDS, Matte, draw_matte
 from smd_cli.workshop.world.usual import draw_usual
@@ -44,23 +39,8 @@ class Placed(NamedTuple):
         return _soft(self.region.roll(self.move, (-2, -1)))
 
 
-@dataclass(frozen=True)
-class Drawer:
-    """Draws lessons.
-
-    Attributes:
-        student: the UNet with its adapter.
-        states: of prompts, (N, 77, C).
-        codec: the student's autoencoder.
-        rng: of all choices.
-        noise: of the student's noise.
-    """
-
-    student: nn.Module
-    states: Callable[[Sequence[str]], Tensor]
-    codec: Codec
-    rng: random.Random
-    noise: torch.Generator
+class Drawer(Artist):
+    """Draws lessons."""
 
     def lesson(self, ground: PaintedGround) -> SceneLesson:
         """Draw one to three things on a ground, and what a bootstrap would leave of them."""
@@ -103,27 +83,21 @@ class Drawer:
         `canvases` are latents of the ground alone and of the right picture: a thing that hardly differs from
         white is bootstrapped there.
         """
-        white = self._encode([np.full((SIZE, SIZE, 3), 255, np.float32)])[0]
+        white = self.white[0]
         drawn = self._encode([placed.thing.over(255)])[0]
         begun = white.lerp(drawn, _soft(placed.region))
         back = tuple(placed.move)
-        estimate = self._estimate(begun, placed.thing.words, timestep).roll(back, (-2, -1))
+        estimate = self._estimated(begun, placed.thing.words, timestep).roll(back, (-2, -1))
         leak = (estimate - white).square().mean(0)
         if (leak * mask).sum() < LEAK * mask.sum():
             ground, right = canvases
-            estimate = self._estimate(ground.lerp(right, mask), placed.thing.words, timestep)
+            estimate = self._estimated(ground.lerp(right, mask), placed.thing.words, timestep)
             leak = (estimate - ground).square().mean(0)
         return estimate, 2 * torch.sigmoid(leak / LEAK) - 1
 
-    @torch.no_grad()
-    def _estimate(self, clean: Tensor, words: str, timestep: int) -> Tensor:
-        states = self.states([words])
-        timesteps = torch.tensor([timestep], device=states.device)
-        noise = torch.randn(clean[None].shape, generator=self.noise).to(states.device)
-        z = noised(clean[None].to(states.device), noise, timesteps, alphas_cumprod())
-        z = z.contiguous(memory_format=torch.channels_last)
-        with torch.autocast(z.device.type, torch.bfloat16):
-            return consistency(self.student, z, timesteps, states)[0].cpu()
+    def _estimated(self, clean: Tensor, words: str, timestep: int) -> Tensor:
+        """Return the estimate (4, h, w) of latents (4, h, w), on the CPU."""
+        return self.estimate(clean[None], self.states([words]), timestep)[0].cpu()
 
     def _encode(self, pictures: Sequence[np.ndarray]) -> Tensor:
         return self.codec.encode(np.stack(pictures).clip(0, 255).astype(np.uint8))
